@@ -1,0 +1,164 @@
+//! What people and scripts see of an evolution: one snapshot, complete in itself, so that a watcher that was away loses
+//! nothing. This is the documented JSON of `galapagos status --json`, version 1.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EvolutionId, MemberId, Name};
+use crate::job::OperatorCount;
+use crate::member::Member;
+use crate::recipe::evaluate::Metric;
+use crate::recipe::tasks::Split;
+use crate::seed::Seed;
+use crate::trajectory::VerdictCounts;
+
+/// A snapshot of one evolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvolutionView {
+    /// Version of this JSON; 1.
+    pub version: u32,
+    pub id: EvolutionId,
+    pub recipe: Name,
+    /// Digest of the filled-in recipe, 64 hexadecimal characters.
+    pub recipe_digest: String,
+    pub seed: Seed,
+    pub status: Status,
+    /// Why it failed, outermost cause first; empty otherwise.
+    pub failure: Vec<String>,
+    /// Generations the recipe allows.
+    pub generations: u32,
+    /// Every recipe step started so far, in order.
+    pub steps: Vec<StepView>,
+    pub members: Vec<Member>,
+    /// Current member of every role.
+    pub champions: Vec<(Name, MemberId)>,
+    /// What the running recipe step waits for, if it waits.
+    pub waiting: Option<String>,
+    /// Attempts and round tries that were lost or failed and were repeated.
+    pub retries: u64,
+}
+
+/// The life of an evolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Running,
+    Paused,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl Status {
+    /// Nothing will change any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Running | Self::Paused => false,
+            Self::Done | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+/// The part of an evolution that a recipe step belongs to. Its text form (`base`, `first`, `g2`, `finish`) is used in ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The base weights are checked and stored.
+    Base,
+    /// The recipe steps before the first generation.
+    First,
+    /// A generation, from 1.
+    Generation(u32),
+    Finish,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Base => f.write_str("base"),
+            Self::First => f.write_str("first"),
+            Self::Generation(g) => write!(f, "g{g}"),
+            Self::Finish => f.write_str("finish"),
+        }
+    }
+}
+
+/// One recipe step in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    pub phase: Phase,
+    /// The name given with `as`, or the verb and its place (`evaluate-6`).
+    pub name: Name,
+    pub verb: String,
+    pub done: bool,
+    /// Milliseconds so far, without the time that no coordinator ran.
+    pub elapsed_ms: u64,
+    /// Units done and in all: completions, records, optimiser steps, pairs or tasks.
+    pub progress: (u64, u64),
+    /// Tokens sampled or trained on.
+    pub tokens: u64,
+    /// What came out, once known (rounds and rollouts fill it while they run).
+    pub summary: Option<Summary>,
+}
+
+/// What a recipe step brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summary {
+    Base { member: MemberId },
+    Rollout { counts: VerdictCounts },
+    Curate { records: u64, operators: Vec<OperatorCount> },
+    Train { role: Name, member: Option<MemberId>, step: u64, loss: f64, grad_norm: f64, ranks: u32, left_out: u64 },
+    Tournament(Ladder),
+    Evaluate { scores: Vec<Score> },
+}
+
+/// A gate's evidence and decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ladder {
+    pub holder: MemberId,
+    pub challenger: MemberId,
+    /// Mirrored pairs by the challenger's points: 0, 1/2, 1, 3/2, 2.
+    pub pentanomial: [u64; 5],
+    /// Log-likelihood ratio and the two bounds.
+    pub llr: f64,
+    pub bounds: (f64, f64),
+    /// Elo difference, challenger minus holder, with its 95% interval; absent while it cannot be estimated.
+    pub elo: Option<Interval>,
+    pub decision: Decision,
+}
+
+/// What a gate decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    Undecided,
+    /// The challenger is proven better.
+    Promoted,
+    /// The challenger is proven not better.
+    Refused,
+    /// The bouts ran out before a proof; the holder stays.
+    Inconclusive,
+}
+
+/// A metric of a member on a task set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub member: MemberId,
+    /// What the recipe called the member: `base`, `champion`, `candidate`, ...
+    pub called: Name,
+    pub tasks: Name,
+    pub split: Split,
+    pub metric: Metric,
+    pub value: Interval,
+    /// Tasks behind the value.
+    pub n: u64,
+}
+
+/// An estimate with its 95% interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+}

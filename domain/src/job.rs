@@ -1,0 +1,196 @@
+//! Jobs: what the coordinator hands out, and what comes back. A job's result is a function of its spec alone (on one
+//! kind of device), so a retried job gives the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::ArtifactRef;
+use crate::ids::{Digest, EvolutionId, JobId, Name};
+use crate::recipe::Base;
+use crate::recipe::curate::Operator;
+use crate::recipe::search::Verifier;
+use crate::recipe::tasks::{Builtin, Split};
+use crate::seed::Seed;
+use crate::trajectory::VerdictCounts;
+
+/// One unit of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    pub id: JobId,
+    pub evolution: EvolutionId,
+    /// Derived from the evolution's seed and the job's id.
+    pub seed: Seed,
+    /// An attempt that runs longer is revoked and retried.
+    pub time_limit_ms: u64,
+    pub kind: JobKind,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Check and store the base weights.
+    Base(Base),
+    Rollout(RolloutSpec),
+    Curate(CurateSpec),
+    Bout(BoutSpec),
+    Evaluate(EvaluateSpec),
+}
+
+impl JobKind {
+    /// The kind's name, for people and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Base(_) => "base",
+            Self::Rollout(_) => "rollout",
+            Self::Curate(_) => "curate",
+            Self::Bout(_) => "bout",
+            Self::Evaluate(_) => "evaluate",
+        }
+    }
+}
+
+/// Some tasks of one set, by number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSlice {
+    pub set: Name,
+    pub source: Builtin,
+    pub split: Split,
+    pub indices: Vec<u32>,
+    /// The seed that generated the set (of the evolution, not of the job).
+    pub seed: Seed,
+}
+
+/// How completions are sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    pub top_p: f64,
+    /// Longest completion; the family's limit when absent.
+    pub max_tokens: Option<u32>,
+}
+
+/// `samples` completions per task, verified, as one trajectory file in order of (task, sample).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutSpec {
+    pub policy: Digest,
+    pub tasks: TaskSlice,
+    pub samples: u32,
+    pub sampling: Sampling,
+    pub verify: Vec<Verifier>,
+}
+
+/// Data operators over trajectory files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurateSpec {
+    pub from: CurateFrom,
+    pub apply: Vec<Operator>,
+}
+
+/// What a curate job reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CurateFrom {
+    /// Trajectory files, in this order.
+    Trajectories(Vec<ArtifactRef>),
+    /// Solved problems, tokenised by the base checkpoint's tokenizer.
+    Demonstrations { base: Digest, tasks: TaskSlice },
+}
+
+/// One mirrored pair per task: each side answers twice, with the random streams swapped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BoutSpec {
+    pub holder: Digest,
+    pub challenger: Digest,
+    pub tasks: TaskSlice,
+    pub sampling: Sampling,
+}
+
+/// One greedy completion and `samples` sampled ones per task; ranked by the critic when there is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluateSpec {
+    pub policy: Digest,
+    /// A checkpoint with a scalar head.
+    pub critic: Option<Digest>,
+    /// Whether the critic reads the few-shot prefix, as its training did.
+    pub critic_shots: bool,
+    pub tasks: TaskSlice,
+    pub samples: u32,
+    pub sampling: Sampling,
+}
+
+/// What a finished job reports; bulk is in the artifact store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobOutput {
+    Base {
+        checkpoint: Digest,
+        weights: Digest,
+        source: String,
+    },
+    Rollout {
+        trajectories: ArtifactRef,
+        counts: VerdictCounts,
+        /// Tokens sampled.
+        tokens: u64,
+    },
+    Curate {
+        dataset: ArtifactRef,
+        operators: Vec<OperatorCount>,
+    },
+    Bout {
+        pairs: Vec<PairOutcome>,
+        tokens: u64,
+    },
+    Evaluate {
+        tasks: Vec<TaskOutcome>,
+        tokens: u64,
+    },
+}
+
+/// Records in and out of one data operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorCount {
+    /// As written in the recipe, for example `dedupe`.
+    pub operator: String,
+    pub records_in: u64,
+    pub records_out: u64,
+}
+
+/// A mirrored pair on one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairOutcome {
+    pub task: u32,
+    /// The challenger's points in the pair, in half points: 0 (lost both) to 4 (won both).
+    pub half_points: u8,
+}
+
+/// What an evaluation saw on one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskOutcome {
+    pub task: u32,
+    pub greedy_pass: bool,
+    pub samples: u32,
+    pub passes: u32,
+    /// Whether the sample that the critic ranks first passes (ties go to the earliest); absent without a critic.
+    pub best_pass: Option<bool>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    pub class: FailureClass,
+    /// The error with its causes, outermost first.
+    pub chain: Vec<String>,
+}
+
+/// What a failure means for the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The input is at fault: another attempt would fail alike.
+    Invalid,
+    /// The place or the moment is at fault: try again.
+    Transient,
+}

@@ -1,0 +1,179 @@
+//! The recipe language as types: what a person may ask for. Parsing with locations, validation and planning stand in
+//! the submodules; this file and `recipe/{step,search,curate,train,tournament,evaluate,tasks}.rs` are the grammar.
+//!
+//! Every field has a default or is required; unknown fields are refused. A choice is a map with one key or a bare word.
+
+pub mod curate;
+pub mod evaluate;
+pub mod search;
+pub mod step;
+pub mod tasks;
+pub mod tournament;
+pub mod train;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+use step::RecipeStep;
+use tasks::TaskSet;
+
+/// A whole recipe, format version 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Format version; 1.
+    pub galapagos: u32,
+    /// Short name; part of ids and of the run folder.
+    pub name: Name,
+    /// One sentence for people.
+    pub about: String,
+    /// The published system this implements.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// Why it may run.
+    pub governance: Governance,
+    /// The weights everything starts from.
+    pub base: Base,
+    /// Roles by name; `policy` is required.
+    pub roles: BTreeMap<Name, Role>,
+    /// Task sets by name.
+    pub tasks: BTreeMap<Name, TaskSet>,
+    /// How many times `each` runs at most.
+    pub generations: u32,
+    /// Numbers that recipe steps may refer to as `$name`.
+    #[serde(default)]
+    pub vars: BTreeMap<Name, f64>,
+    /// Recipe steps that run once, before the first generation (for example training on demonstrations).
+    #[serde(default)]
+    pub first: Vec<RecipeStep>,
+    /// The recipe steps of one generation.
+    pub each: Vec<RecipeStep>,
+    /// When to stop before `generations` are done.
+    #[serde(default)]
+    pub stop: Option<StopRule>,
+    /// Recipe steps that run once, at the end; only these may read the sealed test split.
+    pub finish: Vec<RecipeStep>,
+    /// The negative control that `reproduce` runs beside the recipe, at the same budget.
+    #[serde(default)]
+    pub control: Option<Control>,
+}
+
+/// The published system that a recipe implements.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub title: String,
+    #[serde(default)]
+    pub arxiv: Option<String>,
+}
+
+/// Short, required answers about purpose and oversight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Governance {
+    pub purpose: String,
+    pub data: String,
+    pub risks: String,
+    pub oversight: String,
+    pub contact: String,
+}
+
+/// Where the base weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Base {
+    /// A folder name in the model store, or a path to a Hugging Face folder.
+    Model(String),
+    /// A character transformer (Llama architecture, one token per character) initialised from the run's seed.
+    Characters(Characters),
+}
+
+/// Shape of a from-scratch character transformer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Characters {
+    /// The characters, each one token; newline is always in.
+    pub alphabet: String,
+    pub layers: u32,
+    pub hidden: u32,
+    pub heads: u32,
+    /// Width of the feed-forward part.
+    pub ffn: u32,
+    /// Longest sequence.
+    pub context: u32,
+}
+
+/// A role: weights, head, version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// `base`, or another role whose current weights it starts from.
+    pub init: Name,
+    #[serde(default)]
+    pub head: Head,
+}
+
+/// What stands on top of the trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// Next-token logits.
+    #[default]
+    Lm,
+    /// One number per position.
+    Scalar,
+}
+
+/// A number of the recipe, or a variable that a controller may move.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    Value(f64),
+    /// `$name`, with the dollar sign.
+    Variable(String),
+}
+
+impl Number {
+    /// The value under `vars`; `None` if the variable is not declared (validation refuses such a recipe).
+    #[must_use]
+    pub fn resolve(&self, vars: &BTreeMap<Name, f64>) -> Option<f64> {
+        match self {
+            Self::Value(value) => Some(*value),
+            Self::Variable(text) => {
+                let name = Name::new(text.strip_prefix('$')?).ok()?;
+                vars.get(&name).copied()
+            }
+        }
+    }
+}
+
+/// When an evolution stops before its last generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StopRule {
+    /// As soon as one of these holds.
+    Any(Vec<StopRule>),
+    /// The metric of the last `evaluate` in `each` did not rise for so many generations.
+    Plateau {
+        metric: evaluate::Metric,
+        generations: u32,
+    },
+}
+
+/// A negative control: what is shuffled so that the method must fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Control {
+    /// Permute something among the records before any use.
+    Shuffle(Shuffled),
+}
+
+/// What a control permutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shuffled {
+    /// The verdicts among all records of the dataset.
+    Verdicts,
+}

@@ -1,0 +1,69 @@
+//! The `curate` verb: pure data operators, counts in and out recorded.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+use crate::trajectory::Outcome;
+
+/// Reads a dataset; makes a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curate {
+    #[serde(rename = "as")]
+    pub name: Name,
+    pub from: From,
+    /// Applied in order.
+    #[serde(default)]
+    pub apply: Vec<Operator>,
+}
+
+/// What a `curate` reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum From {
+    /// A dataset that an earlier recipe step named.
+    Dataset(Name),
+    /// The solved training problems of a task set, as passed trajectories.
+    Demonstrations {
+        demonstrations: Name,
+    },
+}
+
+/// A data operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operator {
+    /// Keep the records with this verdict.
+    Keep {
+        verdict: Outcome,
+    },
+    /// Drop a record whose task and completion stand earlier in the dataset.
+    Dedupe,
+    /// At most `max` records per task, the earliest kept.
+    Cap {
+        per: Per,
+        max: u32,
+    },
+    /// As many records of each value as the rarer has, taken at random by seed; records that are neither pass nor fail are dropped.
+    Balance(BalanceBy),
+    /// At most `n` records, taken at random by seed.
+    Subsample {
+        n: u32,
+    },
+    /// Permute a column among all records (negative controls only).
+    Shuffle(super::Shuffled),
+}
+
+/// What a cap counts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    Task,
+}
+
+/// What a balance looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BalanceBy {
+    Verdict,
+}

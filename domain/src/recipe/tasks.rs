@@ -1,0 +1,53 @@
+//! Task sets: where problems come from and how many each split holds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::Family;
+
+/// A task set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TaskSet {
+    /// Generated here, verified exactly.
+    Builtin(Builtin),
+}
+
+impl TaskSet {
+    /// The procedural tasks behind the set.
+    #[must_use]
+    pub fn builtin(&self) -> &Builtin {
+        match self {
+            Self::Builtin(builtin) => builtin,
+        }
+    }
+}
+
+/// A procedurally generated task set. Splits are disjoint by canonical problem: no test item is a reordering of a
+/// training item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Builtin {
+    pub family: Family,
+    /// Problems in the training split.
+    pub train: u32,
+    /// Problems that gates and controllers may read.
+    pub val: u32,
+    /// Sealed: read only by `finish`.
+    pub test: u32,
+    /// Training problems given with their answers (disjoint from `train` by prompt).
+    #[serde(default)]
+    pub demonstrations: u32,
+    /// Solved examples put before every question; for base models that do not follow instructions yet.
+    #[serde(default)]
+    pub shots: u32,
+}
+
+/// A part of a task set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    Train,
+    Val,
+    Test,
+    Demonstrations,
+}

@@ -1,0 +1,144 @@
+//! The `train` verb: one round that makes one member.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Name;
+
+/// Reads a role and datasets; makes a candidate member of the role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Name of the new member for later recipe steps. Without it the new member takes the role at once.
+    #[serde(rename = "as", default)]
+    pub name: Option<Name>,
+    pub role: Name,
+    pub on: On,
+    pub loss: Loss,
+    #[serde(default)]
+    pub start: Start,
+    #[serde(default = "one")]
+    pub data_epochs: u32,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// World size of the round.
+    #[serde(default = "one")]
+    pub ranks: u32,
+    /// Sequences per optimiser step, over all ranks.
+    #[serde(default = "default_batch")]
+    pub batch: u32,
+    /// Sequences per rank in one forward pass; `batch` is reached by gradient accumulation.
+    #[serde(default = "default_micro_batch")]
+    pub micro_batch: u32,
+    /// Records joined behind one shared few-shot prefix to one sequence; each later record sees the earlier as examples.
+    #[serde(default = "one")]
+    pub pack: u32,
+    /// Keep the few-shot prefix before each sequence.
+    #[serde(default = "yes")]
+    pub shots: bool,
+    /// Part of all optimiser steps over which the learning rate rises from 0.
+    #[serde(default = "default_warmup")]
+    pub warmup: f64,
+    /// The learning rate falls along a half cosine to this part of its peak.
+    #[serde(default = "default_floor")]
+    pub floor: f64,
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Largest global gradient norm.
+    #[serde(default = "default_clip")]
+    pub clip: f64,
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+/// Which datasets a round reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum On {
+    One(Name),
+    Many(Vec<Source>),
+}
+
+impl On {
+    /// The datasets in order.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Source> {
+        match self {
+            Self::One(name) => vec![Source::Latest(name.clone())],
+            Self::Many(sources) => sources.clone(),
+        }
+    }
+}
+
+/// One dataset, of this generation or of all so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// The newest dataset of that name.
+    Latest(Name),
+    /// The datasets of that name of all generations so far.
+    All {
+        all: Name,
+    },
+}
+
+/// A loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Mean negative log-likelihood of the completion tokens.
+    Nll,
+    /// A scalar head's regression at the completion's last token.
+    Pointwise(Pointwise),
+}
+
+/// Pointwise losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pointwise {
+    /// Binary cross-entropy with logits against pass = 1, fail = 0; other verdicts are left out and counted.
+    Bce,
+}
+
+/// Which weights a round starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// The role's current member; a role without one starts from its `init`. The optimiser starts anew.
+    #[default]
+    Continue,
+    /// The role's `init` as it is now.
+    Restart,
+    /// The base weights.
+    Base,
+}
+
+/// Arithmetic of the forward and backward pass; master weights and optimiser are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    Bf16,
+    F32,
+}
+
+fn one() -> u32 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn default_batch() -> u32 {
+    8
+}
+fn default_micro_batch() -> u32 {
+    4
+}
+fn default_warmup() -> f64 {
+    0.1
+}
+fn default_floor() -> f64 {
+    0.1
+}
+fn default_clip() -> f64 {
+    1.0
+}

@@ -1,0 +1,94 @@
+//! Trajectories and verdicts: what a rollout leaves behind. A verdict is typed; an error is never a zero reward.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, JobId, Name};
+
+/// The result of verifying one completion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What the verifier decided.
+    pub outcome: Outcome,
+    /// Why, for people: what was read and what was expected.
+    pub reason: String,
+}
+
+/// A verifier's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Shown right.
+    Pass,
+    /// Shown wrong.
+    Fail,
+    /// The verifier itself failed; says nothing about the completion.
+    Error,
+    /// The verifier ran out of time; says nothing about the completion.
+    Timeout,
+    /// Passed, but by a way that the verifier distrusts.
+    Suspect,
+}
+
+/// How many completions got which verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    pub pass: u64,
+    pub fail: u64,
+    pub error: u64,
+    pub timeout: u64,
+    pub suspect: u64,
+}
+
+impl VerdictCounts {
+    /// Counts one more outcome.
+    pub fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Pass => self.pass += 1,
+            Outcome::Fail => self.fail += 1,
+            Outcome::Error => self.error += 1,
+            Outcome::Timeout => self.timeout += 1,
+            Outcome::Suspect => self.suspect += 1,
+        }
+    }
+
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.pass += other.pass;
+        self.fail += other.fail;
+        self.error += other.error;
+        self.timeout += other.timeout;
+        self.suspect += other.suspect;
+    }
+
+    /// All completions that were verified.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.pass + self.fail + self.error + self.timeout + self.suspect
+    }
+}
+
+/// One completion of one task, as one row of a trajectory file (Parquet; the column names are the field names).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// The job that made it.
+    pub job: JobId,
+    /// Task set and canonical task key, for example `numbers` and `train/17`.
+    pub task_set: Name,
+    pub task: String,
+    /// Sample number within the task, from 0.
+    pub sample: u32,
+    /// Checkpoint of the policy that produced the tokens; for demonstrations the base checkpoint whose tokenizer was used.
+    pub policy: Digest,
+    /// Tokens before the completion: shared few-shot prefix, then the question.
+    pub prompt_tokens: Vec<u32>,
+    /// How many of `prompt_tokens` are the shared few-shot prefix.
+    pub prefix_len: u32,
+    /// Tokens the policy produced, with the stop token if it stopped.
+    pub completion_tokens: Vec<u32>,
+    /// Natural log-probability of each completion token at temperature 1; same length as `completion_tokens`.
+    /// Empty for demonstrations, which no policy sampled.
+    pub log_probs: Vec<f32>,
+    /// The decoded completion, without the stop token.
+    pub completion: String,
+    pub verdict: Verdict,
+}
