@@ -68,3 +68,27 @@ pub struct RankProgress {
     pub grad_norm: f64,
     pub tokens: u64,
 }
+
+/// What a worker writes on a rank process's standard input, one JSON object a line. The end of the input means that the
+/// worker is gone: the rank kills itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RankCommand {
+    /// The first line.
+    Prepare(Box<RankSpec>),
+    /// All ranks are ready; join the rendezvous at `HOST:PORT`.
+    Start { rendezvous: String },
+}
+
+/// What a rank process writes on its standard output, one JSON object a line. Logs go to standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RankReport {
+    /// Data and weights are loaded; rank 0 listens at `rendezvous`.
+    Ready { rendezvous: Option<String> },
+    Progress(RankProgress),
+    /// The last line of a rank that did its work.
+    Voted(Vote),
+    /// The last line of a rank that could not.
+    Failed(crate::job::JobFailure),
+}
