@@ -220,7 +220,8 @@ def convert(gguf_path, package, out):
         write_json(work / "generation_config.json", {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")})
         write_json(work / "tokenizer_config.json", tokenizer_config(meta))
         write_json(work / "SOURCE.json", source)
-        work.chmod(0o755)
+        work.chmod(0o755)  # mkdtemp and the safetensors writer keep others out; other users may share the cache
+        (work / "model.safetensors").chmod(0o644)
         os.rename(work, out)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
