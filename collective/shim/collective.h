@@ -1,0 +1,88 @@
+// The C interface between the Rust half of this crate (`src/ffi.rs`) and libtorch's c10d.
+//
+// Every entry that can fail returns 0 on success and -1 on failure; the reason is then in `gc_last_error()` of the same
+// thread. No C++ exception leaves an entry. Handles are created by an entry with an `out` argument, are owned by the
+// caller and are freed by the matching `_free`; `out` is written only on success. A `tensor` is tch's own handle, a
+// pointer to an `at::Tensor`. Times are milliseconds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+
+struct GcStore;
+struct GcGroup;
+struct GcReducer;
+struct GcBytes;
+
+// Borrowed bytes, valid for the duration of the call.
+struct GcSlice {
+  const uint8_t* data;
+  size_t len;
+};
+
+struct GcGroupSpec {
+  GcSlice prefix; // namespace of this group's keys in the store; never used twice
+  GcSlice host; // address of the interface that peers connect to
+  int32_t rank;
+  int32_t world_size;
+  int64_t timeout_ms; // of the connection phase and of every collective
+};
+
+struct GcReducerOptions {
+  int64_t bucket_bytes;
+  int64_t first_bucket_bytes;
+  int32_t find_unused;
+};
+
+// Why the last failing entry of this thread failed; first line only, without a backtrace. Valid until the next entry.
+const char* gc_last_error();
+
+// Ends the process at once with `code`: no destructors, no atexit handlers, which could wait for a stuck collective.
+[[noreturn]] void gc_exit_now(int32_t code);
+
+// Serves a store on `listen_fd`, a listening socket bound to `host`:`port`, and connects to it. Owns the socket from
+// here on, on failure too. Does not wait for peers.
+int32_t gc_store_listen(GcSlice host, uint16_t port, int32_t listen_fd, int64_t timeout_ms, GcStore** out);
+// Connects to the store served at `host`:`port`, retrying for `timeout_ms` (c10d may take about twice as long).
+int32_t gc_store_connect(GcSlice host, uint16_t port, int64_t timeout_ms, GcStore** out);
+void gc_store_free(GcStore* store);
+int32_t gc_store_set(GcStore* store, GcSlice key, GcSlice value);
+// Adds `delta` to the decimal counter at `key` (absent: 0); `out` is the sum.
+int32_t gc_store_add(GcStore* store, GcSlice key, int64_t delta, int64_t* out);
+// `out` is 1 if the key is there and 0 if not.
+int32_t gc_store_contains(GcStore* store, GcSlice key, int32_t* out);
+int32_t gc_store_delete(GcStore* store, GcSlice key);
+// Waits until all `n` keys are there, at most `timeout_ms`, and returns their values in the same order.
+int32_t gc_store_get_many(GcStore* store, const GcSlice* keys, size_t n, int64_t timeout_ms, GcBytes** out);
+
+// Value `i` of a `gc_store_get_many`; borrowed from `bytes`.
+GcSlice gc_bytes_at(const GcBytes* bytes, size_t i);
+void gc_bytes_free(GcBytes* bytes);
+
+// Connects all ranks over Gloo (CPU tensors).
+int32_t gc_group_gloo(GcStore* store, const GcGroupSpec* spec, GcGroup** out);
+void gc_group_free(GcGroup* group);
+// The collectives work in place on a dense contiguous tensor and return when it is complete.
+int32_t gc_group_all_reduce_sum(GcGroup* group, const void* tensor);
+int32_t gc_group_broadcast(GcGroup* group, const void* tensor, int32_t root);
+int32_t gc_group_barrier(GcGroup* group);
+
+// Hooks the gradients of `params` (leaves that require a gradient) for all-reduce during backward. The caller has made
+// sure that shapes, kinds and options are the same on all ranks.
+int32_t gc_reducer_new(
+    GcGroup* group, const void* const* params, size_t n, const GcReducerOptions* options, GcReducer** out);
+void gc_reducer_free(GcReducer* reducer);
+// Before the forward pass of a step that reduces. Rearranges the buckets once, after the first such step.
+int32_t gc_reducer_prepare_forward(GcReducer* reducer);
+// Arms the hooks for the next backward pass. `outputs` is looked at only with `find_unused`.
+int32_t gc_reducer_prepare_backward(GcReducer* reducer, const void* const* outputs, size_t n);
+// Fails unless the armed backward pass has reduced every bucket.
+int32_t gc_reducer_check_finalized(GcReducer* reducer);
+int32_t gc_reducer_bucket_count(GcReducer* reducer, int64_t* out);
+
+// Makes the gradients of `params` undefined, as `zero_grad(set_to_none)` does.
+int32_t gc_clear_grads(const void* const* params, size_t n);
+
+} // extern "C"

@@ -1,0 +1,8 @@
+// What a group handle holds; shared with the reducer.
+#pragma once
+
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+
+struct GcGroup {
+  c10::intrusive_ptr<c10d::ProcessGroup> group;
+};
