@@ -1,0 +1,206 @@
+//! Trajectory tables: Parquet, one row a completion, columns named as the fields of
+//! [`Trajectory`](galapagos_domain::trajectory::Trajectory), so that DuckDB, polars and pandas read them as they are.
+//!
+//! | column | type | meaning |
+//! |---|---|---|
+//! | `job` | utf8 | job that made the row |
+//! | `task_set`, `task` | utf8 | task set and task key, for example `numbers`, `train/17` |
+//! | `sample` | uint32 | sample number within the task |
+//! | `policy` | utf8 | checkpoint digest, 64 hexadecimal digits |
+//! | `prompt_tokens` | list of uint32 | few-shot prefix, then question |
+//! | `prefix_len` | uint32 | tokens of `prompt_tokens` that are the few-shot prefix |
+//! | `completion_tokens` | list of uint32 | sampled tokens, with the stop token |
+//! | `log_probs` | list of float32 | natural log-probabilities at temperature 1; empty for demonstrations |
+//! | `completion` | utf8 | decoded completion without the stop token |
+//! | `outcome` | utf8 | `pass`, `fail`, `error`, `timeout` or `suspect` |
+//! | `reason` | utf8 | why |
+//!
+//! Equal rows give equal bytes: the writer's settings and its name in the file are fixed.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, PrimitiveBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt32Type};
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
+use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+use crate::Error;
+
+/// Encodes rows as one Parquet file.
+///
+/// # Errors
+/// [`Error::Table`] if the writer refuses, which only a row count beyond its limits could cause.
+pub fn encode(rows: &[Trajectory]) -> Result<Bytes, Error> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Table { what: "encode", source };
+    let batch = to_batch(rows).map_err(|e| failed(e.into()))?;
+    let properties =
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("galapagos".to_owned()).build();
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).map_err(|e| failed(e.into()))?;
+    writer.write(&batch).map_err(|e| failed(e.into()))?;
+    let file = writer.into_inner().map_err(|e| failed(e.into()))?;
+    Ok(Bytes::from(file))
+}
+
+/// Decodes a file made by [`encode`].
+///
+/// # Errors
+/// [`Error::Table`] if the bytes are not such a file; the cause names the column.
+pub fn decode(bytes: Bytes) -> Result<Vec<Trajectory>, Error> {
+    decode_rows(bytes).map_err(|source| Error::Table { what: "decode", source })
+}
+
+fn strings<'a>(rows: &'a [Trajectory], column: impl Fn(&'a Trajectory) -> String) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(column)))
+}
+
+fn numbers(rows: &[Trajectory], column: impl Fn(&Trajectory) -> u32) -> ArrayRef {
+    Arc::new(UInt32Array::from_iter_values(rows.iter().map(column)))
+}
+
+fn lists<T: ArrowPrimitiveType>(rows: &[Trajectory], column: impl Fn(&Trajectory) -> &[T::Native]) -> ArrayRef {
+    let item = Field::new("item", T::DATA_TYPE, false);
+    let mut builder = ListBuilder::new(PrimitiveBuilder::<T>::new()).with_field(item);
+    for row in rows {
+        builder.values().append_slice(column(row));
+        builder.append(true);
+    }
+    Arc::new(builder.finish())
+}
+
+fn to_batch(rows: &[Trajectory]) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("job", strings(rows, |r| r.job.to_string())),
+        ("task_set", strings(rows, |r| r.task_set.to_string())),
+        ("task", strings(rows, |r| r.task.clone())),
+        ("sample", numbers(rows, |r| r.sample)),
+        ("policy", strings(rows, |r| r.policy.hex())),
+        ("prompt_tokens", lists::<UInt32Type>(rows, |r| &r.prompt_tokens)),
+        ("prefix_len", numbers(rows, |r| r.prefix_len)),
+        ("completion_tokens", lists::<UInt32Type>(rows, |r| &r.completion_tokens)),
+        ("log_probs", lists::<Float32Type>(rows, |r| &r.log_probs)),
+        ("completion", strings(rows, |r| r.completion.clone())),
+        ("outcome", strings(rows, |r| outcome_name(r.verdict.outcome).to_owned())),
+        ("reason", strings(rows, |r| r.verdict.reason.clone())),
+    ];
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), false)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+fn decode_rows(bytes: Bytes) -> Result<Vec<Trajectory>, Cause> {
+    let mut rows = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
+        from_batch(&batch?, &mut rows)?;
+    }
+    Ok(rows)
+}
+
+fn from_batch(batch: &RecordBatch, rows: &mut Vec<Trajectory>) -> Result<(), Cause> {
+    let text = |name: &str, i: usize| -> Result<String, Cause> {
+        let column = typed_column(batch, name, &DataType::Utf8)?.as_string::<i32>();
+        Ok(column.value(i).to_owned())
+    };
+    let number = |name: &str, i: usize| -> Result<u32, Cause> {
+        Ok(typed_column(batch, name, &DataType::UInt32)?.as_primitive::<UInt32Type>().value(i))
+    };
+    for i in 0..batch.num_rows() {
+        rows.push(Trajectory {
+            job: text("job", i)?.parse()?,
+            task_set: text("task_set", i)?.parse()?,
+            task: text("task", i)?,
+            sample: number("sample", i)?,
+            policy: text("policy", i)?.parse()?,
+            prompt_tokens: list::<UInt32Type>(batch, "prompt_tokens", i)?,
+            prefix_len: number("prefix_len", i)?,
+            completion_tokens: list::<UInt32Type>(batch, "completion_tokens", i)?,
+            log_probs: list::<Float32Type>(batch, "log_probs", i)?,
+            completion: text("completion", i)?,
+            verdict: Verdict { outcome: outcome_of(&text("outcome", i)?)?, reason: text("reason", i)? },
+        });
+    }
+    Ok(())
+}
+
+fn typed_column<'a>(batch: &'a RecordBatch, name: &str, expected: &DataType) -> Result<&'a ArrayRef, Cause> {
+    let column = batch.column_by_name(name).ok_or_else(|| format!("the column `{name}` is missing"))?;
+    if column.data_type() == expected {
+        Ok(column)
+    } else {
+        Err(format!("the column `{name}` has type {}, expected {expected}", column.data_type()).into())
+    }
+}
+
+fn list<T: ArrowPrimitiveType>(batch: &RecordBatch, name: &str, row: usize) -> Result<Vec<T::Native>, Cause> {
+    let item = Field::new("item", T::DATA_TYPE, false);
+    let column = typed_column(batch, name, &DataType::List(Arc::new(item)))?.as_list::<i32>();
+    Ok(column.value(row).as_primitive::<T>().values().to_vec())
+}
+
+const OUTCOMES: [Outcome; 5] = [Outcome::Pass, Outcome::Fail, Outcome::Error, Outcome::Timeout, Outcome::Suspect];
+
+fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "fail",
+        Outcome::Error => "error",
+        Outcome::Timeout => "timeout",
+        Outcome::Suspect => "suspect",
+    }
+}
+
+fn outcome_of(name: &str) -> Result<Outcome, Cause> {
+    OUTCOMES
+        .into_iter()
+        .find(|outcome| outcome_name(*outcome) == name)
+        .ok_or_else(|| format!("the column `outcome` holds `{name}`").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use galapagos_domain::ids::Digest;
+
+    fn row(sample: u32, outcome: Outcome) -> Trajectory {
+        Trajectory {
+            job: "quickstart-1/g1/samples/0".parse().unwrap(),
+            task_set: "numbers".parse().unwrap(),
+            task: "train/17".to_owned(),
+            sample,
+            policy: Digest::of(b"policy"),
+            prompt_tokens: vec![1, 2, 3, 49_151],
+            prefix_len: 2,
+            completion_tokens: (0..sample).collect(),
+            log_probs: (0..sample).map(|i| -0.5 * i as f32).collect(),
+            completion: "94 \u{1F426}".to_owned(),
+            verdict: Verdict { outcome, reason: "first integer 94, expected 94".to_owned() },
+        }
+    }
+
+    #[test]
+    fn rows_round_trip_with_every_outcome_and_empty_lists() {
+        let rows: Vec<_> = OUTCOMES.into_iter().zip(0..).map(|(outcome, i)| row(i, outcome)).collect();
+        assert_eq!(decode(encode(&rows).unwrap()).unwrap(), rows);
+        assert_eq!(decode(encode(&[]).unwrap()).unwrap(), []);
+    }
+
+    #[test]
+    fn equal_rows_give_equal_bytes() {
+        let rows = [row(4, Outcome::Pass)];
+        assert_eq!(encode(&rows).unwrap(), encode(&rows).unwrap());
+    }
+
+    #[test]
+    fn bytes_that_are_no_table_are_refused() {
+        assert!(decode(Bytes::from_static(b"not parquet")).is_err());
+    }
+}
