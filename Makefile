@@ -1,0 +1,47 @@
+# The commands of daily work; each sets up what is missing first. `make help` lists them.
+# ARGS is passed on: make run ARGS="--seed 7".
+
+CACHE := $(or $(GALAPAGOS_CACHE),$(HOME)/.cache/galapagos)
+BIN   := $(or $(CARGO_TARGET_DIR),target)/release
+ARGS  :=
+
+export PATH := $(CACHE)/bin:$(PATH)
+# One computing thread a process: several processes share the cores, and OpenMP threads that spin while they wait for each
+# other on a busy machine bring it to a halt.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help setup build run tiny test check reproduce clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## install everything that `run`, `test` and `check` need
+	scripts/setup.sh check
+
+build: ## build the three executables (release)
+	scripts/setup.sh tiny
+	cargo build --release --locked -p galapagos-cli -p galapagos-worker -p galapagos-trainer
+
+run: ## evolve SmolLM2 on verified tasks: the main job, about 15 minutes on 2 cores
+	scripts/setup.sh run
+	$(MAKE) --no-print-directory build
+	$(BIN)/galapagos run recipes/quickstart.yaml $(ARGS)
+
+tiny: build ## the small main job, from scratch in under 3 minutes, no weights to download
+	$(BIN)/galapagos run recipes/tiny.yaml $(ARGS)
+
+reproduce: ## the quickstart's claim with its negative control
+	scripts/setup.sh run
+	$(MAKE) --no-print-directory build
+	$(BIN)/galapagos reproduce quickstart $(ARGS)
+
+test: ## every test that needs no GPU
+	scripts/setup.sh test
+	scripts/test.sh
+
+check: ## the gate: format, lints, tests, documentation, dependencies, form
+	scripts/check.sh
+
+clean: ## delete build results; the cache in $(CACHE) stays
+	cargo clean
