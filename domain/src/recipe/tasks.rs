@@ -51,3 +51,22 @@ pub enum Split {
     Test,
     Demonstrations,
 }
+
+impl Split {
+    /// The name, as written in a recipe and in task keys.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+            Self::Demonstrations => "demonstrations",
+        }
+    }
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,227 @@
+//! Task sets: the distinct problems of one split, in an order given by the seed. Nothing here is stored; every worker
+//! draws the same problems from the same seed.
+
+use std::collections::BTreeSet;
+
+use super::split::{Part, Space};
+use super::{Draft, Family, Problem};
+use crate::recipe::tasks::{Builtin, Split};
+use crate::seed::Seed;
+
+/// Most problems that one split may hold.
+pub const MAX_SPLIT: u32 = 100_000;
+
+/// Why a task set cannot be generated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// More distinct problems were asked for than there are.
+    #[error("{family} has {available} different problems for {part}; {asked} were asked for")]
+    TooFew { family: Family, part: &'static str, asked: u64, available: u64 },
+    /// An index beyond the split's end.
+    #[error("the {split} split of {family} holds {len} problems; number {index} was asked for (they count from 0)")]
+    NoSuchTask { family: Family, split: Split, index: u32, len: u32 },
+}
+
+/// The problems of one split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSetData {
+    family: Family,
+    split: Split,
+    problems: Vec<Problem>,
+}
+
+impl TaskSetData {
+    /// Draws the whole split. Prompts are distinct; in `val` and `test` canonical forms are distinct too, as long as
+    /// fewer than half of all forms are asked for.
+    ///
+    /// # Errors
+    /// [`TaskError::TooFew`] says how many problems there are.
+    pub fn generate(source: &Builtin, split: Split, seed: Seed) -> Result<Self, TaskError> {
+        let part = Part::of_split(split);
+        let (skip, take) = match split {
+            Split::Demonstrations => (0, source.demonstrations),
+            Split::Train => (source.demonstrations, source.train),
+            Split::Val => (0, source.val),
+            Split::Test => (0, source.test),
+        };
+        let drafts = draw_distinct(source.family, part, u64::from(skip) + u64::from(take), seed)?;
+        let problems = drafts.into_iter().skip(skip as usize).enumerate().map(|(index, draft)| Problem {
+            key: format!("{split}/{index}"),
+            prompt: draft.prompt,
+            answer: draft.answer,
+            canonical: draft.canonical,
+        });
+        Ok(Self { family: source.family, split, problems: problems.collect() })
+    }
+
+    /// Problem number `index`, from 0.
+    ///
+    /// # Errors
+    /// [`TaskError::NoSuchTask`] beyond the end.
+    pub fn get(&self, index: u32) -> Result<&Problem, TaskError> {
+        self.problems.get(index as usize).ok_or_else(|| TaskError::NoSuchTask {
+            family: self.family,
+            split: self.split,
+            index,
+            len: u32::try_from(self.problems.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// All problems in order.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The family of all problems.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
+    }
+}
+
+/// The solved examples put before every question: `source.shots` of them, from a part of the space of their own.
+/// Empty if the source asks for none.
+///
+/// # Errors
+/// [`TaskError::TooFew`] says how many examples there are.
+pub fn few_shot_prefix(source: &Builtin, seed: Seed) -> Result<String, TaskError> {
+    let drafts = draw_distinct(source.family, Part::Shots, u64::from(source.shots), seed)?;
+    Ok(drafts.iter().map(|draft| format!("{}{}\n", draft.prompt, draft.answer)).collect())
+}
+
+/// Draws `count` problems of `part` by rejection; terminates because the space was counted first.
+fn draw_distinct(family: Family, part: Part, count: u64, seed: Seed) -> Result<Vec<Draft>, TaskError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let (available, distinct_forms) = match family.space(part) {
+        Space::Vast => (u64::from(MAX_SPLIT), part != Part::Train),
+        // Beyond half of the forms the rare ones (`111111`) would take very long to come up.
+        Space::Counted { forms, prompts } => {
+            (prompts.min(u64::from(MAX_SPLIT)), part != Part::Train && count <= forms / 2)
+        }
+    };
+    if count > available {
+        let part = match part {
+            Part::Train => "train and demonstrations together",
+            Part::Val | Part::Test | Part::Shots => part.label(),
+        };
+        return Err(TaskError::TooFew { family, part, asked: count, available });
+    }
+    let mut rng = seed.derive(&format!("tasks/{family}/{}", part.label())).stream();
+    let (mut seen, mut drafts) = (BTreeSet::new(), Vec::new());
+    while (drafts.len() as u64) < count {
+        let draft = family.draw(&mut rng);
+        let key = if distinct_forms { &draft.canonical } else { &draft.prompt };
+        if Part::of_form(family, &draft.canonical) == part && seen.insert(key.clone()) {
+            drafts.push(draft);
+        }
+    }
+    Ok(drafts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trajectory::Outcome;
+
+    const SPLITS: [Split; 4] = [Split::Train, Split::Demonstrations, Split::Val, Split::Test];
+
+    fn source(family: Family, n: u32) -> Builtin {
+        Builtin { family, train: n, val: n, test: n, demonstrations: n / 2, shots: 4 }
+    }
+
+    fn any_family() -> impl Strategy<Value = Family> {
+        (0..Family::ALL.len()).prop_map(|i| Family::ALL[i])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_canonical_form_is_in_two_splits_even_of_two_runs(family in any_family(), a in 0u64.., b in 0u64..) {
+            let source = source(family, 40);
+            let mut home = BTreeMap::new();
+            for (split, seed) in SPLITS.iter().flat_map(|s| [(*s, a), (*s, b)]) {
+                let part = Part::of_split(split).label();
+                for problem in TaskSetData::generate(&source, split, Seed(seed)).unwrap().problems() {
+                    let before = *home.entry(problem.canonical.clone()).or_insert(part);
+                    prop_assert_eq!(before, part, "{} is in two splits", problem.canonical);
+                }
+            }
+            let prefix = few_shot_prefix(&source, Seed(a)).unwrap();
+            for example in draw_distinct(family, Part::Shots, 4, Seed(a)).unwrap() {
+                let solved = example.prompt.clone() + &example.answer + "\n";
+                prop_assert!(prefix.contains(&solved));
+                prop_assert!(!home.contains_key(&example.canonical), "{} is a shot and a task", example.canonical);
+            }
+        }
+
+        #[test]
+        fn prompts_are_distinct_and_the_seed_decides(family in any_family(), seed in 0u64..) {
+            let source = source(family, 40);
+            let train = TaskSetData::generate(&source, Split::Train, Seed(seed)).unwrap();
+            let demonstrations = TaskSetData::generate(&source, Split::Demonstrations, Seed(seed)).unwrap();
+            let prompts: BTreeSet<_> =
+                train.problems().iter().chain(demonstrations.problems()).map(|p| p.prompt.clone()).collect();
+            prop_assert_eq!(prompts.len(), 60);
+            prop_assert_eq!(&train, &TaskSetData::generate(&source, Split::Train, Seed(seed)).unwrap());
+            prop_assert_ne!(&train, &TaskSetData::generate(&source, Split::Train, Seed(seed ^ 1)).unwrap());
+            prop_assert_eq!(train.get(17).unwrap().key.as_str(), "train/17");
+            prop_assert!(train.get(40).is_err());
+        }
+
+        #[test]
+        fn only_gold_answers_verify(family in any_family(), seed in 0u64..) {
+            let data = TaskSetData::generate(&source(family, 40), Split::Train, Seed(seed)).unwrap();
+            let (prompt_max, answer_max) = family.longest();
+            for problem in data.problems() {
+                prop_assert_eq!(family.verify(problem, &problem.answer).outcome, Outcome::Pass);
+                prop_assert!(problem.prompt.chars().count() <= prompt_max as usize, "{}", problem.prompt);
+                prop_assert!(problem.answer.chars().count() <= answer_max as usize, "{}", problem.answer);
+                prop_assert!(problem.solved().chars().all(|c| family.characters().contains(&c)));
+                for other in data.problems().iter().filter(|o| o.answer != problem.answer) {
+                    prop_assert_eq!(family.verify(problem, &other.answer).outcome, Outcome::Fail);
+                }
+                prop_assert_eq!(family.verify(problem, "").outcome, Outcome::Fail);
+            }
+        }
+    }
+
+    #[test]
+    fn val_and_test_hold_no_reorderings_of_each_other() {
+        for family in Family::ALL {
+            let source = Builtin { family, train: 0, val: 12, test: 12, demonstrations: 0, shots: 0 };
+            for split in [Split::Val, Split::Test] {
+                let data = TaskSetData::generate(&source, split, Seed(3)).unwrap();
+                let forms: BTreeSet<_> = data.problems().iter().map(|p| &p.canonical).collect();
+                assert_eq!(forms.len(), 12, "{family} {split}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_part_can_be_asked_for_and_not_one_more() {
+        let mut source = source(Family::SortThreeDigits, 100_000);
+        let error = TaskSetData::generate(&source, Split::Test, Seed(1)).unwrap_err();
+        let TaskError::TooFew { available, .. } = error else { panic!("{error}") };
+        source.test = u32::try_from(available).unwrap();
+        assert_eq!(TaskSetData::generate(&source, Split::Test, Seed(1)).unwrap().problems().len() as u64, available);
+        source.test += 1;
+        assert!(TaskSetData::generate(&source, Split::Test, Seed(1)).is_err());
+    }
+
+    #[test]
+    fn a_few_shot_prefix_is_solved_examples() {
+        let prefix = few_shot_prefix(&source(Family::LargestOfFive, 1), Seed(1)).unwrap();
+        let lines: Vec<_> = prefix.lines().collect();
+        assert_eq!(lines.len(), 8);
+        assert!(lines[0].starts_with("Q: Largest of ") && lines[1].starts_with("A: "), "{prefix}");
+        assert!(prefix.ends_with('\n'));
+    }
+}

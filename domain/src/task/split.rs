@@ -1,0 +1,77 @@
+//! Which part of a family's space a canonical problem belongs to: a fixed function, independent of any seed, so that
+//! no run can train on what another run is tested on.
+
+use super::Family;
+use crate::recipe::tasks::Split;
+
+/// A part of a family's space. Training problems and demonstrations share one and differ by prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Train,
+    Val,
+    Test,
+    Shots,
+}
+
+impl Part {
+    /// The part that a split takes its problems from.
+    pub(super) fn of_split(split: Split) -> Self {
+        match split {
+            Split::Train | Split::Demonstrations => Self::Train,
+            Split::Val => Self::Val,
+            Split::Test => Self::Test,
+        }
+    }
+
+    /// The part that a canonical form falls into: of ten equal buckets, two are test, two val, five train, one shots.
+    pub(super) fn of_form(family: Family, canonical: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(family.name().as_bytes());
+        hasher.update(b":");
+        hasher.update(canonical.as_bytes());
+        let mut first = [0u8; 8];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        match u64::from_le_bytes(first) % 10 {
+            0 | 1 => Self::Test,
+            2 | 3 => Self::Val,
+            4 => Self::Shots,
+            _ => Self::Train,
+        }
+    }
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+            Self::Shots => "shots",
+        }
+    }
+}
+
+/// The size of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    Counted {
+        /// Canonical forms.
+        forms: u64,
+        /// Prompts, all orderings counted.
+        prompts: u64,
+    },
+    /// Far more than any split may ask for.
+    Vast,
+}
+
+impl Space {
+    /// Counts the `(canonical form, orderings)` pairs that fall into `part`.
+    pub(super) fn count(family: Family, part: Part, all: impl Iterator<Item = (String, u64)>) -> Self {
+        let (mut forms, mut prompts) = (0, 0);
+        for (canonical, orderings) in all {
+            if Part::of_form(family, &canonical) == part {
+                forms += 1;
+                prompts += orderings;
+            }
+        }
+        Self::Counted { forms, prompts }
+    }
+}
