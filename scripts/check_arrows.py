@@ -12,10 +12,11 @@ from collections import deque
 ARROWS = {
     "domain": set(),
     "telemetry": set(),
-    "collective": set(),
     "proto": {"domain"},
-    "model": {"domain"},
-    "artifacts": {"domain"},
+    # Of ours, only what knows nothing of the product: named threads and the clock.
+    "collective": {"telemetry"},
+    "model": {"domain", "telemetry"},
+    "artifacts": {"domain", "telemetry"},
     "coordinator": {"domain", "proto", "artifacts", "telemetry"},
     "worker": {"domain", "proto", "model", "artifacts", "telemetry"},
     "trainer": {"domain", "model", "collective", "artifacts", "telemetry"},
