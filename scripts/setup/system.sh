@@ -6,7 +6,9 @@ missing=()
 command -v g++ >/dev/null || missing+=(g++)
 command -v make >/dev/null || missing+=(make)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
-command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+if [[ $PYTHON == python3 ]]; then
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+fi
 
 if ((${#missing[@]})); then
   say "installing system packages: ${missing[*]}"

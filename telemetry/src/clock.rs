@@ -1,7 +1,7 @@
 //! The two clocks, and the only place that may read them: deciding code takes `now` as an argument instead.
 //!
-//! Use [`monotonic_ms`] for deadlines and durations inside one process, [`wall_ms`] only for what people read. Order between
-//! processes comes from fencing tokens and leader epochs, never from either clock.
+//! Use [`monotonic_ms`] for deadlines and durations inside one process, [`wall_ms`] only for what people read. Order
+//! between processes comes from fencing tokens and leader epochs, never from either clock.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -1,6 +1,8 @@
-//! Prints an error together with every cause below it, since our errors say what we tried and leave the rest to `source`.
+//! Prints an error together with every cause below it, since our errors say what we tried and leave the rest to
+//! `source`.
 //!
-//! Foreign errors often repeat their cause in their own text; a cause that the line above already ends with is not printed twice.
+//! Foreign errors often repeat their cause in their own text; a cause that the line above already ends with is not
+//! printed twice.
 
 use std::error::Error;
 use std::fmt;
@@ -34,7 +36,8 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-/// The text an executable prints on stderr before it exits with a failure: `error: ...`, then one `caused by: ...` a line.
+/// The text an executable prints on stderr before it exits with a failure: `error: ...`, then one `caused by: ...` a
+/// line.
 #[must_use]
 pub fn report(error: &dyn Error) -> String {
     format!("error: {:#}", ErrorChain::new(error))

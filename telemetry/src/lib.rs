@@ -1,8 +1,9 @@
 //! What every Galapagos executable needs before it does its own work, and nothing that knows the product.
 //!
 //! Logging set-up ([`init`]), the printer of error chains ([`ErrorChain`], [`report`]), named tasks and threads
-//! ([`spawn_task`], [`spawn_thread`]), the only readings of the clock ([`clock`]) and the pipe that ends a child with its
-//! parent ([`lifeline`]). The bans in `clippy.toml` send everybody here; the exceptions to them live here and say why.
+//! ([`spawn_task`], [`spawn_thread`]), the only readings of the clock ([`clock`]) and the pipe that ends a child with
+//! its parent ([`lifeline`]). The bans in `clippy.toml` send everybody here; the exceptions to them live here and say
+//! why.
 #![forbid(unsafe_code)]
 
 pub mod clock;

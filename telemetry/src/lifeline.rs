@@ -1,13 +1,15 @@
 //! Ends a child process when its parent is gone, so that no stray process survives a run, however the run ends.
 //!
-//! The parent gives the child a pipe as stdin, keeps the other end open and never needs to act: when it dies, by whatever
-//! signal, the kernel closes the pipe and the child reads end of file. Closing the pipe on purpose is also the way to cancel.
-//! The pipe's writing end is close-on-exec (std's default), so a sibling started later does not keep it open by accident.
+//! The parent gives the child a pipe as stdin, keeps the other end open and never needs to act: when it dies, by
+//! whatever signal, the kernel closes the pipe and the child reads end of file. Closing the pipe on purpose is also
+//! the way to cancel. The pipe's writing end is close-on-exec (std's default), so a sibling started later does not
+//! keep it open by accident.
 //!
-//! `PR_SET_PDEATHSIG` is not used: it fires when the *thread* that forked ends, which on a pool of threads is not when the
-//! parent ends, it is lost if the parent dies before the child has asked for it, and it exists on Linux only.
+//! `PR_SET_PDEATHSIG` is not used: it fires when the *thread* that forked ends, which on a pool of threads is not
+//! when the parent ends, it is lost if the parent dies before the child has asked for it, and it exists on Linux
+//! only.
 
-use std::io::{self, Read};
+use std::io;
 use std::process;
 use std::time::Duration;
 
@@ -19,39 +21,38 @@ pub const EXIT_CANCELLED: i32 = 3;
 /// How long exit handlers (libtorch's among them) may take before the process is killed outright.
 pub const EXIT_GRACE: Duration = Duration::from_secs(2);
 
-/// Starts the thread that watches stdin from now on. Read what the parent sends first: later bytes are thrown away. Call it only
-/// in a process started with a pipe as stdin; on a closed or empty stdin it ends the process at once.
+/// Starts the thread that watches stdin from now on. Read what the parent sends first: later bytes are thrown away.
+/// Call it only in a process started with a pipe as stdin; on a closed or empty stdin it ends the process at once.
 ///
 /// # Errors
 /// If the thread cannot be started; the process must then not go on, since nothing would end it with its parent.
 pub fn spawn_watch() -> Result<(), SpawnError> {
     spawn_thread("lifeline", || {
-        let why = wait_for_end(&mut io::stdin().lock());
-        tracing::warn!("{why}; this process ends now");
-        terminate()
+        let end = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        kill_after(EXIT_GRACE);
+        match end {
+            Ok(_) => tracing::warn!("the parent process closed the lifeline or died; this process ends now"),
+            Err(error) => tracing::error!("the lifeline cannot be read, this process ends now: {error}"),
+        }
+        exit()
     })
     .map(drop)
 }
 
-/// Reads until nothing can follow, and says how it ended.
-fn wait_for_end(lifeline: &mut impl Read) -> String {
-    match io::copy(lifeline, &mut io::sink()) {
-        Ok(_) => "the parent process closed the lifeline or died".to_owned(),
-        Err(error) => format!("the lifeline cannot be read: {error}"),
-    }
-}
-
-/// Ends the process whatever its other threads do. Exit handlers run, but a handler that hangs, as one may while other threads
-/// still compute, meets SIGKILL after [`EXIT_GRACE`].
-#[expect(clippy::disallowed_methods, reason = "nothing above this thread could return from main on its behalf")]
-fn terminate() -> ! {
-    let killer = spawn_thread("lifeline-kill", || {
-        std::thread::sleep(EXIT_GRACE);
+/// From here on the process ends whatever happens: a log that nobody reads may block, and an exit handler may hang
+/// while other threads still compute.
+fn kill_after(grace: Duration) {
+    let killer = spawn_thread("lifeline-kill", move || {
+        std::thread::sleep(grace);
         kill_self();
     });
     if killer.is_err() {
         kill_self();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing above this thread could return from main on its behalf")]
+fn exit() -> ! {
     process::exit(EXIT_CANCELLED)
 }
 

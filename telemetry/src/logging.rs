@@ -1,6 +1,7 @@
 //! Sets up logging for a process: events to stderr, filtered by `GALAPAGOS_LOG`, panics logged like any other error.
 //!
-//! stdout stays free for results and for the lines that parents read. Libraries only emit events; nothing but `main` calls this.
+//! stdout stays free for results and for the lines that parents read. Libraries only emit events; nothing but `main`
+//! calls this.
 
 use std::env::VarError;
 use std::io::{self, IsTerminal};
@@ -44,8 +45,8 @@ pub fn init(format: Format) -> Result<(), InitError> {
     init_with(format, DEFAULT_FILTER)
 }
 
-/// Installs the process-wide subscriber and the panic hook. `GALAPAGOS_LOG` wins over `default_filter`; a tool that draws
-/// progress on the terminal passes something quieter than the daemons' [`init`].
+/// Installs the process-wide subscriber and the panic hook. `GALAPAGOS_LOG` wins over `default_filter`; a tool that
+/// draws progress on the terminal passes something quieter than the daemons' [`init`].
 ///
 /// # Errors
 /// If the filter cannot be read, or a subscriber is already installed.
@@ -55,7 +56,8 @@ pub fn init_with(format: Format, default_filter: &str) -> Result<(), InitError> 
         Err(VarError::NotPresent) => parse_filter(default_filter)?,
         Err(VarError::NotUnicode(_)) => return Err(InitError::NotUnicode),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A parent that died took the reader of stderr along; complaining about that on stderr would panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let set = match format {
         Format::Text => builder.with_ansi(io::stderr().is_terminal()).finish().try_init(),
         Format::Json => builder.json().flatten_event(true).finish().try_init(),
@@ -69,8 +71,8 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, InitError> {
     EnvFilter::builder().parse(filter).map_err(|source| InitError::BadFilter { filter: filter.to_owned(), source })
 }
 
-/// Logs a panic with its place and thread, inside whatever span it happened in. It does not end the process: the owner of the
-/// task or thread learns of the panic by joining it.
+/// Logs a panic with its place and thread, inside whatever span it happened in. It does not end the process: the
+/// owner of the task or thread learns of the panic by joining it.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("(panic without a message)");
     let place = info.location().map(ToString::to_string);

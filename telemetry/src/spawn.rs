@@ -1,6 +1,8 @@
-//! Named tasks and threads. A name makes a stuck or dead one findable: in log spans, in panics, and in the error its owner gets.
+//! Named tasks and threads. A name makes a stuck or dead one findable: in log spans, in panics, and in the error its
+//! owner gets.
 //!
-//! Raw `tokio::spawn` and `std::thread::spawn` are banned because their panics reach the owner without a name, or nobody at all.
+//! Raw `tokio::spawn` and `std::thread::spawn` are banned because their panics reach the owner without a name, or
+//! nobody at all.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -44,7 +46,8 @@ impl<T> TaskHandle<T> {
         &self.name
     }
 
-    /// Asks the task to end at its next await. Awaiting the handle then gives [`TaskError::Aborted`], or the value if it was faster.
+    /// Asks the task to end at its next await. Awaiting the handle then gives [`TaskError::Aborted`], or the value if
+    /// it was faster.
     pub fn abort(&self) {
         self.inner.abort();
     }
@@ -121,8 +124,8 @@ impl<T> ThreadHandle<T> {
     }
 }
 
-/// Runs `body` on a thread of its own with that name (the kernel shows the first 15 bytes), in a span `thread{name}` below the
-/// caller's span.
+/// Runs `body` on a thread of its own with that name (the kernel shows the first 15 bytes), in a span `thread{name}`
+/// below the caller's span.
 ///
 /// # Errors
 /// If the operating system refuses another thread.

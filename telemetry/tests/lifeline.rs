@@ -1,4 +1,5 @@
-//! A real child process must end with its lifeline: when the pipe is closed, when its parent is killed, and when exit hangs.
+//! A real child process must end with its lifeline: when the pipe is closed, when its parent is killed, and when exit
+//! hangs.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking, like the test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +17,9 @@ const SIGKILL: i32 = 9;
 
 /// A probe that has read its first line, as a trainer reads its orders, and watches from then on.
 fn start(mode: &str) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(PROBE).arg(mode).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = Command::new(PROBE);
+    command.arg(mode).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(b"orders\n").unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -44,6 +47,14 @@ fn closing_the_pipe_cancels_the_child() {
     let (mut child, _stdout) = start("idle");
     assert_eq!(child.try_wait().unwrap(), None, "an intact lifeline must not end the child");
     child.stdin.as_mut().unwrap().write_all(b"later bytes are ignored\n").unwrap();
+    drop(child.stdin.take());
+    assert_eq!(wait(&mut child).code(), Some(EXIT_CANCELLED));
+}
+
+#[test]
+fn a_broken_stderr_does_not_save_the_child() {
+    let (mut child, _stdout) = start("idle");
+    drop(child.stderr.take());
     drop(child.stdin.take());
     assert_eq!(wait(&mut child).code(), Some(EXIT_CANCELLED));
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use galapagos_telemetry::{lifeline, report};
+use galapagos_telemetry::{Format, lifeline, report};
 
 const FOREVER: Duration = Duration::from_secs(600);
 
@@ -47,6 +47,8 @@ fn start_child() -> io::Result<Child> {
 fn run(mode: &str) -> Result<(), Box<dyn Error>> {
     if mode == "stuck" {
         block_exit_of_logging_threads();
+    } else {
+        galapagos_telemetry::init(Format::Text)?;
     }
     let mut orders = String::new();
     io::stdin().lock().read_line(&mut orders)?;
