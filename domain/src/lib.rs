@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod cluster;
 pub mod fence;
 pub mod ids;
 pub mod job;

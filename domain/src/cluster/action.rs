@@ -13,16 +13,9 @@ pub enum Action {
     /// Write all of these in one transaction, durably.
     Persist(Vec<Write>),
     /// Push a message on a worker's stream. If the stream is gone the message is dropped: silence and reconnects repair it.
-    Send {
-        worker: WorkerId,
-        message: CoordinatorMessage,
-    },
+    Send { worker: WorkerId, message: CoordinatorMessage },
     /// End a worker's stream.
-    CloseSession {
-        worker: WorkerId,
-        incarnation: Incarnation,
-        reason: String,
-    },
+    CloseSession { worker: WorkerId, incarnation: Incarnation, reason: String },
     /// The submission was accepted under this id.
     Submitted(EvolutionId),
     /// What watchers of this evolution see has changed.

@@ -1,0 +1,176 @@
+//! An evolution: what was asked for, how far it came, and what it made. One recipe step runs at a time.
+//!
+//! ```text
+//!   Running ⇄ Paused
+//!   Running, Paused ──▶ Done | Failed | Cancelled
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::view::{Phase, Status, Summary};
+use crate::artifact::ArtifactRef;
+use crate::ids::{Digest, EvolutionId, JobId, MemberId, Name, RoundId};
+use crate::member::Member;
+use crate::recipe::Recipe;
+use crate::recipe::step::RecipeStep;
+use crate::seed::Seed;
+
+/// One submitted evolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evolution {
+    pub id: EvolutionId,
+    /// Order of submission: older evolutions get slots first.
+    pub number: u64,
+    pub recipe: Recipe,
+    /// BLAKE3 of the filled-in recipe's JSON.
+    pub recipe_digest: Digest,
+    pub seed: Seed,
+    pub status: Status,
+    /// Why it failed, outermost cause first; empty otherwise.
+    pub failure: Vec<String>,
+    /// Why it stopped before its last generation.
+    pub stopped: Option<String>,
+    /// Every recipe step started so far, in order; only the last one may be running.
+    pub steps: Vec<StepRun>,
+    /// In order of birth.
+    pub members: Vec<Member>,
+    /// The members that hold roles by a commit or a promotion.
+    pub champions: BTreeMap<Name, MemberId>,
+    /// The newest member of each `as` of a `train`.
+    pub named: BTreeMap<Name, MemberId>,
+    /// Attempts and round tries that were lost or failed and were repeated.
+    pub retries: u64,
+}
+
+/// One recipe step in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRun {
+    pub phase: Phase,
+    /// Place in its phase's list, from 0.
+    pub position: usize,
+    /// `as`, or the verb and its place from 1.
+    pub name: Name,
+    pub verb: String,
+    /// Time spent, as of the latest write.
+    pub elapsed_ms: u64,
+    pub work: Work,
+    /// Set when the recipe step is done.
+    pub outcome: Option<Outcome>,
+}
+
+/// What a recipe step is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Jobs in order of their index.
+    Jobs(Vec<JobId>),
+    Round(RoundId),
+    Contest(Contest),
+}
+
+/// A tournament: bouts in order of dispatch, more of them wave by wave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contest {
+    pub holder: MemberId,
+    pub challenger: MemberId,
+    pub jobs: Vec<JobId>,
+}
+
+impl Work {
+    /// The jobs in order of their index.
+    #[must_use]
+    pub fn jobs(&self) -> &[JobId] {
+        match self {
+            Self::Jobs(jobs) => jobs,
+            Self::Round(_) => &[],
+            Self::Contest(contest) => &contest.jobs,
+        }
+    }
+
+    /// The round, if it is one.
+    #[must_use]
+    pub fn round(&self) -> Option<&RoundId> {
+        match self {
+            Self::Round(round) => Some(round),
+            Self::Jobs(_) | Self::Contest(_) => None,
+        }
+    }
+}
+
+/// What a finished recipe step left behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub summary: Summary,
+    /// The dataset's files in order, for recipe steps that make one.
+    pub dataset: Vec<ArtifactRef>,
+    /// Units of work done; see [`super::view::StepView::progress`].
+    pub units: u64,
+    pub tokens: u64,
+}
+
+impl StepRun {
+    /// `g2/samples`: the part of ids and the label of seeds.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.phase, self.name)
+    }
+}
+
+impl Evolution {
+    /// A submitted evolution before its first recipe step.
+    #[must_use]
+    pub fn new(id: EvolutionId, number: u64, recipe: Recipe, seed: Seed) -> Self {
+        #[expect(clippy::expect_used, reason = "a recipe has string keys and came from YAML")]
+        let canonical = serde_json::to_vec(&recipe).expect("a recipe serialises to JSON");
+        Self {
+            id,
+            number,
+            recipe_digest: Digest::of(&canonical),
+            recipe,
+            seed,
+            status: Status::Running,
+            failure: Vec::new(),
+            stopped: None,
+            steps: Vec::new(),
+            members: Vec::new(),
+            champions: BTreeMap::new(),
+            named: BTreeMap::new(),
+            retries: 0,
+        }
+    }
+
+    /// The recipe step under way.
+    #[must_use]
+    pub fn running_step(&self) -> Option<&StepRun> {
+        self.steps.last().filter(|step| step.outcome.is_none())
+    }
+
+    /// The recipe's list for a phase; the base phase has none.
+    #[must_use]
+    pub fn listed(&self, phase: Phase) -> &[RecipeStep] {
+        match phase {
+            Phase::Base => &[],
+            Phase::First => &self.recipe.first,
+            Phase::Generation(_) => &self.recipe.each,
+            Phase::Finish => &self.recipe.finish,
+        }
+    }
+
+    /// The recipe step behind a run; `None` for the base phase.
+    #[must_use]
+    pub fn recipe_step(&self, run: &StepRun) -> Option<&RecipeStep> {
+        self.listed(run.phase).get(run.position)
+    }
+
+    /// The member of that id.
+    #[must_use]
+    pub fn member(&self, id: &MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == *id)
+    }
+
+    pub(super) fn member_mut(&mut self, id: &MemberId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == *id)
+    }
+}
