@@ -13,6 +13,7 @@ pub mod fence;
 pub mod ids;
 pub mod job;
 pub mod member;
+pub mod plan;
 pub mod recipe;
 pub mod round;
 pub mod seed;

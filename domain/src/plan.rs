@@ -1,0 +1,5 @@
+//! What a recipe will cost, before anything runs.
+
+mod chunk;
+
+pub use chunk::chunks;
