@@ -7,6 +7,7 @@ mod check;
 mod first_in_alphabet;
 mod five_numbers;
 mod letters_in_word;
+mod odd_one_out;
 mod set;
 mod sort_digits;
 mod split;
@@ -36,6 +37,8 @@ pub enum Family {
     LettersInWord,
     /// The first in the alphabet of four different letters.
     FirstInAlphabet,
+    /// The word that stands once among four words, of which three are the same.
+    OddOneOut,
     /// Six digits in ascending order.
     SortSixDigits,
     /// Three digits in ascending order: for tests that must be quick.
@@ -80,11 +83,12 @@ impl Draft {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
         Self::FirstInAlphabet,
+        Self::OddOneOut,
         Self::SortSixDigits,
         Self::SortThreeDigits,
     ];
@@ -97,6 +101,7 @@ impl Family {
             Self::SmallestOfFive => "smallest_of_five",
             Self::LettersInWord => "letters_in_word",
             Self::FirstInAlphabet => "first_in_alphabet",
+            Self::OddOneOut => "odd_one_out",
             Self::SortSixDigits => "sort_six_digits",
             Self::SortThreeDigits => "sort_three_digits",
         }
@@ -109,6 +114,7 @@ impl Family {
             Self::LargestOfFive | Self::SmallestOfFive => 5,
             Self::LettersInWord => 4,
             Self::FirstInAlphabet => 3,
+            Self::OddOneOut => 5,
             Self::SortSixDigits => 7,
             Self::SortThreeDigits => 4,
         }
@@ -128,6 +134,7 @@ impl Family {
             Self::SmallestOfFive => (36, 3),
             Self::LettersInWord => (6 + 26 + words::LONGEST, 2),
             Self::FirstInAlphabet => (6 + 33, 2),
+            Self::OddOneOut => (6 + 13 + 4 * (words::LONGEST + 1), words::LONGEST + 1),
             Self::SortSixDigits => (7, 6),
             Self::SortThreeDigits => (4, 3),
         }
@@ -141,6 +148,7 @@ impl Family {
             Self::SmallestOfFive => "Q: Smallest of 0123456789,\nA:",
             Self::LettersInWord => "Q: How many letters are in abcdefghijklmnopqrstuvwxyz?\nA: 0123456789",
             Self::FirstInAlphabet => "Q: First in the alphabet: abcdefghijklmnopqrstuvwxyz,\nA:",
+            Self::OddOneOut => "Q: Odd one out: abcdefghijklmnopqrstuvwxyz\nA:",
             Self::SortSixDigits | Self::SortThreeDigits => "0123456789>\n",
         };
         text.chars().collect()
@@ -156,7 +164,7 @@ impl Family {
             Self::LargestOfFive | Self::SmallestOfFive | Self::LettersInWord => {
                 check::first_integer(&problem.answer, completion)
             }
-            Self::FirstInAlphabet => check::word(&problem.answer, completion),
+            Self::FirstInAlphabet | Self::OddOneOut => check::word(&problem.answer, completion),
             Self::SortSixDigits | Self::SortThreeDigits => check::exact(&problem.answer, completion),
         }
     }
@@ -167,6 +175,7 @@ impl Family {
             Self::SmallestOfFive => five_numbers::draw(rng, Wanted::Smallest),
             Self::LettersInWord => letters_in_word::draw(rng),
             Self::FirstInAlphabet => first_in_alphabet::draw(rng),
+            Self::OddOneOut => odd_one_out::draw(rng),
             Self::SortSixDigits => sort_digits::draw(rng, 6),
             Self::SortThreeDigits => sort_digits::draw(rng, 3),
         }
@@ -175,7 +184,7 @@ impl Family {
     /// How many canonical forms and prompts a part of the family's space holds.
     fn space(self, part: Part) -> Space {
         match self {
-            Self::LargestOfFive | Self::SmallestOfFive => Space::Vast,
+            Self::LargestOfFive | Self::SmallestOfFive | Self::OddOneOut => Space::Vast,
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),
