@@ -1,0 +1,81 @@
+//! What every computation shares: the number format of a forward pass and the error of a failed libtorch call.
+//!
+//! Only the fallible `f_*` calls of `tch` are used in this crate, so a failing kernel is a value, never a panic.
+
+use tch::{Kind, TchError};
+
+/// Number format of the matrix products. Weights may be stored in another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Everything in 32-bit floats.
+    F32,
+    /// Matrix products and attention in bfloat16; norms, softmax and losses in 32-bit floats.
+    Bf16,
+}
+
+impl Precision {
+    /// The tensor kind of the matrix products.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// A libtorch call failed, or its input broke a limit of the model.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// libtorch refused or failed; `doing` says at what.
+    #[error("computing {doing} failed")]
+    Torch {
+        /// The part of the model, for people.
+        doing: &'static str,
+        /// What libtorch said.
+        #[source]
+        source: TchError,
+    },
+    /// A token id the model has no embedding for.
+    #[error("token id {token} is outside the model's vocabulary of {vocab_size}")]
+    TokenOutOfRange {
+        /// The offending id.
+        token: i64,
+        /// Number of rows of the embedding.
+        vocab_size: usize,
+    },
+    /// A sequence longer than the model was made for.
+    #[error("a sequence of {length} tokens is longer than the model's {limit} positions")]
+    TooLong {
+        /// Tokens asked for, prompt and new ones together.
+        length: usize,
+        /// `max_position_embeddings` of the model.
+        limit: usize,
+    },
+    /// A sequence without tokens has no last position to look at.
+    #[error("sequence {index} has no tokens")]
+    Empty {
+        /// Its index in the call.
+        index: usize,
+    },
+    /// The model's head cannot do this.
+    #[error("the model has a {have} head; this needs a {need} head")]
+    WrongHead {
+        /// Head of the model at hand.
+        have: crate::ModelKind,
+        /// Head that is needed.
+        need: crate::ModelKind,
+    },
+}
+
+/// Names the part of the model in which a libtorch call failed.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, ComputeError>;
+}
+
+impl<T> Doing<T> for Result<T, TchError> {
+    fn doing(self, doing: &'static str) -> Result<T, ComputeError> {
+        self.map_err(|source| ComputeError::Torch { doing, source })
+    }
+}

@@ -1,0 +1,31 @@
+//! Transformer models of the Llama family on libtorch: Hugging Face folders in and out, tokenizer and chat template, the
+//! training forward, and batched generation with a key/value cache.
+//!
+//! Start at [`ModelFolder::open`], which checks everything on disk; [`ModelFolder::load`] gives a [`Llama`]. Training uses
+//! [`Llama::hidden_states`]; rollouts use [`Generator`]; critics use [`ScalarModel`]. Nothing here knows of jobs, workers
+//! or rounds, reads a clock, or draws randomness that was not seeded by the caller.
+#![forbid(unsafe_code)]
+
+pub mod chat;
+pub mod compute;
+pub mod config;
+pub mod digest;
+pub mod folder;
+pub mod generate;
+pub mod llama;
+pub mod score;
+pub mod tokenizer;
+pub mod weights;
+
+mod files;
+
+pub use chat::{ChatMessage, ChatTemplate};
+pub use compute::{ComputeError, Precision};
+pub use config::{ConfigError, ModelConfig, ModelKind};
+pub use digest::weights_digest;
+pub use folder::{FolderError, ModelFolder};
+pub use generate::{Completion, Finish, GenerateError, Generator, GeneratorOptions, Request, RunControl, Sampling};
+pub use llama::Llama;
+pub use score::ScalarModel;
+pub use tokenizer::{Tokenizer, TokenizerError};
+pub use weights::{Parameters, WeightsError};

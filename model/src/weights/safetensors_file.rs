@@ -1,0 +1,157 @@
+//! `safetensors` files: the header is checked as a whole before any tensor is read, and tensors are read and written one at
+//! a time, so that a model never lies in memory twice.
+//!
+//! Files are written in name order, with metadata `format: pt` (`transformers` asks for it), and moved into place only when
+//! they are complete and on disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use tch::{Device, Kind, Tensor};
+
+use super::{Parameters, WeightsError, tensor_error};
+use crate::digest::bytes_of;
+use crate::files::write_atomically;
+
+/// The format's own limit; larger lengths mean that this is no `safetensors` file.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+const LENGTH_BYTES: u64 = 8;
+
+/// An opened file whose header is consistent with itself and with the file's size.
+#[derive(Debug)]
+pub(crate) struct WeightsFile {
+    path: PathBuf,
+    file: File,
+    metadata: Metadata,
+    data_start: u64,
+}
+
+impl WeightsFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, WeightsError> {
+        let io = |source| WeightsError::Io { doing: "reading", path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(io)?;
+        let found_bytes = file.metadata().map_err(io)?.len();
+        let length = |expected_bytes| WeightsError::Length { path: path.to_owned(), expected_bytes, found_bytes };
+        if found_bytes < LENGTH_BYTES {
+            return Err(length(LENGTH_BYTES));
+        }
+        let mut length_bytes = [0; 8];
+        file.read_exact(&mut length_bytes).map_err(io)?;
+        let header_bytes = u64::from_le_bytes(length_bytes);
+        let data_start = header_bytes.saturating_add(LENGTH_BYTES);
+        if header_bytes > MAX_HEADER_BYTES || data_start > found_bytes {
+            return Err(length(data_start));
+        }
+        let mut header = Vec::new();
+        Read::by_ref(&mut file).take(header_bytes).read_to_end(&mut header).map_err(io)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|source| WeightsError::Header { path: path.to_owned(), source })?;
+        let expected_bytes = data_start + metadata.data_len() as u64;
+        if expected_bytes != found_bytes {
+            return Err(length(expected_bytes));
+        }
+        Ok(Self { path: path.to_owned(), file, metadata, data_start })
+    }
+
+    /// Shapes by name.
+    pub(crate) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
+    }
+
+    /// Checks that every tensor has a number format this crate computes with.
+    pub(crate) fn check_dtypes(&self) -> Result<(), WeightsError> {
+        for (name, info) in self.metadata.tensors() {
+            kind_of(&name, info.dtype)?;
+        }
+        Ok(())
+    }
+
+    /// Reads every tensor, in the format it is stored in.
+    pub(crate) fn read(&mut self, device: Device) -> Result<Parameters, WeightsError> {
+        let io = |source| WeightsError::Io { doing: "reading", path: self.path.clone(), source };
+        let mut parameters = Parameters::new();
+        let mut bytes = Vec::new();
+        for name in self.metadata.offset_keys() {
+            let Some(info) = self.metadata.info(&name) else { continue };
+            let kind = kind_of(&name, info.dtype)?;
+            bytes.resize(info.data_offsets.1 - info.data_offsets.0, 0);
+            let start = self.data_start + info.data_offsets.0 as u64;
+            self.file.seek(SeekFrom::Start(start)).map_err(io)?;
+            self.file.read_exact(&mut bytes).map_err(io)?;
+            let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
+            let tensor = Tensor::f_from_data_size(&bytes, &shape, kind)
+                .and_then(|tensor| tensor.f_to_device(device))
+                .map_err(|source| tensor_error("reading", &name, source))?;
+            parameters.insert(name, tensor);
+        }
+        Ok(parameters)
+    }
+}
+
+/// Writes `parameters` to `path`, complete or not at all.
+pub(crate) fn write(path: &Path, parameters: &Parameters) -> Result<(), WeightsError> {
+    let header = header(path, parameters)?;
+    let io = |source| WeightsError::Io { doing: "writing", path: path.to_owned(), source };
+    let mut failed = None;
+    let written = write_atomically(path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        for (name, tensor) in parameters.iter() {
+            match bytes_of(tensor) {
+                Ok(bytes) => out.write_all(&bytes)?,
+                Err(source) => {
+                    failed = Some(tensor_error("writing", name, source));
+                    return Err(std::io::Error::other("a tensor could not be read"));
+                }
+            }
+        }
+        out.flush()
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => written.map_err(io),
+    }
+}
+
+/// The header, padded with blanks to 8 bytes as the format asks.
+fn header(path: &Path, parameters: &Parameters) -> Result<Vec<u8>, WeightsError> {
+    let mut infos = Vec::with_capacity(parameters.len());
+    let mut offset = 0;
+    for (name, tensor) in parameters.iter() {
+        let dtype = dtype_of(name, tensor.kind())?;
+        let end = offset + tensor.numel() * tensor.kind().elt_size_in_bytes();
+        let shape = tensor.size().into_iter().map(|size| size as usize).collect();
+        infos.push((name.to_owned(), TensorInfo { dtype, shape, data_offsets: (offset, end) }));
+        offset = end;
+    }
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let unusable = |source| WeightsError::Header { path: path.to_owned(), source };
+    let metadata = Metadata::new(Some(format), infos)
+        .map_err(|error| unusable(<serde_json::Error as serde::ser::Error>::custom(error)))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(unusable)?;
+    header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
+    Ok(header)
+}
+
+fn kind_of(name: &str, dtype: Dtype) -> Result<Kind, WeightsError> {
+    match dtype {
+        Dtype::F32 => Ok(Kind::Float),
+        Dtype::BF16 => Ok(Kind::BFloat16),
+        Dtype::F16 => Ok(Kind::Half),
+        other => Err(WeightsError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+    }
+}
+
+fn dtype_of(name: &str, kind: Kind) -> Result<Dtype, WeightsError> {
+    match kind {
+        Kind::Float => Ok(Dtype::F32),
+        Kind::BFloat16 => Ok(Dtype::BF16),
+        Kind::Half => Ok(Dtype::F16),
+        other => Err(WeightsError::Dtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+    }
+}
