@@ -21,11 +21,7 @@ pub struct InvalidId {
 fn check(kind: &'static str, text: &str) -> Result<(), InvalidId> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-    if first && rest && text.len() <= 200 {
-        Ok(())
-    } else {
-        Err(InvalidId { kind, text: text.to_owned() })
-    }
+    if first && rest && text.len() <= 200 { Ok(()) } else { Err(InvalidId { kind, text: text.to_owned() }) }
 }
 
 macro_rules! typed_id {
@@ -128,6 +124,12 @@ impl Digest {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The 64 hexadecimal characters.
