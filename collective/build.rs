@@ -10,6 +10,7 @@ const SOURCES: [&str; 5] = ["shim/guard.cpp", "shim/store.cpp", "shim/gloo.cpp",
 fn main() {
     println!("cargo:rerun-if-changed=shim");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     let Ok(lib) = env::var("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         panic!(
             "torch-sys did not say where libtorch is (DEP_TCH_LIBTORCH_LIB is not set): set LIBTORCH to a libtorch 2.13 folder, or run `make setup`"

@@ -90,6 +90,12 @@ impl Roster {
         payloads.into_iter().zip(0..).map(|(theirs, rank)| same(op, signature, theirs, rank)).collect()
     }
 
+    /// After a failure: says that this rank is alive, for the roll calls of others.
+    pub(crate) fn answer(&self) {
+        // Without the store nobody can call the roll either, and the failure itself is already being reported.
+        self.store.set(&self.key("roll", self.rank), b"").ok();
+    }
+
     /// After a failure: announces that this rank is alive and returns the ranks that do not do the same in time.
     pub(crate) fn roll_call(&self) -> Ranks {
         let answered = self

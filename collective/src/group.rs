@@ -263,6 +263,7 @@ impl Inner {
         match agreed {
             Err(error) if !matches!(error, Error::Mismatch { .. }) => {
                 self.break_off(&error.to_string());
+                self.roster.answer();
                 Err(error)
             }
             other => other,

@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn a_disarmed_deadline_does_nothing_and_the_next_one_counts() {
         let (watchdog, told) = watched();
-        drop(watchdog.arm("step 1", Duration::from_secs(60)));
-        let _replaced = watchdog.arm("step 2", Duration::from_millis(500));
+        drop(watchdog.arm("step 1", Duration::from_millis(800)));
+        let _replaced = watchdog.arm("step 2", Duration::from_millis(800));
         let first = watchdog.arm("step 3", Duration::from_secs(60));
-        let _second = watchdog.arm("step 4", Duration::from_millis(10));
+        let _second = watchdog.arm("step 4", Duration::from_millis(1200));
         drop(first);
         assert_eq!(told.recv_timeout(Duration::from_secs(20)).unwrap().culprit, "step 4");
     }

@@ -1,0 +1,129 @@
+//! Collectives between ranks that agree, and between ranks that do not.
+
+use std::time::Duration;
+
+use galapagos_collective::{Error, Group, Reduce, Reducer, ReducerOptions};
+use tch::{Device, Kind, Tensor};
+
+use crate::harness::{Rank, all_ranks_pass};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+fn full(shape: &[i64], value: f64, kind: Kind) -> Tensor {
+    Tensor::full(shape, value, (kind, Device::Cpu))
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap()
+}
+
+#[test]
+fn collectives_give_the_same_on_every_rank() {
+    for world_size in [1, 2, 4] {
+        all_ranks_pass("collectives::collectives_give_the_same_on_every_rank", world_size, |me| {
+            let group = me.group("try-1", TIMEOUT);
+            reductions(me, &group);
+            broadcasts(me, &group);
+            through_the_store(me, &group);
+            group.barrier().unwrap();
+            group.leave(TIMEOUT).unwrap();
+        });
+    }
+}
+
+fn reductions(me: &Rank, group: &Group) {
+    let n = f64::from(me.world_size);
+    let sum = n * (n + 1.0) / 2.0;
+    for kind in [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64] {
+        let mut t = full(&[2, 3], f64::from(me.rank + 1), kind);
+        group.all_reduce(&mut t, Reduce::Sum).unwrap();
+        assert_eq!(values(&t), [sum; 6], "{kind:?}");
+    }
+    let mut t = full(&[5], f64::from(me.rank + 1), Kind::Float);
+    group.all_reduce(&mut t, Reduce::Mean).unwrap();
+    assert_eq!(values(&t), [sum / n; 5]);
+    let mean_of_integers = group.all_reduce(&mut full(&[2], 1.0, Kind::Int64), Reduce::Mean);
+    assert!(matches!(mean_of_integers, Err(Error::Argument { .. })), "{mean_of_integers:?}");
+}
+
+fn broadcasts(me: &Rank, group: &Group) {
+    let root = me.world_size - 1;
+    let mut t = full(&[3], f64::from(me.rank * 7 + 7), Kind::Int64);
+    group.broadcast(&mut t, root).unwrap();
+    assert_eq!(values(&t), [f64::from(root * 7 + 7); 3]);
+    let params = [4, 2].map(|n| full(&[n], f64::from(me.rank), Kind::Float).set_requires_grad(true));
+    group.broadcast_parameters(&params, root).unwrap();
+    assert_eq!(values(&params[0].detach()), [f64::from(root); 4]);
+    assert_eq!(values(&params[1].detach()), [f64::from(root); 2]);
+    let beyond = group.broadcast(&mut t, me.world_size);
+    assert!(matches!(beyond, Err(Error::Argument { .. })), "{beyond:?}");
+}
+
+fn through_the_store(me: &Rank, group: &Group) {
+    for round in 0..3_u8 {
+        let mine = vec![round; me.rank as usize];
+        let all = group.all_gather_bytes(&mine).unwrap();
+        let expected: Vec<_> = (0..me.world_size).map(|rank| vec![round; rank as usize]).collect();
+        assert_eq!(all, expected);
+        group.monitored_barrier("phase", TIMEOUT).unwrap();
+    }
+}
+
+#[test]
+fn ranks_that_disagree_all_get_a_mismatch_and_go_on() {
+    all_ranks_pass("collectives::ranks_that_disagree_all_get_a_mismatch_and_go_on", 3, |me| {
+        let group = me.group("try-1", TIMEOUT);
+        let odd_one = me.rank == 1;
+        let other = if odd_one { 0 } else { 1 };
+
+        let mut t = full(&[if odd_one { 8 } else { 4 }], 1.0, Kind::Float);
+        mismatch(&group.all_reduce(&mut t, Reduce::Sum), other, "[8]", "[4]");
+        assert!(values(&t).iter().all(|v| *v == 1.0), "nothing may be exchanged after a mismatch");
+
+        let mut t = full(&[4], 1.0, if odd_one { Kind::Double } else { Kind::Float });
+        mismatch(&group.all_reduce(&mut t, Reduce::Sum), other, "Double", "Float");
+
+        let reduced = if odd_one { group.barrier() } else { group.broadcast(&mut full(&[4], 1.0, Kind::Float), 0) };
+        mismatch(&reduced, other, "barrier", "broadcast");
+
+        let params = [5, if odd_one { 3 } else { 2 }].map(|n| full(&[n], 1.0, Kind::Float).set_requires_grad(true));
+        let reducer = Reducer::new(&group, &params, ReducerOptions::default()).map(drop);
+        mismatch(&reducer, other, "tensor 1: Float [3]", "tensor 1: Float [2]");
+
+        let options = ReducerOptions { find_unused: odd_one, ..ReducerOptions::default() };
+        let reducer = Reducer::new(&group, &params[..1], options).map(drop);
+        mismatch(&reducer, other, "find_unused: true", "find_unused: false");
+
+        let mut t = full(&[4], 1.0, Kind::Float);
+        group.all_reduce(&mut t, Reduce::Sum).unwrap();
+        assert_eq!(values(&t), [3.0; 4], "the group works on after a mismatch");
+        group.leave(TIMEOUT).unwrap();
+    });
+
+    /// `odd` and `usual` are parts of what rank 1 and the others have; which is mine depends on who `other` is.
+    fn mismatch(result: &Result<(), Error>, other: u32, odd: &str, usual: &str) {
+        let Err(Error::Mismatch { mine, theirs, rank, .. }) = result else { panic!("{result:?}") };
+        let (has_mine, has_theirs) = if other == 0 { (odd, usual) } else { (usual, odd) };
+        assert!(mine.contains(has_mine) && theirs.contains(has_theirs) && *rank == other, "{result:?}");
+    }
+}
+
+#[test]
+fn world_sizes_that_differ_are_a_mismatch() {
+    all_ranks_pass("collectives::world_sizes_that_differ_are_a_mismatch", 2, |me| {
+        let believed = Rank { rank: me.rank, world_size: 2 - me.rank, store: me.store.clone() };
+        // Rank 1 believes in a world of 1 rank, in which it cannot be.
+        let joined = believed.try_group("try-1", Duration::from_secs(1)).map(drop);
+        match me.rank {
+            0 => assert!(matches!(&joined, Err(Error::Timeout { missing, .. }) if missing.0 == [1]), "{joined:?}"),
+            _ => assert!(matches!(&joined, Err(Error::Argument { .. })), "{joined:?}"),
+        }
+        let believed = Rank { rank: me.rank, world_size: 2 + me.rank, store: me.store.clone() };
+        let joined = believed.try_group("try-2", Duration::from_secs(2)).map(drop);
+        match me.rank {
+            0 => assert!(matches!(&joined, Err(Error::Mismatch { rank: 1, .. })), "{joined:?}"),
+            _ => assert!(matches!(&joined, Err(Error::Timeout { missing, .. }) if missing.0 == [2]), "{joined:?}"),
+        }
+        me.group("try-3", TIMEOUT).leave(TIMEOUT).unwrap();
+    });
+}
