@@ -1,0 +1,28 @@
+//! The command line of a rank: only what does not belong to the round, which comes on standard input.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// One rank of a training round. Reads rank commands as JSON lines on standard input and writes rank reports as JSON lines on
+/// standard output; logs go to standard error. Normally started by galapagos-worker.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "galapagos-trainer", version, after_help = crate::exit::TABLE)]
+pub struct Args {
+    /// Artifact store: a folder or a file:// URL.
+    #[arg(long, value_name = "LOCATION")]
+    pub artifacts: String,
+    /// Folder for fetched and unfinished checkpoints.
+    #[arg(long, value_name = "DIR")]
+    pub cache: PathBuf,
+    /// Address of this machine that the other ranks connect to: loopback or private.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// End at once when standard input ends, which it does when the worker dies.
+    #[arg(long)]
+    pub lifeline: bool,
+    /// Threads of each tensor operation. More than one helps only on idle cores.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1024))]
+    pub threads: i32,
+}

@@ -1,0 +1,121 @@
+//! Why a rank could not do its work, and whether another try could.
+
+use std::error::Error as _;
+use std::io;
+
+use galapagos_collective::Error as CollectiveError;
+use galapagos_domain::ids::{Digest, RoundId};
+use galapagos_domain::job::{FailureClass, JobFailure};
+use galapagos_domain::recipe::Head;
+use galapagos_domain::recipe::train::Loss;
+use galapagos_model::{ComputeError, FolderError, ModelKind, WeightsError};
+use tch::TchError;
+
+use crate::commands::CommandError;
+use crate::data::DataError;
+
+/// A rank failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RankError {
+    #[error("could not take commands from the worker")]
+    Command { source: CommandError },
+    #[error("could not report to the worker")]
+    Report { source: io::Error },
+    #[error("the rank spec of round {round} is wrong: {wrong}")]
+    Spec { round: RoundId, wrong: String },
+    #[error("`{text}` is not a rendezvous address; it must be like 127.0.0.1:4000")]
+    Rendezvous { text: String },
+    #[error("could not {what}")]
+    Artifact { what: String, source: galapagos_artifacts::Error },
+    #[error("could not {what}")]
+    Folder { what: String, source: FolderError },
+    #[error("could not {what}")]
+    Weights { what: &'static str, source: WeightsError },
+    #[error("the weights of checkpoint {checkpoint} hash to {found}, but its manifest says {expected}")]
+    WrongWeights { checkpoint: Digest, found: Digest, expected: Digest },
+    #[error("checkpoint {checkpoint} has a {have} head; a role with head {head:?} cannot start from it")]
+    Start { checkpoint: Digest, have: ModelKind, head: Head },
+    #[error("loss {loss:?} cannot train head {head:?}: nll needs lm, pointwise needs scalar")]
+    Loss { loss: Loss, head: Head },
+    #[error("the data of round {round} cannot be trained on")]
+    Data { round: RoundId, source: DataError },
+    #[error("could not {what} with the other ranks")]
+    Collective { what: &'static str, source: CollectiveError },
+    #[error("could not run {what}")]
+    Forward { what: &'static str, source: ComputeError },
+    #[error("could not {what}")]
+    Tensor { what: &'static str, source: TchError },
+    #[error(
+        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}, learning rate {lr:e}; \
+         lower `lr` or raise `warmup`"
+    )]
+    Diverged { step: u64, loss: f64, grad_norm: f64, lr: f64 },
+    #[error("could not {what}")]
+    Io { what: String, source: io::Error },
+}
+
+impl RankError {
+    /// What the failure means for the next try of the round.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Spec { .. }
+            | Self::Rendezvous { .. }
+            | Self::Folder { .. }
+            | Self::WrongWeights { .. }
+            | Self::Start { .. }
+            | Self::Loss { .. }
+            | Self::Data { .. }
+            | Self::Diverged { .. } => FailureClass::Invalid,
+            Self::Command { .. } | Self::Report { .. } | Self::Weights { .. } => FailureClass::Transient,
+            // Memory, most of the time.
+            Self::Tensor { .. } | Self::Io { .. } => FailureClass::Transient,
+            Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,
+            Self::Artifact { .. } => FailureClass::Invalid,
+            Self::Collective { source, .. } => collective_class(source),
+            Self::Forward { source, .. } => forward_class(source),
+        }
+    }
+
+    /// The failure as the coordinator gets it.
+    #[must_use]
+    pub fn failure(&self) -> JobFailure {
+        let mut chain = vec![self.to_string()];
+        let mut next = self.source();
+        while let Some(cause) = next {
+            chain.push(cause.to_string());
+            next = cause.source();
+        }
+        JobFailure { class: self.class(), chain }
+    }
+}
+
+/// Ranks that disagree or ask for the impossible would do so again; a lost peer or a deadline may not come again.
+fn collective_class(error: &CollectiveError) -> FailureClass {
+    match error {
+        CollectiveError::Argument { .. } | CollectiveError::Mismatch { .. } | CollectiveError::Unfinished { .. } => {
+            FailureClass::Invalid
+        }
+        CollectiveError::Bind { .. }
+        | CollectiveError::Rendezvous { .. }
+        | CollectiveError::Store { .. }
+        | CollectiveError::KeysMissing { .. }
+        | CollectiveError::RankTaken { .. }
+        | CollectiveError::Timeout { .. }
+        | CollectiveError::PeerLost { .. }
+        | CollectiveError::Broken { .. }
+        | CollectiveError::Backend { .. }
+        | CollectiveError::Tensor { .. }
+        | CollectiveError::Watchdog { .. } => FailureClass::Transient,
+    }
+}
+
+fn forward_class(error: &ComputeError) -> FailureClass {
+    match error {
+        ComputeError::Torch { .. } => FailureClass::Transient,
+        ComputeError::TokenOutOfRange { .. }
+        | ComputeError::TooLong { .. }
+        | ComputeError::Empty { .. }
+        | ComputeError::WrongHead { .. } => FailureClass::Invalid,
+    }
+}
