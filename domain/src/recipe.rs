@@ -3,19 +3,30 @@
 //!
 //! Every field has a default or is required; unknown fields are refused. A choice is a map with one key or a bare word.
 
+mod control;
 pub mod curate;
+pub mod diagnostic;
+pub mod document;
 pub mod evaluate;
+mod parse;
+pub mod path;
+mod read;
 pub mod search;
+mod shape;
 pub mod step;
 pub mod tasks;
 pub mod tournament;
 pub mod train;
+pub mod validate;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::Name;
+use shape::{Never, Shape};
 use step::RecipeStep;
 use tasks::TaskSet;
 
@@ -127,7 +138,7 @@ pub enum Head {
 }
 
 /// A number of the recipe, or a variable that a controller may move.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Number {
     Value(f64),
@@ -149,6 +160,20 @@ impl Number {
     }
 }
 
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a number, or a variable such as `$temperature`";
+        match shape::read::<D, Never, Never>(deserializer, EXPECTED)? {
+            Shape::Number(value) => Ok(Self::Value(value)),
+            Shape::Text(text) if text.strip_prefix('$').is_some_and(|name| Name::new(name).is_ok()) => {
+                Ok(Self::Variable(text))
+            }
+            Shape::Text(text) => Err(D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED)),
+            Shape::Map(never) | Shape::List(never) => match never {},
+        }
+    }
+}
+
 /// When an evolution stops before its last generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -156,10 +181,7 @@ pub enum StopRule {
     /// As soon as one of these holds.
     Any(Vec<StopRule>),
     /// The metric of the last `evaluate` in `each` did not rise for so many generations.
-    Plateau {
-        metric: evaluate::Metric,
-        generations: u32,
-    },
+    Plateau { metric: evaluate::Metric, generations: u32 },
 }
 
 /// A negative control: what is shuffled so that the method must fail.

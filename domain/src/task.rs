@@ -13,6 +13,7 @@ mod sort_digits;
 mod split;
 mod words;
 
+pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
 
 use std::collections::BTreeSet;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Number;
+use super::shape::{self, Never, Shape};
 use crate::ids::Name;
 
 /// Reads a role and tasks; makes verified trajectories.
@@ -26,7 +28,7 @@ fn rule_only() -> Vec<Verifier> {
 }
 
 /// How many tasks of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Amount {
     Count(u32),
@@ -34,8 +36,22 @@ pub enum Amount {
     All(All),
 }
 
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a whole number, or the word `all`";
+        match shape::read::<D, Never, Never>(deserializer, EXPECTED)? {
+            Shape::Number(number) => shape::whole(number)
+                .map(Self::Count)
+                .ok_or_else(|| D::Error::invalid_value(Unexpected::Float(number), &EXPECTED)),
+            Shape::Text(text) if text == "all" => Ok(Self::All(All::All)),
+            Shape::Text(text) => Err(D::Error::invalid_value(Unexpected::Str(&text), &EXPECTED)),
+            Shape::Map(never) | Shape::List(never) => match never {},
+        }
+    }
+}
+
 /// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum All {
     All,

@@ -1,7 +1,9 @@
 //! The `train` verb: one round that makes one member.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::shape::{self, Never, Shape};
 use crate::ids::Name;
 
 /// Reads a role and datasets; makes a candidate member of the role.
@@ -51,7 +53,7 @@ pub struct Train {
 }
 
 /// Which datasets a round reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum On {
     One(Name),
@@ -70,15 +72,53 @@ impl On {
 }
 
 /// One dataset, of this generation or of all so far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Source {
     /// The newest dataset of that name.
     Latest(Name),
     /// The datasets of that name of all generations so far.
-    All {
-        all: Name,
-    },
+    All { all: Name },
+}
+
+impl Source {
+    /// The dataset's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Latest(name) | Self::All { all: name } => name,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllOf {
+    all: Name,
+}
+
+impl<'de> Deserialize<'de> for On {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a dataset's name, or a list such as [demonstrations, {all: correct}]";
+        match shape::read::<D, AllOf, Vec<Source>>(deserializer, EXPECTED)? {
+            Shape::Text(text) => Name::new(text).map(Self::One).map_err(D::Error::custom),
+            Shape::List(sources) => Ok(Self::Many(sources)),
+            Shape::Map(AllOf { all }) => Ok(Self::Many(vec![Source::All { all }])),
+            Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a dataset's name, or {all: NAME}";
+        match shape::read::<D, AllOf, Never>(deserializer, EXPECTED)? {
+            Shape::Text(text) => Name::new(text).map(Self::Latest).map_err(D::Error::custom),
+            Shape::Map(AllOf { all }) => Ok(Self::All { all }),
+            Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
+            Shape::List(never) => match never {},
+        }
+    }
 }
 
 /// A loss.

@@ -90,11 +90,26 @@ pub fn few_shot_prefix(source: &Builtin, seed: Seed) -> Result<String, TaskError
     Ok(drafts.iter().map(|draft| format!("{}{}\n", draft.prompt, draft.answer)).collect())
 }
 
-/// Draws `count` problems of `part` by rejection; terminates because the space was counted first.
-fn draw_distinct(family: Family, part: Part, count: u64, seed: Seed) -> Result<Vec<Draft>, TaskError> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
+/// The splits of `source` (shots among them) that ask for more than the family's space holds.
+pub(crate) fn check_sizes(source: &Builtin) -> Vec<TaskError> {
+    let asked = [
+        (Part::Train, u64::from(source.train) + u64::from(source.demonstrations)),
+        (Part::Val, u64::from(source.val)),
+        (Part::Test, u64::from(source.test)),
+        (Part::Shots, u64::from(source.shots)),
+    ];
+    asked.into_iter().filter_map(|(part, count)| admit(source.family, part, count).err()).collect()
+}
+
+/// What must differ between the problems of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distinct {
+    Forms,
+    Prompts,
+}
+
+/// Whether `part` has `count` problems, and how they are to differ.
+fn admit(family: Family, part: Part, count: u64) -> Result<Distinct, TaskError> {
     let (available, distinct_forms) = match family.space(part) {
         Space::Vast => (u64::from(MAX_SPLIT), part != Part::Train),
         // Beyond half of the forms the rare ones (`111111`) would take very long to come up.
@@ -109,11 +124,23 @@ fn draw_distinct(family: Family, part: Part, count: u64, seed: Seed) -> Result<V
         };
         return Err(TaskError::TooFew { family, part, asked: count, available });
     }
+    Ok(if distinct_forms { Distinct::Forms } else { Distinct::Prompts })
+}
+
+/// Draws `count` problems of `part` by rejection; terminates because the space was counted first.
+fn draw_distinct(family: Family, part: Part, count: u64, seed: Seed) -> Result<Vec<Draft>, TaskError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let distinct = admit(family, part, count)?;
     let mut rng = seed.derive(&format!("tasks/{family}/{}", part.label())).stream();
     let (mut seen, mut drafts) = (BTreeSet::new(), Vec::new());
     while (drafts.len() as u64) < count {
         let draft = family.draw(&mut rng);
-        let key = if distinct_forms { &draft.canonical } else { &draft.prompt };
+        let key = match distinct {
+            Distinct::Forms => &draft.canonical,
+            Distinct::Prompts => &draft.prompt,
+        };
         if Part::of_form(family, &draft.canonical) == part && seen.insert(key.clone()) {
             drafts.push(draft);
         }

@@ -1,0 +1,101 @@
+//! The negative control of a recipe: the same recipe with the evidence shuffled, so that the method must fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curate::{Curate, From, Operator};
+use super::step::RecipeStep;
+use super::train::{On, Source};
+use super::{Control, Recipe};
+use crate::ids::Name;
+
+impl Recipe {
+    /// The recipe that `reproduce` runs beside this one at the same budget: every dataset that a rollout made is
+    /// shuffled before its first use. `None` if the recipe declares no control.
+    #[must_use]
+    pub fn with_control(&self) -> Option<Self> {
+        let Control::Shuffle(what) = self.control?;
+        let mut recipe = self.clone();
+        recipe.control = None;
+        let rollouts: BTreeSet<Name> = self.steps().filter_map(rollout_name).cloned().collect();
+        let stand_ins = stand_ins(&rollouts, self);
+        for list in [&mut recipe.first, &mut recipe.each] {
+            let steps = std::mem::take(list);
+            for step in steps {
+                let inserted = rollout_name(&step).and_then(|name| Some((name.clone(), stand_ins.get(name)?.clone())));
+                list.push(shuffled(step, &rollouts, &stand_ins, Operator::Shuffle(what)));
+                if let Some((from, name)) = inserted {
+                    let apply = vec![Operator::Shuffle(what)];
+                    list.push(RecipeStep::Curate(Curate { name, from: From::Dataset(from), apply }));
+                }
+            }
+        }
+        Some(recipe)
+    }
+
+    /// All recipe steps in order of their first run.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &RecipeStep> {
+        self.first.iter().chain(&self.each).chain(&self.finish)
+    }
+}
+
+fn rollout_name(step: &RecipeStep) -> Option<&Name> {
+    match step {
+        RecipeStep::Rollout(rollout) => Some(&rollout.name),
+        RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => None,
+    }
+}
+
+/// For each rollout dataset that a `train` reads as it is: the name of its shuffled copy.
+fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name> {
+    let taken: BTreeSet<&Name> = recipe.steps().filter_map(RecipeStep::given_name).collect();
+    let read = recipe.steps().flat_map(|step| match step {
+        RecipeStep::Train(train) => train.on.sources(),
+        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => {
+            Vec::new()
+        }
+    });
+    let direct = read.map(|source| source.name().clone()).filter(|name| rollouts.contains(name));
+    direct
+        .filter_map(|name| {
+            let free = (0..).map(|i| format!("shuffled-{i}-{name}")).find_map(|text| {
+                let copy = Name::new(text).ok()?;
+                (!taken.contains(&copy)).then_some(copy)
+            })?;
+            Some((name, free))
+        })
+        .collect()
+}
+
+/// The recipe step with every direct reading of a rollout dataset shuffled.
+fn shuffled(
+    step: RecipeStep,
+    rollouts: &BTreeSet<Name>,
+    stand_ins: &BTreeMap<Name, Name>,
+    shuffle: Operator,
+) -> RecipeStep {
+    match step {
+        RecipeStep::Curate(mut curate) => {
+            if matches!(&curate.from, From::Dataset(name) if rollouts.contains(name)) {
+                curate.apply.insert(0, shuffle);
+            }
+            RecipeStep::Curate(curate)
+        }
+        RecipeStep::Train(mut train) => {
+            let renamed = |name: Name| stand_ins.get(&name).cloned().unwrap_or(name);
+            train.on = match train.on {
+                On::One(name) => On::One(renamed(name)),
+                On::Many(sources) => On::Many(
+                    sources
+                        .into_iter()
+                        .map(|source| match source {
+                            Source::Latest(name) => Source::Latest(renamed(name)),
+                            Source::All { all } => Source::All { all: renamed(all) },
+                        })
+                        .collect(),
+                ),
+            };
+            RecipeStep::Train(train)
+        }
+        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => step,
+    }
+}

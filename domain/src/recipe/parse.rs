@@ -1,0 +1,68 @@
+//! From text to a recipe that may run, and back to its filled-in text and digest.
+
+use super::Recipe;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::document::{Document, Loader, Value};
+use super::path::Path;
+use super::read::read;
+use crate::ids::Digest;
+
+/// The format version that this build reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+impl Document {
+    /// Reads the recipe, fills in the defaults and checks every rule.
+    ///
+    /// # Errors
+    /// Every unknown field, or else every broken rule, each with its place.
+    pub fn recipe(&self) -> Result<Recipe, Diagnostics> {
+        self.check_version()?;
+        let recipe: Recipe = read(self)?;
+        let broken = recipe.validate().into_iter().map(|rule| {
+            let place = self.place_of(&rule.path);
+            let topic = rule.path.within_step().segments().first().map(|_| rule.topic());
+            Diagnostic { help: rule.help.clone(), topic, ..self.diagnose(place, rule.path.clone(), rule.to_string()) }
+        });
+        Diagnostics::of(broken.collect()).map_or(Ok(recipe), Err)
+    }
+
+    /// A recipe of another version is refused before its fields are, since those may well differ.
+    fn check_version(&self) -> Result<(), Diagnostics> {
+        let Value::Map(entries) = &self.root().value else { return Ok(()) };
+        let Some(version) = entries.iter().find(|e| e.key == "galapagos") else { return Ok(()) };
+        if version.node.value == Value::Integer(i64::from(FORMAT_VERSION)) {
+            return Ok(());
+        }
+        let found = version.node.value.describe();
+        let message = format!("the recipe's format version is {found}; this build reads version {FORMAT_VERSION}");
+        let newer = matches!(version.node.value, Value::Integer(n) if n > i64::from(FORMAT_VERSION));
+        let help = if newer { "use a newer Galapagos" } else { "write `galapagos: 1`" };
+        let diagnostic = self.diagnose(version.node.place, Path::root().key("galapagos"), message);
+        Err(Diagnostic { help: Some(help.to_owned()), ..diagnostic }.into())
+    }
+}
+
+impl Recipe {
+    /// Parses and checks a recipe's text; `file` is its name in messages, `loader` gives the files that `extends` names.
+    ///
+    /// # Errors
+    /// [`Diagnostics`] shows every mistake with its place and what would be right.
+    pub fn parse(file: &str, text: &str, loader: Loader<'_>) -> Result<Self, Diagnostics> {
+        Document::load(file, text, loader)?.recipe()
+    }
+
+    /// The digest of the filled-in recipe: its identity.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        #[expect(clippy::expect_used, reason = "keys are strings, and numbers that are not finite become null")]
+        let canonical = serde_json::to_vec(self).expect("a recipe is valid JSON");
+        Digest::of(&canonical)
+    }
+
+    /// The recipe as YAML with all defaults filled in; parses to an equal recipe.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        #[expect(clippy::expect_used, reason = "keys are strings, and writing to a string does not fail")]
+        serde_saphyr::to_string(self).expect("a recipe is valid YAML")
+    }
+}

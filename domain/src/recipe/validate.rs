@@ -1,0 +1,109 @@
+//! The rules that types cannot say: every broken one is reported, with its place and what would be right.
+//!
+//! A recipe that passes can be planned and run; nothing later may have to refuse it for what it says.
+
+mod data;
+mod header;
+mod judge;
+mod range;
+mod scope;
+mod train;
+
+use std::fmt;
+
+use super::Recipe;
+use super::path::{Path, Segment};
+use super::step::RecipeStep;
+use scope::Scope;
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenRule {
+    pub path: Path,
+    /// What is wrong, with the value.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+impl BrokenRule {
+    /// What to look up with `galapagos help recipe`: the verb or the top-level field.
+    #[must_use]
+    pub fn topic(&self) -> String {
+        let inside = self.path.within_step();
+        inside
+            .segments()
+            .iter()
+            .find_map(|s| match s {
+                Segment::Key(key) => Some(key.clone()),
+                Segment::Index(_) => None,
+            })
+            .unwrap_or_else(|| "recipe".to_owned())
+    }
+}
+
+impl fmt::Display for BrokenRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Which list a recipe step stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    First,
+    Each,
+    Finish,
+}
+
+/// What is being checked and what was found.
+struct Check<'a> {
+    recipe: &'a Recipe,
+    found: Vec<BrokenRule>,
+}
+
+impl Check<'_> {
+    fn refuse(&mut self, path: &Path, message: impl Into<String>, help: impl Into<String>) {
+        self.found.push(BrokenRule { path: path.clone(), message: message.into(), help: Some(help.into()) });
+    }
+}
+
+impl Recipe {
+    /// All broken rules; empty if the recipe may run.
+    #[must_use]
+    pub fn validate(&self) -> Vec<BrokenRule> {
+        let mut check = Check { recipe: self, found: Vec::new() };
+        check.header();
+        check.names();
+        let mut scope = Scope::default();
+        let lists = [("first", Phase::First, &self.first), ("each", Phase::Each, &self.each)];
+        for (key, phase, steps) in lists.into_iter().chain([("finish", Phase::Finish, &self.finish)]) {
+            for (index, step) in steps.iter().enumerate() {
+                let path = Path::root().key(key).index(index).key(step.verb());
+                check.step(step, &path, phase, &scope);
+                scope.learn(step);
+            }
+        }
+        check.stop();
+        check.found
+    }
+}
+
+impl Check<'_> {
+    fn step(&mut self, step: &RecipeStep, path: &Path, phase: Phase, scope: &Scope) {
+        if phase == Phase::Finish && !matches!(step, RecipeStep::Evaluate(_)) {
+            let message = format!("`{}` cannot stand in `finish`: nothing may learn or be selected there", step.verb());
+            self.refuse(path, message, "`finish` holds `evaluate` only; move it to `each`");
+        }
+        match step {
+            RecipeStep::Rollout(rollout) => self.rollout(rollout, path),
+            RecipeStep::Curate(curate) => self.curate(curate, path, scope),
+            RecipeStep::Train(train) => self.train(train, path, scope),
+            RecipeStep::Tournament(tournament) => self.tournament(tournament, path, scope),
+            RecipeStep::Evaluate(evaluate) => self.evaluate(evaluate, path, phase, scope),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Rules about `tournament` and `evaluate`: who is judged, on what, by whom.
+
+use super::data::MAX_SAMPLES;
+use super::scope::{CHAMPION, POLICY, Scope};
+use super::{Check, Phase};
+use crate::ids::Name;
+use crate::recipe::Head;
+use crate::recipe::evaluate::{BestOf, Evaluate, Metric};
+use crate::recipe::path::Path;
+use crate::recipe::tasks::Split;
+use crate::recipe::tournament::{Gate, Tournament};
+
+impl Check<'_> {
+    pub(super) fn tournament(&mut self, tournament: &Tournament, path: &Path, scope: &Scope) {
+        self.lm_role(&path.key("promote"), &tournament.promote);
+        self.contestants(tournament, path, scope);
+        if tournament.tasks.is_empty() {
+            self.refuse(
+                &path.key("tasks"),
+                "no tasks are played on",
+                "name a task set, for example `{numbers: {split: val}}`",
+            );
+        }
+        for (name, selection) in &tournament.tasks {
+            let path = path.key("tasks").key(name);
+            self.selection(&path, name, *selection, Phase::Each);
+            if matches!(selection.split, Split::Train | Split::Demonstrations) {
+                let message = format!("a gate on the {} split would reward memory", selection.split);
+                self.refuse(&path.key("split"), message, "use `val`");
+            }
+        }
+        let Gate::Sprt(sprt) = &tournament.gate;
+        let gate = path.key("gate").key("sprt");
+        let [null, alternative] = sprt.elo;
+        if !(null < alternative && null.abs() <= 1000.0 && alternative.abs() <= 1000.0) {
+            let message = format!("the hypotheses [{null}, {alternative}] are not in order");
+            self.refuse(&gate.key("elo"), message, "give two Elo differences from -1000 to 1000, the smaller first");
+        }
+        self.inside(&gate.key("alpha"), sprt.alpha, 0.0, 0.5);
+        self.inside(&gate.key("beta"), sprt.beta, 0.0, 0.5);
+        self.whole(&path.key("max_pairs"), tournament.max_pairs, 1, 1_000_000);
+        self.temperature(&path.key("temperature"), &tournament.temperature);
+    }
+
+    /// The holder holds the role that is at stake; the challenger was trained for it.
+    fn contestants(&mut self, tournament: &Tournament, path: &Path, scope: &Scope) {
+        let [holder, challenger] = &tournament.between;
+        let promote = &tournament.promote;
+        let holds = holder == promote || (holder.as_str() == CHAMPION && promote.as_str() == POLICY);
+        if !holds {
+            let right = if promote.as_str() == POLICY { CHAMPION } else { promote.as_str() };
+            let message = format!("`{holder}` does not hold the role `{promote}` that is at stake");
+            self.refuse(&path.key("between").index(0), message, format!("the first is the holder: `{right}`"));
+        }
+        match scope.role_of(challenger) {
+            Some(role) if role == promote => {}
+            Some(role) => {
+                let message = format!("`{challenger}` was trained for the role `{role}`, not `{promote}`");
+                self.refuse(&path.key("between").index(1), message, "let one role's candidate challenge for that role");
+            }
+            None => {
+                let message = format!("`{challenger}` is not made by an earlier `train`");
+                let help = format!("name a candidate: `train: {{as: {challenger}, role: {promote}, ...}}` before this");
+                self.refuse(&path.key("between").index(1), message, help);
+            }
+        }
+    }
+
+    pub(super) fn evaluate(&mut self, evaluate: &Evaluate, path: &Path, phase: Phase, scope: &Scope) {
+        if evaluate.members.is_empty() {
+            self.refuse(&path.key("members"), "nobody is evaluated", "name members, for example `[base, champion]`");
+        }
+        for (i, member) in evaluate.members.iter().enumerate() {
+            self.lm_member(&path.key("members").index(i), member, scope);
+            if evaluate.members[..i].contains(member) {
+                self.refuse(&path.key("members").index(i), format!("`{member}` stands twice"), "name each member once");
+            }
+        }
+        if evaluate.tasks.is_empty() {
+            self.refuse(
+                &path.key("tasks"),
+                "there are no tasks",
+                "name a task set, for example `{numbers: {split: val}}`",
+            );
+        }
+        for (name, selection) in &evaluate.tasks {
+            self.selection(&path.key("tasks").key(name), name, *selection, phase);
+        }
+        self.metrics(evaluate, path, scope);
+        self.temperature(&path.key("temperature"), &evaluate.temperature);
+    }
+
+    fn metrics(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        let metrics = path.key("metrics");
+        if evaluate.metrics.is_empty() {
+            self.refuse(&metrics, "nothing is measured", "name a metric, for example `pass_at_1`");
+        }
+        for (i, metric) in evaluate.metrics.iter().enumerate() {
+            let path = metrics.index(i);
+            match metric {
+                Metric::PassAt1 => {}
+                Metric::PassAt(k) => self.whole(&path.key("pass_at"), *k, 1, MAX_SAMPLES),
+                Metric::BestOf(best) => self.best_of(best, evaluate, &path.key("best_of"), scope),
+            }
+        }
+    }
+
+    fn best_of(&mut self, best: &BestOf, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        self.whole(&path.key("n"), best.n, 1, MAX_SAMPLES);
+        let samples = evaluate.samples();
+        if best.n != samples {
+            let message = format!("best of {} would rank {samples} samples, as many as another metric draws", best.n);
+            self.refuse(&path.key("n"), message, format!("use {samples}, or measure it in an `evaluate` of its own"));
+        }
+        if evaluate.critic() != Some(&best.by) {
+            let help = "measure it in an `evaluate` of its own";
+            self.refuse(&path.key("by"), "two critics rank the samples of one `evaluate`", help);
+        }
+        self.critic(&path.key("by"), &best.by, scope);
+    }
+
+    fn critic(&mut self, path: &Path, name: &Name, scope: &Scope) {
+        match self.role(path, name) {
+            Some(Head::Scalar) if !scope.is_trained(name) => {
+                let message = format!("the role `{name}` has not been trained yet at this point");
+                self.refuse(path, message, "put a `train` of it before (without `as`, so that it takes the role)");
+            }
+            Some(Head::Lm) => {
+                self.refuse(
+                    path,
+                    format!("the role `{name}` has an lm head and cannot rank"),
+                    "name a role with `head: scalar`",
+                );
+            }
+            Some(Head::Scalar) | None => {}
+        }
+    }
+}
