@@ -1,0 +1,279 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A cluster in which language models evolve.
+#[derive(Debug, Parser)]
+#[command(name = "galapagos", version, about, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Args {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Args {
+    /// People at a terminal see warnings; a role's log has its story.
+    #[must_use]
+    pub fn default_log_filter(&self) -> &'static str {
+        match self.command {
+            Command::Coordinator(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an evolution on a local cluster until it is done; on an unfinished folder, go on where it stopped
+    Run(Run),
+    /// Submit a recipe to a running coordinator
+    Submit(Submit),
+    /// List the evolutions of a coordinator
+    List(Target),
+    /// Show an evolution: recipe steps, members, scores
+    Status(OneEvolution),
+    /// Follow an evolution until it ends
+    Watch(OneEvolution),
+    /// End an evolution for good; what it made stays
+    Cancel(OneEvolution),
+    /// Give out no new work of an evolution until it is resumed
+    Pause(OneEvolution),
+    /// Go on with a paused evolution
+    Resume(OneEvolution),
+    /// Say what something is doing, what it waits for and who is in the way
+    Explain(Explain),
+    /// List the members of an evolution
+    Members(OneEvolution),
+    /// Show what a member descends from and the evidence for it
+    Lineage(OneMember),
+    /// List the workers and what their slots do
+    Workers(Target),
+    /// Write a member as a Hugging Face folder
+    Export(Export),
+    /// Measure a member or a Hugging Face folder on the tasks of a recipe
+    Eval(Eval),
+    /// Talk to a member or a Hugging Face folder
+    Chat(Chat),
+    /// Run a published system's honest experiment beside its negative control
+    Reproduce(Reproduce),
+    /// Explain a part of the recipe language
+    Help(Help),
+    /// Print a shell completion script
+    Completions {
+        shell: Shell,
+    },
+    /// Run a coordinator
+    Coordinator(Coordinator),
+    /// Run a worker (starts the executable galapagos-worker with these arguments)
+    #[command(disable_help_flag = true)]
+    Worker(Passed),
+    /// Run a trainer rank (starts the executable galapagos-trainer with these arguments)
+    #[command(disable_help_flag = true)]
+    Trainer(Passed),
+}
+
+/// How a local cluster is laid out.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Cluster {
+    /// Worker processes
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// Places of each worker; one job or one trainer rank runs on each
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub slots: u32,
+    /// Folder in which recipes' base models are looked up by name
+    #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
+    pub models: PathBuf,
+    /// Generation engine of the workers: `tch` (libtorch) or `mock` (no model; for tests)
+    #[arg(long, default_value = "tch")]
+    pub engine: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// Recipe file
+    pub recipe: PathBuf,
+    /// Folder of the run [default: .galapagos/RECIPE-NAME]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Everything random derives from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print the recipe with all defaults and the plan, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run the recipe's negative control instead of the recipe
+    #[arg(long)]
+    pub control: bool,
+    /// Address of the coordinator
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Address of the metrics page
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub http: SocketAddr,
+    #[command(flatten)]
+    pub cluster: Cluster,
+}
+
+/// Which coordinator to ask. A run folder without a running coordinator is opened for the time of the command.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Target {
+    /// Address of the coordinator, HOST:PORT
+    #[arg(long, env = "GALAPAGOS_COORDINATOR", conflicts_with = "dir")]
+    pub coordinator: Option<String>,
+    /// Run folder [default: the newest in .galapagos]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Submit {
+    /// Recipe file
+    pub recipe: PathBuf,
+    /// Everything random derives from it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct OneEvolution {
+    /// Evolution id [default: the only one]
+    pub evolution: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct OneMember {
+    /// Member id, a role, `champion` or `base`
+    #[arg(default_value = "champion")]
+    pub member: String,
+    /// Evolution id [default: the only one]
+    #[arg(long)]
+    pub evolution: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// Id of an evolution, job, round, member or worker [default: the only evolution]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Export {
+    #[command(flatten)]
+    pub member: OneMember,
+    /// Folder to write [default: export/MEMBER in the run folder]
+    #[arg(long)]
+    pub to: Option<PathBuf>,
+    /// Artifact store, where it is not that of the run folder
+    #[arg(long)]
+    pub artifacts: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Eval {
+    /// Hugging Face folder, or a member of the run folder
+    #[arg(default_value = "champion")]
+    pub model: String,
+    /// Recipe whose tasks are measured [default: the run folder's]
+    #[arg(long)]
+    pub recipe: Option<PathBuf>,
+    /// Split: val or test
+    #[arg(long, default_value = "val")]
+    pub split: String,
+    /// Seed that generated the tasks
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Chat {
+    /// Hugging Face folder, or a member of the run folder
+    #[arg(default_value = "champion")]
+    pub model: String,
+    /// Send what is typed as it is, without the chat template
+    #[arg(long)]
+    pub raw: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Reproduce {
+    /// Experiment: a name in recipes/experiments, or a file
+    pub experiment: String,
+    /// Only what the experiment's `quick` names: checks the control, not the claim
+    #[arg(long)]
+    pub quick: bool,
+    /// Folder of the runs [default: .galapagos/reproduce-NAME]
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub cluster: Cluster,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Help {
+    /// `recipe`, then a verb, search, operator, loss or gate
+    #[arg(default_value = "recipe")]
+    pub topic: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Coordinator {
+    /// Folder of the metadata store
+    #[arg(long)]
+    pub store: PathBuf,
+    /// Address for workers and clients; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:7071")]
+    pub listen: SocketAddr,
+    /// Address of metrics and health
+    #[arg(long, default_value = "127.0.0.1:7070")]
+    pub http: SocketAddr,
+    /// File to write the addresses to once it serves
+    #[arg(long)]
+    pub announce: Option<PathBuf>,
+    /// End when standard input ends: the parent process holds the other end
+    #[arg(long)]
+    pub lifeline: bool,
+}
+
+/// Arguments for a sibling executable.
+#[derive(Debug, ClapArgs)]
+pub struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+fn default_models() -> PathBuf {
+    let cache = std::env::var_os("GALAPAGOS_CACHE").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/galapagos"));
+    cache.or(home).unwrap_or_else(|| PathBuf::from(".galapagos")).join("models")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,18 @@
+//! Subcommands that need libtorch: this process becomes the sibling executable.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::error::{Error, Exit};
+use crate::local;
+
+/// Replaces this process by the executable `name` beside it; returns only if that fails.
+///
+/// # Errors
+/// If it is missing or cannot be started.
+pub fn exec(name: &str, args: Vec<OsString>) -> Result<Exit, Error> {
+    let path = local::sibling(name).map_err(|source| Error::Process { source })?;
+    let source = Command::new(&path).args(args).exec();
+    Err(Error::Exec { path, source })
+}

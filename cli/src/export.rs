@@ -1,0 +1,90 @@
+//! Writes a member as a Hugging Face folder, with a model card and the tasks it was measured on.
+
+use std::path::Path;
+
+use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_domain::cluster::EvolutionView;
+use galapagos_domain::member::Member;
+use galapagos_domain::recipe::Recipe;
+use galapagos_domain::recipe::tasks::Split;
+use galapagos_domain::task::{TaskSetData, few_shot_prefix};
+
+use crate::error::Error;
+use crate::outcome::final_scores;
+use crate::render;
+
+/// Writes the folder `to` anew: it appears whole or not at all.
+///
+/// # Errors
+/// If the checkpoint is not in the store, is damaged, or the folder cannot be written.
+pub async fn member(store: &ArtifactStore, member: &Member, to: &Path) -> Result<(), Error> {
+    let partial = to.with_extension("partial");
+    remove(&partial)?;
+    checkpoint::export(store, &member.checkpoint, &partial).await.map_err(|source| Error::Artifact { source })?;
+    remove(to)?;
+    std::fs::rename(&partial, to).map_err(|source| Error::Write { path: to.to_owned(), source })
+}
+
+/// Adds `README.md` and, per task set, `evaluation/SET.jsonl`: the sealed tasks as the policy read them.
+///
+/// # Errors
+/// If the files cannot be written.
+pub fn describe(view: &EvolutionView, recipe: &Recipe, exported: &Member, to: &Path) -> Result<(), Error> {
+    let folder = to.join("evaluation");
+    std::fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+    for name in recipe.tasks.keys() {
+        write(&folder.join(format!("{name}.jsonl")), &tasks_jsonl(view, recipe, name)?)?;
+    }
+    write(&to.join("README.md"), &card(view, recipe, exported))
+}
+
+/// One JSON object a line: `key`, `prompt` (few-shot examples and question), `answer`.
+fn tasks_jsonl(view: &EvolutionView, recipe: &Recipe, name: &galapagos_domain::ids::Name) -> Result<String, Error> {
+    let failed = |error: galapagos_domain::task::TaskError| Error::Failed { message: error.to_string() };
+    let Some(set) = recipe.tasks.get(name) else { return Ok(String::new()) };
+    let source = set.builtin();
+    let data = TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?;
+    let prefix = few_shot_prefix(source, view.seed).map_err(failed)?;
+    let lines = data.problems().iter().map(|problem| {
+        let prompt = format!("{prefix}{}", problem.prompt);
+        let line = serde_json::json!({ "key": problem.key, "prompt": prompt, "answer": problem.answer.trim() });
+        format!("{line}\n")
+    });
+    Ok(lines.collect())
+}
+
+fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
+    let scores: String = final_scores(view)
+        .map(|s| format!("| {} | {} | {} | {} | {} |\n", s.called, s.tasks, render::metric(&s.metric), render::interval(&s.value), s.n))
+        .collect();
+    format!(
+        "# {id}\n\nMember `{id}` of the evolution `{evolution}` (seed {seed}): {about}\n\n\
+         - purpose: {purpose}\n- data: {data}\n- risks: {risks}\n- oversight: {oversight}\n- contact: {contact}\n\
+         - checkpoint: `{checkpoint}`\n- recipe digest: `{digest}`\n\n\
+         Sealed tasks, as the policy read them, are in `evaluation/`: greedy decoding up to the first newline, exact check.\n\n\
+         | member | tasks | metric | value (95%) | n |\n|---|---|---|---|---|\n{scores}",
+        id = exported.id,
+        evolution = view.id,
+        seed = view.seed.0,
+        about = recipe.about,
+        purpose = recipe.governance.purpose,
+        data = recipe.governance.data,
+        risks = recipe.governance.risks,
+        oversight = recipe.governance.oversight,
+        contact = recipe.governance.contact,
+        checkpoint = exported.checkpoint,
+        digest = view.recipe_digest,
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Write { path: folder.to_owned(), source }),
+    }
+}

@@ -1,0 +1,112 @@
+//! One line for one recipe step, running or done: what it did, in numbers, never more than a line.
+
+use galapagos_domain::cluster::view::{Decision, Ladder, Score, StepView, Summary};
+use galapagos_domain::job::OperatorCount;
+use galapagos_domain::trajectory::VerdictCounts;
+
+use super::{duration, interval, metric};
+
+/// The text after the verb, without the time.
+#[must_use]
+pub fn detail(step: &StepView) -> String {
+    match &step.summary {
+        None => progress(step),
+        Some(Summary::Base { member }) => format!("checked and stored as {member}"),
+        Some(Summary::Rollout { counts }) => format!("{}  {}", progress(step), verdicts(counts)),
+        Some(Summary::Curate { records, operators }) => curated(*records, operators),
+        Some(Summary::Train { role, loss, grad_norm, ranks, left_out, .. }) => {
+            let left_out = if *left_out > 0 { format!("  left out {left_out}") } else { String::new() };
+            format!("{role}  step {}  loss {loss:.3}  grad {grad_norm:.2}  {ranks} ranks{left_out}", progress(step))
+        }
+        Some(Summary::Tournament(ladder)) => tournament(ladder),
+        Some(Summary::Evaluate { scores }) => evaluated(scores),
+    }
+}
+
+/// `  rollout      1600/1600  412 tok/s  pass 21.6%  error 0  timeout 0   0:41`
+#[must_use]
+pub fn whole(step: &StepView) -> String {
+    format!("  {:<11}  {}  {}", step.verb, detail(step), duration(step.elapsed_ms))
+}
+
+fn progress(step: &StepView) -> String {
+    let (done, total) = step.progress;
+    let count = format!("{done}/{total}");
+    match (step.tokens * 1000).checked_div(step.elapsed_ms) {
+        Some(rate) if step.tokens > 0 => format!("{count}  {rate} tok/s"),
+        Some(_) | None => count,
+    }
+}
+
+fn verdicts(counts: &VerdictCounts) -> String {
+    let share = 100.0 * counts.pass as f64 / counts.total().max(1) as f64;
+    let suspect = if counts.suspect > 0 { format!("  suspect {}", counts.suspect) } else { String::new() };
+    format!("pass {share:.1}%  error {}  timeout {}{suspect}", counts.error, counts.timeout)
+}
+
+fn curated(records: u64, operators: &[OperatorCount]) -> String {
+    let first = operators.first().map_or(records, |o| o.records_in);
+    let dropped: Vec<String> =
+        operators.iter().map(|o| format!("{} {}", o.operator, o.records_in.saturating_sub(o.records_out))).collect();
+    let by = if dropped.is_empty() { String::new() } else { format!(" (dropped by {})", dropped.join(", ")) };
+    format!("{first} -> {records} kept{by}")
+}
+
+fn tournament(ladder: &Ladder) -> String {
+    let pairs: u64 = ladder.pentanomial.iter().sum();
+    let (low, high) = ladder.bounds;
+    let decision = match ladder.decision {
+        Decision::Undecided => "undecided yet",
+        Decision::Promoted => "challenger is better: promoted",
+        Decision::Refused => "challenger is not better: refused",
+        Decision::Inconclusive => "no proof before the bouts ran out: refused",
+    };
+    format!(
+        "{} vs {}  LLR {:+.2} in ({low:+.2}, {high:+.2}) after {pairs} mirrored pairs: {decision}",
+        ladder.holder, ladder.challenger, ladder.llr
+    )
+}
+
+fn evaluated(scores: &[Score]) -> String {
+    let texts: Vec<String> = scores
+        .iter()
+        .map(|s| format!("{}/{} {} {}", s.called, s.tasks, metric(&s.metric), interval(&s.value)))
+        .collect();
+    texts.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use galapagos_domain::cluster::view::Phase;
+
+    fn step(summary: Option<Summary>) -> StepView {
+        StepView {
+            phase: Phase::Generation(1),
+            name: "samples".parse().unwrap(),
+            verb: "rollout".into(),
+            done: false,
+            elapsed_ms: 41_000,
+            progress: (800, 1600),
+            tokens: 16_892,
+            summary,
+        }
+    }
+
+    #[test]
+    fn a_rollout_shows_rate_and_every_kind_of_loss() {
+        let counts = VerdictCounts { pass: 216, fail: 784, error: 2, timeout: 1, suspect: 0 };
+        let text = whole(&step(Some(Summary::Rollout { counts })));
+        assert_eq!(text, "  rollout      800/1600  412 tok/s  pass 21.5%  error 2  timeout 1  0:41");
+    }
+
+    #[test]
+    fn a_curate_counts_what_each_operator_dropped() {
+        let operators = vec![
+            OperatorCount { operator: "keep".into(), records_in: 1600, records_out: 345 },
+            OperatorCount { operator: "dedupe".into(), records_in: 345, records_out: 150 },
+        ];
+        let text = detail(&step(Some(Summary::Curate { records: 150, operators })));
+        assert_eq!(text, "1600 -> 150 kept (dropped by keep 1255, dedupe 195)");
+    }
+}

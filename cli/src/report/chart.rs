@@ -1,0 +1,183 @@
+//! Small SVG drawings: lines with intervals, stacked time, a lineage graph. Colours only repeat what labels say.
+
+use std::fmt::Write;
+
+/// One curve: a label and points (x, mean, low, high).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub label: String,
+    pub points: Vec<(f64, f64, f64, f64)>,
+}
+
+/// One part of a stacked bar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub label: String,
+    pub amount: f64,
+    pub text: String,
+}
+
+/// A node of a graph drawn in columns, with the places of its parents in the node list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub column: usize,
+    pub title: String,
+    pub note: String,
+    pub parents: Vec<usize>,
+    pub strong: bool,
+}
+
+const PALETTE: [&str; 6] = ["#1f77b4", "#d95f02", "#2a9d63", "#8e5bb5", "#b8860b", "#5f6b7a"];
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 260.0;
+const LEFT: f64 = 44.0;
+const BOTTOM: f64 = 28.0;
+const TOP: f64 = 10.0;
+const LABELS: f64 = 190.0;
+
+/// Text made safe for HTML and SVG.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+fn colour(index: usize) -> &'static str {
+    PALETTE[index % PALETTE.len()]
+}
+
+/// Curves over whole numbers on the x axis and shares from 0 to 1 on the y axis, with interval whiskers.
+#[must_use]
+pub fn curves(curves: &[Curve], x_label: &str) -> String {
+    let xs = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
+    let (first, last) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
+    if !first.is_finite() {
+        return String::new();
+    }
+    let plot_width = WIDTH - LEFT - LABELS;
+    let x = |value: f64| LEFT + 12.0 + (plot_width - 24.0) * (value - first) / (last - first).max(1.0);
+    let y = |share: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - share);
+    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
+    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
+        push(&mut svg, format_args!(
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/><text class=\"tick\" x=\"{2:.1}\" y=\"{3:.1}\" text-anchor=\"end\">{tick:.2}</text>",
+            LEFT + plot_width, y(tick), LEFT - 6.0, y(tick) + 4.0
+        ));
+    }
+    for tick in (first as i64)..=(last as i64) {
+        push(&mut svg, format_args!(
+            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {tick}</text>",
+            x(tick as f64), HEIGHT - 8.0, escape(x_label)
+        ));
+    }
+    for (index, curve) in curves.iter().enumerate() {
+        draw_curve(&mut svg, curve, colour(index), (&x, &y));
+        push(&mut svg, format_args!(
+            "<text class=\"label\" fill=\"{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            colour(index), LEFT + plot_width + 12.0, TOP + 16.0 + 18.0 * index as f64, escape(&curve.label)
+        ));
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+type Scale<'a> = (&'a dyn Fn(f64) -> f64, &'a dyn Fn(f64) -> f64);
+
+fn draw_curve(svg: &mut String, curve: &Curve, colour: &str, (x, y): Scale<'_>) {
+    let path: Vec<String> = curve.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
+    push(svg, format_args!("<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>", path.join(" ")));
+    for (at, mean, low, high) in &curve.points {
+        push(svg, format_args!(
+            "<line stroke=\"{colour}\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\"/><circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"3.5\" fill=\"{colour}\"><title>{4} {mean:.3} [{low:.3}, {high:.3}]</title></circle>",
+            x(*at), y(*low), y(*high), y(*mean), escape(&curve.label)
+        ));
+    }
+}
+
+/// A horizontal bar of parts with a legend below it.
+#[must_use]
+pub fn stacked(parts: &[Part]) -> String {
+    let total: f64 = parts.iter().map(|p| p.amount).sum();
+    let mut bar = String::new();
+    let mut legend = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        let share = 100.0 * part.amount / total.max(f64::MIN_POSITIVE);
+        push(&mut bar, format_args!(
+            "<span style=\"width:{share:.2}%;background:{}\" title=\"{} {}\"></span>",
+            colour(index), escape(&part.label), escape(&part.text)
+        ));
+        push(&mut legend, format_args!(
+            "<li><i style=\"background:{}\"></i>{} {} ({share:.0}%)</li>",
+            colour(index), escape(&part.label), escape(&part.text)
+        ));
+    }
+    format!("<div class=\"stack\">{bar}</div><ul class=\"legend\">{legend}</ul>")
+}
+
+/// Nodes in columns from left to right with lines to their parents.
+#[must_use]
+pub fn graph(nodes: &[Node]) -> String {
+    const COLUMN: f64 = 200.0;
+    const ROW: f64 = 62.0;
+    let mut used = Vec::<usize>::new();
+    let mut places = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        used.resize(used.len().max(node.column + 1), 0);
+        places.push((10.0 + COLUMN * node.column as f64, 10.0 + ROW * used[node.column] as f64));
+        used[node.column] += 1;
+    }
+    let width = 20.0 + COLUMN * used.len() as f64;
+    let height = 10.0 + ROW * used.iter().copied().max().unwrap_or(0) as f64;
+    let mut svg = format!("<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" role=\"img\">");
+    for (node, (x, y)) in nodes.iter().zip(&places) {
+        for (px, py) in node.parents.iter().filter_map(|&parent| places.get(parent)) {
+            push(&mut svg, format_args!(
+                "<line class=\"edge\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>", px + 170.0, py + 22.0, y + 22.0
+            ));
+        }
+    }
+    for (node, (x, y)) in nodes.iter().zip(&places) {
+        let class = if node.strong { "node strong" } else { "node" };
+        push(&mut svg, format_args!(
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"170\" height=\"44\" rx=\"6\"/><text class=\"label\" x=\"{0:.1}\" y=\"{1:.1}\">{2}</text><text class=\"tick\" x=\"{0:.1}\" y=\"{3:.1}\">{4}</text>",
+            x + 9.0, y + 18.0, escape(&node.title), y + 35.0, escape(&node.note)
+        ));
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    #[expect(clippy::expect_used, reason = "writing to a String cannot fail")]
+    text.write_fmt(arguments).expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_cannot_break_out_of_the_page() {
+        let curve = Curve { label: "<script>'\"&".into(), points: vec![(0.0, 0.5, 0.4, 0.6)] };
+        let svg = curves(&[curve], "g");
+        assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;&#39;&quot;&amp;"), "{svg}");
+    }
+
+    #[test]
+    fn a_child_is_joined_to_its_parent() {
+        let node = |column, parents| Node { column, title: "m".into(), note: String::new(), parents, strong: false };
+        let svg = graph(&[node(0, vec![]), node(1, vec![0])]);
+        assert_eq!(svg.matches("class=\"edge\"").count(), 1);
+        assert!(svg.contains("x1=\"180.0\" y1=\"32.0\" x2=\"210.0\" y2=\"32.0\""), "{svg}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The page: outcome first, then how it came about, then every number.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use galapagos_domain::cluster::view::{EvolutionView, Phase, Score, Summary};
+use galapagos_domain::member::{Origin, Standing};
+use galapagos_domain::recipe::evaluate::Metric;
+
+use super::chart::{self, Curve, Node, Part, escape};
+use crate::outcome::Final;
+use crate::render;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page.
+#[must_use]
+pub fn render(view: &EvolutionView, recipe_yaml: &str) -> String {
+    let title = format!("{} · seed {}", view.id, view.seed.0);
+    let sections = [
+        ("Outcome", outcome(view)),
+        ("Greedy pass share by generation (95% intervals)", chart::curves(&generation_curves(view), "g")),
+        ("Generations", preformatted(&render::table::generations(view))),
+        ("Lineage", chart::graph(&lineage(view))),
+        ("Where the time went", chart::stacked(&times(view))),
+        ("Every recipe step", preformatted(&steps(view))),
+        ("Scores", scores(view)),
+        ("Recipe, with all defaults", preformatted(recipe_yaml)),
+    ];
+    let body: String =
+        sections.iter().map(|(head, content)| format!("<section><h2>{head}</h2>{content}</section>\n")).collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n",
+        title = escape(&title)
+    )
+}
+
+fn preformatted(text: &str) -> String {
+    format!("<pre>{}</pre>", escape(text))
+}
+
+fn outcome(view: &EvolutionView) -> String {
+    let Some(outcome) = Final::of(view) else {
+        return format!("<p>{:?}: no champion.</p>", view.status);
+    };
+    let share = |mean: Option<f64>, ci: Option<[f64; 2]>| match (mean, ci) {
+        (Some(mean), Some([low, high])) => format!("{mean:.3} [{low:.3}, {high:.3}]"),
+        _ => "not measured".to_owned(),
+    };
+    let rows = [
+        ("status", format!("{:?}", outcome.status).to_lowercase()),
+        ("base, greedy pass@1 on sealed tasks", share(outcome.base_pass_at_1, outcome.base_ci95)),
+        ("champion, greedy pass@1 on sealed tasks", share(outcome.pass_at_1, outcome.ci95)),
+        ("champion", outcome.champion),
+        ("checkpoint", outcome.digest),
+        ("weights", outcome.weights),
+        ("recipe digest", view.recipe_digest.clone()),
+        ("attempts and round tries repeated", outcome.retries.to_string()),
+        ("time", render::duration(outcome.elapsed_ms)),
+    ];
+    let failure: String = view.failure.iter().map(|line| format!("<p class=\"bad\">{}</p>", escape(line))).collect();
+    let rows: String =
+        rows.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{}</td></tr>", escape(value))).collect();
+    format!("{failure}<table>{rows}</table>")
+}
+
+/// Greedy pass shares of the champion in `each`, by task set; the generations on the x axis.
+fn generation_curves(view: &EvolutionView) -> Vec<Curve> {
+    let mut curves = BTreeMap::<String, Vec<_>>::new();
+    for (phase, score) in all_scores(view) {
+        let Phase::Generation(generation) = phase else { continue };
+        if score.metric == Metric::PassAt1 {
+            let label = format!("{} on {}", score.called, score.tasks);
+            let point = (f64::from(generation), score.value.mean, score.value.low, score.value.high);
+            curves.entry(label).or_default().push(point);
+        }
+    }
+    curves.into_iter().map(|(label, points)| Curve { label, points }).collect()
+}
+
+fn all_scores(view: &EvolutionView) -> impl Iterator<Item = (Phase, &Score)> {
+    view.steps.iter().flat_map(|step| {
+        let scores: &[Score] = match &step.summary {
+            Some(Summary::Evaluate { scores }) => scores,
+            Some(
+                Summary::Base { .. }
+                | Summary::Rollout { .. }
+                | Summary::Curate { .. }
+                | Summary::Train { .. }
+                | Summary::Tournament(_),
+            )
+            | None => &[],
+        };
+        scores.iter().map(|score| (step.phase, score))
+    })
+}
+
+fn lineage(view: &EvolutionView) -> Vec<Node> {
+    let place = |id| view.members.iter().position(|member| member.id == id);
+    view.members
+        .iter()
+        .map(|member| {
+            let made = match &member.origin {
+                Origin::Base { source } => source.clone(),
+                Origin::Trained { steps, final_loss, .. } => format!("{steps} steps, loss {final_loss:.3}"),
+            };
+            let standing = match member.standing {
+                Standing::Candidate => "candidate",
+                Standing::Champion => "champion",
+                Standing::Refused => "refused",
+                Standing::Retired => "retired",
+            };
+            Node {
+                column: member.generation as usize,
+                title: member.id.to_string(),
+                note: format!("{standing} · {made}"),
+                parents: member.parents.iter().filter_map(|id| place(id.clone())).collect(),
+                strong: member.standing == Standing::Champion,
+            }
+        })
+        .collect()
+}
+
+fn times(view: &EvolutionView) -> Vec<Part> {
+    let mut by_verb = BTreeMap::<&str, u64>::new();
+    for step in &view.steps {
+        *by_verb.entry(&step.verb).or_default() += step.elapsed_ms;
+    }
+    by_verb
+        .into_iter()
+        .map(|(verb, ms)| Part { label: verb.to_owned(), amount: ms as f64, text: render::duration(ms) })
+        .collect()
+}
+
+fn steps(view: &EvolutionView) -> String {
+    let mut text = String::new();
+    for step in &view.steps {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:<7} {:<12} {}", step.phase.to_string(), step.name, render::line::whole(step).trim());
+    }
+    text
+}
+
+fn scores(view: &EvolutionView) -> String {
+    let head = "<tr><th>phase</th><th>member</th><th>tasks</th><th>split</th><th>metric</th><th>mean</th><th>95%</th><th>n</th></tr>";
+    let rows: String = all_scores(view)
+        .map(|(phase, s)| {
+            format!(
+                "<tr><td>{phase}</td><td>{} ({})</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3} to {:.3}</td><td>{}</td></tr>",
+                s.called,
+                s.member,
+                s.tasks,
+                format!("{:?}", s.split).to_lowercase(),
+                escape(&render::metric(&s.metric)),
+                s.value.mean,
+                s.value.low,
+                s.value.high,
+                s.n
+            )
+        })
+        .collect();
+    format!("<table>{head}{rows}</table>")
+}
