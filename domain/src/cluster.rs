@@ -7,24 +7,38 @@
 //! (what people see).
 
 pub mod action;
+mod apply;
 mod ballot;
+mod cursor;
 pub mod event;
 pub mod evolution;
+mod expand;
+mod explain;
 pub mod explanation;
+mod gate;
 pub mod job;
+mod lease;
 pub mod limits;
 pub mod lineage;
+pub mod load;
+mod matching;
+mod members;
+mod outcome;
 pub mod record;
 pub mod rejection;
+pub mod resolve;
 pub mod roster;
 pub mod round;
+mod snapshot;
+mod stop;
+mod turn;
 pub mod view;
 pub mod worker_view;
 
 use std::collections::BTreeMap;
 
 use crate::fence::{LeaderEpoch, Mint};
-use crate::ids::{EvolutionId, JobId, MemberId, RoundId, WorkerId};
+use crate::ids::{EvolutionId, JobId, MemberId, RoundId};
 use crate::time::Timestamp;
 
 pub use action::Action;
@@ -34,12 +48,15 @@ pub use explanation::Explanation;
 pub use job::Job;
 pub use limits::Limits;
 pub use lineage::Lineage;
+pub use load::LoadError;
 pub use record::{Record, Write};
 pub use rejection::{Rejection, RejectionKind};
-use roster::Roster;
 pub use round::Round;
 pub use view::EvolutionView;
 pub use worker_view::WorkerView;
+
+use lease::Leases;
+use roster::Roster;
 
 /// Everything the coordinator knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,20 +68,10 @@ pub struct ClusterState {
     jobs: BTreeMap<JobId, Job>,
     rounds: BTreeMap<RoundId, Round>,
     roster: Roster,
-}
-
-/// Why records are not a cluster state.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// Two records have one key.
-    #[error("the store holds two records for {key}")]
-    Twice { key: String },
-    /// A record names another that is not there.
-    #[error("record {from} refers to {to}, which the store does not hold")]
-    Dangling { from: String, to: String },
-    /// A token in use was never minted: the mint's record is older than the rest.
-    #[error("record {key} holds fencing token {token}, which was never minted")]
-    Unminted { key: String, token: crate::fence::FencingToken },
+    /// The tokens in force. Not durable: rebuilt from the records.
+    leases: Leases,
+    /// Until when each evolution's time is booked on its recipe steps. Not durable.
+    booked: BTreeMap<EvolutionId, Timestamp>,
 }
 
 impl ClusterState {
@@ -79,7 +86,7 @@ impl ClusterState {
         now: Timestamp,
         limits: Limits,
     ) -> Result<(Self, Vec<Action>), LoadError> {
-        todo!("{:?} {leader_epoch:?} {now:?} {limits:?}", records.into_iter().count())
+        load::load(records, leader_epoch, now, limits)
     }
 
     /// Applies one event. The actions are to be executed in order.
@@ -87,13 +94,13 @@ impl ClusterState {
     /// # Errors
     /// A [`Rejection`] says why the event was refused; the state is unchanged.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Result<Vec<Action>, Rejection> {
-        todo!("{now:?} {event:?}")
+        apply::apply(self, now, event)
     }
 
     /// A snapshot of one evolution.
     #[must_use]
     pub fn view(&self, now: Timestamp, id: &EvolutionId) -> Option<EvolutionView> {
-        todo!("{now:?} {id}")
+        self.evolutions.get(id).map(|evolution| self.snapshot(now, evolution))
     }
 
     /// All evolutions in order of submission.
@@ -106,20 +113,20 @@ impl ClusterState {
     /// All workers in order of name.
     #[must_use]
     pub fn workers(&self, now: Timestamp) -> Vec<WorkerView> {
-        todo!("{now:?} {:?}", self.roster.get(&WorkerId::new("w").expect("")))
+        self.roster.iter().map(|worker| self.worker_view(now, worker)).collect()
     }
 
     /// Why the evolution, job, round, member or worker of that id is as it is; `None` if there is none. The id may carry
     /// its kind in front (`job/quickstart-1/g1/samples/0`).
     #[must_use]
     pub fn explain(&self, now: Timestamp, id: &str) -> Option<Explanation> {
-        todo!("{now:?} {id}")
+        explain::explain(self, now, id)
     }
 
     /// A member's ancestors and the evidence for each.
     #[must_use]
     pub fn lineage(&self, evolution: &EvolutionId, member: &MemberId) -> Option<Lineage> {
-        todo!("{evolution} {member}")
+        self.evolutions.get(evolution)?.lineage(member)
     }
 
     /// Every durable record, in order of key.
@@ -131,6 +138,22 @@ impl ClusterState {
         records.extend(self.rounds.values().cloned().map(|round| Record::Round(Box::new(round))));
         records.extend(self.roster.iter().map(|worker| Record::Worker(worker.known.clone())));
         records
+    }
+
+    /// A job with its output, once it has one.
+    fn ended(&self, id: &JobId) -> Option<outcome::Ended<'_>> {
+        let job = self.jobs.get(id)?;
+        Some((&job.spec, job.output()?))
+    }
+
+    /// All jobs in order of id.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// All rounds in order of id.
+    pub fn rounds(&self) -> impl Iterator<Item = &Round> {
+        self.rounds.values()
     }
 
     /// The limits in force.

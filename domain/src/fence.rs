@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
 
-/// Grows each time a worker process of the same name starts anew.
+/// Grows each time a worker of the same name registers, after a restart or a reconnect, so that what is left of an earlier
+/// session cannot be taken for the present one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub u64);
@@ -35,6 +36,12 @@ impl Mint {
         let token = FencingToken(self.next);
         self.next += 1;
         token
+    }
+
+    /// Whether `token` came from here.
+    #[must_use]
+    pub fn has_minted(&self, token: FencingToken) -> bool {
+        token.0 > 0 && token.0 < self.next
     }
 }
 

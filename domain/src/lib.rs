@@ -18,6 +18,7 @@ pub mod recipe;
 pub mod round;
 pub mod seed;
 pub mod session;
+pub mod stats;
 pub mod task;
 pub mod time;
 pub mod trajectory;

@@ -9,6 +9,7 @@ use crate::member::Member;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::tasks::Split;
 use crate::seed::Seed;
+pub use crate::stats::Interval;
 use crate::trajectory::VerdictCounts;
 
 /// A snapshot of one evolution.
@@ -153,12 +154,4 @@ pub struct Score {
     pub value: Interval,
     /// Tasks behind the value.
     pub n: u64,
-}
-
-/// An estimate with its 95% interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    pub mean: f64,
-    pub low: f64,
-    pub high: f64,
 }

@@ -1,0 +1,36 @@
+//! `curate` becomes one job, `train` one round.
+
+use super::{ResolveError, Site};
+use crate::job::{CurateFrom, CurateSpec, JobKind, JobSpec};
+use crate::recipe::curate::{Curate, From};
+use crate::recipe::tasks::Split;
+use crate::recipe::train::{Source, Train};
+use crate::round::RoundSpec;
+
+pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, ResolveError> {
+    let from = match &curate.from {
+        From::Dataset(name) => CurateFrom::Trajectories(site.evolution.files(&Source::Latest(name.clone()))?),
+        From::Demonstrations { demonstrations: set } => CurateFrom::Demonstrations {
+            base: site.evolution.need_base()?.checkpoint,
+            tasks: {
+                let all = (0..site.available(set, Split::Demonstrations)?).collect();
+                site.slice(set, Split::Demonstrations, all)?
+            },
+        },
+    };
+    site.job(0, JobKind::Curate(CurateSpec { from, apply: curate.apply.clone() }))
+}
+
+pub(super) fn round(site: &Site<'_>, train: &Train) -> Result<RoundSpec, ResolveError> {
+    Ok(RoundSpec {
+        id: site.round_id()?,
+        evolution: site.evolution.id.clone(),
+        role: train.role.clone(),
+        head: site.evolution.role(&train.role)?.head,
+        start: site.evolution.start_of(train)?.checkpoint,
+        datasets: site.evolution.files_of(train)?,
+        train: train.clone(),
+        seed: site.seed(),
+        stall_limit_ms: site.limits.stall_limit_ms,
+    })
+}

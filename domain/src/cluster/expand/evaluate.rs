@@ -1,0 +1,96 @@
+//! `evaluate`: each distinct checkpoint on each task set, once per way of sampling that the metrics need.
+
+use std::collections::BTreeSet;
+
+use super::{ResolveError, Site};
+use crate::cluster::evolution::Evolution;
+use crate::ids::Name;
+use crate::job::{EvaluateSpec, JobKind, JobSpec, Sampling};
+use crate::member::{Member, Origin};
+use crate::plan::chunks;
+use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::step::RecipeStep;
+
+/// A way of sampling: best-of-n must rank exactly n samples by one critic, other metrics take any samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cluster) struct Probe {
+    pub critic: Option<Name>,
+    pub samples: u32,
+}
+
+impl Probe {
+    /// Whether a metric can be read from this probe.
+    pub fn answers(&self, metric: &Metric) -> bool {
+        match metric {
+            Metric::PassAt1 => true,
+            Metric::PassAt(k) => self.samples >= *k,
+            Metric::BestOf(best) => self.samples == best.n && self.critic.as_ref() == Some(&best.by),
+        }
+    }
+}
+
+/// The fewest probes that answer all metrics: one per best-of-n, and one without a critic if none of them has enough samples
+/// for the rest.
+pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
+    let mut probes: Vec<Probe> = Vec::new();
+    let mut most = 0;
+    for metric in metrics {
+        match metric {
+            Metric::PassAt1 => {}
+            Metric::PassAt(k) => most = most.max(*k),
+            Metric::BestOf(best) => {
+                let probe = Probe { critic: Some(best.by.clone()), samples: best.n };
+                if !probes.contains(&probe) {
+                    probes.push(probe);
+                }
+            }
+        }
+    }
+    if !probes.iter().any(|probe| probe.samples >= most) {
+        probes.push(Probe { critic: None, samples: most });
+    }
+    probes
+}
+
+pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>, ResolveError> {
+    let sampling = Sampling { temperature: site.number(&evaluate.temperature)?, top_p: 1.0, max_tokens: None };
+    let mut policies = BTreeSet::new();
+    let mut jobs = Vec::new();
+    for called in &evaluate.members {
+        let policy = site.evolution.called(called)?.checkpoint;
+        if !policies.insert(policy) {
+            continue;
+        }
+        for (set, selection) in &evaluate.tasks {
+            for probe in probes(&evaluate.metrics) {
+                let critic = probe.critic.as_ref().map(|role| site.evolution.current(role)).transpose()?;
+                for part in chunks(selection.n.of(site.available(set, selection.split)?)) {
+                    let spec = EvaluateSpec {
+                        policy,
+                        critic: critic.map(|member| member.checkpoint),
+                        critic_shots: critic.is_some_and(|member| trained_with_shots(site.evolution, member)),
+                        tasks: site.slice(set, selection.split, part.collect())?,
+                        samples: probe.samples,
+                        sampling,
+                    };
+                    jobs.push(site.job(jobs.len(), JobKind::Evaluate(spec))?);
+                }
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// Whether the round that made `member` kept the few-shot prefix.
+fn trained_with_shots(evolution: &Evolution, member: &Member) -> bool {
+    let round = match &member.origin {
+        Origin::Trained { round, .. } => round,
+        Origin::Base { .. } => return true,
+    };
+    let run = evolution.steps.iter().find(|run| run.work.round() == Some(round));
+    match run.and_then(|run| evolution.recipe_step(run)) {
+        Some(RecipeStep::Train(train)) => train.shots,
+        Some(RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_))
+        | None => true,
+    }
+}

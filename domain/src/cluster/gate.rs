@@ -1,0 +1,78 @@
+//! A tournament's gate: reads the pairs in the order in which they were handed out, never in the order in which they came
+//! back, and stops at the pair that decides. So fast bouts weigh no more than slow ones and timing changes no result.
+
+use super::view::{Decision, Ladder};
+use crate::ids::MemberId;
+use crate::job::JobOutput;
+use crate::recipe::tournament::{Gate, Tournament};
+use crate::stats::{Conclusion, Pentanomial, Sprt, elo95};
+
+/// The evidence of the pairs read so far.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Standing {
+    pub pentanomial: Pentanomial,
+    pub llr: f64,
+    pub bounds: (f64, f64),
+    pub decision: Decision,
+    /// Jobs whose pairs were read.
+    pub jobs: usize,
+}
+
+/// Reads the outputs of bout jobs in order of their index, up to the first that is missing, the pair that decides, or
+/// `max_pairs`.
+pub(super) fn standing<'a>(
+    tournament: &Tournament,
+    outputs: impl IntoIterator<Item = Option<&'a JobOutput>>,
+) -> Standing {
+    let Gate::Sprt(gate) = &tournament.gate;
+    let sprt = Sprt::new(gate);
+    let mut pentanomial: Pentanomial = [0; 5];
+    let mut read = 0;
+    let mut jobs = 0;
+    let mut decision = Decision::Undecided;
+    let known = outputs.into_iter().map_while(|output| match output? {
+        JobOutput::Bout { pairs, .. } => Some(pairs),
+        JobOutput::Base { .. } | JobOutput::Rollout { .. } | JobOutput::Curate { .. } | JobOutput::Evaluate { .. } => {
+            None
+        }
+    });
+    'read: for pairs in known {
+        jobs += 1;
+        for pair in pairs {
+            if let Some(count) = pentanomial.get_mut(usize::from(pair.half_points)) {
+                *count += 1;
+            }
+            read += 1;
+            decision = match sprt.conclude(&pentanomial) {
+                Conclusion::Better => Decision::Promoted,
+                Conclusion::NotBetter => Decision::Refused,
+                Conclusion::Open if read >= tournament.max_pairs => Decision::Inconclusive,
+                Conclusion::Open => Decision::Undecided,
+            };
+            if decision != Decision::Undecided {
+                break 'read;
+            }
+        }
+    }
+    Standing { pentanomial, llr: sprt.llr(&pentanomial), bounds: sprt.bounds(), decision, jobs }
+}
+
+impl Standing {
+    /// Pairs read.
+    pub fn pairs(&self) -> u64 {
+        self.pentanomial.iter().sum()
+    }
+
+    /// The evidence as people see it.
+    pub fn ladder(&self, holder: &MemberId, challenger: &MemberId) -> Ladder {
+        Ladder {
+            holder: holder.clone(),
+            challenger: challenger.clone(),
+            pentanomial: self.pentanomial,
+            llr: self.llr,
+            bounds: self.bounds,
+            elo: elo95(&self.pentanomial),
+            decision: self.decision,
+        }
+    }
+}

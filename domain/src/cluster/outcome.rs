@@ -1,0 +1,172 @@
+//! What a recipe step of jobs brought, from the jobs' outputs in order of their index.
+
+use super::evolution::{Evolution, Outcome, StepRun};
+use super::expand::probes;
+use super::view::{Score, Summary};
+use crate::ids::{Digest, MemberId};
+use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskOutcome};
+use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::step::RecipeStep;
+use crate::recipe::tournament::Selection;
+use crate::stats::{Interval, pass_at_k, wilson95};
+use crate::trajectory::VerdictCounts;
+
+/// A job with its output.
+pub(super) type Ended<'a> = (&'a JobSpec, &'a JobOutput);
+
+/// The outcome of a finished `rollout`, `curate` or `evaluate`. Base, rounds and tournaments, which change members, are
+/// settled by the state machine itself.
+pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Outcome {
+    let tokens = ended.iter().map(|(_, output)| tokens(output)).sum();
+    let units = ended.iter().map(|(spec, _)| units(&spec.kind)).sum();
+    let dataset = ended.iter().filter_map(|(_, output)| match output {
+        JobOutput::Rollout { trajectories, .. } => Some(trajectories.clone()),
+        JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
+        JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => None,
+    });
+    Outcome { summary: summary(evolution, run, ended), dataset: dataset.collect(), units, tokens }
+}
+
+/// What is known of a recipe step of jobs from those that ended.
+pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Summary {
+    match (evolution.recipe_step(run), ended.first()) {
+        (Some(RecipeStep::Evaluate(evaluate)), _) => Summary::Evaluate { scores: scores(evolution, evaluate, ended) },
+        (_, Some((_, JobOutput::Curate { dataset, operators }))) => {
+            Summary::Curate { records: dataset.rows, operators: operators.clone() }
+        }
+        _ => Summary::Rollout { counts: counts(ended) },
+    }
+}
+
+fn counts(ended: &[Ended<'_>]) -> VerdictCounts {
+    let mut sum = VerdictCounts::default();
+    for (_, output) in ended {
+        match output {
+            JobOutput::Rollout { counts, .. } => sum.add(counts),
+            JobOutput::Base { .. } | JobOutput::Curate { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => {
+            }
+        }
+    }
+    sum
+}
+
+/// Tokens behind an output.
+pub(super) fn tokens(output: &JobOutput) -> u64 {
+    match output {
+        JobOutput::Rollout { tokens, .. } | JobOutput::Bout { tokens, .. } | JobOutput::Evaluate { tokens, .. } => {
+            *tokens
+        }
+        JobOutput::Base { .. } | JobOutput::Curate { .. } => 0,
+    }
+}
+
+/// Units of a job: completions, records read, pairs or tasks.
+pub(super) fn units(kind: &JobKind) -> u64 {
+    match kind {
+        JobKind::Base(_) => 1,
+        JobKind::Rollout(rollout) => rollout.tasks.indices.len() as u64 * u64::from(rollout.samples),
+        JobKind::Curate(curate) => match &curate.from {
+            crate::job::CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
+            crate::job::CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
+        },
+        JobKind::Bout(bout) => bout.tasks.indices.len() as u64,
+        JobKind::Evaluate(evaluate) => evaluate.tasks.indices.len() as u64,
+    }
+}
+
+fn scores(evolution: &Evolution, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Vec<Score> {
+    let mut scores = Vec::new();
+    for called in &evaluate.members {
+        let Ok(member) = evolution.called(called) else { continue };
+        for (tasks, selection) in &evaluate.tasks {
+            for metric in &evaluate.metrics {
+                let column = Column { policy: member.checkpoint, tasks, selection, metric };
+                let outcomes = column.outcomes(evolution, evaluate, ended);
+                if let Some(value) = measure(metric, &outcomes) {
+                    let (member, called) = (MemberId::clone(&member.id), called.clone());
+                    let n = outcomes.len() as u64;
+                    let (tasks, split, metric) = (tasks.clone(), selection.split, metric.clone());
+                    scores.push(Score { member, called, tasks, split, metric, value, n });
+                }
+            }
+        }
+    }
+    scores
+}
+
+/// One metric of one checkpoint on one task set.
+struct Column<'a> {
+    policy: Digest,
+    tasks: &'a crate::ids::Name,
+    selection: &'a Selection,
+    metric: &'a Metric,
+}
+
+impl Column<'_> {
+    /// The tasks' outcomes from the first probe that answers the metric.
+    fn outcomes(&self, evolution: &Evolution, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Vec<TaskOutcome> {
+        let Some(probe) = probes(&evaluate.metrics).into_iter().find(|probe| probe.answers(self.metric)) else {
+            return Vec::new();
+        };
+        let critic =
+            probe.critic.as_ref().and_then(|role| evolution.current(role).ok()).map(|member| member.checkpoint);
+        let is_it = |spec: &EvaluateSpec| {
+            let tasks = spec.tasks.set == *self.tasks && spec.tasks.split == self.selection.split;
+            tasks && spec.policy == self.policy && spec.critic == critic && spec.samples == probe.samples
+        };
+        let mut outcomes = Vec::new();
+        for (spec, output) in ended {
+            if let (JobKind::Evaluate(spec), JobOutput::Evaluate { tasks, .. }) = (&spec.kind, output)
+                && is_it(spec)
+            {
+                outcomes.extend_from_slice(tasks);
+            }
+        }
+        outcomes
+    }
+}
+
+fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
+    let share = |passed: &dyn Fn(&TaskOutcome) -> bool| {
+        wilson95(outcomes.iter().filter(|outcome| passed(outcome)).count() as u64, outcomes.len() as u64)
+    };
+    match metric {
+        Metric::PassAt1 => share(&|outcome| outcome.greedy_pass),
+        Metric::PassAt(k) => pass_at_k(outcomes.iter().map(|outcome| (outcome.samples, outcome.passes)), *k),
+        Metric::BestOf(_) => share(&|outcome| outcome.best_pass == Some(true)),
+    }
+}
+
+/// Why an output cannot be the result of this job: a worker's mistake must never become a result.
+pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
+    match (kind, output) {
+        (JobKind::Base(_), JobOutput::Base { .. }) | (JobKind::Curate(_), JobOutput::Curate { .. }) => None,
+        (JobKind::Rollout(_), JobOutput::Rollout { counts, .. }) => {
+            let (expected, got) = (units(kind), counts.total());
+            (expected != got).then(|| format!("the rollout has {got} verdicts for {expected} completions"))
+        }
+        (JobKind::Bout(bout), JobOutput::Bout { pairs, .. }) => {
+            let same = pairs.iter().map(|pair| pair.task).eq(bout.tasks.indices.iter().copied());
+            let sound = pairs.iter().all(|pair| pair.half_points <= 4);
+            (!same || !sound)
+                .then(|| "the pairs are not those of the bout's tasks, in order, of 0 to 4 half points".to_owned())
+        }
+        (JobKind::Evaluate(evaluate), JobOutput::Evaluate { tasks, .. }) => {
+            let same = tasks.iter().map(|outcome| outcome.task).eq(evaluate.tasks.indices.iter().copied());
+            let sampled =
+                |outcome: &TaskOutcome| outcome.samples == evaluate.samples && outcome.passes <= outcome.samples;
+            let judged = |outcome: &TaskOutcome| outcome.best_pass.is_some() == evaluate.critic.is_some();
+            let sound = tasks.iter().all(|outcome| sampled(outcome) && judged(outcome));
+            (!same || !sound)
+                .then(|| "the outcomes are not those of the evaluation's tasks, in order, as sampled".to_owned())
+        }
+        (
+            JobKind::Base(_) | JobKind::Rollout(_) | JobKind::Curate(_) | JobKind::Bout(_) | JobKind::Evaluate(_),
+            JobOutput::Base { .. }
+            | JobOutput::Rollout { .. }
+            | JobOutput::Curate { .. }
+            | JobOutput::Bout { .. }
+            | JobOutput::Evaluate { .. },
+        ) => Some(format!("the result is not that of a {} job", kind.name())),
+    }
+}
