@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup build run tiny test check reproduce clean
+.PHONY: help setup build run tiny test faults check reproduce clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -39,6 +39,10 @@ reproduce: ## the quickstart's claim with its negative control
 test: ## every test that needs no GPU
 	scripts/setup.sh test
 	scripts/test.sh
+
+faults: ## the long fault test: make faults KILLS=100
+	scripts/setup.sh test
+	scripts/faults.sh $(KILLS)
 
 check: ## the gate: format, lints, tests, documentation, dependencies, form
 	scripts/check.sh
