@@ -1,0 +1,351 @@
+//! Arbitrary messages of a session: every variant of every message, every option both ways. Boxed, since the strategies of
+//! nested messages are otherwise too large for a test's stack.
+
+use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
+use galapagos_domain::ids::{Digest, Name};
+use galapagos_domain::job::{
+    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
+    OperatorCount, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
+};
+use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
+use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::train::{Loss, On, Pointwise, Precision, Source, Start, Train};
+use galapagos_domain::recipe::{Base, Characters, Head, Shuffled};
+use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Vote};
+use galapagos_domain::seed::Seed;
+use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
+use galapagos_domain::task::Family;
+use galapagos_domain::trajectory::{Outcome, VerdictCounts};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// An id of any kind.
+fn id<T: std::fmt::Debug + std::str::FromStr<Err: std::fmt::Debug>>() -> impl Strategy<Value = T> {
+    (0u32..1000, 0u32..9).prop_map(|(a, b)| format!("tiny-{a}/g{b}/x_{b}.y").parse().unwrap())
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<u64>().prop_map(|n| Digest::of(&n.to_le_bytes()))
+}
+
+fn token() -> impl Strategy<Value = FencingToken> {
+    (1..u64::MAX).prop_map(FencingToken)
+}
+
+fn seed() -> impl Strategy<Value = Seed> {
+    any::<u64>().prop_map(Seed)
+}
+
+/// Numbers with long decimals, so that a lossy path through JSON shows.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(0.0), Just(0.1), 0.0..1.0f64, -1e300..1e300f64, Just(f64::MIN_POSITIVE)]
+}
+
+fn artifact() -> impl Strategy<Value = ArtifactRef> {
+    (digest(), any::<u64>(), any::<u64>()).prop_map(|(digest, bytes, rows)| ArtifactRef { digest, bytes, rows })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just("cannot open `ü`: no space left".to_owned()), Just("a\nb".to_owned())]
+}
+
+fn slice() -> BoxedStrategy<TaskSlice> {
+    let family = prop_oneof![Just(Family::LargestOfFive), Just(Family::LettersInWord), Just(Family::SortSixDigits)];
+    let split = prop_oneof![Just(Split::Train), Just(Split::Val), Just(Split::Test), Just(Split::Demonstrations)];
+    (id(), family, split, vec(any::<u32>(), 0..5), seed(), any::<u32>())
+        .prop_map(|(set, family, split, indices, seed, n)| TaskSlice {
+            set,
+            source: Builtin { family, train: n, val: n / 2, test: n / 3, demonstrations: n / 4, shots: n / 5 },
+            split,
+            indices,
+            seed,
+        })
+        .boxed()
+}
+
+fn sampling() -> BoxedStrategy<Sampling> {
+    (number(), number(), option::of(any::<u32>()))
+        .prop_map(|(temperature, top_p, max_tokens)| Sampling { temperature, top_p, max_tokens })
+        .boxed()
+}
+
+fn base() -> BoxedStrategy<Base> {
+    prop_oneof![
+        text().prop_map(Base::Model),
+        (text(), any::<u32>()).prop_map(|(alphabet, n)| Base::Characters(Characters {
+            alphabet,
+            layers: n,
+            hidden: n / 2,
+            heads: n / 3,
+            ffn: n / 4,
+            context: n / 5
+        })),
+    ]
+    .boxed()
+}
+
+fn operator() -> BoxedStrategy<Operator> {
+    let outcome = prop_oneof![
+        Just(Outcome::Pass),
+        Just(Outcome::Fail),
+        Just(Outcome::Error),
+        Just(Outcome::Timeout),
+        Just(Outcome::Suspect)
+    ];
+    prop_oneof![
+        outcome.prop_map(|verdict| Operator::Keep { verdict }),
+        Just(Operator::Dedupe),
+        any::<u32>().prop_map(|max| Operator::Cap { per: Per::Task, max }),
+        Just(Operator::Balance(BalanceBy::Verdict)),
+        any::<u32>().prop_map(|n| Operator::Subsample { n }),
+        Just(Operator::Shuffle(Shuffled::Verdicts)),
+    ]
+    .boxed()
+}
+
+fn rollout() -> BoxedStrategy<JobKind> {
+    let verify = vec(Just(Verifier::Rule), 0..2);
+    (digest(), slice(), any::<u32>(), sampling(), verify)
+        .prop_map(|(policy, tasks, samples, sampling, verify)| {
+            JobKind::Rollout(RolloutSpec { policy, tasks, samples, sampling, verify })
+        })
+        .boxed()
+}
+
+fn curate() -> BoxedStrategy<JobKind> {
+    let from = prop_oneof![
+        vec(artifact(), 0..3).prop_map(CurateFrom::Trajectories),
+        (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks }),
+    ];
+    (from, vec(operator(), 0..7)).prop_map(|(from, apply)| JobKind::Curate(CurateSpec { from, apply })).boxed()
+}
+
+fn bout() -> BoxedStrategy<JobKind> {
+    (digest(), digest(), slice(), sampling())
+        .prop_map(|(holder, challenger, tasks, sampling)| {
+            JobKind::Bout(BoutSpec { holder, challenger, tasks, sampling })
+        })
+        .boxed()
+}
+
+fn evaluate() -> BoxedStrategy<JobKind> {
+    (digest(), option::of(digest()), any::<bool>(), slice(), any::<u32>(), sampling())
+        .prop_map(|(policy, critic, critic_shots, tasks, samples, sampling)| {
+            JobKind::Evaluate(EvaluateSpec { policy, critic, critic_shots, tasks, samples, sampling })
+        })
+        .boxed()
+}
+
+fn job() -> BoxedStrategy<JobSpec> {
+    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), curate(), bout(), evaluate()];
+    (id(), id(), seed(), any::<u64>(), kind)
+        .prop_map(|(id, evolution, seed, time_limit_ms, kind)| JobSpec { id, evolution, seed, time_limit_ms, kind })
+        .boxed()
+}
+
+fn counts() -> impl Strategy<Value = VerdictCounts> {
+    any::<[u64; 5]>().prop_map(|[pass, fail, error, timeout, suspect]| VerdictCounts {
+        pass,
+        fail,
+        error,
+        timeout,
+        suspect,
+    })
+}
+
+fn task_outcome() -> impl Strategy<Value = TaskOutcome> {
+    (any::<u32>(), any::<bool>(), any::<u32>(), option::of(any::<bool>())).prop_map(
+        |(task, greedy_pass, samples, best_pass)| TaskOutcome {
+            task,
+            greedy_pass,
+            samples,
+            passes: samples / 2,
+            best_pass,
+        },
+    )
+}
+
+fn output() -> BoxedStrategy<JobOutput> {
+    let operators = (any::<u64>(), any::<u64>()).prop_map(|(records_in, records_out)| OperatorCount {
+        operator: "dedupe".to_owned(),
+        records_in,
+        records_out,
+    });
+    let pair = (any::<u32>(), 0u8..=4).prop_map(|(task, half_points)| PairOutcome { task, half_points });
+    prop_oneof![
+        (digest(), digest(), text()).prop_map(|(checkpoint, weights, source)| JobOutput::Base {
+            checkpoint,
+            weights,
+            source
+        }),
+        (artifact(), counts(), any::<u64>()).prop_map(|(trajectories, counts, tokens)| JobOutput::Rollout {
+            trajectories,
+            counts,
+            tokens
+        }),
+        (artifact(), vec(operators, 0..3)).prop_map(|(dataset, operators)| JobOutput::Curate { dataset, operators }),
+        (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),
+        (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),
+    ]
+    .boxed()
+}
+
+fn failure() -> impl Strategy<Value = JobFailure> {
+    let class = prop_oneof![Just(FailureClass::Invalid), Just(FailureClass::Transient)];
+    (class, vec(text(), 0..3)).prop_map(|(class, chain)| JobFailure { class, chain })
+}
+
+fn on() -> impl Strategy<Value = On> {
+    let source = prop_oneof![id().prop_map(Source::Latest), id().prop_map(|all: Name| Source::All { all })];
+    prop_oneof![id().prop_map(On::One), vec(source, 1..3).prop_map(On::Many)]
+}
+
+fn train() -> BoxedStrategy<Train> {
+    let loss = prop_oneof![Just(Loss::Nll), Just(Loss::Pointwise(Pointwise::Bce))];
+    let start = prop_oneof![Just(Start::Continue), Just(Start::Restart), Just(Start::Base)];
+    let precision = prop_oneof![Just(Precision::Bf16), Just(Precision::F32)];
+    let numbers = (number(), number(), number(), number(), number());
+    (option::of(id()), id(), on(), loss, start, precision, any::<[u32; 5]>(), numbers, any::<bool>())
+        .prop_map(|(name, role, on, loss, start, precision, counts, (lr, warmup, floor, weight_decay, clip), shots)| {
+            let [data_epochs, ranks, batch, micro_batch, pack] = counts;
+            Train {
+                name,
+                role,
+                on,
+                loss,
+                start,
+                data_epochs,
+                lr,
+                ranks,
+                batch,
+                micro_batch,
+                pack,
+                shots,
+                warmup,
+                floor,
+                weight_decay,
+                clip,
+                precision,
+            }
+        })
+        .boxed()
+}
+
+fn rank_spec() -> BoxedStrategy<RankSpec> {
+    let head = prop_oneof![Just(Head::Lm), Just(Head::Scalar)];
+    let named = (id(), id(), id(), head, digest());
+    (named, vec(artifact(), 0..3), train(), seed(), any::<u64>(), token(), 0u32..8)
+        .prop_map(|((id, evolution, role, head, start), datasets, train, seed, stall_limit_ms, token, rank)| RankSpec {
+            round: RoundSpec { id, evolution, role, head, start, datasets, train, seed, stall_limit_ms },
+            token,
+            rank,
+            world_size: 8,
+        })
+        .boxed()
+}
+
+fn vote() -> BoxedStrategy<Vote> {
+    (digest(), option::of(digest()), any::<u64>(), number(), any::<u64>())
+        .prop_map(|(weights, checkpoint, steps, final_loss, left_out)| Vote {
+            weights,
+            checkpoint,
+            steps,
+            final_loss,
+            left_out,
+        })
+        .boxed()
+}
+
+fn registration() -> BoxedStrategy<Registration> {
+    (id(), any::<u64>(), any::<u32>(), 1..u32::MAX, vec(token(), 0..4))
+        .prop_map(|(worker, boot_id, protocol_version, slots, held)| Registration {
+            worker,
+            boot_id,
+            protocol_version,
+            slots,
+            device: "cpu".to_owned(),
+            held,
+        })
+        .boxed()
+}
+
+fn rank_report() -> BoxedStrategy<WorkerMessage> {
+    let progress = (any::<u64>(), any::<u64>(), number(), number(), any::<u64>())
+        .prop_map(|(step, steps, loss, grad_norm, tokens)| RankProgress { step, steps, loss, grad_norm, tokens });
+    let rendezvous = option::of(Just("127.0.0.1:4000".to_owned()));
+    let of = || (id(), token(), any::<u32>());
+    prop_oneof![
+        (of(), rendezvous).prop_map(|((round, token, rank), rendezvous)| WorkerMessage::RankReady {
+            round,
+            token,
+            rank,
+            rendezvous
+        }),
+        (of(), progress).prop_map(|((round, token, rank), progress)| WorkerMessage::RankProgress {
+            round,
+            token,
+            rank,
+            progress
+        }),
+        (of(), vote()).prop_map(|((round, token, rank), vote)| WorkerMessage::RankVoted { round, token, rank, vote }),
+        (of(), failure()).prop_map(|((round, token, rank), failure)| WorkerMessage::RankFailed {
+            round,
+            token,
+            rank,
+            failure
+        }),
+    ]
+    .boxed()
+}
+
+/// Every message that a worker may send.
+pub fn worker_message() -> BoxedStrategy<WorkerMessage> {
+    prop_oneof![
+        registration().prop_map(WorkerMessage::Register),
+        Just(WorkerMessage::Heartbeat),
+        (token(), any::<[u64; 3]>()).prop_map(|(token, [done, total, tokens])| WorkerMessage::JobProgress {
+            token,
+            done,
+            total,
+            tokens
+        }),
+        (token(), output()).prop_map(|(token, output)| WorkerMessage::JobDone { token, output }),
+        (token(), failure()).prop_map(|(token, failure)| WorkerMessage::JobFailed { token, failure }),
+        rank_report(),
+    ]
+    .boxed()
+}
+
+/// Every message that the coordinator may send.
+pub fn coordinator_message() -> BoxedStrategy<CoordinatorMessage> {
+    prop_oneof![
+        any::<[u64; 3]>().prop_map(|[incarnation, epoch, heartbeat_ms]| CoordinatorMessage::Registered {
+            incarnation: Incarnation(incarnation),
+            leader_epoch: LeaderEpoch(epoch),
+            heartbeat_ms
+        }),
+        (token(), 1..u32::MAX, job()).prop_map(|(token, attempt, job)| CoordinatorMessage::Lease {
+            token,
+            attempt,
+            job: Box::new(job)
+        }),
+        (token(), text()).prop_map(|(token, reason)| CoordinatorMessage::Revoke { token, reason }),
+        rank_spec().prop_map(|spec| CoordinatorMessage::PrepareRank(Box::new(spec))),
+        (id(), token(), any::<u32>()).prop_map(|(round, token, rank)| CoordinatorMessage::StartRank {
+            round,
+            token,
+            rank,
+            rendezvous: "127.0.0.1:4000".to_owned()
+        }),
+        (id(), token(), text()).prop_map(|(round, token, reason)| CoordinatorMessage::KillRanks {
+            round,
+            token,
+            reason
+        }),
+        (token(), option::of(any::<u32>())).prop_map(|(token, rank)| CoordinatorMessage::Acknowledge { token, rank }),
+    ]
+    .boxed()
+}
