@@ -9,6 +9,7 @@
 
 pub mod artifact;
 pub mod cluster;
+pub mod experiment;
 pub mod fence;
 pub mod ids;
 pub mod job;

@@ -8,6 +8,7 @@ pub(crate) use node::{Entry, Node, Value};
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::path::{Path, Segment};
+use crate::ids::Name;
 
 /// Gives the text of the file that `extends` names, or says why it cannot.
 pub type Loader<'a> = &'a dyn Fn(&str) -> Result<String, String>;
@@ -90,6 +91,30 @@ impl Document {
     #[must_use]
     pub(crate) fn take(&mut self, key: &str) -> Option<Self> {
         self.root.take(key).map(|root| Self { files: self.files.clone(), root })
+    }
+
+    /// Divides a map into the entries under `keys` and the rest.
+    #[must_use]
+    pub(crate) fn split(mut self, keys: &[&str]) -> (Self, Self) {
+        let taken = self.root.split(keys);
+        (Self { files: self.files.clone(), root: taken }, self)
+    }
+
+    /// The entries of a map, each a document of its own.
+    ///
+    /// # Errors
+    /// If the document is no map, or a key is no name.
+    pub(crate) fn into_entries(self) -> Result<Vec<(Name, Self)>, Diagnostics> {
+        let Value::Map(entries) = &self.root.value else {
+            let message = format!("expected a map, found {}", self.root.value.describe());
+            return Err(self.diagnose(self.root.place, Path::root(), message).into());
+        };
+        let named = entries.iter().map(|entry| {
+            let name = Name::new(entry.key.clone())
+                .map_err(|e| Diagnostics::from(self.diagnose(entry.place, Path::root(), e.to_string())))?;
+            Ok((name, Self { files: self.files.clone(), root: entry.node.clone() }))
+        });
+        named.collect()
     }
 
     /// Merges `over` into this document: maps deeply, lists of named recipe steps by `as`, all else replaced.

@@ -24,28 +24,6 @@ pub struct Evaluate {
     pub temperature: Number,
 }
 
-impl Evaluate {
-    /// Samples drawn per task: what the widest metric needs; 0 if only the greedy completion counts.
-    #[must_use]
-    pub fn samples(&self) -> u32 {
-        let needed = self.metrics.iter().map(|metric| match metric {
-            Metric::PassAt1 => 0,
-            Metric::PassAt(k) => *k,
-            Metric::BestOf(best) => best.n,
-        });
-        needed.max().unwrap_or(0)
-    }
-
-    /// The role that ranks the samples, if a metric asks for one (validation admits one at most).
-    #[must_use]
-    pub fn critic(&self) -> Option<&Name> {
-        self.metrics.iter().find_map(|metric| match metric {
-            Metric::BestOf(best) => Some(&best.by),
-            Metric::PassAt1 | Metric::PassAt(_) => None,
-        })
-    }
-}
-
 /// A metric over tasks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,7 @@
 //! From text to a recipe that may run, and back to its filled-in text and digest.
 
+use serde::Deserialize;
+
 use super::Recipe;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{Document, Loader, Value};
@@ -11,13 +13,21 @@ use crate::ids::Digest;
 pub const FORMAT_VERSION: u32 = 1;
 
 impl Document {
+    /// Reads the document as any type of the grammar.
+    ///
+    /// # Errors
+    /// Every unknown field, and the first mistake of another kind.
+    pub(crate) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, Diagnostics> {
+        read(self)
+    }
+
     /// Reads the recipe, fills in the defaults and checks every rule.
     ///
     /// # Errors
     /// Every unknown field, or else every broken rule, each with its place.
     pub fn recipe(&self) -> Result<Recipe, Diagnostics> {
         self.check_version()?;
-        let recipe: Recipe = read(self)?;
+        let recipe: Recipe = self.read()?;
         let broken = recipe.validate().into_iter().map(|rule| {
             let place = self.place_of(&rule.path);
             let topic = rule.path.within_step().segments().first().map(|_| rule.topic());
@@ -62,7 +72,13 @@ impl Recipe {
     /// The recipe as YAML with all defaults filled in; parses to an equal recipe.
     #[must_use]
     pub fn to_yaml(&self) -> String {
+        // Without YAML 1.2 the keys `n` and `on` would be put in quotes.
+        let options = serde_saphyr::ser_options! { yaml_12: true, no_lang_directive: true };
         #[expect(clippy::expect_used, reason = "keys are strings, and writing to a string does not fail")]
-        serde_saphyr::to_string(self).expect("a recipe is valid YAML")
+        let text = serde_saphyr::to_string_with_options(self, options).expect("a recipe is valid YAML");
+        text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,17 +8,17 @@ mod map;
 pub(crate) use fault::Fault;
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::SeqDeserializer;
-use serde::de::{Deserializer, IntoDeserializer, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::diagnostic::Diagnostics;
 use super::document::{Document, Entry, Node, Value};
 use super::path::Path;
 use choice::Choice;
-use map::Fields;
+use map::{Fields, Items};
 
 /// Reads the document as a `T`.
 ///
@@ -26,7 +26,8 @@ use map::Fields;
 /// Every unknown field, and the first mistake of another kind.
 pub(crate) fn read<'de, T: Deserialize<'de>>(document: &'de Document) -> Result<T, Diagnostics> {
     let faults = RefCell::new(Vec::new());
-    let read = T::deserialize(Reader { node: document.root(), path: Path::root(), unknown: &faults });
+    let reader = Reader { node: document.root(), path: Path::root(), unknown: &faults };
+    let read = reader.read_seed(PhantomData::<T>);
     let mut faults = faults.into_inner();
     let value = read.map_err(|fault| faults.push(fault)).ok();
     let found = faults.into_iter().map(|fault| fault.diagnostic(document)).collect();
@@ -49,6 +50,22 @@ impl<'a, 'de> Reader<'a, 'de> {
         Self { node, path, unknown: self.unknown }
     }
 
+    /// Reads this node as `seed` asks; a fault that has no place yet is here.
+    fn read_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+        let (place, path) = (self.node.place, self.path.clone());
+        seed.deserialize(self).map_err(|fault| fault.at(place, &path))
+    }
+
+    /// A list must be read to its end: an entry too many is a mistake, not something to drop.
+    fn read_list<V: Visitor<'de>>(&self, nodes: &'de [Node], visitor: V) -> Result<V::Value, Fault> {
+        let mut items = Items::new(nodes, self.path.clone(), self.unknown);
+        let value = visitor.visit_seq(&mut items)?;
+        match items.left() {
+            0 => Ok(value),
+            left => Err(Fault::wrong(format!("found {} entries where {} belong", nodes.len(), nodes.len() - left))),
+        }
+    }
+
     /// The entries of a map whose keys are `fields`; others are noted and left out.
     fn known(&self, entries: &'de [Entry], fields: &'static [&'static str]) -> Fields<'a, 'de> {
         let (known, unknown): (Vec<_>, Vec<_>) = entries.iter().partition(|e| fields.contains(&e.key.as_str()));
@@ -63,9 +80,9 @@ impl<'a, 'de> Reader<'a, 'de> {
         let Value::Map(entries) = &self.node.value else {
             let listed = fields.join(", ");
             let message = format!("expected a map with fields of {listed}; found {}", self.node.value.describe());
-            return Err(Fault::wrong(message).at(self.node.place, &self.path));
+            return Err(Fault::wrong(message));
         };
-        visitor.visit_map(self.known(entries, fields)).map_err(|fault| fault.at(self.node.place, &self.path))
+        visitor.visit_map(self.known(entries, fields))
     }
 
     fn read_any<V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Fault> {
@@ -79,10 +96,7 @@ impl<'a, 'de> Reader<'a, 'de> {
             Value::Large(value) => visitor.visit_u64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_borrowed_str(text),
-            Value::List(nodes) => {
-                let items = nodes.iter().enumerate().map(|(i, node)| self.child(node, self.path.index(i)));
-                visitor.visit_seq(SeqDeserializer::new(items))
-            }
+            Value::List(nodes) => self.read_list(nodes, visitor),
             Value::Map(entries) => {
                 visitor.visit_map(Fields::new(entries.iter().collect(), self.path.clone(), self.unknown))
             }
@@ -90,19 +104,11 @@ impl<'a, 'de> Reader<'a, 'de> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Fault> for Reader<'_, 'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
 impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.read_any(visitor).map_err(|fault| fault.at(self.node.place, &self.path))
+        self.read_any(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -131,8 +137,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        let (place, path) = (self.node.place, self.path.clone());
-        Choice::of(self, variants).and_then(|choice| visitor.visit_enum(choice)).map_err(|fault| fault.at(place, &path))
+        visitor.visit_enum(Choice::of(self, variants)?)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

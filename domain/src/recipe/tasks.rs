@@ -42,6 +42,19 @@ pub struct Builtin {
     pub shots: u32,
 }
 
+impl Builtin {
+    /// Problems in a split.
+    #[must_use]
+    pub fn size(&self, split: Split) -> u32 {
+        match split {
+            Split::Train => self.train,
+            Split::Val => self.val,
+            Split::Test => self.test,
+            Split::Demonstrations => self.demonstrations,
+        }
+    }
+}
+
 /// A part of a task set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,9 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 40] = [
+const PLANNED: [&str; 42] = [
+    "figures",
+    "sweep",
     "breed",
     "select",
     "remember",

@@ -48,6 +48,15 @@ impl Node {
         Some(entries.remove(index).node)
     }
 
+    /// Takes the entries under `keys` out of a map, as a map.
+    pub(super) fn split(&mut self, keys: &[&str]) -> Self {
+        let taken = match &mut self.value {
+            Value::Map(entries) => entries.extract_if(.., |e| keys.contains(&e.key.as_str())).collect(),
+            _ => Vec::new(),
+        };
+        Self { place: self.place, value: Value::Map(taken) }
+    }
+
     /// Adds `by` to every file index.
     pub(super) fn shift_files(&mut self, by: usize) {
         self.place.file += by;

@@ -66,7 +66,7 @@ impl<'de> VariantAccess<'de> for Choice<'_, 'de> {
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
         let word = self.word;
         let options = self.options.ok_or_else(|| needs_options(word).at(self.place, &self.whole.path))?;
-        seed.deserialize(options)
+        options.read_seed(seed)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Fault> {
@@ -76,7 +76,8 @@ impl<'de> VariantAccess<'de> for Choice<'_, 'de> {
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
         let word = self.word;
         let options = self.options.ok_or_else(|| needs_options(word).at(self.place, &self.whole.path))?;
-        options.read_struct(fields, visitor)
+        let (place, path) = (options.node.place, options.path.clone());
+        options.read_struct(fields, visitor).map_err(|fault| fault.at(place, &path))
     }
 }
 

@@ -63,8 +63,8 @@ impl Fault {
             Kind::Wrong(message) => (format!("{message} (in {inside})"), None),
         };
         let place = self.place.unwrap_or_else(|| document.place_of(&self.path));
-        let topic = self.path.last_key().unwrap_or("recipe").to_owned();
-        Diagnostic { help, topic: Some(topic), ..document.diagnose(place, self.path, message) }
+        let topic = self.path.last_key().map(str::to_owned);
+        Diagnostic { help, topic, ..document.diagnose(place, self.path, message) }
     }
 }
 

@@ -93,12 +93,7 @@ impl Check<'_> {
             let message = "the test split is sealed: only `evaluate` in `finish` may read it";
             self.refuse(&path.key("split"), message, "use `val` here");
         }
-        let available = match selection.split {
-            Split::Train => source.train,
-            Split::Val => source.val,
-            Split::Test => source.test,
-            Split::Demonstrations => source.demonstrations,
-        };
+        let available = source.size(selection.split);
         self.amount(&path.key("n"), selection.n, selection.split, available);
     }
 

@@ -5,7 +5,7 @@ use super::scope::{CHAMPION, POLICY, Scope};
 use super::{Check, Phase};
 use crate::ids::Name;
 use crate::recipe::Head;
-use crate::recipe::evaluate::{BestOf, Evaluate, Metric};
+use crate::recipe::evaluate::{Evaluate, Metric};
 use crate::recipe::path::Path;
 use crate::recipe::tasks::Split;
 use crate::recipe::tournament::{Gate, Tournament};
@@ -100,23 +100,12 @@ impl Check<'_> {
             match metric {
                 Metric::PassAt1 => {}
                 Metric::PassAt(k) => self.whole(&path.key("pass_at"), *k, 1, MAX_SAMPLES),
-                Metric::BestOf(best) => self.best_of(best, evaluate, &path.key("best_of"), scope),
+                Metric::BestOf(best) => {
+                    self.whole(&path.key("best_of").key("n"), best.n, 1, MAX_SAMPLES);
+                    self.critic(&path.key("best_of").key("by"), &best.by, scope);
+                }
             }
         }
-    }
-
-    fn best_of(&mut self, best: &BestOf, evaluate: &Evaluate, path: &Path, scope: &Scope) {
-        self.whole(&path.key("n"), best.n, 1, MAX_SAMPLES);
-        let samples = evaluate.samples();
-        if best.n != samples {
-            let message = format!("best of {} would rank {samples} samples, as many as another metric draws", best.n);
-            self.refuse(&path.key("n"), message, format!("use {samples}, or measure it in an `evaluate` of its own"));
-        }
-        if evaluate.critic() != Some(&best.by) {
-            let help = "measure it in an `evaluate` of its own";
-            self.refuse(&path.key("by"), "two critics rank the samples of one `evaluate`", help);
-        }
-        self.critic(&path.key("by"), &best.by, scope);
     }
 
     fn critic(&mut self, path: &Path, name: &Name, scope: &Scope) {

@@ -1,1 +1,145 @@
+//! Every rule is broken once on purpose; the message must name the place and the way out.
 
+use crate::recipe::Recipe;
+use crate::recipe::diagnostic::Diagnostics;
+
+const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
+const TINY: &str = include_str!("../../../../recipes/tiny.yaml");
+const MICRO: &str = include_str!("../../../../recipes/tests/micro.yaml");
+
+fn parse(text: &str) -> Result<Recipe, Diagnostics> {
+    Recipe::parse("my.yaml", text, &|name| Err(format!("no file {name} in this test")))
+}
+
+/// Replaces `from` by `to` (it must occur) and returns the complaints.
+fn broken(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from:?} is not in the recipe");
+    match parse(&text.replacen(from, to, 1)) {
+        Ok(_) => panic!("accepted {to:?}"),
+        Err(diagnostics) => diagnostics.to_string(),
+    }
+}
+
+#[test]
+fn the_shipped_recipes_are_valid_and_survive_their_filled_in_form() {
+    for (name, text) in [("quickstart", QUICKSTART), ("tiny", TINY), ("micro", MICRO)] {
+        let recipe = parse(text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(recipe.name.as_str(), name);
+        let filled_in = recipe.to_yaml();
+        let again = parse(&filled_in).unwrap_or_else(|e| panic!("{e}\n{filled_in}"));
+        assert_eq!(again, recipe);
+        assert_eq!(again.digest(), recipe.digest());
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+    }
+}
+
+#[test]
+fn an_equal_recipe_written_otherwise_has_the_same_digest_and_a_change_another() {
+    let digest = parse(QUICKSTART).unwrap().digest();
+    let explicit = QUICKSTART.replacen("temperature: $temperature}}", "temperature: $temperature, top_p: 1}}", 1);
+    assert_ne!(explicit, QUICKSTART);
+    assert_eq!(parse(&explicit).unwrap().digest(), digest);
+    assert_ne!(parse(&QUICKSTART.replacen("generations: 2", "generations: 3", 1)).unwrap().digest(), digest);
+}
+
+#[test]
+fn each_broken_rule_names_its_place_and_the_way_out() {
+    let cases = [
+        ("galapagos: 1", "galapagos: 2", "my.yaml:2:12", "use a newer Galapagos"),
+        ("  policy: {init: base}\n", "", "roles", "add `policy: {init: base}`"),
+        ("policy: {init: base}", "policy: {init: critic}", "roles.policy.init", "whose scalar head cannot generate"),
+        ("init: base, head: scalar", "init: critic, head: scalar", "roles.critic.init", "critic -> critic"),
+        ("init: base, head: scalar", "init: teacher, head: scalar", "roles.critic.init", "possible: base, policy"),
+        ("generations: 2", "generations: 0", "generations: 0 is out of range", "1 to 10000"),
+        ("train: 400", "train: 500000", "tasks.numbers.builtin", "100000 different problems"),
+        ("odd_one_out, train: 400", "letters_in_word, train: 4000", "tasks.words.builtin", "train and demonstrations"),
+        ("{numbers: 200, words: 200}", "{numbers: 401, words: 200}", "each[0].rollout.tasks.numbers", "holds 400"),
+        ("{numbers: 200, words: 200}", "{number: 200}", "each[0].rollout.tasks.number", "task sets: numbers, words"),
+        (
+            "n: 8, temperature: $temperature",
+            "n: 8, temperature: $heat",
+            "sample_k.temperature",
+            "declared under `vars`: $temperature",
+        ),
+        ("n: 8, temperature: $temperature", "n: 8, temperature: 5.5", "sample_k.temperature", "from 0 to 5"),
+        ("n: 8, temperature: $temperature", "n: 8, temperature: 0", "sample_k.temperature", "`n: 1`"),
+        ("n: 8, temperature: $temperature", "n: 8, top_p: 0", "sample_k.top_p", "greater than 0 and at most 1"),
+        ("from: samples", "from: sample", "each[1].curate.from", "datasets made before this recipe step: samples"),
+        ("from: samples", "from: judged", "each[1].curate.from", "made only later, by each[2].curate"),
+        ("on: judged", "on: candidate", "each[4].train.on", "made by `train` and is not a dataset"),
+        ("as: judged", "as: correct", "each[2].curate.as", "is taken by each[1].curate"),
+        ("as: judged", "as: champion", "each[2].curate.as", "reserved name"),
+        ("as: judged", "as: train-4", "each[2].curate.as", "VERB-NUMBER"),
+        ("from: samples", "from: {demonstrations: words}", "from.demonstrations", "holds no demonstrations"),
+        ("role: critic\n", "role: policy\n", "each[4].train.loss", "role with `head: scalar`"),
+        ("loss: {pointwise: bce}", "loss: nll", "each[4].train.loss", "`loss: {pointwise: bce}`"),
+        ("ranks: 2", "ranks: 0", "each[3].train.ranks", "use 1 to 1024 ranks"),
+        ("ranks: 2", "ranks: 5000", "each[3].train.ranks", "use 1 to 1024 ranks"),
+        ("ranks: 2", "ranks: 3", "each[3].train.batch", "use 3 or 6"),
+        ("micro_batch: 2", "micro_batch: 3", "each[3].train.micro_batch", "for example 2"),
+        ("micro_batch: 2", "micro_batch: 4", "each[3].train.micro_batch", "a divisor of 2"),
+        ("lr: 5.0e-5", "lr: 1.5", "each[3].train.lr", "less than 1"),
+        ("pack: 8", "pack: 0", "each[3].train.pack", "from 1 to 64"),
+        ("[champion, candidate]", "[base, candidate]", "tournament.between[0]", "the holder: `champion`"),
+        ("[champion, candidate]", "[champion, critic]", "tournament.between[1]", "is not made by an earlier `train`"),
+        ("numbers: {split: val, n: 100}", "numbers: {split: test, n: 100}", "tasks.numbers.split", "sealed"),
+        (
+            "numbers: {split: val, n: 50}",
+            "numbers: {split: test, n: 50}",
+            "each[6].evaluate.tasks.numbers.split",
+            "sealed",
+        ),
+        ("numbers: {split: val, n: 100}", "numbers: {split: train, n: 100}", "tasks.numbers.split", "reward memory"),
+        ("elo: [0, 30]", "elo: [30, 30]", "gate.sprt.elo", "the smaller first"),
+        ("alpha: 0.05", "alpha: 0.5", "gate.sprt.alpha", "less than 0.5"),
+        ("{pass_at: 8}", "{pass_at: 0}", "metrics[1].pass_at", "from 1 to 1024"),
+        ("best_of: {n: 8", "best_of: {n: 0", "metrics[2].best_of.n", "from 1 to 1024"),
+        ("by: critic", "by: policy", "metrics[2].best_of.by", "role with `head: scalar`"),
+        ("metrics: [pass_at_1]", "metrics: [{best_of: {n: 4, by: judge}}]", "best_of.by", "roles: critic, policy"),
+        ("members: [champion]", "members: [candidat]", "each[6].evaluate.members[0]", "candidate"),
+        (
+            "control: {shuffle",
+            "stop: {plateau: {metric: {pass_at: 4}, generations: 2}}\ncontrol: {shuffle",
+            "stop.plateau.metric",
+            "must measure it",
+        ),
+        ("finish:", "finish:\n  - curate: {as: late, from: samples}", "finish[0].curate", "move it to `each`"),
+    ];
+    for (from, to, place, way_out) in cases {
+        let message = broken(QUICKSTART, from, to);
+        assert!(message.contains(place), "{to}: no place {place:?} in\n{message}");
+        assert!(message.contains(way_out), "{to}: no way out {way_out:?} in\n{message}");
+        assert!(message.starts_with("my.yaml:"), "{message}");
+    }
+}
+
+#[test]
+fn character_models_fit_their_heads_alphabet_and_tasks() {
+    let cases = [
+        ("hidden: 128", "hidden: 130", "base.characters.hidden", "for example 136"),
+        ("0123456789>", "012345678>", "base.characters.alphabet", "add \"9\""),
+        ("0123456789>", "01234567899>", "base.characters.alphabet", "each character once"),
+        ("context: 32", "context: 13", "base.characters.context", "at least 14"),
+        ("demonstrations: 100}", "demonstrations: 900000}", "tasks.digits.builtin", "ask for fewer"),
+    ];
+    for (from, to, place, way_out) in cases {
+        let message = broken(TINY, from, to);
+        assert!(message.contains(place) && message.contains(way_out), "{to}:\n{message}");
+    }
+}
+
+#[test]
+fn a_critic_must_be_trained_before_it_ranks() {
+    let untrained = MICRO.replace("  - train: {role: critic", "  - train: {as: spare, role: critic");
+    assert!(parse(&untrained).unwrap_err().to_string().contains("has not been trained yet"));
+}
+
+#[test]
+fn all_broken_rules_are_reported_in_order() {
+    let text = MICRO.replace("generations: 2", "generations: 0").replace("alpha: 0.05", "alpha: 0.9");
+    let text = text.replace("from: samples", "from: sampels");
+    let diagnostics = parse(&text).unwrap_err();
+    let lines: Vec<_> = diagnostics.all().iter().map(|d| d.line).collect();
+    assert!(lines.len() >= 4 && lines.is_sorted(), "{diagnostics}");
+}

@@ -1,0 +1,119 @@
+//! The shipped experiments can be planned, bad ones are refused with places, and the verdict follows the intervals.
+
+use super::*;
+use crate::stats::Interval;
+
+fn loader(name: &str) -> Result<String, String> {
+    match name {
+        "quickstart.yaml" => Ok(include_str!("../../../recipes/quickstart.yaml").to_owned()),
+        "tiny.yaml" => Ok(include_str!("../../../recipes/tiny.yaml").to_owned()),
+        other => Err(format!("no such file: {other}")),
+    }
+}
+
+const QUICKSTART: &str = include_str!("../../../recipes/experiments/quickstart.yaml");
+const TINY: &str = include_str!("../../../recipes/experiments/tiny.yaml");
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+#[test]
+fn the_shipped_experiments_can_be_planned_at_both_scales() {
+    for text in [QUICKSTART, TINY] {
+        let experiment = Experiment::parse("e.yaml", text, &loader).unwrap_or_else(|e| panic!("{e}"));
+        for scale in [Scale::Full, Scale::Quick] {
+            let arms = experiment.arms(scale, &loader).unwrap_or_else(|e| panic!("{e}"));
+            let [method, control] = [METHOD, "control"].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
+            assert!(control.control && control.recipe.to_yaml().contains("shuffle: verdicts"));
+            assert!(!method.control && method.recipe.generations == control.recipe.generations);
+        }
+        assert_eq!((experiment.seeds(Scale::Full), experiment.seeds(Scale::Quick)), (&[1, 2, 3][..], &[1][..]));
+    }
+    let experiment = Experiment::parse("e.yaml", QUICKSTART, &loader).unwrap();
+    let generations = |scale| experiment.arms(scale, &loader).unwrap()[0].recipe.generations;
+    assert_eq!((generations(Scale::Full), generations(Scale::Quick)), (2, 1));
+    let arms = experiment.arms(Scale::Full, &loader).unwrap();
+    let [baseline, method] = ["baseline", METHOD].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
+    assert_eq!((baseline.member.as_str(), method.member.as_str()), ("base", "champion"));
+    assert_eq!(baseline.recipe, method.recipe, "the baseline is read off the method's own run");
+}
+
+#[test]
+fn overrides_reach_the_recipe_and_mistakes_have_places() {
+    let cold = QUICKSTART.replace("method: {}", "method: {vars: {temperature: 0.5}}");
+    let arms = Experiment::parse("e.yaml", &cold, &loader).unwrap().arms(Scale::Full, &loader).unwrap();
+    let method = arms.iter().find(|a| a.name == name(METHOD)).unwrap();
+    assert_eq!(method.recipe.vars[&name("temperature")], 0.5);
+
+    let cases = [
+        ("method: {}", "mehtod: {}", "there is no arm `method`"),
+        ("above: baseline", "abve: baseline", "did you mean `above`?"),
+        ("above: baseline", "above: baseline, below: control", "exactly one of"),
+        ("above: baseline", "above: bassline", "there is no arm `bassline`"),
+        ("{control: true}", "{control: maybe}", "expected true or false"),
+        ("seeds: [1, 2, 3]", "seeds: []", "there are no seeds"),
+        ("within: 0.1", "within: 7", "use 0 to 1"),
+    ];
+    for (from, to, what) in cases {
+        assert!(QUICKSTART.contains(from));
+        let message = Experiment::parse("e.yaml", &QUICKSTART.replacen(from, to, 1), &loader).unwrap_err().to_string();
+        assert!(message.contains(what) && message.starts_with("e.yaml:"), "{to}: {message}");
+    }
+    let unequal = QUICKSTART.replace("seeds: [1, 2, 3]", "seeds: [1]\nequal: tokens");
+    let arms = |text: &str| Experiment::parse("e.yaml", text, &loader).unwrap().arms(Scale::Full, &loader);
+    assert!(arms(&unequal).is_ok());
+    let message = arms(&unequal.replace("method: {}", "method: {generations: 3}")).unwrap_err().to_string();
+    assert!(message.starts_with("e.yaml:4:8  `baseline` may sample"), "{message}");
+
+    let wild = QUICKSTART.replace("method: {}", "method: {generatons: 5}");
+    let message =
+        Experiment::parse("e.yaml", &wild, &loader).unwrap().arms(Scale::Full, &loader).unwrap_err().to_string();
+    assert!(message.contains("did you mean `generations`?") && message.starts_with("e.yaml:"), "{message}");
+}
+
+fn arm(control: bool, means: &[f64]) -> ArmResult {
+    let values = means.iter().map(|mean| Interval { mean: *mean, low: mean - 0.05, high: mean + 0.05 });
+    ArmResult { control, values: values.collect() }
+}
+
+fn report(method: &[f64], baseline: &[f64], control: &[f64]) -> Report {
+    let experiment = Experiment::parse("e.yaml", QUICKSTART, &loader).unwrap();
+    let results = [
+        (name(METHOD), arm(false, method)),
+        (name("baseline"), arm(false, baseline)),
+        (name("control"), arm(true, control)),
+    ];
+    judge(&experiment.header().expect, &results.into())
+}
+
+#[test]
+fn the_claim_holds_only_with_its_intervals() {
+    let good = report(&[0.80, 0.84, 0.82], &[0.30, 0.30, 0.33], &[0.25, 0.28, 0.31]);
+    assert_eq!((good.verdict, good.control_fails), (Outcome::Holds, true));
+    // The mean gain is as large, but one seed of three shows nothing.
+    let shaky = report(&[0.90, 0.30, 0.90], &[0.30, 0.30, 0.30], &[0.25, 0.28, 0.31]);
+    assert_eq!((shaky.verdict, shaky.control_fails), (Outcome::DoesNotHold, false));
+    let leaking = report(&[0.80, 0.84, 0.82], &[0.30, 0.30, 0.33], &[0.78, 0.80, 0.81]);
+    assert_eq!((leaking.verdict, leaking.control_fails), (Outcome::DoesNotHold, false));
+    let missing = report(&[0.80, 0.84, 0.82], &[0.30, 0.30, 0.33], &[0.25]);
+    assert_eq!((missing.verdict, missing.control_fails), (Outcome::DoesNotHold, false));
+}
+
+#[test]
+fn one_seed_is_judged_by_the_runs_own_intervals() {
+    let apart = report(&[0.50], &[0.42], &[0.40]);
+    assert_eq!(apart.verdict, Outcome::Holds);
+    let close = report(&[0.48], &[0.42], &[0.40]);
+    assert_eq!(close.verdict, Outcome::DoesNotHold);
+    let difference = close.expectations[0].difference.unwrap();
+    assert!((difference.low - (0.06 - 0.05 * 2.0_f64.sqrt())).abs() < 1e-9, "{difference:?}");
+}
+
+#[test]
+fn students_interval_equals_a_hand_computed_one() {
+    // Values 0.1, 0.2, 0.6: mean 0.3, standard deviation 0.264575, t(2) = 4.302653, half width 0.657240.
+    let report = report(&[0.1, 0.2, 0.6], &[0.0, 0.0, 0.0], &[0.0, 0.0, 0.0]);
+    let method = report.arms[&name(METHOD)];
+    assert!((method.mean - 0.3).abs() < 1e-12 && (method.high - 0.957_240).abs() < 1e-5, "{method:?}");
+}
