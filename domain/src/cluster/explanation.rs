@@ -30,3 +30,20 @@ pub enum Subject {
     Member,
     Worker,
 }
+
+impl std::fmt::Display for Explanation {
+    /// The form for people: the state, then facts, what it waits for, the culprit and what helps, a line each.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: {}", self.id, self.state)?;
+        for fact in &self.facts {
+            writeln!(f, "  {fact}")?;
+        }
+        let rest = [("waits for", &self.waits_for), ("culprit", &self.culprit), ("helps", &self.helps)];
+        for (word, text) in rest {
+            if let Some(text) = text {
+                writeln!(f, "  {word:<9} {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
