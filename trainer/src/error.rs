@@ -26,9 +26,9 @@ pub enum RankError {
     #[error("`{text}` is not a rendezvous address; it must be like 127.0.0.1:4000")]
     Rendezvous { text: String },
     #[error("could not {what}")]
-    Artifact { what: String, source: galapagos_artifacts::Error },
+    Artifact { what: String, source: Box<galapagos_artifacts::Error> },
     #[error("could not {what}")]
-    Folder { what: String, source: FolderError },
+    Folder { what: String, source: Box<FolderError> },
     #[error("could not {what}")]
     Weights { what: &'static str, source: WeightsError },
     #[error("the weights of checkpoint {checkpoint} hash to {found}, but its manifest says {expected}")]
@@ -61,7 +61,6 @@ impl RankError {
         match self {
             Self::Spec { .. }
             | Self::Rendezvous { .. }
-            | Self::Folder { .. }
             | Self::WrongWeights { .. }
             | Self::Start { .. }
             | Self::Loss { .. }
@@ -72,6 +71,7 @@ impl RankError {
             Self::Tensor { .. } | Self::Io { .. } => FailureClass::Transient,
             Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,
             Self::Artifact { .. } => FailureClass::Invalid,
+            Self::Folder { source, .. } => folder_class(source),
             Self::Collective { source, .. } => collective_class(source),
             Self::Forward { source, .. } => forward_class(source),
         }
@@ -87,6 +87,27 @@ impl RankError {
             next = cause.source();
         }
         JobFailure { class: self.class(), chain }
+    }
+}
+
+/// A disk may be full now and not later; a folder that is wrong stays wrong.
+fn folder_class(error: &FolderError) -> FailureClass {
+    match error {
+        FolderError::Read { .. } | FolderError::Write { .. } => FailureClass::Transient,
+        FolderError::Weights { source, .. } => match **source {
+            WeightsError::Io { .. } | WeightsError::Tensor { .. } => FailureClass::Transient,
+            WeightsError::Missing { .. }
+            | WeightsError::Shape { .. }
+            | WeightsError::Unknown { .. }
+            | WeightsError::Dtype { .. }
+            | WeightsError::Length { .. }
+            | WeightsError::Header { .. } => FailureClass::Invalid,
+        },
+        FolderError::NoFolder { .. }
+        | FolderError::NoFile { .. }
+        | FolderError::Config { .. }
+        | FolderError::Tokenizer { .. }
+        | FolderError::WrongTokenizer { .. } => FailureClass::Invalid,
     }
 }
 

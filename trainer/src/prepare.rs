@@ -61,10 +61,12 @@ fn check(spec: &RankSpec) -> Result<(), RankError> {
 
 /// The checkpoint, and proof that its tensors are those its manifest names: the cache outlives the process that filled it.
 async fn load(start: &Digest, store: &ArtifactStore, cache: &Path) -> Result<(Llama, Tokenizer), RankError> {
-    let failed = |source| RankError::Artifact { what: format!("fetch the start checkpoint {start}"), source };
+    let failed =
+        |source| RankError::Artifact { what: format!("fetch the start checkpoint {start}"), source: Box::new(source) };
     let manifest = checkpoint::manifest(store, start).await.map_err(failed)?;
     let path = checkpoint::materialise(store, start, cache).await.map_err(failed)?;
-    let open = |source| RankError::Folder { what: format!("load the start checkpoint {start}"), source };
+    let open =
+        |source| RankError::Folder { what: format!("load the start checkpoint {start}"), source: Box::new(source) };
     let folder = ModelFolder::open(&path).map_err(open)?;
     let model = folder.load(Device::Cpu).map_err(open)?;
     let found = digest(&model)?;
@@ -95,7 +97,10 @@ fn with_head(model: Llama, round: &RoundSpec) -> Result<Llama, RankError> {
 async fn read(round: &RoundSpec, store: &ArtifactStore) -> Result<Vec<Trajectory>, RankError> {
     let mut rows = Vec::new();
     for file in &round.datasets {
-        let failed = |source| RankError::Artifact { what: format!("read the trajectory file {}", file.digest), source };
+        let failed = |source| RankError::Artifact {
+            what: format!("read the trajectory file {}", file.digest),
+            source: Box::new(source),
+        };
         let bytes = store.get(&file.digest).await.map_err(failed)?;
         rows.extend(trajectories::decode(bytes).map_err(failed)?);
     }

@@ -81,8 +81,10 @@ impl<'a> Rank<'a> {
             .enable_all()
             .build()
             .map_err(|source| RankError::Io { what: "start the runtime for file transfers".to_owned(), source })?;
-        let artifacts = ArtifactStore::open(&args.artifacts)
-            .map_err(|source| RankError::Artifact { what: "open the artifact store".to_owned(), source })?;
+        let artifacts = ArtifactStore::open(&args.artifacts).map_err(|source| RankError::Artifact {
+            what: "open the artifact store".to_owned(),
+            source: Box::new(source),
+        })?;
         let timeout = collective_timeout(spec.round.stall_limit_ms);
         Ok(Self { args, spec, runtime, artifacts, timeout })
     }
@@ -99,9 +101,7 @@ impl<'a> Rank<'a> {
         tell(reports, &RankReport::Ready { rendezvous })?;
         let address = commands.start().map_err(|source| RankError::Command { source })?;
         let trained = self.join_and_train(served, &address, &prepared, reports)?;
-        // Digest and upload take a while with large weights: a sign of life before them.
-        tell(reports, &RankReport::Progress(trained.last))?;
-        self.vote(&prepared, &trained.losses)
+        self.vote(&prepared, &trained, reports)
     }
 
     /// Rank 0 serves the store where the ranks meet.
@@ -158,7 +158,9 @@ impl<'a> Rank<'a> {
         let round = &self.spec.round;
         let steps = prepared.data.steps();
         let schedule = Schedule::new(&round.train, steps);
+        let agreeing = watchdog.arm("agreeing on the weights", stuck_limit(self.timeout));
         let mut training = Training::new(&prepared.model, group, &round.train)?;
+        drop(agreeing);
         let mut losses = Vec::new();
         let mut last = RankProgress { step: 0, steps, loss: 0.0, grad_norm: 0.0, tokens: 0 };
         for (batch, done) in prepared.data.batches(round.seed).zip(0..) {
@@ -173,17 +175,18 @@ impl<'a> Rank<'a> {
         Ok(Trained { losses, last })
     }
 
-    fn vote(&self, prepared: &Prepared, losses: &[f64]) -> Result<Vote, RankError> {
+    fn vote(&self, prepared: &Prepared, trained: &Trained, reports: &mut Reports) -> Result<Vote, RankError> {
         let weights = digest(&prepared.model)?;
         let checkpoint = if self.spec.rank == 0 {
-            let place = (&self.artifacts, self.args.cache.as_path());
-            let upload = vote::upload(&prepared.model, &prepared.tokenizer, weights, place);
-            Some(self.runtime.block_on(upload)?)
+            let folder = vote::save(&prepared.model, &prepared.tokenizer, &self.args.cache)?;
+            // Large weights take their time to the disk and again to the store: a sign of life between the two.
+            tell(reports, &RankReport::Progress(trained.last))?;
+            Some(self.runtime.block_on(vote::upload(&folder, weights, &self.artifacts))?)
         } else {
             None
         };
         tracing::info!(round = %self.spec.round.id, rank = self.spec.rank, weights = %weights.short(), "voting");
-        Ok(vote::vote(weights, checkpoint, losses, prepared.data.left_out()))
+        Ok(vote::vote(weights, checkpoint, &trained.losses, prepared.data.left_out()))
     }
 }
 

@@ -8,6 +8,7 @@ use galapagos_artifacts::{ArtifactStore, checkpoint};
 use galapagos_domain::ids::Digest;
 use galapagos_domain::round::Vote;
 use galapagos_model::{Llama, ModelFolder, Tokenizer};
+use tempfile::TempDir;
 
 use crate::RankError;
 
@@ -18,26 +19,29 @@ pub fn final_loss(losses: &[f64]) -> f64 {
     last.iter().sum::<f64>() / last.len() as f64
 }
 
-/// Writes the model as a folder inside `cache`, uploads it and removes it.
+/// Writes the model as a folder inside `cache`, which is removed when the result is dropped.
 ///
 /// # Errors
-/// If the folder cannot be written or the store cannot take it.
-pub async fn upload(
-    model: &Llama,
-    tokenizer: &Tokenizer,
-    weights: Digest,
-    (store, cache): (&ArtifactStore, &Path),
-) -> Result<Digest, RankError> {
+/// If the folder cannot be written.
+pub fn save(model: &Llama, tokenizer: &Tokenizer, cache: &Path) -> Result<TempDir, RankError> {
     let folder = unfinished_folder(cache)
         .map_err(|source| RankError::Io { what: format!("make a folder in {}", cache.display()), source })?;
     ModelFolder::save(folder.path(), model, tokenizer)
-        .map_err(|source| RankError::Folder { what: "save the trained model".to_owned(), source })?;
-    checkpoint::upload(store, folder.path(), weights)
-        .await
-        .map_err(|source| RankError::Artifact { what: "upload the trained checkpoint".to_owned(), source })
+        .map_err(|source| RankError::Folder { what: "save the trained model".to_owned(), source: Box::new(source) })?;
+    Ok(folder)
 }
 
-fn unfinished_folder(cache: &Path) -> io::Result<tempfile::TempDir> {
+/// Uploads a saved model whose tensors hash to `weights`; returns the checkpoint's digest.
+///
+/// # Errors
+/// If the store cannot take it.
+pub async fn upload(folder: &TempDir, weights: Digest, store: &ArtifactStore) -> Result<Digest, RankError> {
+    let failed =
+        |source| RankError::Artifact { what: "upload the trained checkpoint".to_owned(), source: Box::new(source) };
+    checkpoint::upload(store, folder.path(), weights).await.map_err(failed)
+}
+
+fn unfinished_folder(cache: &Path) -> io::Result<TempDir> {
     std::fs::create_dir_all(cache)?;
     tempfile::Builder::new().prefix("unfinished-").tempdir_in(cache)
 }

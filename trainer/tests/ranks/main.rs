@@ -1,12 +1,12 @@
 //! Ranks as real processes: the same result for any world size, the same bytes for the same spec, and a clear end for every
 //! kind of trouble.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking, like the test")]
 
-#[path = "ranks/harness.rs"]
 mod harness;
 
 use galapagos_domain::job::FailureClass;
 use galapagos_domain::recipe::train::{Loss, Pointwise, Precision, Train};
-use galapagos_domain::round::{RankProgress, RankReport, RoundSpec};
+use galapagos_domain::round::{RankCommand, RankProgress, RankReport, RoundSpec};
 use galapagos_model::{Llama, ModelKind};
 use harness::{World, train};
 use tch::{Kind, Tensor};
@@ -145,6 +145,29 @@ fn a_stopped_rank_ends_the_other_at_its_deadline() {
     let text = failure.chain.join(": ");
     assert!(text.contains("timed out") && text.contains("missing: rank 1"), "{text}");
     assert_eq!(ranks[0].exit().code(), Some(1));
+}
+
+#[test]
+fn a_rank_that_never_joins_is_named() {
+    let world = World::new();
+    let round = RoundSpec { stall_limit_ms: 2_000, ..world.round(10, Loss::Nll) };
+    let mut rank = world.rank(&round, 0, 2);
+    let rendezvous = rank.ready().unwrap();
+    rank.command(&RankCommand::Start { rendezvous });
+    let failure = rank.end().unwrap_err();
+    assert_eq!(failure.class, FailureClass::Transient);
+    assert!(failure.chain.join(": ").contains("missing: rank 1"), "{:?}", failure.chain);
+    assert_eq!(rank.exit().code(), Some(1));
+}
+
+#[test]
+fn a_stopped_rendezvous_does_not_hold_the_others_for_ever() {
+    let world = World::new();
+    let mut ranks = endless(&world, 2_000);
+    ranks[0].signal("STOP");
+    // Its connections stay open, so libtorch may keep no deadline of its own: then the watchdog's counts.
+    let code = ranks[1].exit().code();
+    assert!(matches!(code, Some(1 | 5)), "{code:?}");
 }
 
 #[test]
