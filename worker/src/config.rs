@@ -1,0 +1,140 @@
+//! The command line. `galapagos` starts this executable with exactly these arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use galapagos_domain::ids::WorkerId;
+
+use crate::session::Endpoint;
+
+/// Exit codes, for `--help`.
+const EXITS: &str = "Exit codes:
+  0  done; for `run`: asked to stop, and everything was given back
+  1  failed, with the causes on standard error
+  2  wrong command line
+  3  cancelled: the parent process is gone (with --lifeline)
+  4  refused by the coordinator for good: another protocol version, or the same name elsewhere";
+
+/// A worker of a Galapagos cluster, and two tools that need the same engine.
+#[derive(Debug, Parser)]
+#[command(name = "galapagos-worker", version, after_help = EXITS)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take work from a coordinator until told to stop
+    Run(Run),
+    /// Measure a Hugging Face folder on the tasks of a recipe
+    Eval(Eval),
+    /// Talk to a Hugging Face folder; reads lines from standard input
+    Chat(Chat),
+}
+
+/// What computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    /// libtorch
+    Tch,
+    /// Deterministic, without weights: for tests
+    Mock,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// Name of this worker, unique in the cluster
+    #[arg(long)]
+    pub name: WorkerId,
+    /// The coordinator: HOST:PORT, or @FILE that it announces itself in
+    #[arg(long, value_name = "ADDRESS")]
+    pub coordinator: Endpoint,
+    /// Artifact store: a folder or a file:// URL
+    #[arg(long, value_name = "LOCATION")]
+    pub artifacts: String,
+    /// Folder for fetched checkpoints; may be shared by workers and trainers of one machine
+    #[arg(long, value_name = "DIR")]
+    pub cache: PathBuf,
+    /// Folder that holds base models by name
+    #[arg(long, value_name = "DIR")]
+    pub models: PathBuf,
+    /// Attempts and ranks at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub slots: u32,
+    #[arg(long, value_enum, default_value_t = EngineKind::Tch)]
+    pub engine: EngineKind,
+    /// The trainer [default: galapagos-trainer beside this executable]
+    #[arg(long, value_name = "PATH")]
+    pub trainer_bin: Option<PathBuf>,
+    /// End when standard input ends, which it does when the parent process dies
+    #[arg(long)]
+    pub lifeline: bool,
+}
+
+/// A part of a task set that may be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MeasuredSplit {
+    Train,
+    Val,
+    Test,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Eval {
+    /// Hugging Face folder
+    pub model: PathBuf,
+    /// Recipe whose tasks are measured
+    #[arg(long)]
+    pub recipe: PathBuf,
+    #[arg(long, value_enum, default_value_t = MeasuredSplit::Val)]
+    pub split: MeasuredSplit,
+    /// Seed that generated the tasks: the evolution's
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Tasks per set [default: all]
+    #[arg(long)]
+    pub n: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Chat {
+    /// Hugging Face folder
+    pub model: PathBuf,
+    /// Continue what is typed as it is, without the chat template
+    #[arg(long)]
+    pub raw: bool,
+    /// 0 always takes the most probable token
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Longest answer in tokens
+    #[arg(long, default_value_t = 256)]
+    pub max_tokens: u32,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_that_a_local_cluster_gives_are_read() {
+        let line = "galapagos-worker run --name w1 --coordinator @/tmp/c.json --artifacts /tmp/a --cache /tmp/c \
+                    --models /tmp/m --slots 2 --engine mock --trainer-bin /bin/t --lifeline";
+        let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
+        assert_eq!((run.name.as_str(), run.slots, run.engine, run.lifeline), ("w1", 2, EngineKind::Mock, true));
+        assert_eq!(run.coordinator, Endpoint::Announced(PathBuf::from("/tmp/c.json")));
+    }
+
+    #[test]
+    fn no_slots_and_impossible_names_are_refused() {
+        for bad in ["--name w1 --slots 0", "--name /w"] {
+            let line = format!("w run --coordinator h:1 --artifacts a --cache c --models m {bad}");
+            assert!(Arguments::try_parse_from(line.split_whitespace()).is_err(), "{bad}");
+        }
+    }
+}

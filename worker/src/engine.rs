@@ -1,0 +1,204 @@
+//! What turns prompts into completions: the `Engine` trait, and the types that go in and come out.
+//!
+//! A result is a function of the batch alone: each request brings its own seed, and which other requests share a batch
+//! or which job ran before must not show in it. Jobs reach an engine through an [`EngineHandle`], never directly.
+
+mod handle;
+pub mod mock;
+mod recent;
+pub mod tch;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use galapagos_domain::ids::Digest;
+use galapagos_domain::job::FailureClass;
+use galapagos_domain::recipe::Characters;
+use galapagos_domain::seed::Seed;
+
+pub use handle::EngineHandle;
+
+use crate::cancel::Cancel;
+
+/// A checkpoint as a folder on this machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointDir {
+    /// The manifest's digest.
+    pub checkpoint: Digest,
+    /// Digest of the named tensors, as the manifest says; a load that finds another one fails.
+    pub weights: Digest,
+    pub path: PathBuf,
+}
+
+/// Text to tokens and back, for one checkpoint.
+pub trait Codec: Send + Sync + Debug {
+    /// Tokens of `text`; nothing is added in front or behind.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] if the text has no tokens in this vocabulary.
+    fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError>;
+
+    /// Text of `tokens`, without special tokens.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] for tokens outside the vocabulary.
+    fn decode(&self, tokens: &[u32]) -> Result<String, EngineError>;
+
+    /// The tokens that end a completion: end-of-sequence, and every token whose text contains `terminator`. Sorted.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] if the vocabulary cannot be decoded.
+    fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError>;
+}
+
+/// Completions that are asked for from one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Tokens after the batch's shared prefix.
+    pub prompt: Vec<u32>,
+    /// At least 1.
+    pub samples: u32,
+    /// Sample i draws from a stream of (seed, i).
+    pub seed: Seed,
+    /// 0 is greedy.
+    pub temperature: f64,
+    pub top_p: f64,
+}
+
+/// Requests to one checkpoint that share a prefix and a stop rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    pub checkpoint: CheckpointDir,
+    pub prefix: Vec<u32>,
+    pub requests: Vec<Request>,
+    pub stop: Vec<u32>,
+    pub max_tokens: u32,
+}
+
+/// One sample of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// With the stop token, if it stopped.
+    pub tokens: Vec<u32>,
+    /// Natural log-probability of each token at temperature 1.
+    pub log_probs: Vec<f32>,
+}
+
+/// Sequences to one checkpoint that share a prefix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreBatch {
+    /// With a scalar head.
+    pub checkpoint: CheckpointDir,
+    pub prefix: Vec<u32>,
+    /// Tokens after the prefix.
+    pub sequences: Vec<Vec<u32>>,
+}
+
+/// How far a batch is: completions ended and tokens sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    pub ended: u64,
+    pub tokens: u64,
+}
+
+/// The caller's side of a running engine call.
+#[derive(Clone)]
+pub struct Watch {
+    pub cancel: Cancel,
+    /// Called now and then from the engine's thread; must return at once.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// For callers that neither cancel nor look.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { cancel: Cancel::default(), progress: Arc::new(|_| {}) }
+    }
+}
+
+/// Computes with checkpoints. Made on a thread of its own and never leaves it; calls block.
+pub trait Engine {
+    /// The checkpoint's tokenizer.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] if the folder cannot be read.
+    fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError>;
+
+    /// The completions of every request, in order of (request, sample).
+    ///
+    /// # Errors
+    /// [`EngineError`]; a cancelled call gives nothing.
+    fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError>;
+
+    /// The scalar head's number at the last token of each sequence.
+    ///
+    /// # Errors
+    /// [`EngineError`]; among them a checkpoint without a scalar head and a number that is not finite.
+    fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError>;
+
+    /// Checks a model folder completely and gives the digest of its tensors.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] names what is missing, corrupt or contradictory.
+    fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError>;
+
+    /// Writes a character transformer drawn from `seed` into `folder`; gives the digest of its tensors.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] for an impossible shape or a folder that cannot be written.
+    fn initialise(&mut self, shape: &Characters, seed: Seed, folder: &Path) -> Result<Digest, EngineError>;
+}
+
+/// Why an engine gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the attempt was cancelled")]
+    Cancelled,
+    #[error("cannot use the model folder {}", path.display())]
+    Load { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("cannot write a new model into {}", path.display())]
+    Initialise { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "the weights in {} hash to {found}, but the checkpoint was committed with {expected}; delete that folder, it is only a cache",
+        path.display()
+    )]
+    WrongWeights { path: PathBuf, expected: Digest, found: Digest },
+    #[error("cannot {what} text with the tokenizer of this checkpoint")]
+    Text { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("checkpoint {checkpoint} cannot {what}")]
+    Compute { checkpoint: Digest, what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("a request to checkpoint {checkpoint} cannot be run")]
+    Request { checkpoint: Digest, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("checkpoint {checkpoint} cannot {what}")]
+    WrongHead { checkpoint: Digest, what: String },
+    #[error("checkpoint {checkpoint} scores sequence {sequence} with {value}; its training must have diverged")]
+    NotFinite { checkpoint: Digest, sequence: usize, value: f32 },
+    #[error("the engine's thread panicked or ended while it worked on this; its log says why")]
+    Panicked,
+}
+
+impl EngineError {
+    /// Whether another attempt may succeed.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Load { .. }
+            | Self::Initialise { .. }
+            | Self::Text { .. }
+            | Self::Request { .. }
+            | Self::WrongHead { .. }
+            | Self::NotFinite { .. } => FailureClass::Invalid,
+            Self::Cancelled | Self::WrongWeights { .. } | Self::Compute { .. } | Self::Panicked => {
+                FailureClass::Transient
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Runs one attempt of a job to its output. A job's output is a function of its spec alone: every task draws from a seed
+//! named by what it is, so it does not matter with which others, where or how often it runs.
+//!
+//! Attempts run on threads of their own and may block; nothing here talks to the coordinator.
+
+mod base;
+mod bout;
+mod curate;
+mod evaluate;
+pub mod meter;
+mod rollout;
+pub mod tasks;
+#[cfg(test)]
+mod test_bench;
+
+use std::path::PathBuf;
+
+use galapagos_artifacts::ArtifactStore;
+use galapagos_domain::ids::Digest;
+use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec};
+use galapagos_domain::task::TaskError;
+
+use crate::checkpoints::Checkpoints;
+use crate::engine::{EngineError, EngineHandle};
+use meter::Meter;
+
+/// What attempts work with; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    pub store: ArtifactStore,
+    pub checkpoints: Checkpoints,
+    pub engine: EngineHandle,
+    /// Where base models lie by name.
+    pub models: PathBuf,
+    /// Runs the artifact store's futures; attempts block on it from their own threads.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Runs the attempt to its end; blocks.
+///
+/// # Errors
+/// [`JobError`]; its class says whether another attempt may help.
+pub fn run(shop: &Workshop, job: &JobSpec, meter: &Meter) -> Result<JobOutput, JobError> {
+    match &job.kind {
+        JobKind::Base(base) => base::run(shop, base, job.seed),
+        JobKind::Rollout(spec) => rollout::run(shop, job, spec, meter),
+        JobKind::Curate(spec) => curate::run(shop, job, spec, meter),
+        JobKind::Bout(spec) => bout::run(shop, job, spec, meter),
+        JobKind::Evaluate(spec) => evaluate::run(shop, job, spec, meter),
+    }
+}
+
+/// Why an attempt gave no output.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("the attempt was cancelled")]
+    Cancelled,
+    #[error("cannot {what}")]
+    Store { what: &'static str, source: Box<galapagos_artifacts::Error> },
+    #[error("cannot bring checkpoint {checkpoint} to this machine")]
+    Checkpoint { checkpoint: Digest, source: Box<galapagos_artifacts::Error> },
+    #[error("cannot {what}")]
+    Engine { what: &'static str, source: EngineError },
+    #[error("cannot generate the tasks of `{set}`")]
+    Tasks { set: String, source: TaskError },
+    #[error(
+        "there is no base model `{name}`: {} is not a folder; put a Hugging Face folder there, or name one by its path",
+        looked.display()
+    )]
+    NoModel { name: String, looked: PathBuf },
+    #[error("cannot make a folder for the new model in {}", path.display())]
+    Scratch { path: PathBuf, source: std::io::Error },
+    #[error("the job names no verifier, so nothing would decide; name `rule`")]
+    NoVerifier,
+    #[error("task {task} cannot be scored: {reason}")]
+    Undecided { task: String, reason: String },
+}
+
+impl JobError {
+    /// Whether another attempt may succeed.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        let transient = match self {
+            Self::Cancelled | Self::Scratch { .. } => true,
+            Self::Store { source, .. } | Self::Checkpoint { source, .. } => source.is_transient(),
+            Self::Engine { source, .. } => return source.class(),
+            Self::Tasks { .. } | Self::NoModel { .. } | Self::NoVerifier | Self::Undecided { .. } => false,
+        };
+        if transient { FailureClass::Transient } else { FailureClass::Invalid }
+    }
+
+    /// Whether the attempt ended because it was told to.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Engine { source: EngineError::Cancelled, .. })
+    }
+}
+
+/// Names what the artifact store was asked to do.
+fn store_failed(what: &'static str) -> impl Fn(galapagos_artifacts::Error) -> JobError + Copy {
+    move |source| JobError::Store { what, source: Box::new(source) }
+}
+
+/// Names what the engine was asked to do.
+fn engine_failed(what: &'static str) -> impl FnOnce(EngineError) -> JobError {
+    move |source| JobError::Engine { what, source }
+}

@@ -1,0 +1,128 @@
+//! Evaluation: per task one greedy completion and some samples; a critic, if there is one, says which sample is best.
+
+use galapagos_domain::job::{EvaluateSpec, JobOutput, JobSpec, TaskOutcome};
+use galapagos_domain::trajectory::Outcome;
+
+use super::meter::Meter;
+use super::tasks::Tasks;
+use super::{JobError, Workshop, engine_failed};
+use crate::engine::ScoreBatch;
+use crate::search::{Ask, Policy, Sample, SampleK, Search};
+use crate::verify::Panel;
+
+pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
+    let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
+    let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
+    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
+    let search = SampleK { n: spec.samples, sampling: spec.sampling };
+    let units = tasks.items.len() as u64;
+    meter.expect(units, units + search.budget(&tasks));
+    let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
+    let asks: Vec<Ask> = (0..tasks.items.len()).map(|place| Ask::greedy(place, &tasks)).collect();
+    let greedy = policy.answer(&tasks, &asks).map_err(engine_failed("answer greedily"))?;
+    let sampled = search.search(&policy, &tasks).map_err(engine_failed("sample from the policy"))?;
+    let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
+    let mut outcomes = Vec::with_capacity(tasks.items.len());
+    for (place, item) in tasks.items.iter().enumerate() {
+        let passed = sampled[place].iter().map(|s| passes(&tasks, place, s)).collect::<Result<Vec<_>, _>>()?;
+        outcomes.push(TaskOutcome {
+            task: item.index,
+            greedy_pass: passes(&tasks, place, &greedy[place][0])?,
+            samples: spec.samples,
+            passes: passed.iter().map(|pass| u32::from(*pass)).sum(),
+            best_pass: best.as_ref().map(|best| passed[best[place]]),
+        });
+    }
+    Ok(JobOutput::Evaluate { tasks: outcomes, tokens: meter.tokens() })
+}
+
+/// Whether a completion passes. A verdict that decides nothing ends the job: counted as a miss it would lower the score.
+fn passes(tasks: &Tasks, place: usize, sample: &Sample) -> Result<bool, JobError> {
+    let verdict = Panel::rule().judge(tasks.claim(place, &sample.text));
+    match verdict.outcome {
+        Outcome::Pass => Ok(true),
+        Outcome::Fail | Outcome::Suspect => Ok(false),
+        Outcome::Error | Outcome::Timeout => {
+            Err(JobError::Undecided { task: tasks.items[place].problem.key.clone(), reason: verdict.reason })
+        }
+    }
+}
+
+/// The place of each task's best sample: highest score, the earliest of equals. `None` without a critic.
+fn best_samples(
+    shop: &Workshop,
+    spec: &EvaluateSpec,
+    tasks: &Tasks,
+    sampled: &[Vec<Sample>],
+    meter: &Meter,
+) -> Result<Option<Vec<usize>>, JobError> {
+    let Some(critic) = spec.critic.filter(|_| spec.samples > 0) else { return Ok(None) };
+    let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&critic))?;
+    let mut sequences = Vec::new();
+    for (item, samples) in tasks.items.iter().zip(sampled) {
+        sequences.extend(samples.iter().map(|sample| [item.prompt.as_slice(), &sample.tokens].concat()));
+    }
+    let prefix = if spec.critic_shots { tasks.prefix.clone() } else { Vec::new() };
+    let batch = ScoreBatch { checkpoint, prefix, sequences };
+    let scores = shop.engine.score(batch, meter.watch()).map_err(engine_failed("let the critic rank"))?;
+    Ok(Some(scores.chunks(spec.samples as usize).map(first_highest).collect()))
+}
+
+fn first_highest(scores: &[f32]) -> usize {
+    let mut best = 0;
+    for (place, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = place;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use galapagos_domain::ids::Digest;
+    use galapagos_domain::job::JobKind;
+    use galapagos_domain::recipe::tasks::Split;
+
+    use super::super::test_bench::{Bench, SAMPLING};
+    use super::*;
+
+    fn outcomes(bench: &Bench, critic: Option<Digest>, indices: std::ops::Range<u32>) -> Vec<TaskOutcome> {
+        let spec = EvaluateSpec {
+            policy: bench.policy,
+            critic,
+            critic_shots: true,
+            tasks: bench.slice(Split::Test, indices),
+            samples: 4,
+            sampling: SAMPLING,
+        };
+        let output = bench.run(JobKind::Evaluate(spec)).unwrap();
+        let JobOutput::Evaluate { tasks, .. } = output else { panic!("{output:?}") };
+        tasks
+    }
+
+    #[test]
+    fn equal_scores_go_to_the_earliest() {
+        assert_eq!(first_highest(&[0.5, 0.7, 0.7, 0.1]), 1);
+        assert_eq!(first_highest(&[0.0]), 0);
+    }
+
+    #[test]
+    fn a_critic_picks_better_than_chance_and_never_beyond_what_is_there() {
+        let bench = Bench::new();
+        let tasks = outcomes(&bench, Some(bench.other), 0..40);
+        let picked: u32 = tasks.iter().map(|t| u32::from(t.best_pass.unwrap())).sum();
+        let by_chance: f64 = tasks.iter().map(|t| f64::from(t.passes) / 4.0).sum();
+        assert!(f64::from(picked) > by_chance, "{picked} of 40 picked right, {by_chance} expected by chance");
+        assert!(tasks.iter().all(|t| t.best_pass == Some(false) || t.passes > 0), "a best pass needs a pass");
+        assert!(tasks.iter().any(|t| t.greedy_pass) && tasks.iter().any(|t| !t.greedy_pass));
+    }
+
+    #[test]
+    fn pieces_give_the_same_outcomes_and_without_a_critic_there_is_no_best() {
+        let bench = Bench::new();
+        let whole = outcomes(&bench, None, 0..10);
+        assert_eq!(whole, [outcomes(&bench, None, 0..3), outcomes(&bench, None, 3..10)].concat());
+        assert!(whole.iter().all(|t| t.best_pass.is_none()));
+    }
+}

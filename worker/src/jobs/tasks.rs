@@ -1,0 +1,83 @@
+//! The tasks of one job, ready for a policy: prompts as tokens, the shared prefix, the stop rule, a seed per task.
+
+use galapagos_domain::ids::Name;
+use galapagos_domain::job::TaskSlice;
+use galapagos_domain::seed::Seed;
+use galapagos_domain::task::{Family, Problem, TaskSetData, few_shot_prefix};
+
+use super::{JobError, engine_failed};
+use crate::engine::Codec;
+use crate::verify::Claim;
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Number within the split.
+    pub index: u32,
+    pub problem: Problem,
+    /// Tokens after the shared prefix.
+    pub prompt: Vec<u32>,
+    /// Of the job's seed and the task's name: the same whatever other tasks the job has.
+    pub seed: Seed,
+}
+
+/// The tasks of one job in one vocabulary.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    pub set: Name,
+    pub family: Family,
+    /// The few-shot prefix; empty if the set has none.
+    pub prefix: Vec<u32>,
+    pub items: Vec<Item>,
+    pub terminator: char,
+    pub stop: Vec<u32>,
+    pub max_tokens: u32,
+}
+
+impl Tasks {
+    /// Generates and encodes the tasks of `slice`. `max_tokens` is the family's own limit when absent.
+    ///
+    /// # Errors
+    /// [`JobError::Tasks`] if the set has no such tasks, [`JobError::Engine`] if the vocabulary cannot write them.
+    pub fn prepare(
+        slice: &TaskSlice,
+        codec: &dyn Codec,
+        seed: Seed,
+        max_tokens: Option<u32>,
+    ) -> Result<Self, JobError> {
+        let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
+        let family = slice.source.family;
+        let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
+        let shots = few_shot_prefix(&slice.source, slice.seed).map_err(failed)?;
+        let mut items = Vec::with_capacity(slice.indices.len());
+        for index in &slice.indices {
+            let problem = data.get(*index).map_err(failed)?.clone();
+            let prompt = codec.encode(&problem.prompt).map_err(engine_failed("write a task in tokens"))?;
+            let seed = seed.derive(&format!("{}/{}", slice.set, problem.key));
+            items.push(Item { index: *index, problem, prompt, seed });
+        }
+        Ok(Self {
+            set: slice.set.clone(),
+            family,
+            prefix: codec.encode(&shots).map_err(engine_failed("write the few-shot prefix in tokens"))?,
+            items,
+            terminator: family.terminator(),
+            stop: codec
+                .stop_tokens(family.terminator())
+                .map_err(engine_failed("find the tokens that end an answer"))?,
+            max_tokens: max_tokens.unwrap_or_else(|| family.max_tokens()),
+        })
+    }
+
+    /// What a verifier is asked about a completion of the task at `place`.
+    #[must_use]
+    pub fn claim<'a>(&'a self, place: usize, completion: &'a str) -> Claim<'a> {
+        Claim { family: self.family, problem: &self.items[place].problem, completion }
+    }
+
+    /// Prefix and question of the task at `place`.
+    #[must_use]
+    pub fn full_prompt(&self, place: usize) -> Vec<u32> {
+        [self.prefix.as_slice(), &self.items[place].prompt].concat()
+    }
+}

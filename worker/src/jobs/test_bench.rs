@@ -1,0 +1,88 @@
+//! A workshop on the mock engine with two members in its store, for the tests of the jobs.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use galapagos_artifacts::{ArtifactStore, checkpoint, trajectories};
+use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
+use galapagos_domain::job::{JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
+use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::seed::Seed;
+use galapagos_domain::task::Family;
+use galapagos_domain::trajectory::Trajectory;
+
+use super::meter::Meter;
+use super::{JobError, Workshop};
+use crate::cancel::Cancel;
+use crate::checkpoints::Checkpoints;
+use crate::engine::EngineHandle;
+use crate::engine::mock::{MockEngine, success_rate};
+
+pub(super) const SAMPLING: Sampling = Sampling { temperature: 0.8, top_p: 1.0, max_tokens: None };
+
+pub(super) struct Bench {
+    pub(super) shop: Workshop,
+    pub(super) policy: Digest,
+    pub(super) other: Digest,
+    runtime: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
+        let models = folder.path().join("models");
+        let mut members = (0..).map(|number: u32| {
+            let model = models.join(format!("model-{number}"));
+            std::fs::create_dir_all(&model).unwrap();
+            std::fs::write(model.join("mock.json"), number.to_string()).unwrap();
+            runtime.block_on(checkpoint::upload(&store, &model, Digest::of(b"weights"))).unwrap()
+        });
+        let mut middling = || members.find(|member| (0.35..0.65).contains(&success_rate(member))).unwrap();
+        let (policy, other) = (middling(), middling());
+        let shop = Workshop {
+            checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
+            store,
+            engine: EngineHandle::start(|| Box::new(MockEngine)).unwrap(),
+            models,
+            runtime: runtime.handle().clone(),
+        };
+        Self { shop, policy, other, runtime, _folder: folder }
+    }
+
+    pub(super) fn slice(&self, split: Split, indices: Range<u32>) -> TaskSlice {
+        let source =
+            Builtin { family: Family::SortSixDigits, train: 50, val: 50, test: 50, demonstrations: 10, shots: 2 };
+        TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
+    }
+
+    pub(super) fn rollout(&self, indices: Range<u32>) -> JobKind {
+        JobKind::Rollout(RolloutSpec {
+            policy: self.policy,
+            tasks: self.slice(Split::Train, indices),
+            samples: 3,
+            sampling: SAMPLING,
+            verify: vec![Verifier::Rule],
+        })
+    }
+
+    pub(super) fn run(&self, kind: JobKind) -> Result<JobOutput, JobError> {
+        let job = JobSpec {
+            id: JobId::new("e/g1/samples/0").unwrap(),
+            evolution: EvolutionId::new("e").unwrap(),
+            seed: Seed(11),
+            time_limit_ms: 60_000,
+            kind,
+        };
+        super::run(&self.shop, &job, &Meter::new(Cancel::default(), Arc::new(|_| {})))
+    }
+
+    pub(super) fn read(&self, file: &ArtifactRef) -> Vec<Trajectory> {
+        let bytes = self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap();
+        trajectories::decode(bytes).unwrap()
+    }
+}

@@ -1,0 +1,25 @@
+//! A worker: takes attempts and ranks from the coordinator, runs them, reports them.
+//!
+//! Read in this order: `node` (how the parts stand together), `session` (the one loop that talks to the coordinator, with
+//! `session::desk` deciding), `slots` and `outbox` (pure), `crew` (threads and processes), `jobs` (what an attempt does,
+//! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes). `eval` and `chat`
+//! are tools for people on the same engine.
+#![forbid(unsafe_code)]
+
+pub mod cancel;
+pub mod chat;
+pub mod checkpoints;
+pub mod config;
+pub mod crew;
+pub mod engine;
+pub mod eval;
+pub mod failure;
+pub mod jobs;
+pub mod node;
+pub mod operators;
+pub mod outbox;
+pub mod search;
+pub mod session;
+pub mod slots;
+pub mod trainer_proc;
+pub mod verify;

@@ -1,0 +1,44 @@
+//! The executable `galapagos-worker`: reads the command line, sets up logging, calls the library, says how it ended.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+use galapagos_telemetry::{Format, lifeline, report};
+use galapagos_worker::config::{Arguments, Command};
+use galapagos_worker::{chat, eval, node};
+
+/// The coordinator will never take this worker.
+const REFUSED: u8 = 4;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", report(error.as_ref()));
+            let refused = error.downcast_ref::<node::NodeError>().is_some_and(node::NodeError::is_refusal);
+            ExitCode::from(if refused { REFUSED } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Run(config) => {
+            galapagos_telemetry::init(Format::Text)?;
+            if config.lifeline {
+                lifeline::spawn_watch()?;
+            }
+            Ok(node::run(config)?)
+        }
+        Command::Eval(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(eval::run(&config, &mut std::io::stdout().lock())?)
+        }
+        Command::Chat(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(chat::run(&config, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The worker process: puts store, engine, crew and session together, and ends them in order. `run` returns when the
+//! session has ended; SIGTERM and SIGINT ask it to.
+
+use std::path::PathBuf;
+
+use galapagos_artifacts::ArtifactStore;
+use galapagos_telemetry::{SpawnError, TaskError};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::checkpoints::Checkpoints;
+use crate::config::{EngineKind, Run};
+use crate::crew::Crew;
+use crate::engine::mock::MockEngine;
+use crate::engine::tch::TchEngine;
+use crate::engine::{Engine, EngineHandle};
+use crate::jobs::Workshop;
+use crate::session::{Identity, Session, SessionError};
+use crate::trainer_proc::Trainer;
+
+/// Events that may wait for the session; work that has more to say waits.
+const EVENTS: usize = 256;
+
+/// Threads for store and rank input and output; the work itself has threads of its own.
+const IO_THREADS: usize = 2;
+
+/// Why a worker could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("the runtime cannot be built")]
+    Runtime { source: std::io::Error },
+    #[error("cannot watch for signals")]
+    Signals { source: std::io::Error },
+    #[error("cannot use the artifact store")]
+    Store { source: galapagos_artifacts::Error },
+    #[error("a thread is missing")]
+    Thread { source: SpawnError },
+    #[error("cannot say where this executable lies; give --trainer-bin")]
+    Sibling { source: std::io::Error },
+    #[error("the session failed")]
+    Session { source: SessionError },
+    #[error("the session's thread failed")]
+    SessionThread { source: TaskError },
+}
+
+impl NodeError {
+    /// Whether the coordinator will never take this worker.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Session { source: SessionError::Refused { .. } })
+    }
+}
+
+/// Runs the worker until it is asked to stop or refused.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn run(config: Run) -> Result<(), NodeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .map_err(|source| NodeError::Runtime { source })?;
+    let leave = watch_signals(&runtime)?;
+    let shop = workshop(&config, &runtime)?;
+    let (say, events) = mpsc::channel(EVENTS);
+    let crew = Crew::new(shop, trainer(&config)?, say);
+    let session = Session {
+        identity: Identity::new(config.name.clone(), config.slots),
+        endpoint: config.coordinator,
+        hands: Box::new(crew),
+        events,
+        leave,
+    };
+    let thread = session.start().map_err(|source| NodeError::Thread { source })?;
+    let ended = thread.join().map_err(|source| NodeError::SessionThread { source });
+    // What still runs was given back or refused: its tasks are dropped here, which kills the ranks' process groups.
+    runtime.shutdown_background();
+    ended?.map_err(|source| NodeError::Session { source })
+}
+
+fn watch_signals(runtime: &Runtime) -> Result<watch::Receiver<bool>, NodeError> {
+    let _entered = runtime.enter();
+    let failed = |source| NodeError::Signals { source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (ask, asked) = watch::channel(false);
+    drop(galapagos_telemetry::spawn_task("signals", async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        ask.send_replace(true);
+        // The sender stays: a dropped one would look like a process that ends.
+        std::future::pending::<()>().await;
+    }));
+    Ok(asked)
+}
+
+fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
+    let store = ArtifactStore::open(&config.artifacts).map_err(|source| NodeError::Store { source })?;
+    let kind = config.engine;
+    let engine = EngineHandle::start(move || make_engine(kind)).map_err(|source| NodeError::Thread { source })?;
+    Ok(Workshop {
+        checkpoints: Checkpoints::new(store.clone(), config.cache.clone()),
+        store,
+        engine,
+        models: config.models.clone(),
+        runtime: runtime.handle().clone(),
+    })
+}
+
+fn make_engine(kind: EngineKind) -> Box<dyn Engine> {
+    match kind {
+        EngineKind::Tch => Box::new(TchEngine::new()),
+        EngineKind::Mock => Box::new(MockEngine),
+    }
+}
+
+fn trainer(config: &Run) -> Result<Trainer, NodeError> {
+    let program = match &config.trainer_bin {
+        Some(program) => program.clone(),
+        None => sibling("galapagos-trainer").map_err(|source| NodeError::Sibling { source })?,
+    };
+    Ok(Trainer {
+        program,
+        artifacts: config.artifacts.clone(),
+        cache: config.cache.clone(),
+        bind: "127.0.0.1".to_owned(),
+    })
+}
+
+fn sibling(name: &str) -> std::io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}

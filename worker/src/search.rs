@@ -1,0 +1,103 @@
+//! Search: how a policy's completions of a batch of tasks come about. A strategy decides what to ask the policy; the
+//! policy's side ([`Policy`]) turns asks into engine batches and tokens into text.
+
+mod sample_k;
+
+use std::sync::Arc;
+
+use galapagos_domain::seed::Seed;
+
+pub use sample_k::SampleK;
+
+use crate::engine::{Batch, CheckpointDir, Codec, Completion, EngineError, EngineHandle, Request};
+use crate::jobs::meter::Meter;
+use crate::jobs::tasks::Tasks;
+
+/// Completions of one task that a strategy asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ask {
+    /// Place of the task among the job's tasks.
+    pub place: usize,
+    pub samples: u32,
+    /// Sample i draws from a stream of (seed, i).
+    pub seed: Seed,
+    /// 0 is greedy.
+    pub temperature: f64,
+    pub top_p: f64,
+}
+
+impl Ask {
+    /// The most probable completion of the task at `place`.
+    #[must_use]
+    pub fn greedy(place: usize, tasks: &Tasks) -> Self {
+        Self { place, samples: 1, seed: tasks.items[place].seed, temperature: 0.0, top_p: 1.0 }
+    }
+}
+
+/// What a policy answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// With the stop token, if it stopped.
+    pub tokens: Vec<u32>,
+    /// Natural log-probability of each token at temperature 1.
+    pub log_probs: Vec<f32>,
+    /// Decoded, up to the terminator.
+    pub text: String,
+}
+
+/// A checkpoint that answers.
+#[derive(Debug)]
+pub struct Policy<'a> {
+    pub engine: &'a EngineHandle,
+    pub checkpoint: &'a CheckpointDir,
+    pub codec: &'a Arc<dyn Codec>,
+    pub meter: &'a Meter,
+}
+
+impl Policy<'_> {
+    /// The samples of each ask, in order, all in one engine call.
+    ///
+    /// # Errors
+    /// As the engine.
+    pub fn answer(&self, tasks: &Tasks, asks: &[Ask]) -> Result<Vec<Vec<Sample>>, EngineError> {
+        let request = |ask: &Ask| Request {
+            prompt: tasks.items[ask.place].prompt.clone(),
+            samples: ask.samples,
+            seed: ask.seed,
+            temperature: ask.temperature,
+            top_p: ask.top_p,
+        };
+        let batch = Batch {
+            checkpoint: self.checkpoint.clone(),
+            prefix: tasks.prefix.clone(),
+            requests: asks.iter().map(request).collect(),
+            stop: tasks.stop.clone(),
+            max_tokens: tasks.max_tokens,
+        };
+        let completions = self.engine.generate(batch, self.meter.watch())?;
+        let samples = completions.into_iter().map(|completion| self.read(tasks, completion));
+        let mut samples = samples.collect::<Result<Vec<_>, _>>()?.into_iter();
+        Ok(asks.iter().map(|ask| samples.by_ref().take(ask.samples as usize).collect()).collect())
+    }
+
+    fn read(&self, tasks: &Tasks, completion: Completion) -> Result<Sample, EngineError> {
+        self.meter.add(1, completion.tokens.len() as u64);
+        let mut text = self.codec.decode(&completion.tokens)?;
+        if let Some(end) = text.find(tasks.terminator) {
+            text.truncate(end);
+        }
+        Ok(Sample { tokens: completion.tokens, log_probs: completion.log_probs, text })
+    }
+}
+
+/// A search strategy.
+pub trait Search {
+    /// How many completions it will ask for, for progress.
+    fn budget(&self, tasks: &Tasks) -> u64;
+
+    /// The samples of each task, in order of the tasks. What a task gets must not depend on the other tasks.
+    ///
+    /// # Errors
+    /// As the engine.
+    fn search(&self, policy: &Policy<'_>, tasks: &Tasks) -> Result<Vec<Vec<Sample>>, EngineError>;
+}

@@ -1,0 +1,135 @@
+//! Verifiers: who decides whether a completion solves its task. A verdict is typed; a verifier that fails or panics says
+//! nothing about the completion, so its verdict is `error`, never `fail`.
+
+mod rule;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use galapagos_domain::recipe::search::Verifier as Choice;
+use galapagos_domain::task::{Family, Problem};
+use galapagos_domain::trajectory::{Outcome, Verdict};
+
+/// A completion to judge.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub family: Family,
+    pub problem: &'a Problem,
+    /// Decoded, without the terminator.
+    pub completion: &'a str,
+}
+
+/// Decides on completions.
+pub trait Verifier: Send + Sync {
+    /// The name, as written in a recipe.
+    fn name(&self) -> &'static str;
+
+    /// The verdict.
+    ///
+    /// # Errors
+    /// If the verifier could not decide; becomes an `error` verdict.
+    fn verify(&self, claim: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// The verifiers of one recipe step, asked in order: the first that does not pass decides.
+pub struct Panel(Vec<Box<dyn Verifier>>);
+
+impl std::fmt::Debug for Panel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|verifier| verifier.name())).finish()
+    }
+}
+
+impl Panel {
+    /// The verifiers that a recipe names. `None` if it names none: nothing would decide.
+    #[must_use]
+    pub fn of(choices: &[Choice]) -> Option<Self> {
+        let build = |choice: &Choice| -> Box<dyn Verifier> {
+            match choice {
+                Choice::Rule => Box::new(rule::Rule),
+            }
+        };
+        (!choices.is_empty()).then(|| Self(choices.iter().map(build).collect()))
+    }
+
+    /// The task family's exact checker alone.
+    #[must_use]
+    pub fn rule() -> Self {
+        Self(vec![Box::new(rule::Rule)])
+    }
+
+    /// The verdict on one completion.
+    #[must_use]
+    pub fn judge(&self, claim: Claim<'_>) -> Verdict {
+        let mut last = Verdict { outcome: Outcome::Error, reason: "no verifier was asked".to_owned() };
+        for verifier in &self.0 {
+            last = ask(verifier.as_ref(), claim);
+            if last.outcome != Outcome::Pass {
+                break;
+            }
+        }
+        last
+    }
+}
+
+fn ask(verifier: &dyn Verifier, claim: Claim<'_>) -> Verdict {
+    let failed = |how: &str, text: String| Verdict {
+        outcome: Outcome::Error,
+        reason: format!("the verifier `{}` {how}: {text}", verifier.name()),
+    };
+    match catch_unwind(AssertUnwindSafe(|| verifier.verify(claim))) {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(error)) => failed("failed", error.to_string()),
+        Err(panic) => failed("panicked", panic_text(panic.as_ref())),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(&'static str, fn() -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>>);
+
+    impl Verifier for Fixed {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+        fn verify(&self, _: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
+            (self.1)()
+        }
+    }
+
+    fn judge(panel: Vec<Box<dyn Verifier>>) -> Verdict {
+        let problem = Problem {
+            key: "train/0".to_owned(),
+            prompt: "21>".to_owned(),
+            answer: "12".to_owned(),
+            canonical: "12".to_owned(),
+        };
+        Panel(panel).judge(Claim { family: Family::SortThreeDigits, problem: &problem, completion: "12" })
+    }
+
+    #[test]
+    fn a_verifier_that_breaks_gives_an_error_and_never_a_fail() {
+        let breaks = judge(vec![Box::new(Fixed("breaks", || panic!("index 3")))]);
+        assert_eq!(
+            (breaks.outcome, breaks.reason.as_str()),
+            (Outcome::Error, "the verifier `breaks` panicked: index 3")
+        );
+        let fails = judge(vec![Box::new(Fixed("fails", || Err("no answer".into())))]);
+        assert_eq!((fails.outcome, fails.reason.as_str()), (Outcome::Error, "the verifier `fails` failed: no answer"));
+    }
+
+    #[test]
+    fn the_first_verifier_that_does_not_pass_decides() {
+        let suspect = || Fixed("s", || Ok(Verdict { outcome: Outcome::Suspect, reason: "odd".to_owned() }));
+        assert_eq!(judge(vec![Box::new(rule::Rule), Box::new(suspect())]).outcome, Outcome::Suspect);
+        assert_eq!(judge(vec![Box::new(rule::Rule)]).outcome, Outcome::Pass);
+        assert!(Panel::of(&[]).is_none());
+    }
+}

@@ -1,0 +1,210 @@
+//! Jobs on the libtorch engine with a character model of some thousand weights: what a base job refuses, and that the
+//! bytes of a rollout depend on its spec alone.
+#![expect(clippy::unwrap_used, reason = "test helpers outside of test functions")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use galapagos_artifacts::{ArtifactStore, trajectories};
+use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
+use galapagos_domain::job::{
+    BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice,
+};
+use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::{Base, Characters};
+use galapagos_domain::seed::Seed;
+use galapagos_domain::task::Family;
+use galapagos_domain::trajectory::Trajectory;
+use galapagos_worker::cancel::Cancel;
+use galapagos_worker::checkpoints::Checkpoints;
+use galapagos_worker::engine::EngineHandle;
+use galapagos_worker::engine::tch::TchEngine;
+use galapagos_worker::failure;
+use galapagos_worker::jobs::meter::Meter;
+use galapagos_worker::jobs::{self, JobError, Workshop};
+
+const SAMPLING: Sampling = Sampling { temperature: 1.0, top_p: 1.0, max_tokens: None };
+
+struct Bench {
+    shop: Workshop,
+    runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
+        let shop = Workshop {
+            checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
+            store,
+            engine: EngineHandle::start(|| Box::new(TchEngine::new())).unwrap(),
+            models: folder.path().join("models"),
+            runtime: runtime.handle().clone(),
+        };
+        Self { shop, runtime, folder }
+    }
+
+    fn run(&self, kind: JobKind) -> Result<JobOutput, JobError> {
+        let id = JobId::new("e/g1/samples/0").unwrap();
+        let job = JobSpec { id, evolution: EvolutionId::new("e").unwrap(), seed: Seed(5), time_limit_ms: 60_000, kind };
+        jobs::run(&self.shop, &job, &Meter::new(Cancel::default(), Arc::new(|_| {})))
+    }
+
+    fn base(&self) -> (Digest, Digest) {
+        match self.run(JobKind::Base(Base::Characters(shape()))).unwrap() {
+            JobOutput::Base { checkpoint, weights, source } => {
+                assert_eq!(source, "characters");
+                (checkpoint, weights)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The base checkpoint as a folder of the model store that a test may damage.
+    fn model(&self, name: &str) -> PathBuf {
+        let (checkpoint, _) = self.base();
+        let from = self.runtime.block_on(self.shop.checkpoints.open(&checkpoint)).unwrap().path;
+        let to = self.shop.models.join(name);
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+        to
+    }
+
+    fn rows(&self, policy: Digest, indices: std::ops::Range<u32>) -> Vec<Trajectory> {
+        let spec = RolloutSpec {
+            policy,
+            tasks: slice(Split::Train, indices),
+            samples: 3,
+            sampling: SAMPLING,
+            verify: vec![Verifier::Rule],
+        };
+        let JobOutput::Rollout { trajectories: file, .. } = self.run(JobKind::Rollout(spec)).unwrap() else { panic!() };
+        trajectories::decode(self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap()).unwrap()
+    }
+}
+
+fn shape() -> Characters {
+    Characters { alphabet: "0123456789>".to_owned(), layers: 2, hidden: 32, heads: 2, ffn: 64, context: 48 }
+}
+
+fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {
+    let source = Builtin { family: Family::SortThreeDigits, train: 40, val: 20, test: 20, demonstrations: 0, shots: 2 };
+    TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
+}
+
+/// The class and the whole chain of a base job's failure.
+fn refusal(bench: &Bench, name: &Path) -> (FailureClass, String) {
+    let error = bench.run(JobKind::Base(Base::Model(name.display().to_string()))).unwrap_err();
+    let report = failure::report(error.class(), &error);
+    (report.class, report.chain.join("\n"))
+}
+
+#[test]
+fn a_character_model_is_a_function_of_the_seed_and_imports_as_what_it_is() {
+    let (first, second) = (Bench::new(), Bench::new());
+    assert_eq!(first.base(), second.base());
+    first.model("copy");
+    let imported = first.run(JobKind::Base(Base::Model("copy".to_owned()))).unwrap();
+    let (checkpoint, weights) = first.base();
+    assert_eq!(imported, JobOutput::Base { checkpoint, weights, source: "copy".to_owned() });
+}
+
+#[test]
+fn a_rollout_is_the_same_whatever_shares_its_batch() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let whole = bench.rows(policy, 0..9);
+    let pieces = [bench.rows(policy, 0..1), bench.rows(policy, 1..7), bench.rows(policy, 7..9)].concat();
+    assert_eq!(whole, pieces);
+    assert!(whole.iter().any(|row| row.completion != whole[0].completion), "it samples");
+    assert!(whole.iter().all(|row| row.completion_tokens.len() == row.log_probs.len()));
+}
+
+#[test]
+fn a_member_draws_with_itself_and_a_policy_is_no_critic() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let bout = BoutSpec { holder: policy, challenger: policy, tasks: slice(Split::Val, 0..6), sampling: SAMPLING };
+    let JobOutput::Bout { pairs, .. } = bench.run(JobKind::Bout(bout)).unwrap() else { panic!() };
+    assert!(pairs.len() == 6 && pairs.iter().all(|pair| pair.half_points == 2));
+    let evaluate = EvaluateSpec {
+        policy,
+        critic: Some(policy),
+        critic_shots: true,
+        tasks: slice(Split::Val, 0..2),
+        samples: 2,
+        sampling: SAMPLING,
+    };
+    let error = bench.run(JobKind::Evaluate(evaluate)).unwrap_err();
+    assert_eq!(error.class(), FailureClass::Invalid);
+    assert!(failure::report(error.class(), &error).chain.join("\n").contains("no scalar head"));
+}
+
+#[test]
+fn a_missing_folder_is_invalid_and_says_where_we_looked() {
+    let bench = Bench::new();
+    let (class, chain) = refusal(&bench, Path::new("smollm3"));
+    assert_eq!(class, FailureClass::Invalid);
+    assert!(chain.contains(&bench.shop.models.join("smollm3").display().to_string()), "{chain}");
+}
+
+#[test]
+fn corrupt_weights_are_invalid_and_name_the_file() {
+    let bench = Bench::new();
+    let model = bench.model("cut");
+    let weights = model.join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let (class, chain) = refusal(&bench, &model);
+    assert_eq!(class, FailureClass::Invalid);
+    assert!(chain.contains("model.safetensors") && chain.contains("corrupt"), "{chain}");
+}
+
+#[test]
+fn another_models_tokenizer_is_invalid_and_says_why() {
+    let bench = Bench::new();
+    let model = bench.model("mixed");
+    let other = Base::Characters(Characters { alphabet: "ab".to_owned(), ..shape() });
+    let JobOutput::Base { checkpoint, .. } = bench.run(JobKind::Base(other)).unwrap() else { panic!() };
+    let other = bench.runtime.block_on(bench.shop.checkpoints.open(&checkpoint)).unwrap().path;
+    std::fs::copy(other.join("tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    let (class, chain) = refusal(&bench, &model);
+    assert_eq!(class, FailureClass::Invalid);
+    assert!(chain.contains("tokenizer") && chain.contains("rows"), "{chain}");
+}
+
+#[test]
+fn an_impossible_shape_is_invalid_and_says_what_would_be_right() {
+    let bench = Bench::new();
+    let error = bench.run(JobKind::Base(Base::Characters(Characters { heads: 3, ..shape() }))).unwrap_err();
+    assert_eq!(error.class(), FailureClass::Invalid);
+    assert!(failure::report(error.class(), &error).chain.join("\n").contains("multiple of heads"));
+}
+
+#[test]
+fn a_cached_checkpoint_that_changed_on_disk_is_an_error_and_never_a_result() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let folder = bench.runtime.block_on(bench.shop.checkpoints.open(&policy)).unwrap().path;
+    let weights = folder.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let spec = RolloutSpec {
+        policy,
+        tasks: slice(Split::Train, 0..1),
+        samples: 1,
+        sampling: SAMPLING,
+        verify: vec![Verifier::Rule],
+    };
+    let error = bench.run(JobKind::Rollout(spec)).unwrap_err();
+    let chain = failure::report(error.class(), &error).chain.join("\n");
+    assert!(chain.contains("hash to") && chain.contains(&folder.display().to_string()), "{chain}");
+    drop(bench.folder);
+}
