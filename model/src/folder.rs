@@ -43,7 +43,7 @@ impl ModelFolder {
         let tokenizer =
             Tokenizer::from_folder(path).map_err(|source| FolderError::Tokenizer { path: path.to_owned(), source })?;
         check_tokenizer(path, &config, &tokenizer)?;
-        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source };
+        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source: Box::new(source) };
         let file = WeightsFile::open(&path.join(WEIGHTS)).map_err(weights)?;
         check_layout(&file.shapes(), &config).and_then(|()| file.check_dtypes()).map_err(weights)?;
         Ok(Self { path: path.to_owned(), config, tokenizer })
@@ -78,7 +78,7 @@ impl ModelFolder {
     /// # Errors
     /// [`FolderError::Weights`] when the file cannot be read or was changed since it was checked.
     pub fn load(&self, device: Device) -> Result<Llama, FolderError> {
-        let weights = |source| FolderError::Weights { path: self.path.join(WEIGHTS), source };
+        let weights = |source| FolderError::Weights { path: self.path.join(WEIGHTS), source: Box::new(source) };
         let parameters =
             WeightsFile::open(&self.path.join(WEIGHTS)).and_then(|mut file| file.read(device)).map_err(weights)?;
         Llama::new(self.config.clone(), parameters).map_err(weights)
@@ -107,7 +107,7 @@ impl ModelFolder {
             write(name, bytes)?;
         }
         write(GENERATION_CONFIG, generation_json(model.config()).as_bytes())?;
-        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source };
+        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source: Box::new(source) };
         safetensors_file::write(&path.join(WEIGHTS), model.parameters()).map_err(weights)?;
         write(CONFIG, model.config().to_json(stored_dtype(model)).as_bytes())
     }
@@ -234,6 +234,6 @@ pub enum FolderError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: WeightsError,
+        source: Box<WeightsError>,
     },
 }

@@ -20,8 +20,10 @@ pub(crate) mod prefill;
 mod queue;
 mod sampler;
 
+use cache::SharedPrefix;
 use decode::Decoder;
-use prefill::{KeyValues, prefill};
+use prefill::prefill;
+
 use queue::groups;
 
 /// What to generate from one prompt.
@@ -143,7 +145,13 @@ pub struct Generator {
     model: FusedModel,
     options: GeneratorOptions,
     /// Most recently used last.
-    prefixes: RefCell<Vec<(Arc<[u32]>, Arc<KeyValues>)>>,
+    prefixes: RefCell<Vec<KeptPrefix>>,
+}
+
+#[derive(Debug)]
+struct KeptPrefix {
+    tokens: Arc<[u32]>,
+    shared: SharedPrefix,
 }
 
 impl Generator {
@@ -175,34 +183,34 @@ impl Generator {
         let _no_gradients = tch::no_grad_guard();
         let mut completions = Vec::new();
         for group in groups(requests) {
-            let prefix = self.prefix(&group.prefix)?;
-            let decoder = Decoder::new(&self.model, prefix, self.options.max_rows.max(1));
+            let prefix = self.take_prefix(&group.prefix)?;
+            let decoder =
+                Decoder::new(&self.model, prefix.as_ref().map(|kept| &kept.shared), self.options.max_rows.max(1));
             decoder.run(requests, group.waiting, control, &mut completions)?;
+            self.prefixes.borrow_mut().extend(prefix);
         }
         completions.sort_by_key(|completion| (completion.request, completion.sample));
         Ok(completions)
     }
 
-    /// Keys and values of a shared prefix, from the last calls or computed now.
-    fn prefix(&self, tokens: &Arc<[u32]>) -> Result<Option<Arc<KeyValues>>, GenerateError> {
+    /// A shared prefix, from the last calls or computed now; `None` for the empty one. The caller puts it back.
+    fn take_prefix(&self, tokens: &Arc<[u32]>) -> Result<Option<KeptPrefix>, GenerateError> {
         if tokens.is_empty() {
             return Ok(None);
         }
         let mut kept = self.prefixes.borrow_mut();
-        let entry = match kept.iter().position(|(known, _)| known == tokens) {
-            Some(index) => kept.remove(index),
-            None => {
-                let computed = prefill(&self.model, None, &[tokens]).doing("the shared prefix").map_err(compute)?;
-                let key_values = computed.key_values.into_iter().next().unwrap_or_default();
-                (Arc::clone(tokens), Arc::new(key_values))
-            }
-        };
-        let key_values = Arc::clone(&entry.1);
-        kept.push(entry);
-        if kept.len() > KEPT_PREFIXES {
+        if let Some(index) = kept.iter().position(|known| known.tokens == *tokens) {
+            return Ok(Some(kept.remove(index)));
+        }
+        if kept.len() >= KEPT_PREFIXES {
             kept.remove(0);
         }
-        Ok(Some(key_values))
+        let computed = || {
+            let filled = prefill(&self.model, None, &[tokens])?;
+            SharedPrefix::new(&self.model, filled.key_values.into_iter().next().unwrap_or_default())
+        };
+        let shared = computed().doing("the shared prefix").map_err(compute)?;
+        Ok(Some(KeptPrefix { tokens: Arc::clone(tokens), shared }))
     }
 
     fn check(&self, request: &Request) -> Result<(), RequestError> {

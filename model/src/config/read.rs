@@ -152,7 +152,7 @@ impl Fields<'_> {
     /// A token id or a list of them; absent is the empty list.
     fn ids(&self, field: &str) -> Result<Vec<u32>, ConfigError> {
         let Some(value) = self.present(field) else { return Ok(Vec::new()) };
-        let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
         list.iter()
             .map(|item| id(item).ok_or_else(|| invalid(field, value, "a token id or a list of token ids")))

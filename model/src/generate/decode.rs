@@ -1,10 +1,8 @@
 //! The decoding loop of requests with one prefix: prefill rows while there is room, then one token for every row at a time.
 
-use std::sync::Arc;
-
 use tch::{TchError, Tensor};
 
-use super::cache::{DecodeStep, RowCache};
+use super::cache::{DecodeStep, RowCache, SharedPrefix};
 use super::prefill::{KeyValues, prefill};
 use super::queue::{Share, Waiting};
 use super::sampler::{Choice, Stream, choose};
@@ -14,7 +12,7 @@ use crate::llama::fused::FusedModel;
 
 pub(super) struct Decoder<'a> {
     model: &'a FusedModel,
-    prefix: Option<Arc<KeyValues>>,
+    prefix: Option<&'a SharedPrefix>,
     max_rows: usize,
     /// Rows being decoded, in the order of `cache`'s rows.
     rows: Vec<Row>,
@@ -28,7 +26,7 @@ struct Row {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(model: &'a FusedModel, prefix: Option<Arc<KeyValues>>, max_rows: usize) -> Self {
+    pub(super) fn new(model: &'a FusedModel, prefix: Option<&'a SharedPrefix>, max_rows: usize) -> Self {
         Self { model, prefix, max_rows, rows: Vec::new(), cache: None }
     }
 
@@ -61,7 +59,7 @@ impl<'a> Decoder<'a> {
     /// Adds rows for `shares`. Gives the first new row and the logits [new rows, vocabulary] for their first tokens.
     fn admit(&mut self, requests: &[Request], shares: &[Share]) -> Result<(usize, Tensor), TchError> {
         let prompts: Vec<&[u32]> = shares.iter().map(|share| requests[share.request].prompt.as_slice()).collect();
-        let filled = prefill(self.model, self.prefix.as_deref(), &prompts)?;
+        let filled = prefill(self.model, self.prefix.map(|prefix| &prefix.key_values), &prompts)?;
         let mut repeats = Vec::new();
         let first = self.rows.len();
         for (index, share) in (0i64..).zip(shares) {
@@ -86,12 +84,12 @@ impl<'a> Decoder<'a> {
         let Some(cache) = &mut self.cache else {
             return Err(TchError::Shape("there are rows but no cache".to_owned()));
         };
-        let offset = self.prefix.as_ref().map_or(0, |prefix| prefix.tokens) as i64;
+        let offset = self.prefix.map_or(0, |prefix| prefix.tokens());
         let positions: Vec<i64> = cache.lengths().iter().map(|length| length + offset).collect();
         let tokens: Vec<i64> =
             self.rows.iter().map(|row| row.completion.tokens.last().map_or(0, |token| i64::from(*token))).collect();
         let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.model.device());
-        let mut step = DecodeStep::new(self.model, self.prefix.as_deref(), cache)?;
+        let mut step = DecodeStep::new(self.model, self.prefix, cache)?;
         let x = self.model.trunk(&on_device(&tokens)?, &on_device(&positions)?, &mut step)?;
         step.finish();
         self.logits(&x)

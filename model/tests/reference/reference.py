@@ -1,0 +1,102 @@
+"""The independent side of the reference tests: what `transformers` says about the same folders.
+
+Called as `reference.py REQUEST RESPONSE`: REQUEST is a JSON list of {"do": name, ...}, answered in order by a JSON list in
+RESPONSE; tensors go through safetensors files that the request names.
+"""
+
+import json
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+torch.set_num_threads(1)
+
+
+def load(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def make_model(request):
+    """A random model, saved the way transformers saves; norms and head are not at their trivial initial values."""
+    torch.manual_seed(request["seed"])
+    model = LlamaForCausalLM(LlamaConfig(**request["config"]))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.uniform_(0.5, 1.5)
+    model.to(getattr(torch, request["dtype"])).save_pretrained(request["folder"])
+    return None
+
+
+def logits(request):
+    model = load(request["folder"])
+    with torch.no_grad():
+        found = {str(i): model(torch.tensor([s])).logits[0].contiguous() for i, s in enumerate(request["sequences"])}
+    save_file(found, request["out"])
+    return None
+
+
+def gradients(request):
+    """Gradients of the mean next-token loss over one batch of equal lengths, with or without bfloat16 autocast."""
+    model = load(request["folder"])
+    tokens = torch.tensor(request["tokens"])
+    with torch.autocast("cpu", torch.bfloat16, enabled=request["autocast"]):
+        found = model(tokens).logits[:, :-1].reshape(-1, model.config.vocab_size)
+    loss = torch.nn.functional.cross_entropy(found.float(), tokens[:, 1:].reshape(-1))
+    loss.backward()
+    save_file({name: p.grad.contiguous() for name, p in model.named_parameters()}, request["out"])
+    return loss.item()
+
+
+def greedy(request):
+    model = load(request["folder"])
+    found = []
+    for prompt in request["prompts"]:
+        tokens = torch.tensor([prompt])
+        settings = {"max_new_tokens": request["new_tokens"], "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+        with torch.no_grad():
+            made = model.generate(tokens, attention_mask=torch.ones_like(tokens), **settings)
+        found.append(made[0, len(prompt):].tolist())
+    return found
+
+
+def scores(request):
+    model = AutoModelForSequenceClassification.from_pretrained(request["folder"], dtype=torch.float32).eval()
+    with torch.no_grad():
+        return [model(torch.tensor([s])).logits[0].tolist() for s in request["sequences"]]
+
+
+def tokenize(request):
+    tokenizer = AutoTokenizer.from_pretrained(request["folder"])
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in request["texts"]]
+    return {
+        "ids": ids,
+        "decoded": [tokenizer.decode(each, skip_special_tokens=True) for each in ids],
+        "vocab_size": len(tokenizer),
+        "eos": tokenizer.eos_token_id,
+        "pad": tokenizer.pad_token_id,
+        "class": type(tokenizer).__name__,
+    }
+
+
+def chat(request):
+    """Each conversation by each template (null: the tokenizer's own), with and without the prompt for the assistant."""
+    tokenizer = AutoTokenizer.from_pretrained(request["folder"])
+    return [
+        tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=prompt)
+        for template in request["templates"]
+        for messages in json.loads(request["conversations"])
+        for prompt in (False, True)
+    ]
+
+
+DO = {f.__name__: f for f in (make_model, logits, gradients, greedy, scores, tokenize, chat)}
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as file:
+        requests = json.load(file)
+    responses = [DO[request["do"]](request) for request in requests]
+    with open(sys.argv[2], "w") as file:
+        json.dump(responses, file)
