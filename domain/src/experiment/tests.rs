@@ -1,6 +1,7 @@
 //! The shipped experiments can be planned, bad ones are refused with places, and the verdict follows the intervals.
 
 use super::*;
+use crate::recipe::step::RecipeStep;
 use crate::stats::Interval;
 
 fn loader(name: &str) -> Result<String, String> {
@@ -14,6 +15,22 @@ fn loader(name: &str) -> Result<String, String> {
 const QUICKSTART: &str = include_str!("../../../recipes/experiments/quickstart.yaml");
 const TINY: &str = include_str!("../../../recipes/experiments/tiny.yaml");
 
+/// What the tests below break; the shipped ones may change with what they claim.
+const EXAMPLE: &str = "claim: It learns.
+recipe: quickstart.yaml
+seeds: [1, 2, 3]
+arms:
+  method: {}
+  baseline: {member: base}
+  control: {control: true}
+metric: pass_at_1
+expect:
+  - {arm: method, above: baseline}
+  - {arm: method, above: control}
+  - {arm: control, not_above: baseline, within: 0.1}
+quick: {seeds: [1], generations: 1}
+";
+
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
@@ -24,24 +41,43 @@ fn the_shipped_experiments_can_be_planned_at_both_scales() {
         let experiment = Experiment::parse("e.yaml", text, &loader).unwrap_or_else(|e| panic!("{e}"));
         for scale in [Scale::Full, Scale::Quick] {
             let arms = experiment.arms(scale, &loader).unwrap_or_else(|e| panic!("{e}"));
-            let [method, control] = [METHOD, "control"].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
-            assert!(control.control && control.recipe.to_yaml().contains("shuffle: verdicts"));
-            assert!(!method.control && method.recipe.generations == control.recipe.generations);
+            for arm in &arms {
+                assert_eq!(arm.control, arm.recipe.control.is_none(), "{}", arm.name);
+                let measured = arm.recipe.finish.iter().any(|step| match step {
+                    RecipeStep::Evaluate(e) => {
+                        e.members.contains(&arm.member) && e.metrics.contains(&experiment.header().metric)
+                    }
+                    RecipeStep::Rollout(_)
+                    | RecipeStep::Curate(_)
+                    | RecipeStep::Train(_)
+                    | RecipeStep::Tournament(_) => false,
+                });
+                assert!(measured, "{}: `finish` does not measure {}", arm.name, arm.member);
+            }
+            assert!(arms.iter().any(|arm| arm.control) && arms.iter().any(|arm| arm.name.as_str() == METHOD));
         }
-        assert_eq!((experiment.seeds(Scale::Full), experiment.seeds(Scale::Quick)), (&[1, 2, 3][..], &[1][..]));
+        assert!(experiment.seeds(Scale::Full).len() >= 3 && !experiment.seeds(Scale::Quick).is_empty());
     }
-    let experiment = Experiment::parse("e.yaml", QUICKSTART, &loader).unwrap();
+}
+
+#[test]
+fn arms_differ_in_what_they_say_and_quick_runs_less() {
+    let experiment = Experiment::parse("e.yaml", EXAMPLE, &loader).unwrap();
+    assert_eq!((experiment.seeds(Scale::Full), experiment.seeds(Scale::Quick)), (&[1, 2, 3][..], &[1][..]));
     let generations = |scale| experiment.arms(scale, &loader).unwrap()[0].recipe.generations;
     assert_eq!((generations(Scale::Full), generations(Scale::Quick)), (2, 1));
     let arms = experiment.arms(Scale::Full, &loader).unwrap();
-    let [baseline, method] = ["baseline", METHOD].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
+    let [baseline, control, method] =
+        ["baseline", "control", METHOD].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
     assert_eq!((baseline.member.as_str(), method.member.as_str()), ("base", "champion"));
     assert_eq!(baseline.recipe, method.recipe, "the baseline is read off the method's own run");
+    assert_eq!(Some(&control.recipe), method.recipe.with_control().as_ref());
+    assert!(control.control && !method.control && !baseline.control);
 }
 
 #[test]
 fn overrides_reach_the_recipe_and_mistakes_have_places() {
-    let cold = QUICKSTART.replace("method: {}", "method: {vars: {temperature: 0.5}}");
+    let cold = EXAMPLE.replace("method: {}", "method: {vars: {temperature: 0.5}}");
     let arms = Experiment::parse("e.yaml", &cold, &loader).unwrap().arms(Scale::Full, &loader).unwrap();
     let method = arms.iter().find(|a| a.name == name(METHOD)).unwrap();
     assert_eq!(method.recipe.vars[&name("temperature")], 0.5);
@@ -56,17 +92,17 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
         ("within: 0.1", "within: 7", "use 0 to 1"),
     ];
     for (from, to, what) in cases {
-        assert!(QUICKSTART.contains(from));
-        let message = Experiment::parse("e.yaml", &QUICKSTART.replacen(from, to, 1), &loader).unwrap_err().to_string();
+        assert!(EXAMPLE.contains(from));
+        let message = Experiment::parse("e.yaml", &EXAMPLE.replacen(from, to, 1), &loader).unwrap_err().to_string();
         assert!(message.contains(what) && message.starts_with("e.yaml:"), "{to}: {message}");
     }
-    let unequal = QUICKSTART.replace("seeds: [1, 2, 3]", "seeds: [1]\nequal: tokens");
+    let unequal = EXAMPLE.replace("seeds: [1, 2, 3]", "seeds: [1]\nequal: tokens");
     let arms = |text: &str| Experiment::parse("e.yaml", text, &loader).unwrap().arms(Scale::Full, &loader);
     assert!(arms(&unequal).is_ok());
     let message = arms(&unequal.replace("method: {}", "method: {generations: 3}")).unwrap_err().to_string();
     assert!(message.starts_with("e.yaml:4:8  `baseline` may sample"), "{message}");
 
-    let wild = QUICKSTART.replace("method: {}", "method: {generatons: 5}");
+    let wild = EXAMPLE.replace("method: {}", "method: {generatons: 5}");
     let message =
         Experiment::parse("e.yaml", &wild, &loader).unwrap().arms(Scale::Full, &loader).unwrap_err().to_string();
     assert!(message.contains("did you mean `generations`?") && message.starts_with("e.yaml:"), "{message}");
@@ -78,7 +114,7 @@ fn arm(control: bool, means: &[f64]) -> ArmResult {
 }
 
 fn report(method: &[f64], baseline: &[f64], control: &[f64]) -> Report {
-    let experiment = Experiment::parse("e.yaml", QUICKSTART, &loader).unwrap();
+    let experiment = Experiment::parse("e.yaml", EXAMPLE, &loader).unwrap();
     let results = [
         (name(METHOD), arm(false, method)),
         (name("baseline"), arm(false, baseline)),
