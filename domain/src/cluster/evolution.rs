@@ -24,7 +24,7 @@ pub struct Evolution {
     /// Order of submission: older evolutions get slots first.
     pub number: u64,
     pub recipe: Recipe,
-    /// BLAKE3 of the filled-in recipe's JSON.
+    /// Of the filled-in recipe.
     pub recipe_digest: Digest,
     pub seed: Seed,
     pub status: Status,
@@ -122,12 +122,10 @@ impl Evolution {
     /// A submitted evolution before its first recipe step.
     #[must_use]
     pub fn new(id: EvolutionId, number: u64, recipe: Recipe, seed: Seed) -> Self {
-        #[expect(clippy::expect_used, reason = "a recipe has string keys and came from YAML")]
-        let canonical = serde_json::to_vec(&recipe).expect("a recipe serialises to JSON");
         Self {
             id,
             number,
-            recipe_digest: Digest::of(&canonical),
+            recipe_digest: recipe.digest(),
             recipe,
             seed,
             status: Status::Running,

@@ -129,13 +129,7 @@ impl<'a> Site<'a> {
     /// How many tasks a split of a set holds.
     fn available(&self, set: &Name, split: Split) -> Result<u32, ResolveError> {
         let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
-        let builtin = tasks.builtin();
-        Ok(match split {
-            Split::Train => builtin.train,
-            Split::Val => builtin.val,
-            Split::Test => builtin.test,
-            Split::Demonstrations => builtin.demonstrations,
-        })
+        Ok(tasks.builtin().size(split))
     }
 
     fn slice(&self, set: &Name, split: Split, indices: Vec<u32>) -> Result<TaskSlice, ResolveError> {

@@ -155,6 +155,7 @@ impl Job {
         let head = match failure.class {
             FailureClass::Invalid => Some(format!("job {} cannot be done (attempt {})", self.spec.id, leased.attempt)),
             FailureClass::Transient => None,
+            FailureClass::Lost => return self.lose(token, &failure.chain.join(": "), limits),
         };
         self.failures.push(FailedAttempt {
             attempt: leased.attempt,

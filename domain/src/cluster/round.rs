@@ -30,7 +30,7 @@ pub struct Round {
     pub tries: Vec<RankTable>,
     /// Tries that failed by a report, a stall or a disagreement.
     pub failures: Vec<FailedTry>,
-    /// Tries that ended because a worker was lost or forgot its ranks.
+    /// Tries that ended because a worker was lost or forgot its ranks, or a rank was killed.
     pub losses: u32,
     pub state: RoundState,
 }
@@ -201,23 +201,25 @@ impl Round {
         let culprit = culprit.and_then(|rank| Some((rank, table.workers.get(rank as usize)?.clone())));
         let whose =
             culprit.as_ref().map_or_else(String::new, |(rank, worker)| format!(", rank {rank} on worker {worker}"));
-        self.failures.push(FailedTry { token, culprit, chain: failure.chain.clone() });
+        let times = self.failures.len() + 1;
         let head = match failure.class {
             FailureClass::Invalid => Some(format!("round {} cannot be done{whose}", self.spec.id)),
-            FailureClass::Transient => (self.failures.len() >= limits.attempt_budget as usize)
-                .then(|| format!("round {} failed {} times{whose}", self.spec.id, self.failures.len())),
+            FailureClass::Transient => (times >= limits.attempt_budget as usize)
+                .then(|| format!("round {} failed {times} times{whose}", self.spec.id)),
+            FailureClass::Lost => return self.lose(&failure.chain.join(": "), limits),
         };
+        self.failures.push(FailedTry { token, culprit, chain: failure.chain.clone() });
         self.retry_or_fail(head, failure.chain)
     }
 
-    /// Ends the try in force because a worker is gone: `-> Waiting`, or `-> Failed` after `limits.loss_budget` losses.
+    /// Ends the try in force because a worker or a rank is gone: `-> Waiting`, or `-> Failed` after `limits.loss_budget` losses.
     pub(super) fn lose(&mut self, why: &str, limits: &Limits) -> Verdict {
         if self.table().is_none() {
             return Verdict::Stale;
         }
         self.losses += 1;
         let spent = self.losses > limits.loss_budget;
-        let head = spent.then(|| format!("round {} lost a worker {} times", self.spec.id, self.losses));
+        let head = spent.then(|| format!("round {} lost a worker or a rank {} times", self.spec.id, self.losses));
         self.retry_or_fail(head, vec![why.to_owned()])
     }
 

@@ -42,7 +42,7 @@ fn value(evolution: &Evolution, generation: u32, metric: &Metric) -> Option<f64>
     let Summary::Evaluate { scores } = &run.outcome.as_ref()?.summary else { return None };
     let of_metric: Vec<&Score> = scores.iter().filter(|score| score.metric == *metric).collect();
     let champion = of_metric.iter().find(|score| score.called.as_str() == "champion");
-    let called = &champion.or(of_metric.first())?.called;
+    let called = &champion.or_else(|| of_metric.first())?.called;
     let values: Vec<f64> =
         of_metric.iter().filter(|score| score.called == *called).map(|score| score.value.mean).collect();
     Some(values.iter().sum::<f64>() / values.len() as f64)

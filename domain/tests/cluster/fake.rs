@@ -1,0 +1,74 @@
+//! What fake workers make: pure functions of the spec, as real workers' results are.
+
+use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::ids::Digest;
+use galapagos_domain::job::{
+    BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, PairOutcome, TaskOutcome,
+};
+use galapagos_domain::round::{RoundSpec, Vote};
+use galapagos_domain::trajectory::VerdictCounts;
+use serde::Serialize;
+
+fn digest(of: &impl Serialize) -> Digest {
+    Digest::of(&serde_json::to_vec(of).unwrap())
+}
+
+/// A number below `below` that depends on all of `of`.
+fn draw(of: &impl Serialize, below: u64) -> u64 {
+    u64::from_str_radix(&digest(of).hex()[..8], 16).unwrap() % below
+}
+
+pub fn output(spec: &JobSpec) -> JobOutput {
+    let made = digest(&(&spec.kind, spec.seed));
+    match &spec.kind {
+        JobKind::Base(base) => JobOutput::Base {
+            checkpoint: digest(&("base", base)),
+            weights: digest(&("weights", base)),
+            source: "fake".to_owned(),
+        },
+        JobKind::Rollout(rollout) => {
+            let all = rollout.tasks.indices.len() as u64 * u64::from(rollout.samples);
+            let pass = draw(&made, all + 1);
+            let counts = VerdictCounts { pass, fail: all - pass, ..VerdictCounts::default() };
+            let trajectories = ArtifactRef { digest: made, bytes: 10, rows: all };
+            JobOutput::Rollout { trajectories, counts, tokens: 7 * all }
+        }
+        JobKind::Curate(curate) => {
+            let records_in = match &curate.from {
+                CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
+                CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
+            };
+            let operator = OperatorCount { operator: "all".to_owned(), records_in, records_out: records_in / 2 };
+            let dataset = ArtifactRef { digest: made, bytes: 10, rows: records_in / 2 };
+            JobOutput::Curate { dataset, operators: vec![operator] }
+        }
+        JobKind::Bout(bout) => JobOutput::Bout { pairs: pairs(spec, bout), tokens: 3 },
+        JobKind::Evaluate(evaluate) => JobOutput::Evaluate { tasks: outcomes(spec, evaluate), tokens: 5 },
+    }
+}
+
+/// The challenger wins somewhat more than it loses, so that gates decide after different numbers of pairs.
+fn pairs(spec: &JobSpec, bout: &BoutSpec) -> Vec<PairOutcome> {
+    let strength = draw(&(bout.holder, bout.challenger), 4);
+    let pair = |task: &u32| {
+        let luck = draw(&(spec.seed, bout.holder, bout.challenger, task), 5);
+        PairOutcome { task: *task, half_points: u8::try_from((luck + strength).clamp(1, 5) - 1).unwrap() }
+    };
+    bout.tasks.indices.iter().map(pair).collect()
+}
+
+fn outcomes(spec: &JobSpec, evaluate: &EvaluateSpec) -> Vec<TaskOutcome> {
+    let outcome = |task: &u32| {
+        let luck = draw(&(spec.seed, evaluate.policy, evaluate.critic, task), 100);
+        let passes = u32::try_from(luck).unwrap() % (evaluate.samples + 1);
+        let best_pass = evaluate.critic.map(|_| luck.is_multiple_of(3));
+        TaskOutcome { task: *task, greedy_pass: luck.is_multiple_of(2), samples: evaluate.samples, passes, best_pass }
+    };
+    evaluate.tasks.indices.iter().map(outcome).collect()
+}
+
+pub fn vote(round: &RoundSpec, rank: u32) -> Vote {
+    let weights = digest(round);
+    let checkpoint = (rank == 0).then(|| digest(&("checkpoint", round)));
+    Vote { weights, checkpoint, steps: 9, final_loss: 0.1 + 1.0 / 3.0, left_out: 0 }
+}

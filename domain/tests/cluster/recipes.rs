@@ -1,0 +1,57 @@
+//! Small recipes that use every verb.
+
+use galapagos_domain::recipe::Recipe;
+
+fn parse(text: &str) -> Recipe {
+    let recipe: Recipe = serde_json::from_str(text).unwrap();
+    recipe
+}
+
+/// Two generations of everything: demonstrations, two trainings, a gate, metrics that need a critic.
+pub fn full() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "full", "about": "every verb",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}, "critic": {"init": "policy", "head": "scalar"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 10, "val": 7, "test": 5, "demonstrations": 4}}},
+        "generations": 2,
+        "vars": {"t": 0.8},
+        "first": [
+            {"curate": {"as": "shown", "from": {"demonstrations": "sort"}}},
+            {"train": {"role": "policy", "on": "shown", "loss": "nll", "lr": 0.001}}
+        ],
+        "each": [
+            {"rollout": {"as": "samples", "role": "policy", "tasks": {"sort": 6}, "search": {"sample_k": {"n": 2, "temperature": "$t"}}}},
+            {"curate": {"as": "correct", "from": "samples", "apply": [{"keep": {"verdict": "pass"}}, "dedupe"]}},
+            {"train": {"as": "candidate", "role": "policy", "on": [{"all": "correct"}, "shown"], "loss": "nll", "lr": 0.001, "ranks": 2}},
+            {"train": {"role": "critic", "on": "samples", "loss": {"pointwise": "bce"}, "start": "restart", "lr": 0.001}},
+            {"tournament": {"as": "ladder", "between": ["champion", "candidate"], "tasks": {"sort": {"split": "val"}},
+                "gate": {"sprt": {"elo": [0, 200], "alpha": 0.05, "beta": 0.05}}, "promote": "policy", "max_pairs": 40}},
+            {"evaluate": {"members": ["champion", "candidate"], "tasks": {"sort": {"split": "val", "n": 3}},
+                "metrics": ["pass_at_1", {"pass_at": 4}, {"best_of": {"n": 2, "by": "critic"}}]}}
+        ],
+        "finish": [{"evaluate": {"members": ["base", "champion"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}
+
+/// One generation of one round that takes most of the slots.
+pub fn wide() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "wide", "about": "a large round",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 4, "val": 2, "test": 2, "demonstrations": 4}}},
+        "generations": 1,
+        "each": [
+            {"curate": {"as": "shown", "from": {"demonstrations": "sort"}}},
+            {"train": {"role": "policy", "on": "shown", "loss": "nll", "lr": 0.001, "ranks": 3}}
+        ],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}
