@@ -40,7 +40,9 @@ impl World {
                 for report in self.workers[index].reports.clone() {
                     self.say(index, report);
                 }
-                self.advance(u8::try_from(index).unwrap(), 0, How::Well);
+                for _ in 0..self.workers[index].slots {
+                    self.advance(u8::try_from(index).unwrap(), 0, How::Well);
+                }
             }
             self.heartbeats();
             self.wait(1_000);

@@ -8,27 +8,47 @@ use galapagos_domain::cluster::round::RoundState;
 use galapagos_domain::cluster::view::{Phase, Status};
 use galapagos_domain::cluster::{ClusterState, Evolution, Job, Record, Round};
 use galapagos_domain::fence::{FencingToken, LeaderEpoch};
-use galapagos_domain::ids::{JobId, WorkerId};
+use galapagos_domain::ids::{EvolutionId, JobId, RoundId, WorkerId};
 use galapagos_domain::member::Origin;
 use galapagos_domain::session::CoordinatorMessage;
 use galapagos_domain::time::Timestamp;
 
+/// Every so many events the whole store is loaded and compared; the other invariants are checked after every event, on the
+/// records that it wrote.
+const LOAD_EVERY: u64 = 16;
+
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub struct Witness {
+    events: u64,
     ended: BTreeMap<JobId, JobState>,
     newest: Option<FencingToken>,
     /// Token of each round that was committed.
     committed: BTreeMap<String, FencingToken>,
 }
 
-/// The persisted records by kind.
-#[derive(Default)]
-struct Stored<'a> {
-    evolutions: Vec<&'a Evolution>,
-    jobs: BTreeMap<&'a JobId, &'a Job>,
-    rounds: Vec<&'a Round>,
-    slots: BTreeMap<&'a WorkerId, u32>,
+/// What was persisted.
+pub type Store = BTreeMap<String, Record>;
+
+fn job<'a>(store: &'a Store, id: &JobId) -> &'a Job {
+    match &store[&format!("job/{id}")] {
+        Record::Job(job) => job,
+        other => panic!("{id} is kept as {other:?}"),
+    }
+}
+
+fn evolution<'a>(store: &'a Store, id: &EvolutionId) -> &'a Evolution {
+    match &store[&format!("evolution/{id}")] {
+        Record::Evolution(evolution) => evolution,
+        other => panic!("{id} is kept as {other:?}"),
+    }
+}
+
+fn round<'a>(store: &'a Store, id: &RoundId) -> &'a Round {
+    match &store[&format!("round/{id}")] {
+        Record::Round(round) => round,
+        other => panic!("{id} is kept as {other:?}"),
+    }
 }
 
 impl Witness {
@@ -50,119 +70,124 @@ impl Witness {
         self.newest = Some(token);
     }
 
-    pub fn check(&mut self, state: &ClusterState, store: &BTreeMap<String, Record>) {
-        let mut stored = Stored::default();
-        for record in store.values() {
+    /// After an event that wrote `written`.
+    pub fn check(&mut self, state: &ClusterState, store: &Store, written: &[String]) {
+        for record in written.iter().map(|key| &store[key]) {
             match record {
-                Record::Mint(_) => {}
-                Record::Evolution(evolution) => stored.evolutions.push(evolution),
-                Record::Job(job) => drop(stored.jobs.insert(&job.spec.id, job)),
-                Record::Round(round) => stored.rounds.push(round),
-                Record::Worker(known) => drop(stored.slots.insert(&known.id, known.slots)),
+                Record::Mint(_) | Record::Worker(_) => {}
+                Record::Evolution(evolution) => {
+                    generations_follow_steps(evolution, store);
+                    nothing_outlives(evolution, store);
+                }
+                Record::Job(job) => self.job_ends_once(job),
+                Record::Round(round) => self.round_is_atomic(round, evolution(store, &round.spec.evolution)),
             }
         }
-        self.jobs_end_once(&stored);
-        self.rounds_are_atomic(&stored);
-        slots_are_not_overfilled(&stored);
-        generations_follow_steps(&stored);
-        load_equals_state(state, store);
+        slots_are_not_overfilled(store);
+        if self.events.is_multiple_of(LOAD_EVERY) {
+            load_equals_state(state, store);
+        }
+        self.events += 1;
     }
 
     /// JOB-ENDS-ONCE and ONE-RESULT-PER-JOB: an end, with its token and output, never changes.
-    fn jobs_end_once(&mut self, stored: &Stored<'_>) {
-        for (id, job) in &stored.jobs {
-            let ended = match &job.state {
-                JobState::Waiting(_) | JobState::Leased(_) => false,
-                JobState::Done(_) | JobState::Failed(_) | JobState::Revoked(_) => true,
-            };
-            match self.ended.get(*id) {
-                Some(before) => assert_eq!(&job.state, before, "JOB-ENDS-ONCE, ONE-RESULT-PER-JOB: {id}"),
-                None if ended => drop(self.ended.insert((*id).clone(), job.state.clone())),
-                None => {}
-            }
-        }
-        for evolution in stored.evolutions.iter().filter(|evolution| evolution.status.is_final()) {
-            for id in evolution.steps.iter().flat_map(|run| run.work.jobs()) {
-                assert!(self.ended.contains_key(id), "JOB-ENDS-ONCE: {id} goes on after its evolution");
-            }
+    fn job_ends_once(&mut self, job: &Job) {
+        let id = &job.spec.id;
+        let ended = match &job.state {
+            JobState::Waiting(_) | JobState::Leased(_) => false,
+            JobState::Done(_) | JobState::Failed(_) | JobState::Revoked(_) => true,
+        };
+        match self.ended.get(id) {
+            Some(before) => assert_eq!(&job.state, before, "JOB-ENDS-ONCE, ONE-RESULT-PER-JOB: {id}"),
+            None if ended => drop(self.ended.insert(id.clone(), job.state.clone())),
+            None => {}
         }
     }
 
     /// ROUND-ATOMIC: one member per committed round, by its last try, and none of any other round.
-    fn rounds_are_atomic(&mut self, stored: &Stored<'_>) {
-        for round in &stored.rounds {
-            let id = &round.spec.id;
-            let evolution = stored.evolutions.iter().find(|evolution| evolution.id == round.spec.evolution).unwrap();
-            let made_here = |origin: &Origin| matches!(origin, Origin::Trained { round, .. } if round == id);
-            let members: Vec<_> = evolution.members.iter().filter(|member| made_here(&member.origin)).collect();
-            match &round.state {
-                RoundState::Committed(committed) => {
-                    assert_eq!(members.len(), 1, "ROUND-ATOMIC: {id} made {members:?}");
-                    assert_eq!(members[0].id, committed.member, "ROUND-ATOMIC: {id}");
-                    assert_eq!(round.tries.last().unwrap().token, committed.token, "ROUND-ATOMIC: {id}");
-                    let before = self.committed.insert(id.to_string(), committed.token);
-                    assert!(before.is_none_or(|before| before == committed.token), "ROUND-ATOMIC: {id} twice");
-                }
-                RoundState::Waiting
-                | RoundState::Preparing(_)
-                | RoundState::Running(_)
-                | RoundState::Failed(_)
-                | RoundState::Revoked(_) => {
-                    assert!(members.is_empty(), "ROUND-ATOMIC: {id} is not committed and made {members:?}");
-                }
+    fn round_is_atomic(&mut self, round: &Round, evolution: &Evolution) {
+        let id = &round.spec.id;
+        let made_here = |origin: &Origin| matches!(origin, Origin::Trained { round, .. } if round == id);
+        let members: Vec<_> = evolution.members.iter().filter(|member| made_here(&member.origin)).collect();
+        match &round.state {
+            RoundState::Committed(committed) => {
+                assert_eq!(members.len(), 1, "ROUND-ATOMIC: {id} made {members:?}");
+                assert_eq!(members[0].id, committed.member, "ROUND-ATOMIC: {id}");
+                assert_eq!(round.tries.last().unwrap().token, committed.token, "ROUND-ATOMIC: {id}");
+                let before = self.committed.insert(id.to_string(), committed.token);
+                assert!(before.is_none_or(|before| before == committed.token), "ROUND-ATOMIC: {id} twice");
             }
+            RoundState::Waiting
+            | RoundState::Preparing(_)
+            | RoundState::Running(_)
+            | RoundState::Failed(_)
+            | RoundState::Revoked(_) => {
+                assert!(members.is_empty(), "ROUND-ATOMIC: {id} is not committed and made {members:?}");
+            }
+        }
+    }
+}
+
+/// JOB-ENDS-ONCE: with its evolution at the latest.
+fn nothing_outlives(evolution: &Evolution, store: &Store) {
+    if evolution.status.is_final() {
+        for job in evolution.steps.iter().flat_map(|run| run.work.jobs()).map(|id| job(store, id)) {
+            let over = job.waiting().is_none() && job.lease().is_none();
+            assert!(over, "JOB-ENDS-ONCE: {} goes on after its evolution", job.spec.id);
         }
     }
 }
 
 /// SLOTS-NOT-OVERFILLED.
-fn slots_are_not_overfilled(stored: &Stored<'_>) {
-    let of_jobs = stored.jobs.values().filter_map(|job| Some(&job.lease()?.worker));
-    let of_rounds = stored.rounds.iter().filter_map(|round| round.table()).flat_map(|table| &table.workers);
+fn slots_are_not_overfilled(store: &Store) {
     let mut taken: BTreeMap<&WorkerId, u32> = BTreeMap::new();
-    for worker in of_jobs.chain(of_rounds) {
-        *taken.entry(worker).or_default() += 1;
+    for (_, record) in store.range("evolution/".to_owned().."evolution0".to_owned()) {
+        let Record::Evolution(evolution) = record else { continue };
+        let Some(run) = evolution.steps.last() else { continue };
+        let of_jobs = run.work.jobs().iter().filter_map(|id| Some(&job(store, id).lease()?.worker));
+        let of_round = run.work.round().and_then(|id| round(store, id).table()).into_iter().flat_map(|table| &table.workers);
+        for worker in of_jobs.chain(of_round) {
+            *taken.entry(worker).or_default() += 1;
+        }
     }
     for (worker, taken) in taken {
-        assert!(taken <= stored.slots[worker], "SLOTS-NOT-OVERFILLED: {taken} on {worker}");
+        let Record::Worker(known) = &store[&format!("worker/{worker}")] else { panic!("{worker} is no worker") };
+        assert!(taken <= known.slots, "SLOTS-NOT-OVERFILLED: {taken} on {worker}");
     }
 }
 
 /// GENERATION-AFTER-STEPS: recipe steps run in order, one at a time, and a later one starts only when all before are done.
-fn generations_follow_steps(stored: &Stored<'_>) {
-    for evolution in &stored.evolutions {
-        let places: Vec<(Phase, usize)> = evolution.steps.iter().map(|run| (run.phase, run.position)).collect();
-        assert!(places.is_sorted(), "GENERATION-AFTER-STEPS: {places:?}");
-        for (index, run) in evolution.steps.iter().enumerate() {
-            let last = index + 1 == evolution.steps.len();
-            assert!(run.outcome.is_some() || last, "GENERATION-AFTER-STEPS: {} was left open", run.path());
-            if run.outcome.is_some() {
-                let over = |id: &JobId| stored.jobs[id].waiting().is_none() && stored.jobs[id].lease().is_none();
-                assert!(run.work.jobs().iter().all(over), "GENERATION-AFTER-STEPS: {} has open jobs", run.path());
-            }
-            if let (Work::Jobs(jobs), Some(_)) = (&run.work, &run.outcome) {
-                assert!(
-                    jobs.iter().all(|id| stored.jobs[id].output().is_some()),
-                    "GENERATION-AFTER-STEPS: {}",
-                    run.path()
-                );
-            }
+fn generations_follow_steps(evolution: &Evolution, store: &Store) {
+    let places: Vec<(Phase, usize)> = evolution.steps.iter().map(|run| (run.phase, run.position)).collect();
+    assert!(places.is_sorted(), "GENERATION-AFTER-STEPS: {places:?}");
+    for (index, run) in evolution.steps.iter().enumerate() {
+        let last = index + 1 == evolution.steps.len();
+        assert!(run.outcome.is_some() || last, "GENERATION-AFTER-STEPS: {} was left open", run.path());
+        if run.outcome.is_none() {
+            continue;
         }
-        if let Some((Phase::Generation(generation), 0)) = places.last()
-            && *generation > 1
-        {
-            let all = evolution.recipe.each.len();
-            let ran = places.iter().filter(|(phase, _)| *phase == Phase::Generation(generation - 1)).count();
-            assert_eq!(ran, all, "GENERATION-AFTER-STEPS: generation {generation} began early");
+        for job in run.work.jobs().iter().map(|id| job(store, id)) {
+            let done = match run.work {
+                Work::Contest(_) => job.waiting().is_none() && job.lease().is_none(),
+                Work::Jobs(_) | Work::Round(_) => job.output().is_some(),
+            };
+            assert!(done, "GENERATION-AFTER-STEPS: {} has an open job", run.path());
         }
-        if evolution.status == Status::Done {
-            assert!(evolution.running_step().is_none(), "GENERATION-AFTER-STEPS: done with an open recipe step");
-        }
+    }
+    if let Some((Phase::Generation(generation), 0)) = places.last()
+        && *generation > 1
+    {
+        let all = evolution.recipe.each.len();
+        let ran = places.iter().filter(|(phase, _)| *phase == Phase::Generation(generation - 1)).count();
+        assert_eq!(ran, all, "GENERATION-AFTER-STEPS: generation {generation} began early");
+    }
+    if evolution.status == Status::Done {
+        assert!(evolution.running_step().is_none(), "GENERATION-AFTER-STEPS: done with an open recipe step");
     }
 }
 
 /// LOAD-EQUALS-STATE: what was persisted, also as JSON, is all that is durable.
-fn load_equals_state(state: &ClusterState, store: &BTreeMap<String, Record>) {
+pub fn load_equals_state(state: &ClusterState, store: &Store) {
     let through_json =
         |record: &Record| -> Record { serde_json::from_slice(&serde_json::to_vec(record).unwrap()).unwrap() };
     let records: Vec<Record> = store.values().map(through_json).collect();

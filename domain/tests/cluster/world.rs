@@ -1,6 +1,6 @@
 //! The world around the state machine: a store that keeps what was persisted, workers, a clock. Carries out acts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use galapagos_domain::cluster::{Action, ClusterState, Event, Limits, Record, RejectionKind, Write};
 use galapagos_domain::fence::{Incarnation, LeaderEpoch};
@@ -12,14 +12,14 @@ use galapagos_domain::session::WorkerMessage;
 use galapagos_domain::time::Timestamp;
 
 use crate::act::Act;
-use crate::invariants::Witness;
+use crate::invariants::{Store, Witness, load_equals_state};
 use crate::recipes;
 use crate::sim_worker::{How, SimWorker};
 
 #[derive(Debug)]
 pub struct World {
     pub state: ClusterState,
-    pub store: BTreeMap<String, Record>,
+    pub store: Store,
     pub now: Timestamp,
     pub workers: Vec<SimWorker>,
     /// Sessions that the coordinator holds open.
@@ -36,7 +36,7 @@ impl World {
         let worker = |(name, slots): (&str, u32)| SimWorker::new(WorkerId::new(name).unwrap(), slots, 100);
         Self {
             state,
-            store: BTreeMap::new(),
+            store: Store::new(),
             now: Timestamp(0),
             workers: [("w1", 1), ("w2", 2), ("w3", 1)].map(worker).into(),
             open: BTreeSet::new(),
@@ -58,8 +58,8 @@ impl World {
             }
             Ok(actions) => {
                 self.note_session(&event);
-                self.execute(actions);
-                self.witness.check(&self.state, &self.store);
+                let written = self.execute(actions);
+                self.witness.check(&self.state, &self.store, &written);
                 None
             }
         }
@@ -84,12 +84,15 @@ impl World {
         }
     }
 
-    fn execute(&mut self, actions: Vec<Action>) {
+    /// Does what the coordinator's shell does; returns the keys that were written.
+    fn execute(&mut self, actions: Vec<Action>) -> Vec<String> {
+        let mut written = Vec::new();
         for (place, action) in actions.into_iter().enumerate() {
             match action {
                 Action::Persist(writes) => {
                     assert_eq!(place, 0, "PERSIST-FIRST");
                     for Write::Put(record) in writes {
+                        written.push(record.key());
                         self.store.insert(record.key(), record);
                     }
                 }
@@ -110,6 +113,7 @@ impl World {
                 Action::Changed(id) => assert!(self.state.view(self.now, &id).is_some(), "no view of {id}"),
             }
         }
+        written
     }
 
     pub fn submit(&mut self, recipe: Recipe) -> EvolutionId {
@@ -138,6 +142,7 @@ impl World {
         for worker in &mut self.workers {
             worker.session = None;
         }
+        load_equals_state(&self.state, &self.store);
         let records: Vec<Record> = self.store.values().cloned().collect();
         let (state, actions) =
             ClusterState::load(records, LeaderEpoch(self.epoch), self.now, self.limits.clone()).unwrap();
