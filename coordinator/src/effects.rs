@@ -13,7 +13,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::sessions::{Outbox, Sessions};
-use crate::store::{MetaStore, Put};
+use crate::store::{Entry, MetaStore};
 use crate::watch::Watchers;
 
 /// The effects of decisions. Only `persist` can fail and only it waits; the rest queues.
@@ -54,7 +54,7 @@ impl Effects for World {
     async fn persist(&mut self, writes: Vec<Write>) -> Result<(), Error> {
         let puts = writes
             .iter()
-            .map(|Write::Put(record)| codec::encode(record).map(|(key, value)| Put { key, value }))
+            .map(|Write::Put(record)| codec::encode(record).map(|(key, value)| Entry { key, value }))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| Error::Encode { source })?;
         let timer = self.metrics.persist_timer();

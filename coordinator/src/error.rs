@@ -13,15 +13,21 @@ use crate::store::StoreError;
 /// The end of a coordinator, other than the one asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{address} is in use by another process; stop it, or choose another address with {option} (port 0: any free one)")]
+    #[error(
+        "{address} is in use by another process; stop it, or choose another address with {option} (port 0: any free one)"
+    )]
     PortInUse { address: SocketAddr, option: &'static str, source: io::Error },
     #[error("could not listen on {address}; choose another address with {option}")]
     Listen { address: SocketAddr, option: &'static str, source: io::Error },
     #[error("could not open the metadata store")]
     Open { source: StoreError },
-    #[error("the metadata store holds a record that cannot be read; restore the store folder from a copy, or use another")]
+    #[error(
+        "the metadata store holds a record that cannot be read; restore the store folder from a copy, or use another"
+    )]
     Record { source: CodecError },
-    #[error("the records of the metadata store do not fit together; restore the store folder from a copy, or use another")]
+    #[error(
+        "the records of the metadata store do not fit together; restore the store folder from a copy, or use another"
+    )]
     Load { source: LoadError },
     #[error("could not make a decision durable; the coordinator stops, and nothing of it was sent or acknowledged")]
     Persist { source: StoreError },

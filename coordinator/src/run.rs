@@ -68,8 +68,8 @@ impl Coordinator {
     ) -> Result<Self, Error> {
         let term = store.start_term().await.map_err(|source| Error::Open { source })?;
         let records = load(store.as_ref()).await?;
-        let (state, first) = ClusterState::load(records, term, driver::now(), config.limits)
-            .map_err(|source| Error::Load { source })?;
+        let (state, first) =
+            ClusterState::load(records, term, driver::now(), config.limits).map_err(|source| Error::Load { source })?;
         let announcement = announcement(&grpc, &http, term)?;
         let metrics = Arc::new(Metrics::new(term));
         let watchers = Watchers::default();
@@ -132,7 +132,7 @@ fn open(config: &Config) -> Result<EmbeddedStore, StoreError> {
 
 async fn load(store: &dyn MetaStore) -> Result<Vec<galapagos_domain::cluster::Record>, Error> {
     let all = store.load().await.map_err(|source| Error::Open { source })?;
-    all.iter().map(|(key, value)| codec::decode(key, value).map_err(|source| Error::Record { source })).collect()
+    all.iter().map(|entry| codec::decode(&entry.key, &entry.value).map_err(|source| Error::Record { source })).collect()
 }
 
 fn announcement(grpc: &TcpListener, http: &TcpListener, term: LeaderEpoch) -> Result<Announcement, Error> {

@@ -122,7 +122,8 @@ impl Sessions {
         match session.outbox.queue.try_send(message) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => {
-                tracing::debug!(%worker, "session is closing; message dropped");
+                tracing::debug!(%worker, "the worker is gone; message dropped");
+                self.live.remove(worker);
             }
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let reason = format!("worker {worker} left {QUEUE} messages unread; register again");

@@ -3,9 +3,9 @@
 //! The contract, checked by one suite on every implementation: a commit is all or nothing; it is durable once it returned
 //! `Ok`; only the newest term may commit; terms grow with every start.
 
-pub(crate) mod embedded;
 #[cfg(test)]
 mod contract;
+pub(crate) mod embedded;
 #[cfg(test)]
 pub(crate) mod memory;
 
@@ -16,9 +16,9 @@ use std::path::PathBuf;
 use futures::future::BoxFuture;
 use galapagos_domain::fence::LeaderEpoch;
 
-/// One write of a commit.
+/// A key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Put {
+pub(crate) struct Entry {
     pub key: String,
     pub value: Vec<u8>,
 }
@@ -30,10 +30,10 @@ pub(crate) trait MetaStore: Debug + Send + Sync {
     fn start_term(&self) -> BoxFuture<'_, Result<LeaderEpoch, StoreError>>;
 
     /// Everything, in order of key.
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>>;
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>>;
 
     /// Writes all of `puts` or nothing, durably, if `term` is the newest. The last of several puts of one key stays.
-    fn commit(&self, term: LeaderEpoch, puts: Vec<Put>) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn commit(&self, term: LeaderEpoch, puts: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// The store refused or failed. After a failed commit nothing of it is to be believed written.

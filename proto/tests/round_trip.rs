@@ -1,5 +1,6 @@
 //! What is written is what is read, for every message of the session, through the bytes of the wire; and what the
 //! contract forbids is refused by name.
+#![expect(clippy::unwrap_used, reason = "clippy knows #[test] functions, not their helpers")]
 
 #[path = "round_trip/strategies.rs"]
 mod strategies;

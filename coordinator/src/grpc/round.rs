@@ -28,10 +28,7 @@ impl Rounds {
 
 #[tonic::async_trait]
 impl RoundService for Rounds {
-    async fn list(
-        &self,
-        request: Request<v1::ListRoundsRequest>,
-    ) -> Result<Response<v1::ListRoundsResponse>, Status> {
+    async fn list(&self, request: Request<v1::ListRoundsRequest>) -> Result<Response<v1::ListRoundsResponse>, Status> {
         let of: Option<EvolutionId> = request.into_inner().evolution_id.as_deref().map(id).transpose()?;
         let chosen = move |round: &&Round| of.as_ref().is_none_or(|evolution| round.spec.evolution == *evolution);
         let rounds: Vec<Round> =
@@ -44,8 +41,7 @@ impl RoundService for Rounds {
         let id: RoundId = id(&request.into_inner().round_id)?;
         let wanted = id.clone();
         let round = self.handle.look(move |state, _| state.rounds().find(|round| round.spec.id == wanted).cloned());
-        let round =
-            round.await?.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no round `{id}`")))?;
+        let round = round.await?.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no round `{id}`")))?;
         let round = document("the round", ROUND_VERSION, &round).map_err(Refusal::from)?;
         Ok(Response::new(v1::GetRoundResponse { round: Some(round) }))
     }

@@ -2,15 +2,15 @@
 
 use super::embedded::EmbeddedStore;
 use super::memory::MemoryStore;
-use super::{MetaStore, Put, StoreError};
+use super::{Entry, MetaStore, StoreError};
 
-fn put(key: &str, value: &str) -> Put {
-    Put { key: key.to_owned(), value: value.as_bytes().to_vec() }
+fn put(key: &str, value: &str) -> Entry {
+    Entry { key: key.to_owned(), value: value.as_bytes().to_vec() }
 }
 
 async fn contents(store: &dyn MetaStore) -> Vec<(String, String)> {
     let all = store.load().await.unwrap();
-    all.into_iter().map(|(key, value)| (key, String::from_utf8(value).unwrap())).collect()
+    all.into_iter().map(|entry| (entry.key, String::from_utf8(entry.value).unwrap())).collect()
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -10,11 +10,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use galapagos_domain::fence::LeaderEpoch;
 use redb::{
-    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
-    WriteTransaction,
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::{MetaStore, Put, StoreError};
+use super::{Entry, MetaStore, StoreError};
 
 /// Format of the file: which tables it has and what their keys mean.
 const FORMAT_VERSION: u64 = 1;
@@ -58,9 +57,7 @@ impl EmbeddedStore {
             Err(error) => return Err(opening(path, error)),
         };
         match found {
-            Some(found) if found > FORMAT_VERSION => {
-                Err(StoreError::Newer { path, found, supported: FORMAT_VERSION })
-            }
+            Some(found) if found > FORMAT_VERSION => Err(StoreError::Newer { path, found, supported: FORMAT_VERSION }),
             Some(_) => Ok(Self { path, database: Arc::new(database) }),
             None => match create_tables(&database) {
                 Ok(()) => Ok(Self { path, database: Arc::new(database) }),
@@ -91,14 +88,14 @@ impl MetaStore for EmbeddedStore {
         self.blocking(|database, path| start_term(database).map_err(|error| writing(path, error))).boxed()
     }
 
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
         self.blocking(|database, path| {
             load(database).map_err(|source| StoreError::Read { path: path.to_owned(), source: Box::new(source) })
         })
         .boxed()
     }
 
-    fn commit(&self, term: LeaderEpoch, puts: Vec<Put>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn commit(&self, term: LeaderEpoch, puts: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.blocking(move |database, path| match commit(database, term, &puts) {
             Ok(None) => Ok(()),
             Ok(Some(newest)) => Err(StoreError::Deposed { term, newest }),
@@ -137,19 +134,19 @@ fn start_term(database: &Database) -> Result<LeaderEpoch, redb::Error> {
     Ok(LeaderEpoch(term))
 }
 
-fn load(database: &Database) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+fn load(database: &Database) -> Result<Vec<Entry>, redb::Error> {
     let read = database.begin_read()?;
     let records = read.open_table(RECORDS)?;
     let mut all = Vec::new();
     for entry in records.iter()? {
         let (key, value) = entry?;
-        all.push((key.value().to_owned(), value.value().to_vec()));
+        all.push(Entry { key: key.value().to_owned(), value: value.value().to_vec() });
     }
     Ok(all)
 }
 
 /// Commits, or tells the newest term when `term` is not it.
-fn commit(database: &Database, term: LeaderEpoch, puts: &[Put]) -> Result<Option<LeaderEpoch>, redb::Error> {
+fn commit(database: &Database, term: LeaderEpoch, puts: &[Entry]) -> Result<Option<LeaderEpoch>, redb::Error> {
     let write = begin(database)?;
     let newest = write.open_table(META)?.get(TERM_KEY)?.map_or(0, |value| value.value());
     if newest != term.0 {

@@ -7,8 +7,8 @@ use redb::backends::InMemoryBackend;
 
 use super::*;
 
-fn put(key: &str, value: &str) -> Put {
-    Put { key: key.to_owned(), value: value.as_bytes().to_vec() }
+fn put(key: &str, value: &str) -> Entry {
+    Entry { key: key.to_owned(), value: value.as_bytes().to_vec() }
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_reopened_store_keeps_what_was_committed_and_grows_its_term() {
     store.commit(term, vec![put("job/a", "1")]).await.unwrap();
     drop(store);
     let store = EmbeddedStore::open(folder.path()).unwrap();
-    assert_eq!(store.load().await.unwrap(), [("job/a".to_owned(), b"1".to_vec())]);
+    assert_eq!(store.load().await.unwrap(), [put("job/a", "1")]);
     assert_eq!(store.start_term().await.unwrap(), LeaderEpoch(term.0 + 1));
 }
 

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use galapagos_domain::fence::LeaderEpoch;
 
-use super::{MetaStore, Put, StoreError};
+use super::{Entry, MetaStore, StoreError};
 
 /// The map and the term.
 #[derive(Debug, Default)]
@@ -36,12 +36,13 @@ impl MetaStore for MemoryStore {
         futures::future::ok(LeaderEpoch(inner.term)).boxed()
     }
 
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        futures::future::ok(inner.values.clone().into_iter().collect()).boxed()
+        let all = inner.values.clone().into_iter().map(|(key, value)| Entry { key, value });
+        futures::future::ok(all.collect()).boxed()
     }
 
-    fn commit(&self, term: LeaderEpoch, puts: Vec<Put>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn commit(&self, term: LeaderEpoch, puts: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.full {
             let source = Box::new(redb::Error::Io(io::ErrorKind::StorageFull.into()));

@@ -123,6 +123,7 @@ impl From<JobFailure> for v1::JobFailure {
         let class = match failure.class {
             FailureClass::Invalid => v1::FailureClass::Invalid,
             FailureClass::Transient => v1::FailureClass::Transient,
+            FailureClass::Lost => v1::FailureClass::Lost,
         };
         Self { class: class.into(), chain: failure.chain }
     }
@@ -135,6 +136,7 @@ impl TryFrom<v1::JobFailure> for JobFailure {
         let class = match v1::FailureClass::try_from(wire.class) {
             Ok(v1::FailureClass::Invalid) => FailureClass::Invalid,
             Ok(v1::FailureClass::Transient) => FailureClass::Transient,
+            Ok(v1::FailureClass::Lost) => FailureClass::Lost,
             Ok(v1::FailureClass::Unspecified) => {
                 return Err(ConvertError::Missing { message: fields.0, field: "class" });
             }

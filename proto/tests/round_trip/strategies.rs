@@ -194,7 +194,7 @@ fn output() -> BoxedStrategy<JobOutput> {
 }
 
 fn failure() -> impl Strategy<Value = JobFailure> {
-    let class = prop_oneof![Just(FailureClass::Invalid), Just(FailureClass::Transient)];
+    let class = prop_oneof![Just(FailureClass::Invalid), Just(FailureClass::Transient), Just(FailureClass::Lost)];
     (class, vec(text(), 0..3)).prop_map(|(class, chain)| JobFailure { class, chain })
 }
 
