@@ -24,3 +24,9 @@ pub fn report(class: FailureClass, error: &dyn Error) -> JobFailure {
 pub fn transient(text: impl Into<String>) -> JobFailure {
     JobFailure { class: FailureClass::Transient, chain: vec![text.into()] }
 }
+
+/// The work's place went away, which says nothing about the work; in one sentence.
+#[must_use]
+pub fn lost(text: impl Into<String>) -> JobFailure {
+    JobFailure { class: FailureClass::Lost, chain: vec![text.into()] }
+}

@@ -97,7 +97,7 @@ impl Session {
         spawn_thread("session", move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|source| SessionError::Runtime { source })?;
-            runtime.block_on(Loop::new(self).run())
+            runtime.block_on(async { Loop::new(self).run().await })
         })
     }
 }

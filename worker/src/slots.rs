@@ -1,7 +1,7 @@
 //! The places of a worker: each holds one attempt or one rank. Decides what starts, what waits and what is refused; it
 //! starts and stops nothing itself.
 //!
-//! A place that was told to stop stays taken until its work has confirmed that it ended. New work that comes meanwhile
+//! A place that was told to stop, or whose work said its last word, stays taken until the work has confirmed that it ended. New work that comes meanwhile
 //! waits for that place; work beyond the places is refused, for the coordinator counts slots too and must be wrong.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -114,6 +114,13 @@ impl<W> Slots<W> {
         }
     }
 
+    /// The work said its last word and is about to end: who hears of it may send the next work before it has.
+    pub fn clear(&mut self, key: Key) {
+        if let Some(place) = self.taken.get_mut(&key) {
+            *place = Place::Stopping;
+        }
+    }
+
     /// The work confirmed that it ended: its place is free, and taken by what waited longest.
     pub fn ended(&mut self, key: Key) -> Option<(Key, W)> {
         self.taken.remove(&key)?;
@@ -183,6 +190,16 @@ mod tests {
         assert!(slots.works(key(2)));
         assert_eq!(slots.ended(key(2)), None);
         assert!(slots.is_empty());
+    }
+
+    #[test]
+    fn work_may_wait_for_a_place_whose_work_said_its_last_word() {
+        let mut slots = Slots::new(1);
+        slots.admit(key(1), 'a');
+        slots.clear(key(1));
+        assert_eq!(slots.admit(key(2), 'b'), Admission::Waits);
+        assert_eq!(slots.stop(key(1)), Stop::Nothing, "it ends by itself");
+        assert_eq!(slots.ended(key(1)), Some((key(2), 'b')));
     }
 
     #[test]

@@ -9,18 +9,20 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use galapagos_domain::ids::RoundId;
-use galapagos_domain::job::JobFailure;
+use galapagos_domain::job::{FailureClass, JobFailure};
 use galapagos_domain::round::{RankCommand, RankReport, RankSpec};
 use galapagos_telemetry::{ErrorChain, spawn_task};
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::failure::transient;
 use crate::session::{End, WorkEvent};
 use crate::slots::Key;
 use child::{Child, SpawnFailed};
@@ -95,7 +97,8 @@ struct Supervisor {
 
 /// Why listening ended.
 enum Heard {
-    LastLine,
+    /// A vote or a failure.
+    LastLine(RankReport),
     Killed,
     /// The process no longer talks: it is ending.
     Lost(String),
@@ -115,7 +118,7 @@ impl Supervisor {
 
     fn not_started(&self, error: &SpawnFailed) -> End {
         tracing::error!("{}", ErrorChain::new(error));
-        let failure = crate::failure::report(galapagos_domain::job::FailureClass::Transient, error);
+        let failure = crate::failure::report(FailureClass::Transient, error);
         End::RankFailed { round: self.round.clone(), failure }
     }
 
@@ -125,15 +128,17 @@ impl Supervisor {
             Err(error) => Heard::Lost(format!("it does not read its commands: {error}")),
         };
         match heard {
-            Heard::LastLine => {
+            Heard::LastLine(report) => {
                 if timeout(EXIT_LIMIT, child.wait()).await.is_err() {
                     tracing::warn!("the rank said its last line but does not end; killed");
                 }
-                child.kill().await;
+                drop(child.kill().await);
+                // Passed on only now: whoever hears of the vote may count on the slot.
+                drop(self.say(report).await);
                 End::RankSaidAll
             }
             Heard::Killed => {
-                child.kill().await;
+                drop(child.kill().await);
                 End::Stopped { round: Some(self.round.clone()) }
             }
             Heard::Lost(why) => self.post_mortem(child, why, EXIT_LIMIT).await,
@@ -141,19 +146,22 @@ impl Supervisor {
         }
     }
 
-    /// Passes lines on until the last one.
+    /// Passes a report on; fails if the worker is ending.
+    async fn say(&self, report: RankReport) -> Result<(), mpsc::error::SendError<WorkEvent>> {
+        self.events.send(WorkEvent::Rank { round: self.round.clone(), key: self.key, report }).await
+    }
+
+    /// Passes lines on until the last one, which it returns.
     async fn listen(&mut self, child: &mut Child) -> Heard {
         loop {
             tokio::select! {
                 line = child.lines.next() => match line {
                     Ok(Some(report)) => {
-                        let last = matches!(report, RankReport::Voted(_) | RankReport::Failed(_));
-                        let event = WorkEvent::Rank { round: self.round.clone(), key: self.key, report };
-                        if self.events.send(event).await.is_err() {
-                            return Heard::Killed;
+                        if matches!(report, RankReport::Voted(_) | RankReport::Failed(_)) {
+                            return Heard::LastLine(report);
                         }
-                        if last {
-                            return Heard::LastLine;
+                        if self.say(report).await.is_err() {
+                            return Heard::Killed;
                         }
                     }
                     Ok(None) => return Heard::Lost("its output ended without a last line".to_owned()),
@@ -178,16 +186,31 @@ impl Supervisor {
     /// Lets the process end by itself within `patience`, so that its exit status tells why; then makes sure that it is
     /// gone.
     async fn post_mortem(&self, mut child: Child, why: String, patience: Duration) -> End {
-        // Either way the status is read after the kill: of a process that ended before, it is its own.
-        drop(timeout(patience, child.wait()).await);
-        let status = child.kill().await;
-        let mut failure: JobFailure = transient(format!("the trainer process of {} failed: {why}", self.key));
-        failure.chain.push(format!("its process: {status}"));
+        let by_itself = matches!(timeout(patience, child.wait()).await, Ok(Ok(_)));
+        // The status of a process that ended before is its own.
+        let (class, status) = match child.kill().await {
+            Ok(status) if by_itself => (class_of(status), status.to_string()),
+            Ok(status) => (FailureClass::Transient, status.to_string()),
+            Err(error) => (FailureClass::Transient, format!("its end cannot be waited for: {error}")),
+        };
+        let chain =
+            vec![format!("the trainer process of {} failed: {why}", self.key), format!("its process: {status}")];
+        let mut failure = JobFailure { class, chain };
         let tail = child.stderr_tail().await;
         if !tail.is_empty() {
             failure.chain.push(format!("its last words on standard error:\n{tail}"));
         }
         tracing::warn!("{}", failure.chain.join("; "));
         End::RankFailed { round: self.round.clone(), failure }
+    }
+}
+
+/// A process that somebody else killed says nothing about its work; one that crashed does.
+fn class_of(status: ExitStatus) -> FailureClass {
+    let killed = [Signal::KILL, Signal::TERM, Signal::INT];
+    if killed.iter().any(|signal| status.signal() == Some(signal.as_raw())) {
+        FailureClass::Lost
+    } else {
+        FailureClass::Transient
     }
 }

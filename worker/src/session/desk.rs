@@ -9,7 +9,7 @@ use galapagos_domain::job::{JobFailure, JobOutput, JobSpec};
 use galapagos_domain::round::{RankReport, RankSpec};
 use galapagos_domain::session::{CoordinatorMessage, WorkerMessage};
 
-use crate::failure::transient;
+use crate::failure::{lost, transient};
 use crate::outbox::Outbox;
 use crate::slots::{Admission, Key, Slots, Stop};
 
@@ -168,7 +168,9 @@ impl Desk {
                     self.abandoned.insert(key);
                     orders.push(Order::Stop { key, reason: reason.to_owned() });
                 }
-                Stop::Dropped(work) => self.refuse(key, &work, format!("worker {} is being stopped", self.worker)),
+                Stop::Dropped(work) => {
+                    self.refuse(key, &work, lost(format!("worker {} is being stopped", self.worker)))
+                }
                 Stop::Nothing => {}
             }
         }
@@ -180,7 +182,7 @@ impl Desk {
             return Vec::new();
         }
         if self.leaving {
-            self.refuse(key, &work, format!("worker {} is being stopped", self.worker));
+            self.refuse(key, &work, lost(format!("worker {} is being stopped", self.worker)));
             return Vec::new();
         }
         match self.slots.admit(key, work.clone()) {
@@ -188,19 +190,20 @@ impl Desk {
             Admission::Waits | Admission::Known => Vec::new(),
             Admission::Refused { holders } => {
                 let holders = holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                self.refuse(key, &work, format!("worker {} has no slot for {key}; held by {holders}", self.worker));
+                let why = format!("worker {} has no slot for {key}; held by {holders}", self.worker);
+                self.refuse(key, &work, transient(why));
                 Vec::new()
             }
         }
     }
 
-    fn refuse(&mut self, key: Key, work: &Assignment, why: String) {
-        tracing::warn!("refused: {why}");
+    fn refuse(&mut self, key: Key, work: &Assignment, failure: JobFailure) {
+        tracing::warn!("refused: {}", failure.chain.join(": "));
         let round = match work {
             Assignment::Attempt { .. } => None,
             Assignment::Rank(spec) => Some(spec.round.id.clone()),
         };
-        self.report_failure(key, round, transient(why));
+        self.report_failure(key, round, failure);
     }
 
     fn report_failure(&mut self, key: Key, round: Option<RoundId>, failure: JobFailure) {
@@ -219,7 +222,7 @@ impl Desk {
             return vec![Order::Train { key, rendezvous }];
         }
         if !self.outbox.holds(key) {
-            let failure = transient(format!("worker {} has no process for {key}", self.worker));
+            let failure = lost(format!("worker {} has no process for {key}", self.worker));
             self.report_failure(key, Some(round.clone()), failure);
         }
         Vec::new()
@@ -245,8 +248,14 @@ impl Desk {
                 return Some(WorkerMessage::RankProgress { round, token, rank, progress });
             }
             RankReport::Ready { rendezvous } => WorkerMessage::RankReady { round, token, rank, rendezvous },
-            RankReport::Voted(vote) => WorkerMessage::RankVoted { round, token, rank, vote },
-            RankReport::Failed(failure) => WorkerMessage::RankFailed { round, token, rank, failure },
+            RankReport::Voted(vote) => {
+                self.slots.clear(key);
+                WorkerMessage::RankVoted { round, token, rank, vote }
+            }
+            RankReport::Failed(failure) => {
+                self.slots.clear(key);
+                WorkerMessage::RankFailed { round, token, rank, failure }
+            }
         };
         self.outbox.keep(message);
         None
@@ -270,7 +279,7 @@ impl Desk {
             End::RankFailed { round, failure } => self.report_failure(key, Some(round), failure),
             End::RankSaidAll => {}
             End::Stopped { round } => {
-                self.report_failure(key, round, transient(format!("worker {} was stopped", self.worker)));
+                self.report_failure(key, round, lost(format!("worker {} was stopped", self.worker)));
             }
         }
     }

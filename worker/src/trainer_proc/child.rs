@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use galapagos_domain::round::RankCommand;
@@ -80,14 +80,13 @@ impl Child {
         timeout(TELL_LIMIT, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Waits for the end of the process, for people: `exit status: 1`, `signal: 9 (SIGKILL)`.
-    pub(super) async fn wait(&mut self) -> String {
-        let status = self.process.wait().await;
-        status.map_or_else(|error| format!("its end cannot be waited for: {error}"), |status| status.to_string())
+    /// Waits for the end of the process.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait().await
     }
 
     /// Kills what is left of the group, and waits until the process is gone. Its status is its own if it ended before.
-    pub(super) async fn kill(&mut self) -> String {
+    pub(super) async fn kill(&mut self) -> io::Result<ExitStatus> {
         self.kill_group();
         self.group = None;
         self.wait().await

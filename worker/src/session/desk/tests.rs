@@ -78,10 +78,11 @@ fn sent(desk: &mut Desk) -> Vec<WorkerMessage> {
     messages
 }
 
-fn transient_failure(message: &WorkerMessage) -> Option<&str> {
+/// The reason, if the message is a failure of that class.
+fn failure(message: &WorkerMessage, class: FailureClass) -> Option<&str> {
     match message {
         WorkerMessage::JobFailed { failure, .. } | WorkerMessage::RankFailed { failure, .. } => {
-            (failure.class == FailureClass::Transient).then(|| failure.chain[0].as_str())
+            (failure.class == class).then(|| failure.chain[0].as_str())
         }
         _ => None,
     }
@@ -111,7 +112,7 @@ fn a_lease_beyond_the_slots_is_refused_with_the_holder() {
     desk.told(lease(1));
     assert_eq!(desk.told(lease(2)), []);
     let refused = sent(&mut desk);
-    let reason = transient_failure(&refused[0]).unwrap();
+    let reason = failure(&refused[0], FailureClass::Transient).unwrap();
     assert!(reason.contains("w1") && reason.contains("attempt #1"), "{reason}");
 }
 
@@ -174,7 +175,7 @@ fn starting_a_rank_that_is_not_here_is_answered_with_a_failure() {
     let rendezvous = "127.0.0.1:9".to_owned();
     let start = CoordinatorMessage::StartRank { round: round(), token: FencingToken(5), rank: 0, rendezvous };
     assert_eq!(desk.told(start), []);
-    assert!(transient_failure(&sent(&mut desk)[0]).unwrap().contains("no process"));
+    assert!(failure(&sent(&mut desk)[0], FailureClass::Lost).unwrap().contains("no process"));
 }
 
 #[test]
@@ -188,6 +189,6 @@ fn leaving_gives_everything_back_and_takes_nothing_new() {
     desk.happened(WorkEvent::Ended { key: rank(5, 0), end: End::Stopped { round: Some(round()) } });
     let reports = sent(&mut desk);
     assert_eq!(reports.len(), 3);
-    assert!(reports.iter().all(|report| transient_failure(report).is_some()), "{reports:?}");
+    assert!(reports.iter().all(|report| failure(report, FailureClass::Lost).is_some()), "{reports:?}");
     assert!(desk.is_idle());
 }
