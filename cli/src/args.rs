@@ -66,9 +66,7 @@ pub enum Command {
     /// Explain a part of the recipe language
     Help(Help),
     /// Print a shell completion script
-    Completions {
-        shell: Shell,
-    },
+    Completions { shell: Shell },
     /// Run a coordinator
     Coordinator(Coordinator),
     /// Run a worker (starts the executable galapagos-worker with these arguments)
@@ -230,9 +228,12 @@ pub struct Reproduce {
 
 #[derive(Debug, ClapArgs)]
 pub struct Help {
-    /// `recipe`, then a verb, search, operator, loss or gate
+    /// `recipe` and a word of it (a verb, a field, an operator, ...), or a command
     #[arg(default_value = "recipe")]
     pub topic: Vec<String>,
+    /// Print the whole recipe reference as Markdown
+    #[arg(long, hide = true)]
+    pub markdown: bool,
 }
 
 #[derive(Debug, ClapArgs)]

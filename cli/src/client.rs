@@ -4,25 +4,29 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use galapagos_coordinator::{Config, Coordinator};
+use galapagos_coordinator::Config;
 use galapagos_domain::cluster::EvolutionView;
 use galapagos_domain::member::Member;
 use galapagos_proto::announce::Announcement;
 use galapagos_proto::client::{Address, admin, connect};
-use galapagos_proto::convert::admin::{EvolutionSummary, parse_document};
+use galapagos_proto::convert::{EvolutionSummary, parse_document};
 use galapagos_proto::status::Refusal;
 use galapagos_proto::v1;
 use galapagos_proto::v1::admin_service_client::AdminServiceClient;
+use galapagos_telemetry::{TaskHandle, spawn_task};
+use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
 use crate::args::Target;
 use crate::error::Error;
-use crate::local::RunFolder;
+use crate::local::{FolderError, FolderLock, RunFolder};
 
 /// Where run folders lie unless told otherwise.
 pub const RUNS: &str = ".galapagos";
 /// How long a coordinator in this process may take to open its store.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// Pause between looks for its announcement.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A connection for questions and orders.
 #[derive(Debug)]
@@ -31,7 +35,16 @@ pub struct Client {
     /// The run folder, if it was found through one.
     pub folder: Option<RunFolder>,
     /// Serves this command alone; ends with it.
-    embedded: Option<Coordinator>,
+    embedded: Option<Embedded>,
+}
+
+/// A coordinator inside this process.
+#[derive(Debug)]
+struct Embedded {
+    stop: oneshot::Sender<()>,
+    task: TaskHandle<Result<(), galapagos_coordinator::Error>>,
+    /// Keeps a `run` from starting its own coordinator on the same store meanwhile.
+    lock: FolderLock,
 }
 
 impl Client {
@@ -48,10 +61,18 @@ impl Client {
         if let Some(channel) = announced(&folder).await {
             return Ok(Self { admin: admin(channel), folder: Some(folder), embedded: None });
         }
-        let coordinator = open_store(&folder).await?;
-        let channel =
-            connect(&Address::from(coordinator.addr())).await.map_err(|source| Error::Connect { source })?;
-        Ok(Self { admin: admin(channel), folder: Some(folder), embedded: Some(coordinator) })
+        // The lock of the folder tells a run whose coordinator is just being restarted from one that is over.
+        match folder.lock() {
+            Ok(lock) => {
+                let (channel, embedded) = open_store(&folder, lock).await?;
+                Ok(Self { admin: admin(channel), folder: Some(folder), embedded: Some(embedded) })
+            }
+            Err(FolderError::InUse { .. }) => {
+                let channel = returned(&folder).await?;
+                Ok(Self { admin: admin(channel), folder: Some(folder), embedded: None })
+            }
+            Err(source) => Err(Error::Folder { source }),
+        }
     }
 
     /// Ends what this command started.
@@ -59,10 +80,13 @@ impl Client {
     /// # Errors
     /// If the store could not be closed in order.
     pub async fn close(self) -> Result<(), Error> {
-        match self.embedded {
-            Some(coordinator) => coordinator.stop().await.map_err(|source| Error::Coordinator { source }),
-            None => Ok(()),
-        }
+        let Some(Embedded { stop, task, lock }) = self.embedded else { return Ok(()) };
+        drop(self.admin);
+        // A receiver that is gone belongs to a coordinator that has ended already: its result is read below.
+        let _ = stop.send(());
+        ended(task).await?;
+        drop(lock);
+        Ok(())
     }
 
     /// All evolutions.
@@ -89,7 +113,9 @@ impl Client {
             [] => Err(Error::Usage { message: "there is no evolution yet; submit one with `galapagos submit`".into() }),
             several => {
                 let ids: Vec<&str> = several.iter().map(|e| e.id.as_str()).collect();
-                Err(Error::Usage { message: format!("there are {} evolutions; name one of: {}", ids.len(), ids.join(", ")) })
+                Err(Error::Usage {
+                    message: format!("there are {} evolutions; name one of: {}", ids.len(), ids.join(", ")),
+                })
             }
         }
     }
@@ -136,7 +162,7 @@ pub fn document<T: serde::de::DeserializeOwned>(
     version: u32,
     document: Option<v1::VersionedJson>,
 ) -> Result<T, Error> {
-    parse_document(what, version, document.unwrap_or_default()).map_err(|source| Error::Answer { source })
+    parse_document(what, version, &document.unwrap_or_default()).map_err(|source| Error::Answer { source })
 }
 
 /// The run folder that `target` means: the given one, or the newest.
@@ -151,7 +177,10 @@ pub fn run_folder(target: &Target) -> Result<RunFolder, Error> {
         })?,
     };
     if !root.join("store").is_dir() {
-        let message = format!("`{}` is not a run folder: it has no `store`; give the folder of a `galapagos run`", root.display());
+        let message = format!(
+            "`{}` is not a run folder: it has no `store`; give the folder of a `galapagos run`",
+            root.display()
+        );
         return Err(Error::Usage { message });
     }
     RunFolder::create(&root).map_err(|source| Error::Folder { source })
@@ -163,12 +192,59 @@ pub async fn announced(folder: &RunFolder) -> Option<Channel> {
     connect(&Address::from(announcement.addr)).await.ok()
 }
 
-async fn open_store(folder: &RunFolder) -> Result<Coordinator, Error> {
-    let anywhere = || std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config::new(folder.store(), anywhere(), anywhere());
-    let started = tokio::time::timeout(OPEN_LIMIT, Coordinator::start(config)).await;
-    let late = |_| Error::Failed { message: format!("the store did not open within {} s", OPEN_LIMIT.as_secs()) };
-    started.map_err(late)?.map_err(|source| Error::Coordinator { source })
+/// Waits for the coordinator of a folder that a `run` holds.
+async fn returned(folder: &RunFolder) -> Result<Channel, Error> {
+    let found = async {
+        loop {
+            if let Some(channel) = announced(folder).await {
+                return channel;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    let late = |_| {
+        let message = format!(
+            "a `galapagos run` holds `{}`, but its coordinator has not answered for {} s; see `{}`",
+            folder.root().display(),
+            OPEN_LIMIT.as_secs(),
+            folder.log_file("coordinator").display()
+        );
+        Error::Failed { message }
+    };
+    tokio::time::timeout(OPEN_LIMIT, found).await.map_err(late)
+}
+
+/// Starts a coordinator on the folder's store, in this process, and waits until it serves.
+async fn open_store(folder: &RunFolder, lock: FolderLock) -> Result<(Channel, Embedded), Error> {
+    let mut config = Config::new(folder.store());
+    config.announce = Some(folder.announcement_file());
+    let (stop, stopped) = oneshot::channel();
+    let until = async move { drop(stopped.await) };
+    let task = spawn_task("embedded-coordinator", galapagos_coordinator::run(config, until));
+    let serving = async {
+        while !task.is_finished() {
+            if let Some(channel) = announced(folder).await {
+                return Some(channel);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        None
+    };
+    match tokio::time::timeout(OPEN_LIMIT, serving).await {
+        Ok(Some(channel)) => Ok((channel, Embedded { stop, task, lock })),
+        Ok(None) => {
+            ended(task).await?;
+            Err(Error::Failed { message: "the store was closed before it could be asked".into() })
+        }
+        Err(_late) => {
+            Err(Error::Failed { message: format!("the store did not open within {} s", OPEN_LIMIT.as_secs()) })
+        }
+    }
+}
+
+async fn ended(task: TaskHandle<Result<(), galapagos_coordinator::Error>>) -> Result<(), Error> {
+    let result = task.await.map_err(|error| Error::Failed { message: error.to_string() })?;
+    result.map_err(|source| Error::Coordinator { source })
 }
 
 fn newest_run(runs: &Path) -> Option<PathBuf> {

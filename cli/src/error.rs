@@ -108,5 +108,15 @@ impl Error {
 
 /// A coordinator that refuses its store or its port will refuse again: a supervisor must not restart it.
 fn coordinator_exit(error: &galapagos_coordinator::Error) -> Exit {
-    if error.is_refusal() { Exit::Refused } else { Exit::Failed }
+    use galapagos_coordinator::Error as E;
+    match error {
+        E::PortInUse { .. } | E::Listen { .. } | E::Open { .. } | E::Record { .. } | E::Load { .. } => Exit::Refused,
+        E::Persist { .. }
+        | E::Encode { .. }
+        | E::Announce { .. }
+        | E::Grpc { .. }
+        | E::Reflection { .. }
+        | E::Http { .. }
+        | E::Task { .. } => Exit::Failed,
+    }
 }

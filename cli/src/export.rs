@@ -55,7 +55,16 @@ fn tasks_jsonl(view: &EvolutionView, recipe: &Recipe, name: &galapagos_domain::i
 
 fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
     let scores: String = final_scores(view)
-        .map(|s| format!("| {} | {} | {} | {} | {} |\n", s.called, s.tasks, render::metric(&s.metric), render::interval(&s.value), s.n))
+        .map(|s| {
+            format!(
+                "| {} | {} | {} | {} | {} |\n",
+                s.called,
+                s.tasks,
+                render::metric(&s.metric),
+                render::interval(&s.value),
+                s.n
+            )
+        })
         .collect();
     format!(
         "# {id}\n\nMember `{id}` of the evolution `{evolution}` (seed {seed}): {about}\n\n\

@@ -12,7 +12,7 @@ use std::time::Duration;
 use galapagos_telemetry::{TaskHandle, spawn_task};
 use tokio::sync::{mpsc, watch};
 
-pub use folder::{FolderError, RunFolder, RunMark, write_atomically};
+pub use folder::{FolderError, FolderLock, RunFolder, RunMark, write_atomically};
 pub use process::{Error as ProcessError, sibling, tail};
 use process::{Program, supervise};
 

@@ -89,5 +89,5 @@ pub fn pooled_pass_at_1(view: &EvolutionView, called: &str) -> Option<Interval> 
             tasks += score.n;
         }
     }
-    (tasks > 0).then(|| stats::wilson95(passes, tasks))
+    stats::wilson95(passes, tasks)
 }

@@ -1,6 +1,6 @@
 //! `galapagos coordinator`: serve until told to end.
 
-use galapagos_coordinator::{Config, Coordinator};
+use galapagos_coordinator::Config;
 use galapagos_telemetry::lifeline;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,16 +15,18 @@ pub async fn run(args: args::Coordinator) -> Result<Exit, Error> {
     if args.lifeline {
         lifeline::spawn_watch().map_err(|error| Error::Failed { message: error.to_string() })?;
     }
-    let mut config = Config::new(args.store, args.listen, args.http);
-    config.announce = args.announce;
-    let mut coordinator = Coordinator::start(config).await.map_err(|source| Error::Coordinator { source })?;
-    eprintln!("coordinator: serving at {}, metrics at http://{}/metrics", coordinator.addr(), coordinator.http());
     let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })?;
-    tokio::select! {
-        ended = coordinator.ended() => ended.map_err(|source| Error::Coordinator { source })?,
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(|source| Error::Runtime { source })?,
-    }
-    coordinator.stop().await.map_err(|source| Error::Coordinator { source })?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|source| Error::Runtime { source })?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let mut config = Config::new(args.store);
+    config.listen = args.listen;
+    config.http = args.http;
+    config.announce = args.announce;
+    galapagos_coordinator::run(config, stop).await.map_err(|source| Error::Coordinator { source })?;
     Ok(Exit::Done)
 }

@@ -54,8 +54,13 @@ async fn model_folder(model: &str, target: &args::Target) -> Result<PathBuf, Err
     let folder = client.folder.clone();
     client.close().await?;
     let Some(folder) = folder else {
-        return Err(Error::Usage { message: "a member can be run from a run folder only; give --dir, or export it first".into() });
+        return Err(Error::Usage {
+            message: "a member can be run from a run folder only; give --dir, or export it first".into(),
+        });
     };
-    let store = ArtifactStore::open(&folder.artifacts().display().to_string()).map_err(|source| Error::Artifact { source })?;
-    checkpoint::materialise(&store, &member.checkpoint, &folder.cache()).await.map_err(|source| Error::Artifact { source })
+    let store =
+        ArtifactStore::open(&folder.artifacts().display().to_string()).map_err(|source| Error::Artifact { source })?;
+    checkpoint::materialise(&store, &member.checkpoint, &folder.cache())
+        .await
+        .map_err(|source| Error::Artifact { source })
 }

@@ -1,8 +1,9 @@
 //! Questions with one answer: `list`, `explain`, `members`, `lineage`, `workers`.
 
+use galapagos_domain::cluster::worker_view::SlotView;
 use galapagos_domain::cluster::{Explanation, Lineage, WorkerView};
+use galapagos_domain::ids::Digest;
 use galapagos_domain::member::{Member, Origin};
-use galapagos_proto::convert::admin::{EXPLANATION_VERSION, LINEAGE_VERSION, WORKERS_VERSION};
 use galapagos_proto::v1;
 
 use super::{print, print_json};
@@ -10,6 +11,10 @@ use crate::args::{Explain, OneEvolution, OneMember, Target};
 use crate::client::{Client, call, document};
 use crate::error::{Error, Exit};
 use crate::render::table::aligned;
+use crate::render::{duration, line};
+
+/// Version of the documents that this file reads and prints.
+const VERSION: u32 = 1;
 
 /// `galapagos list`.
 ///
@@ -49,7 +54,7 @@ pub async fn explain(args: &Explain, json: bool) -> Result<Exit, Error> {
     let answer = client.admin.explain(request).await.map_err(call("explain"))?.into_inner();
     client.close().await?;
     if json {
-        let explanation: Explanation = document("explanation", EXPLANATION_VERSION, answer.explanation)?;
+        let explanation: Explanation = document("explanation", VERSION, answer.explanation)?;
         print_json(&explanation)?;
     } else {
         print(&answer.text)?;
@@ -101,9 +106,38 @@ pub async fn lineage(args: &OneMember, json: bool) -> Result<Exit, Error> {
     let request = v1::LineageRequest { evolution_id, member_id };
     let answer = client.admin.lineage(request).await.map_err(call("trace the member"))?.into_inner();
     client.close().await?;
-    let lineage: Lineage = document("lineage", LINEAGE_VERSION, answer.lineage)?;
-    if json { print_json(&lineage)? } else { print(&lineage.to_string())? }
+    let lineage: Lineage = document("lineage", VERSION, answer.lineage)?;
+    if json {
+        print_json(&lineage)?
+    } else {
+        print(&lineage_text(&lineage))?
+    }
     Ok(Exit::Done)
+}
+
+/// One ancestor a paragraph: how it was made, from which data, by which evidence.
+fn lineage_text(lineage: &Lineage) -> String {
+    let mut text = String::new();
+    for ancestor in &lineage.line {
+        text.push_str(&member_line(&ancestor.member));
+        for data in &ancestor.datasets {
+            let files: Vec<String> = data.files.iter().map(Digest::short).collect();
+            text.push_str(&format!("  trained on  {}: {} records in {}\n", data.step, data.records, files.join(" ")));
+        }
+        for (step, ladder) in &ancestor.tournaments {
+            text.push_str(&format!("  {step}  {}\n", line::tournament(ladder)));
+        }
+    }
+    text
+}
+
+fn member_line(member: &Member) -> String {
+    let made = match &member.origin {
+        Origin::Base { source } => format!("base {source}"),
+        Origin::Trained { round, steps, final_loss, .. } => format!("{round}, {steps} steps, loss {final_loss:.3}"),
+    };
+    let standing = format!("{:?}", member.standing).to_lowercase();
+    format!("{}  {standing}  {made}  checkpoint {}\n", member.id, member.checkpoint.short())
 }
 
 /// `galapagos workers`.
@@ -114,9 +148,9 @@ pub async fn workers(target: &Target, json: bool) -> Result<Exit, Error> {
     let mut client = Client::open(target).await?;
     let answer = client.admin.workers(v1::WorkersRequest {}).await.map_err(call("list workers"))?.into_inner();
     client.close().await?;
-    let workers: Vec<WorkerView> = document("workers", WORKERS_VERSION, answer.workers)?;
+    let workers: Vec<WorkerView> = document("workers", VERSION, answer.workers)?;
     if json {
-        print_json(&serde_json::json!({ "version": WORKERS_VERSION, "workers": workers }))?;
+        print_json(&serde_json::json!({ "version": VERSION, "workers": workers }))?;
     } else {
         print(&aligned(&worker_rows(&workers)))?;
     }
@@ -124,11 +158,19 @@ pub async fn workers(target: &Target, json: bool) -> Result<Exit, Error> {
 }
 
 fn worker_rows(workers: &[WorkerView]) -> Vec<Vec<String>> {
-    let mut rows = vec![["worker", "incarnation", "state", "slots", "holds"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["worker", "incarnation", "state", "device", "slots"].map(str::to_owned).to_vec()];
     rows.extend(workers.iter().map(|w| {
-        let holds: Vec<String> = w.holds.iter().map(ToString::to_string).collect();
+        let slots: Vec<String> = w.slots.iter().map(slot).collect();
         let state = format!("{:?}", w.liveness).to_lowercase();
-        vec![w.id.to_string(), w.incarnation.0.to_string(), state, w.slots.to_string(), holds.join(", ")]
+        vec![w.name.to_string(), w.incarnation.0.to_string(), state, w.device.clone(), slots.join(", ")]
     }));
     rows
+}
+
+fn slot(view: &SlotView) -> String {
+    match view {
+        SlotView::Free => "free".to_owned(),
+        SlotView::Job { id, since_ms, .. } => format!("{id} ({})", duration(*since_ms)),
+        SlotView::Rank { round, rank, since_ms, .. } => format!("rank {rank} of {round} ({})", duration(*since_ms)),
+    }
 }

@@ -75,7 +75,12 @@ pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
     live.end();
     match ended {
         Ended::Interrupted => {
-            let resume = format!("galapagos run {} --dir {} --seed {}", args.recipe.display(), job.folder.root().display(), args.seed);
+            let resume = format!(
+                "galapagos run {} --dir {} --seed {}",
+                args.recipe.display(),
+                job.folder.root().display(),
+                args.seed
+            );
             eprintln!("interrupted; everything committed is kept. Go on with:\n  {resume}");
             Ok(Exit::Cancelled)
         }
@@ -92,7 +97,9 @@ fn control(recipe: &Recipe) -> Result<RecipeFile, Error> {
 fn dry_run(file: &RecipeFile, json: bool) -> Result<Exit, Error> {
     let plan = Plan::of(&file.recipe);
     if json {
-        print_json(&serde_json::json!({ "version": 1, "digest": file.recipe.digest(), "recipe": file.recipe, "plan": plan }))?;
+        print_json(
+            &serde_json::json!({ "version": 1, "digest": file.recipe.digest(), "recipe": file.recipe, "plan": plan }),
+        )?;
     } else {
         print(&format!("{}\n{plan}", file.yaml.trim_end()))?;
     }
@@ -105,7 +112,10 @@ fn default_folder(recipe: &Recipe, control: bool) -> PathBuf {
 }
 
 /// Refuses a base folder that is not there before anything is started; the worker checks its content.
-fn check_base(recipe: &Recipe, models: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Usage`] names the folders that were tried.
+pub fn check_base(recipe: &Recipe, models: &Path) -> Result<(), Error> {
     let Base::Model(name) = &recipe.base else { return Ok(()) };
     let candidates = [models.join(name), PathBuf::from(name)];
     if candidates.iter().any(|folder| folder.join("config.json").is_file()) {
@@ -125,15 +135,21 @@ fn heading(job: &Job<'_>) -> String {
         Base::Model(name) => name.clone(),
         Base::Characters(shape) => format!("characters {}x{}", shape.layers, shape.hidden),
     };
+    let cost = Plan::of(recipe).totals;
     format!(
-        "{} · {base} · {} generations · {} workers x {} slots · store {} · seed {}\n  plan  {}",
+        "{} · {base} · {} generations · {} workers x {} slots · store {} · seed {}\n  \
+         plan  at most {} jobs, {} rounds, {} completions, {} sampled tokens, {} optimiser steps",
         recipe.name,
         recipe.generations,
         job.layout.workers,
         job.layout.slots,
         job.folder.root().display(),
         job.seed,
-        Plan::of(recipe).headline()
+        cost.jobs,
+        cost.rounds,
+        cost.completions,
+        cost.sampled_tokens,
+        cost.optimiser_steps
     )
 }
 
@@ -263,8 +279,10 @@ async fn conclude(job: &Job<'_>, view: &EvolutionView, json: bool) -> Result<Exi
         Status::Done | Status::Running | Status::Paused => {}
     }
     let exported = job.folder.export("champion");
-    let champion = outcome::champion(view).ok_or_else(|| Error::Failed { message: format!("{} has no champion", view.id) })?;
-    let store = ArtifactStore::open(&job.folder.artifacts().display().to_string()).map_err(|source| Error::Artifact { source })?;
+    let champion =
+        outcome::champion(view).ok_or_else(|| Error::Failed { message: format!("{} has no champion", view.id) })?;
+    let store = ArtifactStore::open(&job.folder.artifacts().display().to_string())
+        .map_err(|source| Error::Artifact { source })?;
     export::member(&store, champion, &exported).await?;
     export::describe(view, &job.file.recipe, champion, &exported)?;
     let summary = Final::of(view);

@@ -18,7 +18,11 @@ pub async fn run(args: &OneEvolution, json: bool) -> Result<Exit, Error> {
     let evolution = client.resolve(args.evolution.as_deref()).await?;
     let view = client.get(&evolution).await?;
     client.close().await?;
-    if json { print_json(&view)? } else { print(&text(&view))? }
+    if json {
+        print_json(&view)?
+    } else {
+        print(&text(&view))?
+    }
     Ok(Exit::Done)
 }
 
@@ -33,7 +37,14 @@ fn text(view: &EvolutionView) -> String {
     let steps: Vec<String> = view
         .steps
         .iter()
-        .map(|step| format!("{:<6} {}{}", step.phase.to_string(), render::line::whole(step).trim_start(), if step.done { "" } else { " ..." }))
+        .map(|step| {
+            format!(
+                "{:<6} {}{}",
+                step.phase.to_string(),
+                render::line::whole(step).trim_start(),
+                if step.done { "" } else { " ..." }
+            )
+        })
         .collect();
     let waiting = view.waiting.iter().map(|why| format!("waiting: {why}\n")).collect::<String>();
     let failure = view.failure.iter().map(|line| format!("failed: {line}\n")).collect::<String>();

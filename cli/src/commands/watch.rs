@@ -48,7 +48,8 @@ impl Whereabouts {
                 return Ok(channel);
             }
             if clock::monotonic_ms().saturating_sub(since_ms) > AWAY_LIMIT_MS {
-                let message = format!("no coordinator has answered for {} s ({self:?}); is it running?", AWAY_LIMIT_MS / 1000);
+                let message =
+                    format!("no coordinator has answered for {} s ({self:?}); is it running?", AWAY_LIMIT_MS / 1000);
                 return Err(Error::Failed { message });
             }
             tokio::time::sleep(RECONNECT).await;
@@ -94,7 +95,9 @@ fn finish(view: &EvolutionView, json: bool) -> Result<Exit, Error> {
         print(&format!("{}: {}", view.id, format!("{:?}", view.status).to_lowercase()))?;
     }
     match view.status {
-        Status::Failed => Err(Error::Failed { message: format!("{} failed: {}", view.id, view.failure.join("\n  caused by: ")) }),
+        Status::Failed => {
+            Err(Error::Failed { message: format!("{} failed: {}", view.id, view.failure.join("\n  caused by: ")) })
+        }
         Status::Done | Status::Running | Status::Paused | Status::Cancelled => Ok(Exit::from(view.status)),
     }
 }

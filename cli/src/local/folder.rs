@@ -80,8 +80,8 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn set_mark(&self, mark: &RunMark) -> Result<(), FolderError> {
         let path = self.root.join("run.json");
-        let text = serde_json::to_vec_pretty(mark)
-            .map_err(|source| FolderError::Damaged { path: path.clone(), source })?;
+        let text =
+            serde_json::to_vec_pretty(mark).map_err(|source| FolderError::Damaged { path: path.clone(), source })?;
         write_atomically(&path, &text)
     }
 

@@ -106,14 +106,24 @@ async fn keep_running(program: &Program, stopping: &mut watch::Receiver<bool>) -
     loop {
         let started_ms = clock::monotonic_ms();
         let mut child = program.start()?;
-        let status = tokio::select! {
-            status = child.wait() => status,
-            _ = stopping.wait_for(|stop| *stop) => {
+        // Waiting would close the child's standard input, which is its lifeline.
+        let lifeline = child.stdin.take();
+        // Waiting for a child closes its stdin, which would cut its lifeline: it is held here.
+        let _lifeline = child.stdin.take();
+        let ended = tokio::select! {
+            status = child.wait() => Some(status),
+            () = told_to_stop(stopping) => None,
+        };
+        let status = match ended {
+            Some(status) => status,
+            None => {
                 ask_to_end(&child);
                 child.wait().await
             }
         };
-        let status = status.map_err(|source| Error::Spawn { name: program.name.clone(), path: program.path.clone(), source })?;
+        drop(lifeline);
+        let status =
+            status.map_err(|source| Error::Spawn { name: program.name.clone(), path: program.path.clone(), source })?;
         if *stopping.borrow() {
             return Ok(());
         }
@@ -130,8 +140,13 @@ async fn keep_running(program: &Program, stopping: &mut watch::Receiver<bool>) -
 /// Waits 50 ms, doubled for every death at once, so that a failing process does not spin.
 async fn pause_before_restart(short_lives: u32, stopping: &mut watch::Receiver<bool>) {
     let pause = Duration::from_millis(50 << short_lives.min(6));
-    // Either outcome leads to the loop's own check of `stopping`.
-    drop(tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await);
+    // Either outcome leads to the next turn of the loop, which looks at `stopping` itself.
+    drop(tokio::time::timeout(pause, told_to_stop(stopping)).await);
+}
+
+/// Waits until the cluster is to stop; a supervisor that is gone wants that too.
+async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
 }
 
 fn ask_to_end(child: &Child) {
@@ -170,7 +185,10 @@ mod tests {
         let (stop, stopping) = watch::channel(false);
         let (fatal, mut failures) = mpsc::channel(1);
         // Killed the first time, it lives on the second time and reports that through a file.
-        let script = format!("cd {} && if [ -e once ]; then mv once twice; exec cat; fi; touch once; kill -9 $$", at.path().display());
+        let script = format!(
+            "cd {} && if [ -e once ]; then mv once twice; exec cat; fi; touch once; kill -9 $$",
+            at.path().display()
+        );
         let task = galapagos_telemetry::spawn_task("test", supervise(shell(at.path(), &script), stopping, fatal));
         let seen = async {
             while !at.path().join("twice").exists() {

@@ -52,7 +52,9 @@ fn curated(records: u64, operators: &[OperatorCount]) -> String {
     format!("{first} -> {records} kept{by}")
 }
 
-fn tournament(ladder: &Ladder) -> String {
+/// A gate's evidence and decision in one line.
+#[must_use]
+pub fn tournament(ladder: &Ladder) -> String {
     let pairs: u64 = ladder.pentanomial.iter().sum();
     let (low, high) = ladder.bounds;
     let decision = match ladder.decision {

@@ -19,6 +19,8 @@ pub enum Mode {
     Plain,
     /// One JSON object a line.
     Json,
+    /// Nothing.
+    Silent,
 }
 
 impl Mode {
@@ -50,7 +52,9 @@ impl Live {
     pub fn new(mode: Mode) -> Self {
         let bar = match mode {
             Mode::Bar => ProgressBar::new(0),
-            Mode::Plain | Mode::Json => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()),
+            Mode::Plain | Mode::Json | Mode::Silent => {
+                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden())
+            }
         };
         if let Ok(style) = ProgressStyle::with_template("  {prefix:<11}  {bar:20}  {msg}") {
             bar.set_style(style);
@@ -86,12 +90,13 @@ impl Live {
                 self.heading(step.phase)?;
                 self.print(&line::whole(step))
             }
+            Mode::Silent => Ok(()),
         }
     }
 
     fn running(&mut self, step: &StepView, waiting: Option<&str>) -> std::io::Result<()> {
         match self.mode {
-            Mode::Json => Ok(()),
+            Mode::Json | Mode::Silent => Ok(()),
             Mode::Bar => {
                 self.heading(step.phase)?;
                 self.bar.set_length(step.progress.1.max(1));
@@ -128,6 +133,7 @@ impl Live {
         match self.mode {
             Mode::Bar => self.bar.suspend(|| writeln!(std::io::stdout(), "{text}")),
             Mode::Plain | Mode::Json => writeln!(std::io::stdout(), "{text}"),
+            Mode::Silent => Ok(()),
         }
     }
 }

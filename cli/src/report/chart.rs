@@ -69,23 +69,40 @@ pub fn curves(curves: &[Curve], x_label: &str) -> String {
     let y = |share: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - share);
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        push(&mut svg, format_args!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/><text class=\"tick\" x=\"{2:.1}\" y=\"{3:.1}\" text-anchor=\"end\">{tick:.2}</text>",
-            LEFT + plot_width, y(tick), LEFT - 6.0, y(tick) + 4.0
-        ));
+        push(
+            &mut svg,
+            format_args!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/><text class=\"tick\" x=\"{2:.1}\" y=\"{3:.1}\" text-anchor=\"end\">{tick:.2}</text>",
+                LEFT + plot_width,
+                y(tick),
+                LEFT - 6.0,
+                y(tick) + 4.0
+            ),
+        );
     }
     for tick in (first as i64)..=(last as i64) {
-        push(&mut svg, format_args!(
-            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {tick}</text>",
-            x(tick as f64), HEIGHT - 8.0, escape(x_label)
-        ));
+        push(
+            &mut svg,
+            format_args!(
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {tick}</text>",
+                x(tick as f64),
+                HEIGHT - 8.0,
+                escape(x_label)
+            ),
+        );
     }
     for (index, curve) in curves.iter().enumerate() {
         draw_curve(&mut svg, curve, colour(index), (&x, &y));
-        push(&mut svg, format_args!(
-            "<text class=\"label\" fill=\"{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            colour(index), LEFT + plot_width + 12.0, TOP + 16.0 + 18.0 * index as f64, escape(&curve.label)
-        ));
+        push(
+            &mut svg,
+            format_args!(
+                "<text class=\"label\" fill=\"{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                colour(index),
+                LEFT + plot_width + 12.0,
+                TOP + 16.0 + 18.0 * index as f64,
+                escape(&curve.label)
+            ),
+        );
     }
     svg.push_str("</svg>");
     svg
@@ -95,12 +112,22 @@ type Scale<'a> = (&'a dyn Fn(f64) -> f64, &'a dyn Fn(f64) -> f64);
 
 fn draw_curve(svg: &mut String, curve: &Curve, colour: &str, (x, y): Scale<'_>) {
     let path: Vec<String> = curve.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
-    push(svg, format_args!("<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>", path.join(" ")));
+    push(
+        svg,
+        format_args!("<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>", path.join(" ")),
+    );
     for (at, mean, low, high) in &curve.points {
-        push(svg, format_args!(
-            "<line stroke=\"{colour}\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\"/><circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"3.5\" fill=\"{colour}\"><title>{4} {mean:.3} [{low:.3}, {high:.3}]</title></circle>",
-            x(*at), y(*low), y(*high), y(*mean), escape(&curve.label)
-        ));
+        push(
+            svg,
+            format_args!(
+                "<line stroke=\"{colour}\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\"/><circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"3.5\" fill=\"{colour}\"><title>{4} {mean:.3} [{low:.3}, {high:.3}]</title></circle>",
+                x(*at),
+                y(*low),
+                y(*high),
+                y(*mean),
+                escape(&curve.label)
+            ),
+        );
     }
 }
 
@@ -112,14 +139,24 @@ pub fn stacked(parts: &[Part]) -> String {
     let mut legend = String::new();
     for (index, part) in parts.iter().enumerate() {
         let share = 100.0 * part.amount / total.max(f64::MIN_POSITIVE);
-        push(&mut bar, format_args!(
-            "<span style=\"width:{share:.2}%;background:{}\" title=\"{} {}\"></span>",
-            colour(index), escape(&part.label), escape(&part.text)
-        ));
-        push(&mut legend, format_args!(
-            "<li><i style=\"background:{}\"></i>{} {} ({share:.0}%)</li>",
-            colour(index), escape(&part.label), escape(&part.text)
-        ));
+        push(
+            &mut bar,
+            format_args!(
+                "<span style=\"width:{share:.2}%;background:{}\" title=\"{} {}\"></span>",
+                colour(index),
+                escape(&part.label),
+                escape(&part.text)
+            ),
+        );
+        push(
+            &mut legend,
+            format_args!(
+                "<li><i style=\"background:{}\"></i>{} {} ({share:.0}%)</li>",
+                colour(index),
+                escape(&part.label),
+                escape(&part.text)
+            ),
+        );
     }
     format!("<div class=\"stack\">{bar}</div><ul class=\"legend\">{legend}</ul>")
 }
@@ -141,17 +178,30 @@ pub fn graph(nodes: &[Node]) -> String {
     let mut svg = format!("<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" role=\"img\">");
     for (node, (x, y)) in nodes.iter().zip(&places) {
         for (px, py) in node.parents.iter().filter_map(|&parent| places.get(parent)) {
-            push(&mut svg, format_args!(
-                "<line class=\"edge\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>", px + 170.0, py + 22.0, y + 22.0
-            ));
+            push(
+                &mut svg,
+                format_args!(
+                    "<line class=\"edge\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>",
+                    px + 170.0,
+                    py + 22.0,
+                    y + 22.0
+                ),
+            );
         }
     }
     for (node, (x, y)) in nodes.iter().zip(&places) {
         let class = if node.strong { "node strong" } else { "node" };
-        push(&mut svg, format_args!(
-            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"170\" height=\"44\" rx=\"6\"/><text class=\"label\" x=\"{0:.1}\" y=\"{1:.1}\">{2}</text><text class=\"tick\" x=\"{0:.1}\" y=\"{3:.1}\">{4}</text>",
-            x + 9.0, y + 18.0, escape(&node.title), y + 35.0, escape(&node.note)
-        ));
+        push(
+            &mut svg,
+            format_args!(
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"170\" height=\"44\" rx=\"6\"/><text class=\"label\" x=\"{0:.1}\" y=\"{1:.1}\">{2}</text><text class=\"tick\" x=\"{0:.1}\" y=\"{3:.1}\">{4}</text>",
+                x + 9.0,
+                y + 18.0,
+                escape(&node.title),
+                y + 35.0,
+                escape(&node.note)
+            ),
+        );
     }
     svg.push_str("</svg>");
     svg

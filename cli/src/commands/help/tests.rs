@@ -1,0 +1,195 @@
+//! The reference against the grammar's own types: no field and no default may be missing or wrong.
+
+use galapagos_domain::recipe::curate::{BalanceBy, Operator};
+use galapagos_domain::recipe::evaluate::{BestOf, Metric};
+use galapagos_domain::recipe::search::{Search, Verifier};
+use galapagos_domain::recipe::step::RecipeStep;
+use galapagos_domain::recipe::tasks::TaskSet;
+use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
+use galapagos_domain::recipe::train::{Loss, Precision, Start};
+use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
+use serde_json::{Value, json};
+
+use super::grammar::words;
+use super::topic::{Preset, Topic};
+use super::{answer, find, reference, topics};
+
+/// What the grammar has under each topic.
+fn grammar(topic: &str) -> Option<&'static [&'static str]> {
+    match topic {
+        "recipe" => words::<Recipe>(None),
+        "each" => words::<RecipeStep>(None),
+        "source" => words::<Source>(None),
+        "governance" => words::<Governance>(None),
+        "base" => words::<Base>(None),
+        "characters" => words::<Base>(Some("characters")),
+        "roles" => words::<Role>(None),
+        "head" => words::<Head>(None),
+        "tasks" => words::<TaskSet>(None),
+        "builtin" => words::<TaskSet>(Some("builtin")),
+        "stop" => words::<StopRule>(None),
+        "plateau" => words::<StopRule>(Some("plateau")),
+        "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
+        "search" => words::<Search>(None),
+        "sample_k" => words::<Search>(Some("sample_k")),
+        "verify" => words::<Verifier>(None),
+        "loss" => words::<Loss>(None),
+        "start" => words::<Start>(None),
+        "precision" => words::<Precision>(None),
+        "split" => words::<Selection>(None),
+        "bout" => words::<BoutForm>(None),
+        "judge" => words::<Judge>(None),
+        "gate" => words::<Gate>(None),
+        "sprt" => words::<Gate>(Some("sprt")),
+        "metrics" => words::<Metric>(None),
+        "best_of" => words::<BestOf>(None),
+        "apply" => words::<Operator>(None),
+        "keep" => words::<Operator>(Some("keep")),
+        "cap" => words::<Operator>(Some("cap")),
+        "subsample" => words::<Operator>(Some("subsample")),
+        "balance" => words::<BalanceBy>(None),
+        "control" => words::<Control>(None),
+        "shuffle" => words::<Shuffled>(None),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_field_and_word_of_the_grammar_is_explained_and_no_other() {
+    for topic in topics::all() {
+        let mut expected =
+            grammar(topic.word).unwrap_or_else(|| panic!("`{}` is not in the grammar", topic.word)).to_vec();
+        let mut explained: Vec<_> = topic.entries.iter().map(|entry| entry.word).collect();
+        expected.sort_unstable();
+        explained.sort_unstable();
+        assert_eq!(explained, expected, "{}", topic.word);
+    }
+}
+
+/// The least that a person must write under a topic whose fields have defaults.
+fn least(topic: &str) -> Value {
+    match topic {
+        "recipe" => json!({
+            "galapagos": 1, "name": "a", "about": "b", "base": {"model": "m"}, "roles": {}, "tasks": {}, "generations": 1,
+            "governance": {"purpose": "p", "data": "d", "risks": "r", "oversight": "o", "contact": "c"},
+            "each": [], "finish": [],
+        }),
+        "roles" => json!({"init": "base"}),
+        "builtin" => json!({"family": "sort_three_digits", "train": 1, "val": 1, "test": 1}),
+        "source" => json!({"title": "t"}),
+        "rollout" => json!({"as": "s", "role": "policy", "tasks": {}, "search": {"sample_k": {"n": 1}}}),
+        "sample_k" => json!({"n": 1}),
+        "curate" => json!({"as": "c", "from": "s"}),
+        "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
+        "split" => json!({"split": "val"}),
+        "tournament" => json!({
+            "between": ["champion", "c"], "tasks": {}, "promote": "policy",
+            "gate": {"sprt": {"elo": [0.0, 1.0], "alpha": 0.1, "beta": 0.1}},
+        }),
+        "evaluate" => json!({"members": ["base"], "tasks": {}, "metrics": []}),
+        other => panic!("no smallest example of `{other}`"),
+    }
+}
+
+fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
+    fn through<T: serde::de::DeserializeOwned + serde::Serialize>(value: Value) -> serde_json::Result<Value> {
+        serde_json::to_value(serde_json::from_value::<T>(value)?)
+    }
+    let inside = |whole: Value| whole.get(topic).cloned().unwrap_or(whole);
+    match topic {
+        "recipe" => through::<Recipe>(least),
+        "source" => through::<Source>(least),
+        "roles" => through::<Role>(least),
+        "split" => through::<Selection>(least),
+        "builtin" => through::<TaskSet>(json!({ topic: least })).map(inside),
+        "sample_k" => through::<Search>(json!({ topic: least })).map(inside),
+        verb => through::<RecipeStep>(json!({ verb: least })).map(inside),
+    }
+}
+
+/// A default as the reference writes it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |n| n.to_string()),
+        Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Value::Null | Value::Bool(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn has_defaults(topic: &Topic) -> bool {
+    topic.entries.iter().any(|entry| matches!(entry.preset, Preset::Default(_) | Preset::Absent))
+}
+
+#[test]
+fn required_fields_are_required_and_defaults_are_the_defaults() {
+    for topic in topics::all().filter(|topic| has_defaults(topic)) {
+        let least = least(topic.word);
+        let full = filled_in(topic.word, least.clone()).unwrap_or_else(|e| panic!("{}: {e}", topic.word));
+        for entry in topic.entries {
+            let given = least.get(entry.word).is_some();
+            match entry.preset {
+                Preset::Required => {
+                    assert!(given, "{}.{} has a default", topic.word, entry.word);
+                    let mut without = least.clone();
+                    without.as_object_mut().unwrap().remove(entry.word);
+                    filled_in(topic.word, without).expect_err(entry.word);
+                }
+                Preset::Absent => assert_eq!(full[entry.word], Value::Null, "{}.{}", topic.word, entry.word),
+                Preset::Default(value) => {
+                    assert_eq!(written(&full[entry.word]), value, "{}.{}", topic.word, entry.word)
+                }
+                Preset::Word => panic!("{}.{} is a field, not a word", topic.word, entry.word),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_verbs_make_a_valid_recipe() {
+    let steps: String = ["rollout", "curate", "train", "tournament", "evaluate"]
+        .into_iter()
+        .flat_map(|verb| find(verb).unwrap().example.lines())
+        .map(|line| format!("  {line}\n"))
+        .collect();
+    let top: String =
+        ["roles", "tasks", "stop", "control"].map(|topic| format!("{}\n", find(topic).unwrap().example)).concat();
+    let text = format!(
+        "galapagos: 1\nname: example\nabout: a\nbase: {{model: m}}\ngenerations: 1\nvars: {{temperature: 0.8}}\n\
+         governance: {{purpose: p, data: d, risks: r, oversight: o, contact: c}}\n{top}each:\n{steps}\
+         finish:\n  - evaluate: {{members: [base], tasks: {{numbers: {{split: test}}}}, metrics: [pass_at_1]}}\n"
+    );
+    if let Err(diagnostics) = Recipe::parse("help", &text, &|_| Err("no other file".to_owned())) {
+        panic!("{diagnostics}\n{text}");
+    }
+}
+
+fn asked(words: &[&str]) -> Result<String, crate::error::Error> {
+    answer(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_topic_a_field_and_a_command_are_found() {
+    let topic = asked(&["recipe", "sample_k"]).unwrap();
+    assert!(topic.contains("temperature  number or $name  0.8") && topic.contains("samples per task"), "{topic}");
+    let field = asked(&["recipe", "lr"]).unwrap();
+    assert_eq!(field, "train.lr  number  required  peak learning rate\n");
+    assert_eq!(asked(&["recipe", "rollout.search.sample_k"]).unwrap(), topic);
+    assert!(asked(&["recipe"]).unwrap().contains("tournament"));
+    assert!(asked(&["run"]).unwrap().contains("--dry-run"));
+}
+
+#[test]
+fn an_unknown_word_offers_a_near_one() {
+    let message = asked(&["recipe", "sampel_k"]).unwrap_err().to_string();
+    assert_eq!(message, "there is no help on `sampel_k`; did you mean `sample_k`?");
+    let far = asked(&["recipe", "zzz"]).unwrap_err().to_string();
+    assert!(far.contains("`galapagos help recipe` lists"), "{far}");
+}
+
+#[test]
+fn the_reference_page_is_current() {
+    let page = include_str!("../../../../docs/recipe-reference.md");
+    let out_of_date = "docs/recipe-reference.md is out of date: galapagos help --markdown > docs/recipe-reference.md";
+    assert!(page.trim_end() == reference().trim_end(), "{out_of_date}");
+}

@@ -1,0 +1,29 @@
+//! Every topic of the recipe language, in the order of the reference.
+
+mod choices;
+mod header;
+mod judging;
+mod making;
+
+use super::topic::{Entry, Preset, Topic};
+
+/// All topics.
+pub fn all() -> impl Iterator<Item = &'static Topic> {
+    header::TOPICS.iter().chain(making::TOPICS).chain(judging::TOPICS).chain(choices::TOPICS)
+}
+
+const fn required(word: &'static str, takes: &'static str, about: &'static str) -> Entry {
+    Entry { word, takes, preset: Preset::Required, about }
+}
+
+const fn optional(word: &'static str, takes: &'static str, about: &'static str) -> Entry {
+    Entry { word, takes, preset: Preset::Absent, about }
+}
+
+const fn preset(word: &'static str, takes: &'static str, default: &'static str, about: &'static str) -> Entry {
+    Entry { word, takes, preset: Preset::Default(default), about }
+}
+
+const fn word(word: &'static str, takes: &'static str, about: &'static str) -> Entry {
+    Entry { word, takes, preset: Preset::Word, about }
+}

@@ -1,0 +1,187 @@
+//! The top-level fields and what they hold, apart from the recipe steps.
+
+use super::super::topic::{Form, Topic};
+use super::{optional, preset, required, word};
+
+pub const TOPICS: &[Topic] =
+    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, STOP, PLATEAU];
+
+const RECIPE: Topic = Topic {
+    word: "recipe",
+    place: "the whole file",
+    about: "What an evolution starts from, what each generation does, and what is measured at the end.",
+    form: Form::Map,
+    entries: &[
+        required("galapagos", "1", "format version"),
+        required("name", "name", "short name; part of ids and of the run folder"),
+        required("about", "text", "one sentence for people"),
+        optional("source", "map", "the published system that this implements"),
+        required("governance", "map", "why it may run"),
+        required("base", "choice", "the weights that everything starts from"),
+        required("roles", "map of roles", "the networks by name; `policy` is required"),
+        required("tasks", "map of task sets", "where problems come from, by name"),
+        required("generations", "count", "how many times `each` runs at most"),
+        preset("vars", "map of numbers", "{}", "numbers that recipe steps refer to as `$name`"),
+        preset("first", "list of recipe steps", "[]", "run once, before the first generation"),
+        required("each", "list of recipe steps", "the recipe steps of one generation, in order"),
+        optional("stop", "choice", "when to stop before `generations` are done"),
+        required(
+            "finish",
+            "list of recipe steps",
+            "run once, at the end; `evaluate` only, and only here may it read the sealed test split",
+        ),
+        optional(
+            "control",
+            "choice",
+            "the negative control that `reproduce` runs beside the recipe, at the same budget",
+        ),
+    ],
+    example: "extends: quickstart.yaml     # takes everything from that file, and changes what follows\nname: hotter\nvars: {temperature: 1.0}",
+};
+
+const VERBS: Topic = Topic {
+    word: "each",
+    place: "first, each, finish",
+    about: "A recipe step is a map with one key, its verb. It reads what earlier recipe steps named with `as`.",
+    form: Form::Choice,
+    entries: &[
+        word("rollout", "map", "a role searches tasks: makes verified trajectories"),
+        word("curate", "map", "applies data operators: makes a dataset"),
+        word("train", "map", "trains one member of a role in one round: makes a candidate"),
+        word("tournament", "map", "bouts between two members behind a gate: may promote"),
+        word("evaluate", "map", "measures members on tasks: makes scores with intervals"),
+    ],
+    example: "",
+};
+
+const SOURCE: Topic = Topic {
+    word: "source",
+    place: "recipe",
+    about: "The published system that the recipe implements.",
+    form: Form::Map,
+    entries: &[
+        required("title", "text", "title of the publication"),
+        optional("arxiv", "text", "its arXiv number, in quotes"),
+    ],
+    example: "",
+};
+
+const GOVERNANCE: Topic = Topic {
+    word: "governance",
+    place: "recipe",
+    about: "Short answers about purpose and oversight; none may be empty.",
+    form: Form::Map,
+    entries: &[
+        required("purpose", "text", "what it is for"),
+        required("data", "text", "where the data comes from"),
+        required("risks", "text", "what could go wrong"),
+        required("oversight", "text", "who can stop it, and how"),
+        required("contact", "text", "whom to ask"),
+    ],
+    example: "",
+};
+
+const BASE: Topic = Topic {
+    word: "base",
+    place: "recipe",
+    about: "The weights that everything starts from.",
+    form: Form::Choice,
+    entries: &[
+        word("model", "text", "a folder name in the model store, or the path of a Hugging Face folder"),
+        word("characters", "map", "a character transformer with random weights drawn by the run's seed"),
+    ],
+    example: "",
+};
+
+const CHARACTERS: Topic = Topic {
+    word: "characters",
+    place: "base",
+    about: "Shape of a Llama-style transformer that reads one character per token.",
+    form: Form::Map,
+    entries: &[
+        required("alphabet", "text", "the characters, each one token; the newline is always in"),
+        required("layers", "count", "transformer layers"),
+        required("hidden", "count", "width; a multiple of twice the heads"),
+        required("heads", "count", "attention heads"),
+        required("ffn", "count", "width of the feed-forward part"),
+        required("context", "count", "longest sequence in tokens"),
+    ],
+    example: "",
+};
+
+const ROLES: Topic = Topic {
+    word: "roles",
+    place: "recipe",
+    about: "Each role is a network: where its weights start, and what stands on top of them.",
+    form: Form::Map,
+    entries: &[
+        required("init", "`base` or a role", "the weights it starts from"),
+        preset("head", "choice", "lm", "what stands on top of the trunk"),
+    ],
+    example: "roles:\n  policy: {init: base}\n  critic: {init: base, head: scalar}",
+};
+
+const HEAD: Topic = Topic {
+    word: "head",
+    place: "roles",
+    about: "What stands on top of a role's trunk.",
+    form: Form::Choice,
+    entries: &[
+        word("lm", "", "next-token logits: it can generate"),
+        word("scalar", "", "one number per position: it can rank"),
+    ],
+    example: "",
+};
+
+const TASKS: Topic = Topic {
+    word: "tasks",
+    place: "recipe",
+    about: "Task sets by name. The test split is sealed until `finish`.",
+    form: Form::Choice,
+    entries: &[word("builtin", "map", "problems that are generated here and checked exactly")],
+    example: "tasks:\n  numbers: {builtin: {family: largest_of_five, train: 400, val: 200, test: 200, shots: 4}}",
+};
+
+const BUILTIN: Topic = Topic {
+    word: "builtin",
+    place: "tasks",
+    about: "A procedural task set. Its splits are disjoint by canonical problem: no test problem is a reordering of a training problem.",
+    form: Form::Map,
+    entries: &[
+        required(
+            "family",
+            "family",
+            "largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet, odd_one_out, sort_six_digits or sort_three_digits",
+        ),
+        required("train", "count", "problems that rollouts take"),
+        required("val", "count", "problems that gates and `evaluate` in `each` may read"),
+        required("test", "count", "problems that only `evaluate` in `finish` may read"),
+        preset("demonstrations", "count", "0", "training problems given with their answers, apart from `train`"),
+        preset("shots", "count", "0", "solved examples put before every question"),
+    ],
+    example: "",
+};
+
+const STOP: Topic = Topic {
+    word: "stop",
+    place: "recipe",
+    about: "When an evolution ends before its last generation; `finish` runs all the same.",
+    form: Form::Choice,
+    entries: &[
+        word("any", "list of rules", "as soon as one of these rules holds"),
+        word("plateau", "map", "a metric did not rise for some generations"),
+    ],
+    example: "stop: {any: [{plateau: {metric: pass_at_1, generations: 2}}]}",
+};
+
+const PLATEAU: Topic = Topic {
+    word: "plateau",
+    place: "stop",
+    about: "The metric of the last `evaluate` in `each` did not rise.",
+    form: Form::Map,
+    entries: &[
+        required("metric", "metric", "what must rise"),
+        required("generations", "count", "for how many generations it may stay"),
+    ],
+    example: "",
+};

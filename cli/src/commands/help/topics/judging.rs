@@ -1,0 +1,130 @@
+//! The verbs that judge: `tournament`, `evaluate`.
+
+use super::super::topic::{Form, Topic};
+use super::{optional, preset, required, word};
+
+pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF];
+
+const TOURNAMENT: Topic = Topic {
+    word: "tournament",
+    place: "recipe step",
+    about: "Bouts between the holder of a role and a challenger; the challenger is promoted only if the gate proves it better.",
+    form: Form::Map,
+    entries: &[
+        optional("as", "name", "name of the ladder"),
+        required("between", "[member, member]", "the holder (`champion`) and the challenger that a `train` named"),
+        required("tasks", "map: task set to {split, n}", "what is played on; never the test split"),
+        preset("bout", "choice", "mirrored", "how a bout is played"),
+        preset("judge", "choice", "verifier", "who decides a bout"),
+        required("gate", "choice", "what must be proven before a promotion"),
+        required("promote", "role", "the role that a proven challenger takes"),
+        preset("max_pairs", "count", "400", "mirrored pairs after which an undecided gate refuses"),
+        preset("temperature", "number or $name", "0.8", "temperature of the bouts' samples"),
+    ],
+    example: "- tournament:\n    between: [champion, candidate]\n    tasks: {numbers: {split: val}}\n    gate: {sprt: {elo: [0, 30], alpha: 0.05, beta: 0.05}}\n    promote: policy",
+};
+
+const SPLIT: Topic = Topic {
+    word: "split",
+    place: "tournament.tasks, evaluate.tasks",
+    about: "Which tasks of a set are read: {split: val, n: 100}.",
+    form: Form::Map,
+    entries: &[
+        required("split", "train, val, test or demonstrations", "the part of the set; `test` only in `finish`"),
+        preset("n", "count or `all`", "all", "how many of them, from the first"),
+    ],
+    example: "",
+};
+
+const BOUT: Topic = Topic {
+    word: "bout",
+    place: "tournament",
+    about: "How a bout is played.",
+    form: Form::Choice,
+    entries: &[word(
+        "mirrored",
+        "",
+        "two bouts on one task with the random streams swapped between the sides; the pair is one observation",
+    )],
+    example: "",
+};
+
+const JUDGE: Topic = Topic {
+    word: "judge",
+    place: "tournament",
+    about: "Who decides a bout.",
+    form: Form::Choice,
+    entries: &[word("verifier", "", "a side that passes beats one that fails; otherwise a draw")],
+    example: "",
+};
+
+const GATE: Topic = Topic {
+    word: "gate",
+    place: "tournament",
+    about: "What must be proven before a promotion.",
+    form: Form::Choice,
+    entries: &[word("sprt", "map", "sequential probability ratio test on mirrored pairs")],
+    example: "",
+};
+
+const SPRT: Topic = Topic {
+    word: "sprt",
+    place: "tournament.gate",
+    about: "Plays until one of two Elo differences is as good as refuted.",
+    form: Form::Map,
+    entries: &[
+        required("elo", "[number, number]", "Elo difference under the null and under the alternative hypothesis"),
+        required("alpha", "number", "chance of a promotion under the null"),
+        required("beta", "number", "chance of a refusal under the alternative"),
+    ],
+    example: "",
+};
+
+const EVALUATE: Topic = Topic {
+    word: "evaluate",
+    place: "recipe step",
+    about: "Measures members on tasks; every value has a 95% interval. What it reads from the test split is never used to select.",
+    form: Form::Map,
+    entries: &[
+        optional("as", "name", "name of the scores"),
+        required(
+            "members",
+            "list of members",
+            "`base`, `champion` (the policy role's current member), a role, or a member that a `train` named",
+        ),
+        required("tasks", "map: task set to {split, n}", "what is measured on"),
+        required("metrics", "list of metrics", "what is measured"),
+        preset(
+            "temperature",
+            "number or $name",
+            "0.8",
+            "of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy",
+        ),
+    ],
+    example: "- evaluate: {members: [champion], tasks: {numbers: {split: val, n: 50}}, metrics: [pass_at_1, {pass_at: 8}, {best_of: {n: 8, by: critic}}]}",
+};
+
+const METRICS: Topic = Topic {
+    word: "metrics",
+    place: "evaluate",
+    about: "A metric over tasks.",
+    form: Form::Choice,
+    entries: &[
+        word("pass_at_1", "", "share of tasks whose greedy completion passes"),
+        word("pass_at", "count", "expected share of tasks with a pass among so many samples (unbiased estimator)"),
+        word("best_of", "map", "share of tasks whose best sample, as a scalar role ranks them, passes"),
+    ],
+    example: "",
+};
+
+const BEST_OF: Topic = Topic {
+    word: "best_of",
+    place: "evaluate.metrics",
+    about: "Best of some samples, as a critic ranks them.",
+    form: Form::Map,
+    entries: &[
+        required("n", "count", "samples per task"),
+        required("by", "role", "a trained role with `head: scalar`"),
+    ],
+    example: "",
+};

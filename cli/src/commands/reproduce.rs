@@ -1,0 +1,177 @@
+//! `galapagos reproduce`: every arm of an experiment with every seed, then the verdict. Finished runs are read again, and an
+//! interrupted one is resumed, so the command can be stopped and started at will.
+
+use std::path::{Path, PathBuf};
+
+use galapagos_domain::cluster::EvolutionView;
+use galapagos_domain::cluster::view::Status;
+use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+use galapagos_domain::recipe::diagnostic::Diagnostics;
+
+use super::run::{Ended, Job, check_base, evolve};
+use super::{print, print_json};
+use crate::args;
+use crate::client::RUNS;
+use crate::error::{Error, Exit};
+use crate::experiment::{Findings, PlannedRun, Reading, Sources, Subject, schedule, text};
+use crate::local::{Layout, RunFolder, write_atomically};
+use crate::recipe_file;
+use crate::render::live::{Live, Mode};
+use crate::report;
+
+/// `galapagos reproduce`.
+///
+/// # Errors
+/// Mistakes in the experiment or its recipes, a run that failed, a folder of another experiment.
+pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
+    let sources = Sources::find(&args.experiment)?;
+    let loader = |recipe: &str| sources.load(recipe);
+    let source_text = recipe_file::read_text(sources.path())?;
+    let experiment =
+        Experiment::parse(&sources.path().display().to_string(), &source_text, &loader).map_err(mistakes)?;
+    let scale = if args.quick { Scale::Quick } else { Scale::Full };
+    let arms = experiment.arms(scale, &loader).map_err(mistakes)?;
+    let runs = schedule(&arms, &experiment, scale)?;
+    for arm in &arms {
+        check_base(&arm.recipe, &args.cluster.models)?;
+    }
+    let name = sources.name();
+    let root = args.dir.clone().unwrap_or_else(|| default_folder(&name, scale));
+    let laboratory = Laboratory { root: &root, args, arms: &arms, experiment: &experiment, json };
+    let Some((readings, elapsed_ms)) = laboratory.all(&runs).await? else {
+        eprintln!("interrupted; finished runs are kept in `{}`. The same command goes on", root.display());
+        return Ok(Exit::Cancelled);
+    };
+    let subject = Subject { name: &name, experiment: &experiment, scale, arms: &arms };
+    let findings = Findings::of(subject, &readings, elapsed_ms);
+    if json {
+        print_json(&findings)?
+    } else {
+        print(&text(&findings))?
+    }
+    Ok(findings.exit())
+}
+
+fn mistakes(diagnostics: Diagnostics) -> Error {
+    Error::Recipe { diagnostics: diagnostics.to_string() }
+}
+
+/// Quick runs have other recipes than full ones and so a folder of their own.
+fn default_folder(name: &str, scale: Scale) -> PathBuf {
+    let suffix = match scale {
+        Scale::Full => "",
+        Scale::Quick => "-quick",
+    };
+    Path::new(RUNS).join(format!("reproduce-{name}{suffix}"))
+}
+
+/// Readings in the order of the arms, each in the order of the seeds, and the time that all runs took.
+type Measured = (Vec<Vec<Reading>>, u64);
+
+/// What all runs of an experiment share.
+struct Laboratory<'a> {
+    root: &'a Path,
+    args: &'a args::Reproduce,
+    arms: &'a [PlannedArm],
+    experiment: &'a Experiment,
+    json: bool,
+}
+
+impl Laboratory<'_> {
+    /// Runs everything in order; `None` if a person interrupts.
+    async fn all(&self, runs: &[PlannedRun]) -> Result<Option<Measured>, Error> {
+        let mut readings = vec![Vec::new(); self.arms.len()];
+        let mut elapsed_ms = 0;
+        for (number, run) in (1..).zip(runs) {
+            self.announce(run, number, runs.len())?;
+            let Some(view) = self.one(run).await? else { return Ok(None) };
+            elapsed_ms += view.steps.iter().map(|step| step.elapsed_ms).sum::<u64>();
+            for &place in &run.arms {
+                readings[place].push(self.read(&view, &self.arms[place], run)?);
+            }
+        }
+        Ok(Some((readings, elapsed_ms)))
+    }
+
+    /// One line per run; on standard error where standard output is for the one JSON object.
+    fn announce(&self, run: &PlannedRun, number: usize, of: usize) -> Result<(), Error> {
+        let names: Vec<&str> = run.arms.iter().map(|&place| self.arms[place].name.as_str()).collect();
+        let line = format!(
+            "[{number}/{of}] {} · seed {} · {}",
+            names.join(", "),
+            run.seed,
+            self.root.join(&run.folder).display()
+        );
+        if self.json {
+            eprintln!("{line}");
+            return Ok(());
+        }
+        print(&format!("\n{line}"))
+    }
+
+    /// The final snapshot of one run: of an earlier time, if it is there.
+    async fn one(&self, run: &PlannedRun) -> Result<Option<EvolutionView>, Error> {
+        let folder = RunFolder::create(&self.root.join(&run.folder)).map_err(|source| Error::Folder { source })?;
+        if let Some(view) = finished(&folder, run)? {
+            return Ok(Some(view));
+        }
+        let layout = Layout {
+            folder: folder.clone(),
+            workers: self.args.cluster.workers,
+            slots: self.args.cluster.slots,
+            models: self.args.cluster.models.clone(),
+            listen: "127.0.0.1:0".to_owned(),
+            http: "127.0.0.1:0".to_owned(),
+            engine: self.args.cluster.engine.clone(),
+        };
+        let job = Job { file: &run.file, folder, seed: run.seed, layout };
+        let mut live = Live::new(if self.json { Mode::Silent } else { Mode::of(false) });
+        let ended = evolve(&job, &mut live).await?;
+        live.end();
+        let Ended::Final(view) = ended else { return Ok(None) };
+        if view.status != Status::Done {
+            let causes = view.failure.join("\n  caused by: ");
+            let message = format!("the run in `{}` did not come to its end: {causes}", job.folder.root().display());
+            return Err(Error::Failed { message });
+        }
+        keep(&job, &view)?;
+        Ok(Some(*view))
+    }
+
+    fn read(&self, view: &EvolutionView, arm: &PlannedArm, run: &PlannedRun) -> Result<Reading, Error> {
+        Reading::of(view, &arm.member, &self.experiment.header().metric).ok_or_else(|| Error::Failed {
+            message: format!("the run in `{}` has no score of `{}` for the arm `{}`", run.folder, arm.member, arm.name),
+        })
+    }
+}
+
+fn snapshot_file(folder: &RunFolder) -> PathBuf {
+    folder.root().join("final.json")
+}
+
+/// The snapshot that [`keep`] left, if it is of the same recipe and seed; that of another is left for `evolve` to refuse.
+fn finished(folder: &RunFolder, run: &PlannedRun) -> Result<Option<EvolutionView>, Error> {
+    let path = snapshot_file(folder);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Read { path, source }),
+    };
+    let view: EvolutionView = serde_json::from_slice(&text).map_err(|source| Error::Json { source })?;
+    let same = view.recipe_digest == run.file.recipe.digest().hex() && view.seed.0 == run.seed;
+    Ok(same.then_some(view))
+}
+
+/// Keeps what a later `reproduce` reads, and the page for people; the workers' cache has served its turn.
+fn keep(job: &Job<'_>, view: &EvolutionView) -> Result<(), Error> {
+    let page = job.folder.report();
+    std::fs::write(&page, report::render(view, &job.file.yaml))
+        .map_err(|source| Error::Write { path: page, source })?;
+    let snapshot = serde_json::to_vec(view).map_err(|source| Error::Json { source })?;
+    write_atomically(&snapshot_file(&job.folder), &snapshot).map_err(|source| Error::Folder { source })?;
+    match std::fs::remove_dir_all(job.folder.cache()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Write { path: job.folder.cache(), source }),
+    }
+}

@@ -1,0 +1,47 @@
+//! Running an experiment: which runs it needs, what is read off them, and how the findings look. What must come out, and
+//! whether it did, is decided in the domain; nothing here knows an experiment's or a recipe's name.
+
+mod findings;
+mod machine;
+mod reading;
+mod schedule;
+mod sources;
+mod table;
+
+pub use findings::{Findings, Subject};
+pub use reading::Reading;
+pub use schedule::{PlannedRun, schedule};
+pub use sources::Sources;
+pub use table::text;
+
+/// The shipped experiments, for tests.
+#[cfg(test)]
+mod shipped {
+    use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+
+    use super::Sources;
+
+    fn sources(name: &str) -> Sources {
+        let file = format!("{}/../recipes/experiments/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        Sources::find(&file).unwrap()
+    }
+
+    /// A shipped experiment, changed.
+    pub fn experiment(name: &str, change: impl Fn(&str) -> String) -> Experiment {
+        let sources = sources(name);
+        let text = change(&std::fs::read_to_string(sources.path()).unwrap());
+        Experiment::parse("experiment.yaml", &text, &|recipe| sources.load(recipe)).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Its arms.
+    pub fn arms(experiment: &Experiment, scale: Scale) -> Vec<PlannedArm> {
+        experiment.arms(scale, &|recipe| sources("tiny").load(recipe)).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// A shipped experiment as it is.
+    pub fn planned(name: &str, scale: Scale) -> (Experiment, Vec<PlannedArm>) {
+        let experiment = experiment(name, str::to_owned);
+        let arms = arms(&experiment, scale);
+        (experiment, arms)
+    }
+}

@@ -1,0 +1,105 @@
+//! Which runs an experiment needs, in order: seed by seed, so that an experiment that is stopped early has whole seeds. Arms
+//! with equal recipes are read off one run.
+
+use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+use galapagos_domain::ids::Name;
+use galapagos_domain::recipe::evaluate::Metric;
+use galapagos_domain::recipe::step::RecipeStep;
+use galapagos_domain::recipe::tasks::Split;
+
+use crate::error::Error;
+use crate::recipe_file::RecipeFile;
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct PlannedRun {
+    pub seed: u64,
+    pub file: RecipeFile,
+    /// Places of the arms that are read off it, in the list of arms; never empty.
+    pub arms: Vec<usize>,
+    /// Name of the run's folder.
+    pub folder: String,
+}
+
+/// All runs in order.
+///
+/// # Errors
+/// [`Error::Usage`] if an arm's recipe does not measure the metric at its end: the run would be for nothing.
+pub fn schedule(arms: &[PlannedArm], experiment: &Experiment, scale: Scale) -> Result<Vec<PlannedRun>, Error> {
+    if let Some(arm) = arms.iter().find(|arm| !measures(arm, &experiment.header().metric)) {
+        let message = format!(
+            "the arm `{}` cannot be compared: `finish` of its recipe does not evaluate `{}` on the test split by the experiment's \
+             metric; add it to `members` and `metrics` there",
+            arm.name, arm.member
+        );
+        return Err(Error::Usage { message });
+    }
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (place, arm) in arms.iter().enumerate() {
+        match groups.iter_mut().find(|group| arms[group[0]].recipe == arm.recipe) {
+            Some(group) => group.push(place),
+            None => groups.push(vec![place]),
+        }
+    }
+    let run = |seed: u64, group: &Vec<usize>| {
+        let names: Vec<&str> = group.iter().map(|&place| arms[place].name.as_str()).collect();
+        let file = RecipeFile::of(arms[group[0]].recipe.clone());
+        PlannedRun { seed, file, arms: group.clone(), folder: format!("{}-s{seed}", names.join("+")) }
+    };
+    Ok(experiment
+        .seeds(scale)
+        .iter()
+        .flat_map(|&seed| groups.iter().map(move |group| (seed, group)))
+        .map(|(s, g)| run(s, g))
+        .collect())
+}
+
+/// Whether the arm's recipe ends in a score that the experiment can read.
+fn measures(arm: &PlannedArm, metric: &Metric) -> bool {
+    arm.recipe.finish.iter().any(|step| match step {
+        RecipeStep::Evaluate(evaluate) => {
+            let names_member = |member: &Name| *member == arm.member;
+            evaluate.members.iter().any(names_member)
+                && evaluate.metrics.contains(metric)
+                && evaluate.tasks.values().any(|selection| selection.split == Split::Test)
+        }
+        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::shipped::{arms, experiment, planned};
+
+    fn folders(runs: &[PlannedRun]) -> Vec<&str> {
+        runs.iter().map(|run| run.folder.as_str()).collect()
+    }
+
+    #[test]
+    fn arms_with_equal_recipes_share_a_run_and_seeds_go_one_by_one() {
+        let (quickstart, arms) = planned("quickstart", Scale::Full);
+        let runs = schedule(&arms, &quickstart, Scale::Full).unwrap();
+        let pairs = ["baseline+method-s1", "control+ungated-s1", "baseline+method-s2", "control+ungated-s2"];
+        assert_eq!(&folders(&runs)[..4], pairs);
+        let sharing: Vec<&str> = runs[1].arms.iter().map(|&place| arms[place].name.as_str()).collect();
+        assert_eq!(sharing, ["control", "ungated"]);
+        assert!(runs[1].file.yaml.contains("shuffle: verdicts") && !runs[0].file.yaml.contains("- shuffle"));
+    }
+
+    #[test]
+    fn the_long_experiment_has_five_seeds_and_its_quick_form_one() {
+        let (tiny, arms) = planned("tiny", Scale::Full);
+        assert!(schedule(&arms, &tiny, Scale::Full).unwrap().len() == 3 * tiny.seeds(Scale::Full).len());
+        assert!(tiny.seeds(Scale::Full).len() >= 5);
+        let (tiny, arms) = planned("tiny", Scale::Quick);
+        assert_eq!(schedule(&arms, &tiny, Scale::Quick).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_could_never_be_compared_is_refused_before_it_runs() {
+        let unmeasured = experiment("tiny", |text| text.replace("[champion, candidate]", "[champion]"));
+        let message = schedule(&arms(&unmeasured, Scale::Full), &unmeasured, Scale::Full).unwrap_err().to_string();
+        assert!(message.contains("`ungated`") && message.contains("does not evaluate `candidate`"), "{message}");
+    }
+}
