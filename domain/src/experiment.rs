@@ -61,10 +61,10 @@ pub enum Equal {
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     pub arm: Name,
-    /// The interval of the difference lies above 0.
+    /// The interval of the difference lies above `by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<Name>,
-    /// The interval of the difference lies below 0.
+    /// The interval of the difference lies below `-by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<Name>,
     /// A difference of more than `within` is not shown: the interval reaches down to `within`.
@@ -73,9 +73,12 @@ pub struct Expect {
     /// The interval of the difference lies above `-within`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<Name>,
-    /// Tolerance, in units of the metric.
+    /// Tolerance of `not_above` and `at_least`, in units of the metric.
     #[serde(default)]
     pub within: f64,
+    /// Least difference of `above` and `below`, in units of the metric.
+    #[serde(default)]
+    pub by: f64,
 }
 
 /// How an expectation compares.
@@ -262,8 +265,10 @@ impl Experiment {
             for arm in [&expect.arm, other].into_iter().filter(|arm| !self.arms.contains_key(*arm)) {
                 complain(path.clone(), format!("there is no arm `{arm}`"));
             }
-            if !(0.0..=1.0).contains(&expect.within) {
-                complain(path.key("within"), format!("{} is out of range: use 0 to 1", expect.within));
+            for (key, value) in [("within", expect.within), ("by", expect.by)] {
+                if !(0.0..=1.0).contains(&value) {
+                    complain(path.key(key), format!("{value} is out of range: use 0 to 1"));
+                }
             }
         }
         found

@@ -59,7 +59,7 @@ impl Sources {
     /// # Errors
     /// A message that says where it was looked for.
     pub fn load(&self, recipe: &str) -> Result<String, String> {
-        let beside = self.path.parent().unwrap_or(Path::new("."));
+        let beside = self.path.parent().unwrap_or_else(|| Path::new("."));
         let folders = [beside.join(".."), beside.to_owned()];
         let file = |folder: &PathBuf| {
             let plain = folder.join(recipe);

@@ -71,10 +71,10 @@ fn expectation(expect: &Expect, results: &BTreeMap<Name, ArmResult>) -> (bool, E
     };
     let (arm, other_arm) = (results.get(&expect.arm), results.get(other));
     let difference = arm.zip(other_arm).and_then(|(a, b)| difference(&a.values, &b.values));
-    let within = expect.within;
+    let (within, by) = (expect.within, expect.by);
     let holds = difference.is_some_and(|d| match comparison {
-        Comparison::Above => d.low > 0.0,
-        Comparison::Below => d.high < 0.0,
+        Comparison::Above => d.low > by,
+        Comparison::Below => d.high < -by,
         Comparison::NotAbove => d.low <= within,
         Comparison::AtLeast => d.low >= -within,
     });
@@ -84,7 +84,11 @@ fn expectation(expect: &Expect, results: &BTreeMap<Name, ArmResult>) -> (bool, E
         Comparison::NotAbove => "not above",
         Comparison::AtLeast => "at least",
     };
-    let tolerance = if within > 0.0 { format!(" within {within}") } else { String::new() };
+    let tolerance = match comparison {
+        Comparison::Above | Comparison::Below if by > 0.0 => format!(" by {by}"),
+        Comparison::NotAbove | Comparison::AtLeast if within > 0.0 => format!(" within {within}"),
+        Comparison::Above | Comparison::Below | Comparison::NotAbove | Comparison::AtLeast => String::new(),
+    };
     let expectation = format!("{} {word} {other}{tolerance}", expect.arm);
     let control = [arm, other_arm].into_iter().flatten().any(|a| a.control);
     (control, Expectation { expectation, difference, holds })

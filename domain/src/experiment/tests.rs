@@ -90,6 +90,7 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
         ("{control: true}", "{control: maybe}", "expected true or false"),
         ("seeds: [1, 2, 3]", "seeds: []", "there are no seeds"),
         ("within: 0.1", "within: 7", "use 0 to 1"),
+        ("above: baseline}", "above: baseline, by: 2}", "use 0 to 1"),
     ];
     for (from, to, what) in cases {
         assert!(EXAMPLE.contains(from));
@@ -152,4 +153,26 @@ fn students_interval_equals_a_hand_computed_one() {
     let report = report(&[0.1, 0.2, 0.6], &[0.0, 0.0, 0.0], &[0.0, 0.0, 0.0]);
     let method = report.arms[&name(METHOD)];
     assert!((method.mean - 0.3).abs() < 1e-12 && (method.high - 0.957_240).abs() < 1e-5, "{method:?}");
+}
+
+#[test]
+fn a_claimed_margin_must_lie_below_the_whole_interval() {
+    let results =
+        |method: &[f64]| [(name("a"), arm(false, method)), (name("b"), arm(false, &[0.30, 0.30, 0.30]))].into();
+    let judged = |method: &[f64], by| {
+        let expect = Expect {
+            arm: name("a"),
+            above: Some(name("b")),
+            below: None,
+            not_above: None,
+            at_least: None,
+            within: 0.0,
+            by,
+        };
+        judge(&[expect], &results(method)).expectations.remove(0)
+    };
+    let clear = judged(&[0.60, 0.61, 0.62], 0.25);
+    assert_eq!((clear.expectation.as_str(), clear.holds), ("a above b by 0.25", true));
+    // The mean difference of 0.31 is above 0.3, its interval is not.
+    assert!(!judged(&[0.60, 0.61, 0.62], 0.3).holds);
 }
