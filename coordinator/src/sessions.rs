@@ -144,6 +144,15 @@ impl Sessions {
     }
 }
 
+impl Drop for Sessions {
+    /// The driver ended: so does every stream, whoever else holds an end of it.
+    fn drop(&mut self) {
+        for session in self.live.values() {
+            session.outbox.end(stopping());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +207,7 @@ mod tests {
     async fn the_end_of_the_coordinator_ends_every_stream() {
         let (outbox, mut outgoing, _ended) = open();
         let mut sessions = Sessions::default();
+        let _held_by_its_reader = outbox.clone();
         sessions.attach(worker(), Incarnation(1), outbox);
         drop(sessions);
         assert_eq!(outgoing.next().await.unwrap().unwrap_err().kind, Kind::Stopping);

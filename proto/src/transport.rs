@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A connection attempt that takes longer has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A call other than a stream that takes longer has failed; also sent to the server as the call's deadline.
+/// A call without an answer for so long has failed; for a stream of answers, until it begins.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// HTTP/2 pings on a quiet connection, from both sides: a peer that vanished without closing is noticed.
