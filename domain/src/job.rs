@@ -193,4 +193,7 @@ pub enum FailureClass {
     Invalid,
     /// The place or the moment is at fault: try again.
     Transient,
+    /// A process was killed, or the other end of its connection vanished: says nothing about the work. Try again; it
+    /// counts as a loss, not as a failure.
+    Lost,
 }

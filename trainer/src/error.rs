@@ -111,23 +111,24 @@ fn folder_class(error: &FolderError) -> FailureClass {
     }
 }
 
-/// Ranks that disagree or ask for the impossible would do so again; a lost peer or a deadline may not come again.
+/// Ranks that disagree or ask for the impossible would do so again; a deadline may not come again; a lost peer is a loss.
 fn collective_class(error: &CollectiveError) -> FailureClass {
     match error {
         CollectiveError::Argument { .. } | CollectiveError::Mismatch { .. } | CollectiveError::Unfinished { .. } => {
             FailureClass::Invalid
         }
         CollectiveError::Bind { .. }
-        | CollectiveError::Rendezvous { .. }
-        | CollectiveError::Store { .. }
         | CollectiveError::KeysMissing { .. }
         | CollectiveError::RankTaken { .. }
         | CollectiveError::Timeout { .. }
-        | CollectiveError::PeerLost { .. }
-        | CollectiveError::Broken { .. }
         | CollectiveError::Backend { .. }
         | CollectiveError::Tensor { .. }
         | CollectiveError::Watchdog { .. } => FailureClass::Transient,
+        // The process that was at the other end is gone: its own worker knows why.
+        CollectiveError::Rendezvous { .. }
+        | CollectiveError::Store { .. }
+        | CollectiveError::PeerLost { .. }
+        | CollectiveError::Broken { .. } => FailureClass::Lost,
     }
 }
 

@@ -120,7 +120,7 @@ fn a_killed_rank_ends_the_other_which_names_it() {
     let mut ranks = endless(&world, 40_000);
     ranks[1].signal("KILL");
     let failure = ranks[0].end().unwrap_err();
-    assert_eq!(failure.class, FailureClass::Transient);
+    assert_eq!(failure.class, FailureClass::Lost);
     assert!(failure.chain.join(": ").contains("missing: rank 1"), "{:?}", failure.chain);
     assert_eq!(ranks[0].exit().code(), Some(1));
 }
@@ -131,7 +131,7 @@ fn a_rank_that_loses_the_rendezvous_ends_too() {
     let mut ranks = endless(&world, 40_000);
     ranks[0].signal("KILL");
     let failure = ranks[1].end().unwrap_err();
-    assert_eq!(failure.class, FailureClass::Transient);
+    assert_eq!(failure.class, FailureClass::Lost);
     assert_eq!(ranks[1].exit().code(), Some(1));
 }
 
