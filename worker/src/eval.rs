@@ -150,9 +150,9 @@ fn print(report: &Report, json: bool, out: &mut dyn Write) -> io::Result<()> {
     for (set, measured) in &report.tasks {
         match measured.pass_at_1 {
             Some(Interval { mean, low, high }) => {
-                writeln!(out, "  {set:<20} pass@1 {mean:.3}  [{low:.3}, {high:.3}] 95%  n {}", measured.n)?;
+                writeln!(out, "  {:<20} pass@1 {mean:.3}  [{low:.3}, {high:.3}] 95%  n {}", set.as_str(), measured.n)?;
             }
-            None => writeln!(out, "  {set:<20} no tasks in this split")?,
+            None => writeln!(out, "  {:<20} no tasks in this split", set.as_str())?,
         }
         let undecided = measured.verdicts.error + measured.verdicts.timeout;
         if undecided > 0 {
