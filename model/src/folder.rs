@@ -10,6 +10,7 @@ use tch::{Device, Kind};
 
 use crate::config::{ConfigError, generation_json};
 use crate::files::write_atomically;
+use crate::tokenizer::OPTIONAL_FILES;
 use crate::weights::safetensors_file::{self, WeightsFile};
 use crate::weights::{WeightsError, check_layout};
 use crate::{Llama, ModelConfig, Tokenizer, TokenizerError};
@@ -97,11 +98,11 @@ impl ModelFolder {
             let target = path.join(name);
             write_atomically(&target, |file| file.write_all(bytes)).map_err(write_error(target))
         };
-        match std::fs::remove_file(path.join(CONFIG)) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(FolderError::Write { path: path.join(CONFIG), source });
-            }
-            Ok(()) | Err(_) => {}
+        // Without a configuration the folder is not a model until all is written; another tokenizer's files would be read
+        // as parts of this one.
+        let stale = OPTIONAL_FILES.iter().filter(|name| !tokenizer.files().contains_key(**name));
+        for name in stale.chain([&CONFIG]) {
+            remove_if_there(&path.join(name))?;
         }
         for (name, bytes) in tokenizer.files() {
             write(name, bytes)?;
@@ -154,6 +155,15 @@ fn check_tokenizer(path: &Path, config: &ModelConfig, tokenizer: &Tokenizer) -> 
             ),
         }),
         Some(_) | None => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), FolderError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(FolderError::Write { path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// What else belongs to a tokenizer in a Hugging Face folder.
-const OPTIONAL_FILES: [&str; 6] =
+pub(crate) const OPTIONAL_FILES: [&str; 6] =
     [TOKENIZER_CONFIG, CHAT_TEMPLATE, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"];
 
 /// A tokenizer with its special tokens and chat template.

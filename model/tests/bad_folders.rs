@@ -192,6 +192,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
 #[test]
 fn saving_is_exact_replaces_an_older_model_and_leaves_no_other_files() {
     let folder = good();
+    std::fs::write(folder.path().join("chat_template.jinja"), "another tokenizer's").unwrap();
     let critic = Llama::init(config(), 2, Device::Cpu).unwrap().to_scalar(3).unwrap();
     ModelFolder::save(folder.path(), &critic, &Tokenizer::characters(ALPHABET).unwrap()).unwrap();
     let reopened = ModelFolder::open(folder.path()).unwrap();
