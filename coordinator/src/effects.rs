@@ -72,7 +72,9 @@ impl Effects for World {
     }
 
     fn close(&mut self, worker: &WorkerId, incarnation: Incarnation, reason: String) {
-        self.sessions.close(worker, incarnation, Refusal::new(Kind::Fenced, reason));
+        // Not `Fenced`, which would end the worker for good: one that was stopped or cut off may come back. A session that a
+        // newer one replaced was ended by `attach`.
+        self.sessions.close(worker, incarnation, Refusal::new(Kind::Deadline, reason));
     }
 
     fn changed(&mut self, evolution: &EvolutionId) {

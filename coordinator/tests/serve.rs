@@ -6,10 +6,11 @@ mod cluster;
 
 use cluster::{Coordinator, DEADLINE, RECIPE, Worker, announce_file, config, registration};
 use galapagos_coordinator::{Error, StoreError, run};
-use galapagos_domain::cluster::{EvolutionView, WorkerView};
+use galapagos_domain::cluster::{EvolutionView, Round, WorkerView};
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{JobKind, JobOutput};
 use galapagos_domain::session::{CoordinatorMessage, PROTOCOL_VERSION, Registration, WorkerMessage};
+use galapagos_proto::client;
 use galapagos_proto::convert::parse_document;
 use galapagos_proto::status::{Kind, Refusal};
 use galapagos_proto::v1;
@@ -17,6 +18,9 @@ use galapagos_proto::v1::admin_service_client::AdminServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 async fn submit(admin: &mut AdminServiceClient<Channel>) -> String {
     let request = v1::SubmitRequest { recipe_yaml: RECIPE.to_owned(), seed: 11 };
@@ -178,6 +182,12 @@ async fn bad_requests_are_refused_with_what_would_be_right() {
     assert_eq!(Refusal::from(error).kind, Kind::NotFound);
     let error = admin.cancel(v1::CancelRequest { evolution_id: "no such".to_owned() }).await.unwrap_err();
     assert_eq!(Refusal::from(error).kind, Kind::Invalid);
+
+    let mut rounds = client::rounds(client::connect(&coordinator.announced.addr.into()).await.unwrap());
+    let error = rounds.get(v1::GetRoundRequest { round_id: "micro-9/g1/x".to_owned() }).await.unwrap_err();
+    assert_eq!(Refusal::from(error).kind, Kind::NotFound);
+    let listed = rounds.list(v1::ListRoundsRequest { evolution_id: None }).await.unwrap().into_inner().rounds.unwrap();
+    assert_eq!(parse_document::<Vec<Round>>("the round list", 1, &listed).unwrap(), []);
     coordinator.stop().await.unwrap();
 }
 
@@ -191,6 +201,11 @@ async fn metrics_and_health_are_served() {
     assert!(metrics.contains("galapagos_jobs{kind=\"base\",state=\"waiting\"} 1\n"), "{metrics}");
     assert!(metrics.contains("galapagos_leader_epoch 1\n"), "{metrics}");
     assert!(http_get(&coordinator, "/healthz").await.contains("ok, leader epoch 1"));
+
+    let channel = client::connect(&coordinator.announced.addr.into()).await.unwrap();
+    let request = HealthCheckRequest { service: "galapagos.v1.WorkerService".to_owned() };
+    let health = HealthClient::new(channel).check(request).await.unwrap().into_inner();
+    assert_eq!(health.status(), ServingStatus::Serving);
     coordinator.stop().await.unwrap();
 }
 
