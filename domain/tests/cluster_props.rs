@@ -17,6 +17,8 @@ mod invariants;
 mod recipes;
 #[path = "cluster/sim_worker.rs"]
 mod sim_worker;
+#[path = "cluster/stories.rs"]
+mod stories;
 #[path = "cluster/world.rs"]
 mod world;
 
@@ -93,19 +95,19 @@ fn ends_as_undisturbed(acts: &[Act]) {
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(64))]
 
     #[test]
-    fn invariants_hold_under_any_faults(acts in proptest::collection::vec(act::any_act(), 1..160)) {
+    fn invariants_hold_under_any_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
         survives(&acts);
     }
 }
 
 proptest! {
-    #![proptest_config(config(48))]
+    #![proptest_config(config(32))]
 
     #[test]
-    fn results_do_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..160)) {
+    fn results_do_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
         ends_as_undisturbed(&acts);
     }
 }

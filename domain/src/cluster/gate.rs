@@ -76,3 +76,45 @@ impl Standing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::PairOutcome;
+
+    fn tournament(max_pairs: u32) -> Tournament {
+        let text = format!(
+            r#"{{"between": ["champion", "candidate"], "tasks": {{}}, "promote": "policy", "max_pairs": {max_pairs},
+                "gate": {{"sprt": {{"elo": [0, 100], "alpha": 0.05, "beta": 0.05}}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn bout(half_points: &[u8]) -> JobOutput {
+        let pair = |(task, half_points): (u32, &u8)| PairOutcome { task, half_points: *half_points };
+        JobOutput::Bout { pairs: (0..).zip(half_points).map(pair).collect(), tokens: 1 }
+    }
+
+    #[test]
+    fn pairs_behind_a_missing_job_are_not_read() {
+        let (won, lost) = (bout(&[4; 12]), bout(&[0; 12]));
+        let gap = standing(&tournament(400), [Some(&bout(&[2])), None, Some(&won), Some(&won)]);
+        assert_eq!((gap.pairs(), gap.jobs, gap.decision), (1, 1, Decision::Undecided));
+        let filled = standing(&tournament(400), [Some(&bout(&[2])), Some(&lost), Some(&won), Some(&won)]);
+        assert_eq!((filled.decision, filled.jobs), (Decision::Refused, 2));
+    }
+
+    #[test]
+    fn reading_stops_at_the_pair_that_decides() {
+        let decided = standing(&tournament(400), [Some(&bout(&[4; 40])), Some(&bout(&[0; 40]))]);
+        assert_eq!((decided.decision, decided.jobs), (Decision::Promoted, 1));
+        assert!(decided.pairs() < 40, "{} pairs were read", decided.pairs());
+        assert!(decided.llr >= decided.bounds.1);
+    }
+
+    #[test]
+    fn bouts_that_run_out_are_inconclusive() {
+        let open = standing(&tournament(3), [Some(&bout(&[4, 0, 3]))]);
+        assert_eq!((open.decision, open.pairs()), (Decision::Inconclusive, 3));
+    }
+}

@@ -211,3 +211,70 @@ pub(super) enum Revocation {
     /// With the lease that was in force.
     Revoked(Option<Leased>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Digest, EvolutionId, JobId};
+    use crate::job::JobKind;
+    use crate::recipe::Base;
+    use crate::seed::Seed;
+
+    fn job() -> Job {
+        Job::new(JobSpec {
+            id: JobId::new("a-1/base/base/0").unwrap(),
+            evolution: EvolutionId::new("a-1").unwrap(),
+            seed: Seed(1),
+            time_limit_ms: 1,
+            kind: JobKind::Base(Base::Model("none".to_owned())),
+        })
+    }
+
+    fn output() -> JobOutput {
+        JobOutput::Base { checkpoint: Digest::of(b"c"), weights: Digest::of(b"w"), source: "none".to_owned() }
+    }
+
+    fn worker() -> WorkerId {
+        WorkerId::new("w1").unwrap()
+    }
+
+    fn transient() -> JobFailure {
+        JobFailure { class: FailureClass::Transient, chain: vec!["out of memory".to_owned()] }
+    }
+
+    #[test]
+    fn a_stale_token_changes_nothing() {
+        let (mut job, limits) = (job(), Limits::default());
+        job.grant(worker(), FencingToken(1));
+        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Verdict::Retry);
+        assert_eq!(job.grant(worker(), FencingToken(2)), Some(2));
+        let before = job.clone();
+        assert!(!job.accept(FencingToken(1), output()));
+        assert_eq!(job.fail(FencingToken(1), transient(), &limits), Verdict::Stale);
+        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Verdict::Stale);
+        assert_eq!(job, before);
+        assert!(job.accept(FencingToken(2), output()));
+        assert!(!job.accept(FencingToken(2), output()), "a result is applied once");
+        assert_eq!(job.revoke("late"), Revocation::AlreadyEnded);
+    }
+
+    #[test]
+    fn failures_and_losses_have_budgets_of_their_own() {
+        let limits = Limits { attempt_budget: 2, loss_budget: 1, ..Limits::default() };
+        let mut failing = job();
+        failing.grant(worker(), FencingToken(1));
+        assert_eq!(failing.lose(FencingToken(1), "gone", &limits), Verdict::Retry);
+        failing.grant(worker(), FencingToken(2));
+        assert_eq!(failing.fail(FencingToken(2), transient(), &limits), Verdict::Retry);
+        assert_eq!(failing.waiting().unwrap().avoid, Some(worker()));
+        failing.grant(worker(), FencingToken(3));
+        let chain =
+            vec!["job a-1/base/base/0 failed 2 times, last on worker w1".to_owned(), "out of memory".to_owned()];
+        assert_eq!(failing.fail(FencingToken(3), transient(), &limits), Verdict::GiveUp(chain));
+        let mut losing = job();
+        losing.grant(worker(), FencingToken(4));
+        assert_eq!(losing.lose(FencingToken(4), "gone", &limits), Verdict::Retry);
+        losing.grant(worker(), FencingToken(5));
+        assert!(matches!(losing.lose(FencingToken(5), "gone", &limits), Verdict::GiveUp(_)));
+    }
+}

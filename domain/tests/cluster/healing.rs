@@ -29,6 +29,7 @@ impl World {
         for id in self.evolutions.clone() {
             self.event(Event::ResumeRequested(id));
         }
+        self.watched = false;
         for _ in 0..SECONDS {
             if self.evolutions.iter().all(|id| self.status(id).is_final()) {
                 return;

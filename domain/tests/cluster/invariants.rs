@@ -145,7 +145,8 @@ fn slots_are_not_overfilled(store: &Store) {
         let Record::Evolution(evolution) = record else { continue };
         let Some(run) = evolution.steps.last() else { continue };
         let of_jobs = run.work.jobs().iter().filter_map(|id| Some(&job(store, id).lease()?.worker));
-        let of_round = run.work.round().and_then(|id| round(store, id).table()).into_iter().flat_map(|table| &table.workers);
+        let of_round =
+            run.work.round().and_then(|id| round(store, id).table()).into_iter().flat_map(|table| &table.workers);
         for worker in of_jobs.chain(of_round) {
             *taken.entry(worker).or_default() += 1;
         }
