@@ -1,5 +1,7 @@
 //! Evaluation: per task one greedy completion and some samples; a critic, if there is one, says which sample is best.
 
+use std::collections::BTreeMap;
+
 use galapagos_domain::job::{EvaluateSpec, JobOutput, JobSpec, TaskOutcome};
 use galapagos_domain::trajectory::Outcome;
 
@@ -58,13 +60,24 @@ fn best_samples(
 ) -> Result<Option<Vec<usize>>, JobError> {
     let Some(critic) = spec.critic.filter(|_| spec.samples > 0) else { return Ok(None) };
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&critic))?;
+    // Samples of one task are often equal, and a sequence's score does not depend on the others: each is scored once.
     let mut sequences = Vec::new();
+    let mut places = BTreeMap::new();
+    let mut scored_at = Vec::new();
     for (item, samples) in tasks.items.iter().zip(sampled) {
-        sequences.extend(samples.iter().map(|sample| [item.prompt.as_slice(), &sample.tokens].concat()));
+        for sample in samples {
+            let sequence = [item.prompt.as_slice(), &sample.tokens].concat();
+            let place = *places.entry(sequence).or_insert_with_key(|sequence| {
+                sequences.push(sequence.clone());
+                sequences.len() - 1
+            });
+            scored_at.push(place);
+        }
     }
     let prefix = if spec.critic_shots { tasks.prefix.clone() } else { Vec::new() };
     let batch = ScoreBatch { checkpoint, prefix, sequences };
     let scores = shop.engine.score(batch, meter.watch()).map_err(engine_failed("let the critic rank"))?;
+    let scores: Vec<f32> = scored_at.into_iter().map(|place| scores[place]).collect();
     Ok(Some(scores.chunks(spec.samples as usize).map(first_highest).collect()))
 }
 
