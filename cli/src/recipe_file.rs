@@ -20,7 +20,7 @@ pub struct RecipeFile {
 /// [`Error::Recipe`] with every mistake and its place, or [`Error::Read`].
 pub fn read(path: &Path) -> Result<RecipeFile, Error> {
     let text = read_text(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
     let recipe = Recipe::parse(&path.display().to_string(), &text, &loader)
         .map_err(|diagnostics| Error::Recipe { diagnostics: diagnostics.to_string() })?;
