@@ -35,31 +35,85 @@ pub enum WorkerMessage {
     Register(Registration),
     /// Alive, whatever the slots do.
     Heartbeat,
-    JobProgress { token: FencingToken, done: u64, total: u64, tokens: u64 },
-    JobDone { token: FencingToken, output: JobOutput },
-    JobFailed { token: FencingToken, failure: JobFailure },
+    JobProgress {
+        token: FencingToken,
+        done: u64,
+        total: u64,
+        tokens: u64,
+    },
+    JobDone {
+        token: FencingToken,
+        output: JobOutput,
+    },
+    JobFailed {
+        token: FencingToken,
+        failure: JobFailure,
+    },
     /// The rank's process is up; rank 0 adds the rendezvous address.
-    RankReady { round: RoundId, token: FencingToken, rank: u32, rendezvous: Option<String> },
-    RankProgress { round: RoundId, token: FencingToken, rank: u32, progress: RankProgress },
-    RankVoted { round: RoundId, token: FencingToken, rank: u32, vote: Vote },
-    RankFailed { round: RoundId, token: FencingToken, rank: u32, failure: JobFailure },
+    RankReady {
+        round: RoundId,
+        token: FencingToken,
+        rank: u32,
+        rendezvous: Option<String>,
+    },
+    RankProgress {
+        round: RoundId,
+        token: FencingToken,
+        rank: u32,
+        progress: RankProgress,
+    },
+    RankVoted {
+        round: RoundId,
+        token: FencingToken,
+        rank: u32,
+        vote: Vote,
+    },
+    RankFailed {
+        round: RoundId,
+        token: FencingToken,
+        rank: u32,
+        failure: JobFailure,
+    },
 }
 
 /// Coordinator to worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CoordinatorMessage {
-    Registered { incarnation: Incarnation, leader_epoch: LeaderEpoch, heartbeat_ms: u64 },
+    Registered {
+        incarnation: Incarnation,
+        leader_epoch: LeaderEpoch,
+        heartbeat_ms: u64,
+    },
     /// Run this attempt.
-    Lease { token: FencingToken, attempt: u32, job: Box<JobSpec> },
+    Lease {
+        token: FencingToken,
+        attempt: u32,
+        job: Box<JobSpec>,
+    },
     /// Stop this attempt and forget it.
-    Revoke { token: FencingToken, reason: String },
+    Revoke {
+        token: FencingToken,
+        reason: String,
+    },
     /// Start this rank's process and report `RankReady`.
     PrepareRank(Box<RankSpec>),
-    /// All ranks are ready: train.
-    StartRank { round: RoundId, token: FencingToken, rank: u32, rendezvous: String },
+    /// All ranks are ready: train. May come again after a reconnect; a rank that trains already ignores it.
+    StartRank {
+        round: RoundId,
+        token: FencingToken,
+        rank: u32,
+        rendezvous: String,
+    },
     /// Kill all of this try's ranks on this worker.
-    KillRanks { round: RoundId, token: FencingToken, reason: String },
+    KillRanks {
+        round: RoundId,
+        token: FencingToken,
+        reason: String,
+    },
     /// The report with this token (and rank, for ranks) is durable, or stale: forget it.
-    Acknowledge { token: FencingToken, rank: Option<u32> },
+    Acknowledge {
+        token: FencingToken,
+        rank: Option<u32>,
+    },
 }

@@ -1,16 +1,15 @@
 //! The invariants, by name, checked after every event on the state and on what was persisted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use galapagos_domain::cluster::evolution::Work;
 use galapagos_domain::cluster::job::JobState;
 use galapagos_domain::cluster::round::RoundState;
 use galapagos_domain::cluster::view::{Phase, Status};
 use galapagos_domain::cluster::{ClusterState, Evolution, Job, Record, Round};
-use galapagos_domain::fence::{FencingToken, LeaderEpoch};
+use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{EvolutionId, JobId, RoundId, WorkerId};
 use galapagos_domain::member::Origin;
-use galapagos_domain::session::CoordinatorMessage;
 use galapagos_domain::time::Timestamp;
 
 /// Every so many events the whole store is loaded and compared; the other invariants are checked after every event, on the
@@ -23,6 +22,8 @@ pub struct Witness {
     events: u64,
     ended: BTreeMap<JobId, JobState>,
     newest: Option<FencingToken>,
+    /// The latest token of each job and round.
+    tokens: BTreeMap<String, FencingToken>,
     /// Token of each round that was committed.
     committed: BTreeMap<String, FencingToken>,
 }
@@ -52,26 +53,43 @@ fn round<'a>(store: &'a Store, id: &RoundId) -> &'a Round {
 }
 
 impl Witness {
-    /// A message on its way to a worker.
-    pub fn sent(&mut self, worker: &WorkerId, open: bool, message: &CoordinatorMessage) {
-        let token = match message {
-            CoordinatorMessage::Lease { token, .. } => *token,
-            CoordinatorMessage::PrepareRank(spec) => spec.token,
-            CoordinatorMessage::Registered { .. }
-            | CoordinatorMessage::Revoke { .. }
-            | CoordinatorMessage::StartRank { .. }
-            | CoordinatorMessage::KillRanks { .. }
-            | CoordinatorMessage::Acknowledge { .. } => return,
-        };
-        assert!(open, "NO-LEASE-TO-DEAD-WORKER: {worker} has no session and got token {token}");
-        let another_rank = matches!(message, CoordinatorMessage::PrepareRank(spec) if spec.rank > 0);
-        let grows = if another_rank { self.newest <= Some(token) } else { self.newest < Some(token) };
-        assert!(grows, "TOKENS-GROW: {token} after {:?}", self.newest);
-        self.newest = Some(token);
+    /// NO-LEASE-TO-DEAD-WORKER and TOKENS-GROW, on the leases that an event wrote: a token that is new for its job or round
+    /// is greater than all before, and its workers have open sessions.
+    fn leases_are_sound(&mut self, store: &Store, written: &[String], open: &BTreeSet<(WorkerId, Incarnation)>) {
+        let before = self.newest;
+        for key in written {
+            let (token, workers) = match &store[key] {
+                Record::Job(job) => match job.lease() {
+                    Some(lease) => (lease.token, std::slice::from_ref(&lease.worker)),
+                    None => continue,
+                },
+                Record::Round(round) => match round.table() {
+                    Some(table) => (table.token, table.workers.as_slice()),
+                    None => continue,
+                },
+                Record::Mint(_) | Record::Evolution(_) | Record::Worker(_) => continue,
+            };
+            if self.tokens.insert(key.clone(), token) == Some(token) {
+                continue;
+            }
+            assert!(before < Some(token), "TOKENS-GROW: {key} got {token} after {before:?}");
+            for worker in workers {
+                let alive = open.iter().any(|(name, _)| name == worker);
+                assert!(alive, "NO-LEASE-TO-DEAD-WORKER: {key} went to {worker}");
+            }
+            self.newest = self.newest.max(Some(token));
+        }
     }
 
-    /// After an event that wrote `written`.
-    pub fn check(&mut self, state: &ClusterState, store: &Store, written: &[String]) {
+    /// After an event that wrote `written`; `open` are the sessions that the coordinator holds open.
+    pub fn check(
+        &mut self,
+        state: &ClusterState,
+        store: &Store,
+        written: &[String],
+        open: &BTreeSet<(WorkerId, Incarnation)>,
+    ) {
+        self.leases_are_sound(store, written, open);
         for record in written.iter().map(|key| &store[key]) {
             match record {
                 Record::Mint(_) | Record::Worker(_) => {}

@@ -102,6 +102,12 @@ impl SimWorker {
         }
     }
 
+    /// Slots in use.
+    pub fn busy(&self) -> u32 {
+        let ranks = self.ranks.values().filter(|rank| rank.stage != Stage::Over).count();
+        u32::try_from(self.jobs.len() + ranks).unwrap()
+    }
+
     /// Things that can be brought a report further: jobs, and ranks that load or train.
     fn open(&self) -> Vec<(FencingToken, Option<u32>)> {
         let moving = |rank: &Rank| matches!(rank.stage, Stage::Loading | Stage::Training);

@@ -248,6 +248,54 @@ fn a_worker_that_missed_the_start_of_its_rank_is_told_again() {
     assert_eq!((view.members.len(), view.retries), (2, 0), "{:?}", explain(&world, "wide-1/g1/train-2"));
 }
 
+/// Lets time pass while all workers are heard from.
+fn live(world: &mut World, seconds: u32) {
+    for _ in 0..seconds {
+        world.heartbeats();
+        world.wait(1_000);
+    }
+}
+
+#[test]
+fn an_attempt_beyond_its_time_limit_is_revoked_and_tried_elsewhere() {
+    let (mut world, id) = with_workers(3);
+    let attempt = |world: &World| jobs(world)[0].lease().cloned().unwrap();
+    let first = attempt(&world);
+    live(&mut world, 1_800);
+    assert_eq!(attempt(&world), first);
+    live(&mut world, 1);
+    let second = attempt(&world);
+    assert_ne!(second.worker, first.worker);
+    assert_eq!((second.attempt, view(&world, &id).retries), (2, 1));
+    let told = explain(&world, "full-1/base/base/0");
+    assert!(told.facts[0].ends_with("beyond its time limit"), "{told:?}");
+}
+
+#[test]
+fn ranks_that_do_not_get_ready_or_stall_end_their_try_and_are_named() {
+    let mut world = World::new(limits());
+    (0..2).for_each(|worker| world.register(worker));
+    let id = world.submit(recipes::wide());
+    work_until(&mut world, &id, "train-2");
+    let round = "wide-1/g1/train-2";
+    world.advance(1, 0, How::Well);
+    live(&mut world, 121);
+    let told = explain(&world, round).facts;
+    assert!(told[0].ends_with("was not ready within 120000 ms"), "{told:?}");
+    [0, 1, 1].into_iter().for_each(|worker| world.advance(worker, 0, How::Well));
+    live(&mut world, 100);
+    (0..2).for_each(|pick| world.act(&Act::Progress(1, pick)));
+    live(&mut world, 21);
+    let told = explain(&world, round).facts;
+    assert!(
+        told[1].contains("failed by rank 2 on worker w1: ") && told[1].ends_with("no progress for 120000 ms"),
+        "{told:?}"
+    );
+    assert_eq!(view(&world, &id).retries, 2);
+    world.heal();
+    world.assert_all_final();
+}
+
 #[test]
 fn votes_that_differ_are_tried_anew_and_then_fail_with_the_culprit() {
     let (mut world, id) = with_workers(3);
@@ -295,7 +343,7 @@ fn a_pause_lets_attempts_finish_and_starts_none_and_its_time_does_not_count() {
     assert_eq!((paused.steps[0].done, paused.steps[0].elapsed_ms), (true, 1_000));
     assert!(jobs(&world).iter().all(|job| job.lease().is_none()));
     assert_eq!(explain(&world, id.as_str()).helps.as_deref(), Some("galapagos resume full-1"));
-    assert_eq!(world.event(Event::ResumeRequested(id.clone())), None);
+    assert_eq!(world.event(Event::ResumeRequested(id)), None);
     world.heartbeats();
     assert_eq!(jobs(&world).iter().filter(|job| job.lease().is_some()).count(), 1);
 }

@@ -62,7 +62,8 @@ impl World {
             Ok(actions) => {
                 self.note_session(&event);
                 let written = self.execute(actions);
-                self.witness.check(&self.state, &self.store, &written);
+                self.witness.check(&self.state, &self.store, &written, &self.open);
+                self.nobody_is_overloaded();
                 None
             }
         }
@@ -87,6 +88,15 @@ impl World {
         }
     }
 
+    /// SLOTS-NOT-OVERFILLED as the workers see it: what was given up is taken from them before they get more.
+    fn nobody_is_overloaded(&self) {
+        for worker in &self.workers {
+            let heard = worker.session.is_some_and(|session| self.open.contains(&(worker.id.clone(), session)));
+            let busy = worker.busy();
+            assert!(!heard || busy <= worker.slots, "SLOTS-NOT-OVERFILLED: {} does {busy} things", worker.id);
+        }
+    }
+
     /// Does what the coordinator's shell does; returns the keys that were written.
     fn execute(&mut self, actions: Vec<Action>) -> Vec<String> {
         let mut written = Vec::new();
@@ -101,7 +111,6 @@ impl World {
                 }
                 Action::Send { worker, message } => {
                     let open = self.open.iter().find(|(name, _)| *name == worker).map(|(_, incarnation)| *incarnation);
-                    self.witness.sent(&worker, open.is_some(), &message);
                     let listener = self.workers.iter_mut().find(|listener| listener.id == worker).unwrap();
                     if listener.session.is_some() && listener.session == open {
                         listener.hear(message);
