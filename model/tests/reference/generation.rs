@@ -30,32 +30,40 @@ fn greedy(model: &Llama, prompts: &[Vec<u32>], split: usize) -> Vec<Vec<u32>> {
     completions.into_iter().map(|completion| completion.tokens).collect()
 }
 
-fn check_greedy(folder: &ModelFolder, prompts: &[Vec<u32>]) {
-    let request = json!({"do": "greedy", "folder": folder.path(), "prompts": prompts, "new_tokens": NEW_TOKENS});
-    let expected: Vec<Vec<u32>> = serde_json::from_value(ask(&[request]).remove(0)).unwrap();
-    let model = folder.load(Device::Cpu).unwrap();
-    assert_eq!(greedy(&model, prompts, 0), expected, "prompts alone");
-    let shared: Vec<Vec<u32>> = prompts.iter().map(|prompt| [&prompts[0][..4], prompt].concat()).collect();
-    let request = json!({"do": "greedy", "folder": folder.path(), "prompts": shared, "new_tokens": NEW_TOKENS});
-    let expected: Vec<Vec<u32>> = serde_json::from_value(ask(&[request]).remove(0)).unwrap();
-    assert_eq!(greedy(&model, &shared, 4), expected, "prompts behind a shared prefix");
-}
-
-#[test]
-fn reference_greedy_tokens_of_random_models() {
-    for made in Made::all([Shape::UNTIED, Shape::TIED]) {
-        let folder = made.open();
-        check_greedy(&folder, &sequences(folder.config().vocab_size, &[9, 5, 20, 7]));
+fn check_greedy(folders: &[ModelFolder], prompts: impl Fn(&ModelFolder) -> Vec<Vec<u32>>) {
+    let cases: Vec<[Vec<Vec<u32>>; 2]> = folders
+        .iter()
+        .map(|folder| {
+            let alone = prompts(folder);
+            let behind = alone.iter().map(|prompt| [&alone[0][..4], prompt].concat()).collect();
+            [alone, behind]
+        })
+        .collect();
+    let request = |(folder, [alone, behind]): (&ModelFolder, &[Vec<Vec<u32>>; 2])| {
+        let prompts = [&alone[..], behind].concat();
+        json!({"do": "greedy", "folder": folder.path(), "prompts": prompts, "new_tokens": NEW_TOKENS})
+    };
+    let answers = ask(&folders.iter().zip(&cases).map(request).collect::<Vec<_>>());
+    for ((folder, [alone, behind]), answer) in folders.iter().zip(&cases).zip(answers) {
+        let expected: Vec<Vec<u32>> = serde_json::from_value(answer).unwrap();
+        let (expected_alone, expected_behind) = expected.split_at(alone.len());
+        let model = folder.load(Device::Cpu).unwrap();
+        assert_eq!(greedy(&model, alone, 0), expected_alone, "prompts alone");
+        assert_eq!(greedy(&model, behind, 4), expected_behind, "prompts behind a shared prefix");
     }
 }
 
 #[test]
+fn reference_greedy_tokens_of_random_models() {
+    let made = Made::all([Shape::UNTIED, Shape::TIED]);
+    let folders = made.each_ref().map(Made::open);
+    check_greedy(&folders, |folder| sequences(folder.config().vocab_size, &[9, 5, 20, 7]));
+}
+
+#[test]
 fn reference_greedy_tokens_of_smollm2() {
-    let folder = smollm2();
-    let texts =
-        ["The capital of France is", "Q: Largest of 3, 71, 22, 50, 9?\nA:", "Once upon a time, in a small house"];
-    let prompts: Vec<Vec<u32>> = texts.iter().map(|text| folder.tokenizer().encode(text).unwrap()).collect();
-    check_greedy(&folder, &prompts);
+    let texts = ["The capital of France is", "Q: Largest of 3, 71, 22, 50, 9?\nA:"];
+    check_greedy(&[smollm2()], |folder| texts.map(|text| folder.tokenizer().encode(text).unwrap()).to_vec());
 }
 
 #[test]

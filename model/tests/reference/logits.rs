@@ -21,24 +21,30 @@ fn batch_logits(model: &Llama, sequences: &[Vec<u32>], precision: Precision) -> 
     (0i64..).zip(sequences).map(rows).collect()
 }
 
-fn check_logits(folder: &ModelFolder, sequences: &[Vec<u32>], tolerance: f64) {
+fn check_logits(cases: &[(ModelFolder, Vec<Vec<u32>>)], tolerance: f64) {
     let out = tempfile::tempdir().unwrap();
-    let file = out.path().join("logits.safetensors");
-    ask(&[json!({"do": "logits", "folder": folder.path(), "sequences": sequences, "out": file})]);
-    let expected = tensors(&file);
-    let model = folder.load(Device::Cpu).unwrap().copy_to(Kind::Float, Device::Cpu).unwrap();
-    for (index, found) in batch_logits(&model, sequences, Precision::F32).iter().enumerate() {
-        let difference = max_difference(found, &expected[&index.to_string()]);
-        assert!(difference <= tolerance, "sequence {index}: logits differ by {difference}");
+    let file = |index: usize| out.path().join(index.to_string());
+    let request = |(index, (folder, sequences)): (usize, &(ModelFolder, Vec<Vec<u32>>))| json!({"do": "logits", "folder": folder.path(), "sequences": sequences, "out": file(index)});
+    ask(&cases.iter().enumerate().map(request).collect::<Vec<_>>());
+    for (case, (folder, sequences)) in cases.iter().enumerate() {
+        let expected = tensors(&file(case));
+        let model = folder.load(Device::Cpu).unwrap().copy_to(Kind::Float, Device::Cpu).unwrap();
+        for (index, found) in batch_logits(&model, sequences, Precision::F32).iter().enumerate() {
+            let difference = max_difference(found, &expected[&index.to_string()]);
+            assert!(difference <= tolerance, "model {case}, sequence {index}: logits differ by {difference}");
+        }
     }
 }
 
 #[test]
 fn reference_logits_of_random_models_in_a_padded_batch() {
-    for made in Made::all([Shape::UNTIED, Shape::TIED, Shape::SINGLE_KEY]) {
+    let made = Made::all([Shape::UNTIED, Shape::TIED, Shape::SINGLE_KEY]);
+    let cases = made.each_ref().map(|made| {
         let folder = made.open();
-        check_logits(&folder, &sequences(folder.config().vocab_size, &[1, 17, 40]), 2e-4);
-    }
+        let sequences = sequences(folder.config().vocab_size, &[1, 17, 40]);
+        (folder, sequences)
+    });
+    check_logits(&cases, 2e-4);
 }
 
 #[test]
@@ -47,7 +53,7 @@ fn reference_logits_of_smollm2() {
     let folder = smollm2();
     let texts = ["The capital of France is", "def add(a, b):\n    return a + b\n\nprint(add(2, 3))  # 5"];
     let sequences: Vec<Vec<u32>> = texts.iter().map(|text| folder.tokenizer().encode(text).unwrap()).collect();
-    check_logits(&folder, &sequences, 2e-4);
+    check_logits(&[(folder, sequences)], 2e-4);
 }
 
 /// What `transformers` gives: the loss and the gradients by name.
