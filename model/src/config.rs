@@ -18,7 +18,7 @@ pub(crate) use write::generation_json;
 pub enum ModelKind {
     /// Next-token logits.
     CausalLm,
-    /// One number: `score.weight` [1, hidden] and `score.bias` [1].
+    /// One number: `score.weight` `[1, hidden]` and `score.bias` `[1]`.
     Scalar,
 }
 

@@ -151,8 +151,8 @@ impl Llama {
         forward().doing("the hidden states")
     }
 
-    /// Next-token logits [n, vocabulary] in 32-bit floats at chosen rows of the flattened hidden states: row `b * time + t`
-    /// predicts token `t + 1` of sequence `b`. `rows` is [n], 64-bit integers.
+    /// Next-token logits `[n, vocabulary]` in 32-bit floats at chosen rows of the flattened hidden states: row `b * time + t`
+    /// predicts token `t + 1` of sequence `b`. `rows` is `[n]`, 64-bit integers.
     ///
     /// # Errors
     /// [`ComputeError::WrongHead`] for a scalar model, or a failing kernel.
@@ -162,7 +162,7 @@ impl Llama {
         forward().doing("the logits")
     }
 
-    /// The scalar head's outputs [n] in 32-bit floats at chosen rows, as in [`Llama::logits_at`].
+    /// The scalar head's outputs `[n]` in 32-bit floats at chosen rows, as in [`Llama::logits_at`].
     ///
     /// # Errors
     /// [`ComputeError::WrongHead`] for a language model, or a failing kernel.
