@@ -142,6 +142,19 @@ async fn sessions_that_break_the_contract_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_silent_worker_is_told_so_and_may_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.limits.silence_limit_ms = 100;
+    let coordinator = Coordinator::start_with(folder.path(), config).await;
+    let mut worker = Worker::open(&coordinator, registration("w1")).await.unwrap();
+    worker.hear().await.unwrap();
+    assert_eq!(worker.hear().await.unwrap_err().kind, Kind::Deadline);
+    let mut back = Worker::open(&coordinator, registration("w1")).await.unwrap();
+    assert!(matches!(back.hear().await.unwrap(), CoordinatorMessage::Registered { .. }));
+}
+
+#[tokio::test]
 async fn an_orderly_end_tells_workers_and_watchers_why() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = Coordinator::start(folder.path()).await;

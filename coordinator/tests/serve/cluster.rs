@@ -40,8 +40,12 @@ pub fn announce_file(folder: &Path) -> PathBuf {
 impl Coordinator {
     /// Starts one with its store and announce file in `folder`; returns once it serves.
     pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, config(folder)).await
+    }
+
+    /// As [`Self::start`], with other settings than [`config`] gives.
+    pub async fn start_with(folder: &Path, config: Config) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let config = config(folder);
         let task = spawn_task("coordinator", async move {
             run(config, async move {
                 let _ = stopped.await;
