@@ -90,6 +90,7 @@ impl Error {
                 }
             },
             Self::Coordinator { source } => coordinator_exit(source),
+            Self::Process { source } if source.is_refusal() => Exit::Refused,
             Self::Read { .. }
             | Self::Write { .. }
             | Self::Output { .. }

@@ -6,6 +6,7 @@ use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::cluster::EvolutionView;
 use galapagos_domain::cluster::view::Status;
 use galapagos_domain::plan::Plan;
+use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::{Base, Recipe};
 use galapagos_proto::announce::Announcement;
 use galapagos_proto::client::admin;
@@ -157,11 +158,31 @@ fn folder_error(source: FolderError) -> Error {
     Error::Folder { source }
 }
 
+/// Refuses a round that would wait for ever: all its ranks run at once, each in a slot.
+fn check_slots(recipe: &Recipe, layout: &Layout) -> Result<(), Error> {
+    let steps = recipe.first.iter().chain(&recipe.each).chain(&recipe.finish);
+    let ranks = steps.filter_map(|step| match step {
+        RecipeStep::Train(train) => Some(train.ranks),
+        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => None,
+    });
+    let (wanted, there) = (ranks.max().unwrap_or(0), layout.workers.saturating_mul(layout.slots));
+    if wanted <= there {
+        return Ok(());
+    }
+    let message = format!(
+        "recipe {} trains on {wanted} ranks at once, but {} workers x {} slots are {there} slots; \
+         start more with --workers or --slots, or lower `ranks`",
+        recipe.name, layout.workers, layout.slots
+    );
+    Err(Error::Usage { message })
+}
+
 /// Runs or resumes the evolution of a folder on a local cluster until it ends or a person interrupts.
 ///
 /// # Errors
 /// As [`run`]; the processes are gone by the time it returns.
 pub async fn evolve(job: &Job<'_>, live: &mut Live) -> Result<Ended, Error> {
+    check_slots(&job.file.recipe, &job.layout)?;
     let _lock = job.folder.lock().map_err(folder_error)?;
     let mark = claim(job)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })?;

@@ -12,8 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
+/// The exit code of a child that refuses its configuration or its data.
+const REFUSED: i32 = 4;
 /// Exit codes by which a child says that a restart cannot help: bad usage, refused.
-const HOPELESS: [i32; 2] = [2, 4];
+const HOPELESS: [i32; 2] = [2, REFUSED];
 /// A process that ran shorter than this has "died at once".
 const SHORT_LIFE_MS: u64 = 2_000;
 /// Deaths at once in a row after which the process is given up.
@@ -32,6 +34,17 @@ pub enum Error {
     Spawn { name: String, path: PathBuf, source: io::Error },
     #[error("{name} {status} and cannot go on; the end of its log, `{}`:\n{tail}", log.display())]
     Failed { name: String, status: ExitStatus, log: PathBuf, tail: String },
+}
+
+impl Error {
+    /// Whether the process ended because it refuses what it was given, and not because it failed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Failed { status, .. } => status.code() == Some(REFUSED),
+            Self::MissingExecutable { .. } | Self::Own { .. } | Self::Spawn { .. } => false,
+        }
+    }
 }
 
 /// What to run and where its log goes.
