@@ -1,6 +1,8 @@
 //! What each event does. `admit` holds every reason to refuse one and changes nothing; after it, an event cannot fail.
 
 mod admit;
+mod commit;
+mod ending;
 mod place;
 mod ranks;
 mod report;

@@ -7,9 +7,9 @@ use crate::job::JobOutput;
 use crate::recipe::tournament::{Gate, Tournament};
 use crate::stats::{Conclusion, Pentanomial, Sprt, elo95};
 
-/// The evidence of the pairs read so far.
+/// What the pairs read so far amount to.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct Evidence {
     pub pentanomial: Pentanomial,
     pub llr: f64,
     pub bounds: (f64, f64),
@@ -20,10 +20,7 @@ pub(super) struct Standing {
 
 /// Reads the outputs of bout jobs in order of their index, up to the first that is missing, the pair that decides, or
 /// `max_pairs`.
-pub(super) fn standing<'a>(
-    tournament: &Tournament,
-    outputs: impl IntoIterator<Item = Option<&'a JobOutput>>,
-) -> Standing {
+pub(super) fn weigh<'a>(tournament: &Tournament, outputs: impl IntoIterator<Item = Option<&'a JobOutput>>) -> Evidence {
     let Gate::Sprt(gate) = &tournament.gate;
     let sprt = Sprt::new(gate);
     let mut pentanomial: Pentanomial = [0; 5];
@@ -54,10 +51,10 @@ pub(super) fn standing<'a>(
             }
         }
     }
-    Standing { pentanomial, llr: sprt.llr(&pentanomial), bounds: sprt.bounds(), decision, jobs }
+    Evidence { pentanomial, llr: sprt.llr(&pentanomial), bounds: sprt.bounds(), decision, jobs }
 }
 
-impl Standing {
+impl Evidence {
     /// Pairs read.
     pub fn pairs(&self) -> u64 {
         self.pentanomial.iter().sum()
@@ -98,15 +95,15 @@ mod tests {
     #[test]
     fn pairs_behind_a_missing_job_are_not_read() {
         let (won, lost) = (bout(&[4; 12]), bout(&[0; 12]));
-        let gap = standing(&tournament(400), [Some(&bout(&[2])), None, Some(&won), Some(&won)]);
+        let gap = weigh(&tournament(400), [Some(&bout(&[2])), None, Some(&won), Some(&won)]);
         assert_eq!((gap.pairs(), gap.jobs, gap.decision), (1, 1, Decision::Undecided));
-        let filled = standing(&tournament(400), [Some(&bout(&[2])), Some(&lost), Some(&won), Some(&won)]);
+        let filled = weigh(&tournament(400), [Some(&bout(&[2])), Some(&lost), Some(&won), Some(&won)]);
         assert_eq!((filled.decision, filled.jobs), (Decision::Refused, 2));
     }
 
     #[test]
     fn reading_stops_at_the_pair_that_decides() {
-        let decided = standing(&tournament(400), [Some(&bout(&[4; 40])), Some(&bout(&[0; 40]))]);
+        let decided = weigh(&tournament(400), [Some(&bout(&[4; 40])), Some(&bout(&[0; 40]))]);
         assert_eq!((decided.decision, decided.jobs), (Decision::Promoted, 1));
         assert!(decided.pairs() < 40, "{} pairs were read", decided.pairs());
         assert!(decided.llr >= decided.bounds.1);
@@ -114,7 +111,7 @@ mod tests {
 
     #[test]
     fn bouts_that_run_out_are_inconclusive() {
-        let open = standing(&tournament(3), [Some(&bout(&[4, 0, 3]))]);
+        let open = weigh(&tournament(3), [Some(&bout(&[4, 0, 3]))]);
         assert_eq!((open.decision, open.pairs()), (Decision::Inconclusive, 3));
     }
 }

@@ -86,7 +86,7 @@ pub struct FailedAttempt {
 
 /// What follows a failed or lost attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Consequence {
     /// The token is not the current one: nothing changed.
     Stale,
     /// The job waits for another attempt.
@@ -148,9 +148,9 @@ impl Job {
 
     /// `Leased -> Waiting | Failed` after a reported failure: an invalid input is final, anything else is tried again
     /// until `limits.attempt_budget` failures.
-    pub(super) fn fail(&mut self, token: FencingToken, failure: JobFailure, limits: &Limits) -> Verdict {
+    pub(super) fn fail(&mut self, token: FencingToken, failure: JobFailure, limits: &Limits) -> Consequence {
         let Some(leased) = self.lease().filter(|leased| leased.token == token).cloned() else {
-            return Verdict::Stale;
+            return Consequence::Stale;
         };
         let head = match failure.class {
             FailureClass::Invalid => Some(format!("job {} cannot be done (attempt {})", self.spec.id, leased.attempt)),
@@ -172,9 +172,9 @@ impl Job {
     }
 
     /// `Leased -> Waiting | Failed` when the attempt's worker is gone: tried again until `limits.loss_budget` losses.
-    pub(super) fn lose(&mut self, token: FencingToken, why: &str, limits: &Limits) -> Verdict {
+    pub(super) fn lose(&mut self, token: FencingToken, why: &str, limits: &Limits) -> Consequence {
         let Some(leased) = self.lease().filter(|leased| leased.token == token).cloned() else {
-            return Verdict::Stale;
+            return Consequence::Stale;
         };
         self.losses += 1;
         let spent = self.losses > limits.loss_budget;
@@ -182,14 +182,14 @@ impl Job {
         self.retry_or_fail(leased.worker, head, vec![why.to_owned()])
     }
 
-    fn retry_or_fail(&mut self, worker: WorkerId, head: Option<String>, causes: Vec<String>) -> Verdict {
+    fn retry_or_fail(&mut self, worker: WorkerId, head: Option<String>, causes: Vec<String>) -> Consequence {
         let Some(head) = head else {
             self.state = JobState::Waiting(Waiting { avoid: Some(worker) });
-            return Verdict::Retry;
+            return Consequence::Retry;
         };
         let chain: Vec<String> = std::iter::once(head).chain(causes).collect();
         self.state = JobState::Failed(Failed { chain: chain.clone() });
-        Verdict::GiveUp(chain)
+        Consequence::GiveUp(chain)
     }
 
     /// `Waiting | Leased -> Revoked`; an ended job stays as it is. Returns the lease that its worker must give up.
@@ -246,12 +246,12 @@ mod tests {
     fn a_stale_token_changes_nothing() {
         let (mut job, limits) = (job(), Limits::default());
         job.grant(worker(), FencingToken(1));
-        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Verdict::Retry);
+        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Consequence::Retry);
         assert_eq!(job.grant(worker(), FencingToken(2)), Some(2));
         let before = job.clone();
         assert!(!job.accept(FencingToken(1), output()));
-        assert_eq!(job.fail(FencingToken(1), transient(), &limits), Verdict::Stale);
-        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Verdict::Stale);
+        assert_eq!(job.fail(FencingToken(1), transient(), &limits), Consequence::Stale);
+        assert_eq!(job.lose(FencingToken(1), "gone", &limits), Consequence::Stale);
         assert_eq!(job, before);
         assert!(job.accept(FencingToken(2), output()));
         assert!(!job.accept(FencingToken(2), output()), "a result is applied once");
@@ -263,18 +263,18 @@ mod tests {
         let limits = Limits { attempt_budget: 2, loss_budget: 1, ..Limits::default() };
         let mut failing = job();
         failing.grant(worker(), FencingToken(1));
-        assert_eq!(failing.lose(FencingToken(1), "gone", &limits), Verdict::Retry);
+        assert_eq!(failing.lose(FencingToken(1), "gone", &limits), Consequence::Retry);
         failing.grant(worker(), FencingToken(2));
-        assert_eq!(failing.fail(FencingToken(2), transient(), &limits), Verdict::Retry);
+        assert_eq!(failing.fail(FencingToken(2), transient(), &limits), Consequence::Retry);
         assert_eq!(failing.waiting().unwrap().avoid, Some(worker()));
         failing.grant(worker(), FencingToken(3));
         let chain =
             vec!["job a-1/base/base/0 failed 2 times, last on worker w1".to_owned(), "out of memory".to_owned()];
-        assert_eq!(failing.fail(FencingToken(3), transient(), &limits), Verdict::GiveUp(chain));
+        assert_eq!(failing.fail(FencingToken(3), transient(), &limits), Consequence::GiveUp(chain));
         let mut losing = job();
         losing.grant(worker(), FencingToken(4));
-        assert_eq!(losing.lose(FencingToken(4), "gone", &limits), Verdict::Retry);
+        assert_eq!(losing.lose(FencingToken(4), "gone", &limits), Consequence::Retry);
         losing.grant(worker(), FencingToken(5));
-        assert!(matches!(losing.lose(FencingToken(5), "gone", &limits), Verdict::GiveUp(_)));
+        assert!(matches!(losing.lose(FencingToken(5), "gone", &limits), Consequence::GiveUp(_)));
     }
 }

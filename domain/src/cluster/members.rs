@@ -40,7 +40,7 @@ impl Evolution {
     }
 
     /// The base takes every role with a language head that starts from it.
-    pub(super) fn enthrone_base(&mut self, base: &MemberId) {
+    pub(super) fn give_roles_to_base(&mut self, base: &MemberId) {
         let takes = |head: Head, init: &Name| head == Head::Lm && init.as_str() == "base";
         let roles: Vec<Name> = self
             .recipe

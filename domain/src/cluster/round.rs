@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 use super::ballot::{self, Ballot};
-use super::job::Verdict;
+use super::job::Consequence;
 use crate::fence::FencingToken;
 use crate::ids::{MemberId, WorkerId};
 use crate::job::{FailureClass, JobFailure};
@@ -195,8 +195,8 @@ impl Round {
 
     /// Ends the try in force after a failure: `-> Waiting`, or `-> Failed` when the input is at fault or
     /// `limits.attempt_budget` failures are reached.
-    pub(super) fn fail(&mut self, culprit: Option<u32>, failure: JobFailure, limits: &Limits) -> Verdict {
-        let Some(table) = self.table() else { return Verdict::Stale };
+    pub(super) fn fail(&mut self, culprit: Option<u32>, failure: JobFailure, limits: &Limits) -> Consequence {
+        let Some(table) = self.table() else { return Consequence::Stale };
         let token = table.token;
         let culprit = culprit.and_then(|rank| Some((rank, table.workers.get(rank as usize)?.clone())));
         let whose =
@@ -213,9 +213,9 @@ impl Round {
     }
 
     /// Ends the try in force because a worker or a rank is gone: `-> Waiting`, or `-> Failed` after `limits.loss_budget` losses.
-    pub(super) fn lose(&mut self, why: &str, limits: &Limits) -> Verdict {
+    pub(super) fn lose(&mut self, why: &str, limits: &Limits) -> Consequence {
         if self.table().is_none() {
-            return Verdict::Stale;
+            return Consequence::Stale;
         }
         self.losses += 1;
         let spent = self.losses > limits.loss_budget;
@@ -223,14 +223,14 @@ impl Round {
         self.retry_or_fail(head, vec![why.to_owned()])
     }
 
-    fn retry_or_fail(&mut self, head: Option<String>, causes: Vec<String>) -> Verdict {
+    fn retry_or_fail(&mut self, head: Option<String>, causes: Vec<String>) -> Consequence {
         let Some(head) = head else {
             self.state = RoundState::Waiting;
-            return Verdict::Retry;
+            return Consequence::Retry;
         };
         let chain: Vec<String> = std::iter::once(head).chain(causes).collect();
         self.state = RoundState::Failed(Failed { chain: chain.clone() });
-        Verdict::GiveUp(chain)
+        Consequence::GiveUp(chain)
     }
 
     /// `Waiting | Preparing | Running -> Revoked`; an ended round stays as it is. Says whether it changed.

@@ -112,7 +112,7 @@ impl ClusterState {
             return SoFar { progress: (done, total), tokens, summary: None };
         };
         let outputs = contest.jobs.iter().map(|job| self.jobs.get(job).and_then(Job::output));
-        let ladder = gate::standing(tournament, outputs).ladder(&contest.holder, &contest.challenger);
+        let ladder = gate::weigh(tournament, outputs).ladder(&contest.holder, &contest.challenger);
         let most = u64::from(tournament.max_pairs);
         SoFar { progress: (done.min(most), most), tokens, summary: Some(Summary::Tournament(ladder)) }
     }

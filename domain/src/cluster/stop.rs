@@ -18,9 +18,17 @@ fn holds(rule: &StopRule, evolution: &Evolution, generation: u32) -> Option<Stri
             let values: Vec<f64> = (1..=generation).filter_map(|g| value(evolution, g, metric)).collect();
             plateau(&values, *generations as usize).then(|| {
                 let best = values.iter().copied().fold(f64::MIN, f64::max);
-                format!("{metric:?} did not rise above {best:.3} for {generations} generations")
+                format!("{} did not rise above {best:.3} for {generations} generations", name(metric))
             })
         }
+    }
+}
+
+fn name(metric: &Metric) -> String {
+    match metric {
+        Metric::PassAt1 => "pass_at_1".to_owned(),
+        Metric::PassAt(k) => format!("pass_at {k}"),
+        Metric::BestOf(best) => format!("best_of {} by {}", best.n, best.by),
     }
 }
 

@@ -28,6 +28,9 @@ impl ClusterState {
 impl Turn<'_> {
     pub(super) fn place_work(&mut self) {
         let mut slots = self.state.free_slots();
+        if slots.free.values().all(|free| *free == 0) {
+            return;
+        }
         let order: Vec<EvolutionId> = self.state.evolutions().cloned().collect();
         for id in order {
             let Some(evolution) =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::ballot::Ballot;
-use crate::cluster::job::Verdict;
+use crate::cluster::job::Consequence;
 use crate::cluster::round::{Count, Readiness};
 use crate::cluster::turn::Turn;
 use crate::fence::FencingToken;
@@ -93,16 +93,16 @@ impl Turn<'_> {
         let reason = failure.chain.first().cloned().unwrap_or_else(|| "a rank failed".to_owned());
         let limits = self.state.limits.clone();
         self.end_try(id, &reason);
-        let verdict = self.round(id).map_or(Verdict::Stale, |round| round.fail(culprit, failure, &limits));
-        self.after_try(id, verdict);
+        let consequence = self.round(id).map_or(Consequence::Stale, |round| round.fail(culprit, failure, &limits));
+        self.after_try(id, consequence);
     }
 
     /// Ends the try in force because one of its workers is gone.
     pub(super) fn try_lost(&mut self, id: &RoundId, why: &str) {
         let limits = self.state.limits.clone();
         self.end_try(id, why);
-        let verdict = self.round(id).map_or(Verdict::Stale, |round| round.lose(why, &limits));
-        self.after_try(id, verdict);
+        let consequence = self.round(id).map_or(Consequence::Stale, |round| round.lose(why, &limits));
+        self.after_try(id, consequence);
     }
 
     /// Kills all ranks of the try in force, on every worker that has one: ranks never repair each other.
@@ -115,12 +115,12 @@ impl Turn<'_> {
         }
     }
 
-    fn after_try(&mut self, id: &RoundId, verdict: Verdict) {
+    fn after_try(&mut self, id: &RoundId, consequence: Consequence) {
         let Some(evolution) = self.state.rounds.get(id).map(|round| round.spec.evolution.clone()) else { return };
-        match verdict {
-            Verdict::Stale => {}
-            Verdict::Retry => self.count_retry(&evolution),
-            Verdict::GiveUp(chain) => self.fail_evolution(&evolution, chain),
+        match consequence {
+            Consequence::Stale => {}
+            Consequence::Retry => self.count_retry(&evolution),
+            Consequence::GiveUp(chain) => self.fail_evolution(&evolution, chain),
         }
     }
 }

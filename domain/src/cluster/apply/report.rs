@@ -1,6 +1,6 @@
 //! Reports about jobs. The job itself checks the token; a stale report changes nothing.
 
-use crate::cluster::job::Verdict;
+use crate::cluster::job::Consequence;
 use crate::cluster::lease::{AttemptLease, JobProgress};
 use crate::cluster::outcome;
 use crate::cluster::turn::Turn;
@@ -43,24 +43,24 @@ impl Turn<'_> {
 
     pub(super) fn attempt_failed(&mut self, lease: &AttemptLease, token: FencingToken, failure: JobFailure) {
         let limits = self.state.limits.clone();
-        let verdict = self.job(&lease.job).map_or(Verdict::Stale, |job| job.fail(token, failure, &limits));
-        self.after_attempt(&lease.evolution, token, verdict);
+        let consequence = self.job(&lease.job).map_or(Consequence::Stale, |job| job.fail(token, failure, &limits));
+        self.after_attempt(&lease.evolution, token, consequence);
     }
 
     pub(super) fn attempt_lost(&mut self, lease: &AttemptLease, token: FencingToken, why: &str) {
         let limits = self.state.limits.clone();
-        let verdict = self.job(&lease.job).map_or(Verdict::Stale, |job| job.lose(token, why, &limits));
-        self.after_attempt(&lease.evolution, token, verdict);
+        let consequence = self.job(&lease.job).map_or(Consequence::Stale, |job| job.lose(token, why, &limits));
+        self.after_attempt(&lease.evolution, token, consequence);
     }
 
-    fn after_attempt(&mut self, evolution: &EvolutionId, token: FencingToken, verdict: Verdict) {
-        match verdict {
-            Verdict::Stale => {}
-            Verdict::Retry => {
+    fn after_attempt(&mut self, evolution: &EvolutionId, token: FencingToken, consequence: Consequence) {
+        match consequence {
+            Consequence::Stale => {}
+            Consequence::Retry => {
                 self.state.leases.end(token);
                 self.count_retry(evolution);
             }
-            Verdict::GiveUp(chain) => {
+            Consequence::GiveUp(chain) => {
                 self.state.leases.end(token);
                 self.fail_evolution(evolution, chain);
             }
