@@ -85,7 +85,9 @@ pub enum RankCommand {
 #[serde(rename_all = "snake_case")]
 pub enum RankReport {
     /// Data and weights are loaded; rank 0 listens at `rendezvous`.
-    Ready { rendezvous: Option<String> },
+    Ready {
+        rendezvous: Option<String>,
+    },
     Progress(RankProgress),
     /// The last line of a rank that did its work.
     Voted(Vote),
