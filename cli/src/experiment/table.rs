@@ -1,6 +1,6 @@
 //! The findings for people: what was claimed, what each arm measured, which expectations hold and why, the verdict.
 
-use galapagos_domain::experiment::Outcome;
+use galapagos_domain::experiment::{METHOD, Outcome};
 
 use super::findings::{Arm, Findings, Judged, Mean};
 use crate::render::table::aligned;
@@ -26,7 +26,9 @@ pub fn text(findings: &Findings) -> String {
 fn arms(findings: &Findings) -> String {
     let heads = ["arm", "of", "mean", "95% interval", "by seed", "tokens", "x method", "gate"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    rows.extend(findings.arms.iter().map(|(name, arm)| row(name.as_str(), arm)));
+    let mut arms: Vec<_> = findings.arms.iter().collect();
+    arms.sort_by_key(|(name, arm)| (arm.control, name.as_str() != METHOD));
+    rows.extend(arms.into_iter().map(|(name, arm)| row(name.as_str(), arm)));
     aligned(&rows)
 }
 
