@@ -164,8 +164,9 @@ pub fn stacked(parts: &[Part]) -> String {
 /// Nodes in columns from left to right with lines to their parents.
 #[must_use]
 pub fn graph(nodes: &[Node]) -> String {
-    const COLUMN: f64 = 200.0;
+    const COLUMN: f64 = 250.0;
     const ROW: f64 = 62.0;
+    const BOX: f64 = 215.0;
     let mut used = Vec::<usize>::new();
     let mut places = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -194,7 +195,7 @@ pub fn graph(nodes: &[Node]) -> String {
         push(
             &mut svg,
             format_args!(
-                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"170\" height=\"44\" rx=\"6\"/><text class=\"label\" x=\"{0:.1}\" y=\"{1:.1}\">{2}</text><text class=\"tick\" x=\"{0:.1}\" y=\"{3:.1}\">{4}</text>",
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{BOX}\" height=\"44\" rx=\"6\"/><text class=\"label\" x=\"{0:.1}\" y=\"{1:.1}\">{2}</text><text class=\"tick\" x=\"{0:.1}\" y=\"{3:.1}\">{4}</text>",
                 x + 9.0,
                 y + 18.0,
                 escape(&node.title),
@@ -228,6 +229,6 @@ mod tests {
         let node = |column, parents| Node { column, title: "m".into(), note: String::new(), parents, strong: false };
         let svg = graph(&[node(0, vec![]), node(1, vec![0])]);
         assert_eq!(svg.matches("class=\"edge\"").count(), 1);
-        assert!(svg.contains("x1=\"180.0\" y1=\"32.0\" x2=\"210.0\" y2=\"32.0\""), "{svg}");
+        assert!(svg.contains("x1=\"225.0\" y1=\"32.0\" x2=\"260.0\" y2=\"32.0\""), "{svg}");
     }
 }

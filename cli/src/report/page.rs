@@ -1,9 +1,8 @@
 //! The page: outcome first, then how it came about, then every number.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use galapagos_domain::cluster::view::{EvolutionView, Phase, Score, Summary};
+use galapagos_domain::cluster::view::{EvolutionView, Phase, Score, StepView, Summary};
 use galapagos_domain::member::{Origin, Standing};
 use galapagos_domain::recipe::evaluate::Metric;
 
@@ -101,9 +100,11 @@ fn lineage(view: &EvolutionView) -> Vec<Node> {
     view.members
         .iter()
         .map(|member| {
-            let made = match &member.origin {
-                Origin::Base { source } => source.clone(),
-                Origin::Trained { steps, final_loss, .. } => format!("{steps} steps, loss {final_loss:.3}"),
+            let (column, made) = match &member.origin {
+                Origin::Base { source } => (0, source.clone()),
+                Origin::Trained { steps, final_loss, .. } => {
+                    (member.generation as usize + 1, format!("{steps} steps, loss {final_loss:.3}"))
+                }
             };
             let standing = match member.standing {
                 Standing::Candidate => "candidate",
@@ -112,7 +113,7 @@ fn lineage(view: &EvolutionView) -> Vec<Node> {
                 Standing::Retired => "retired",
             };
             Node {
-                column: member.generation as usize,
+                column,
                 title: member.id.to_string(),
                 note: format!("{standing} · {made}"),
                 parents: member.parents.iter().filter_map(|id| place(id.clone())).collect(),
@@ -134,12 +135,11 @@ fn times(view: &EvolutionView) -> Vec<Part> {
 }
 
 fn steps(view: &EvolutionView) -> String {
-    let mut text = String::new();
-    for step in &view.steps {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<7} {:<12} {}", step.phase.to_string(), step.name, render::line::whole(step).trim());
-    }
-    text
+    let row = |step: &StepView| {
+        let time = render::duration(step.elapsed_ms);
+        vec![step.phase.to_string(), step.name.to_string(), step.verb.clone(), time, render::line::detail(step)]
+    };
+    render::table::aligned(&view.steps.iter().map(row).collect::<Vec<_>>())
 }
 
 fn scores(view: &EvolutionView) -> String {
