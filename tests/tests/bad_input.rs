@@ -1,5 +1,6 @@
 //! What people and programs get wrong before or at the start of a run: each is refused or fails with the right exit code and
 //! a message that says what, where and what would be right; nothing panics and no process is left.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test: what is missing fails it")]
 
 use std::fs;
 use std::net::TcpListener;

@@ -9,7 +9,7 @@ use galapagos_proto::client::Address;
 use galapagos_tests::{
     Client, END_LIMIT, RunCommand, SEED, Sandbox, http_get, parse_metrics, python, undisturbed, wire,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The documented columns of a trajectory file, as pyarrow names their types.
 const COLUMNS: [(&str, &str); 12] = [
@@ -83,8 +83,8 @@ fn every_question_about_a_finished_run_is_answered_in_json() {
     let status = answers(&dir);
     assert_eq!(status["status"], "done");
     let (phases, champion) = (status["steps"].as_array().unwrap(), undisturbed().result["champion"].clone());
-    for phase in ["\"base\"", "\"first\"", "{\"generation\":1}", "{\"generation\":2}", "\"finish\""] {
-        assert!(phases.iter().any(|step| step["phase"].to_string() == phase), "no recipe step of {phase}");
+    for phase in [json!("base"), json!("first"), json!({"generation": 1}), json!({"generation": 2}), json!("finish")] {
+        assert!(phases.iter().any(|step| step["phase"] == phase), "no recipe step of {phase}");
     }
     let lineage = Client::of(&dir).json(&["lineage", champion.as_str().unwrap()]);
     assert!(lineage.to_string().contains(champion.as_str().unwrap()), "{lineage}");
@@ -125,9 +125,10 @@ fn answers(dir: &Path) -> Value {
     let client = Client::of(dir);
     let status = client.json(&["status"]);
     assert_eq!(status["version"], 1, "{status}");
-    let evolution = status["id"].as_str().unwrap();
+    let evolution = status["id"].as_str().unwrap_or_else(|| panic!("no id: {status}"));
     let list = client.json(&["list"]);
-    assert_eq!((&list["version"], &list["evolutions"][0]["id"]), (&Value::from(1), &status["id"]), "{list}");
+    assert_eq!(list["version"], 1, "{list}");
+    assert_eq!(list["evolutions"][0]["id"], status["id"], "{list}");
     let members = client.json(&["members"]);
     assert!(members["members"].as_array().is_some_and(|all| !all.is_empty()), "{members}");
     for (question, about) in [("lineage", "base"), ("explain", evolution)] {
