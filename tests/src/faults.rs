@@ -18,8 +18,13 @@ use crate::tree::{Process, Role};
 
 /// The environment variable that sets the seed.
 const SEED_ENV: &str = "GALAPAGOS_FAULT_SEED";
-/// A victim that does not show up for so long is let off: the run may have no training left.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A kind that does not show up for so long has to wait its turn: ranks come and go.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The first kill comes after a seeded number of lines below this one: the micro recipe prints some twenty, so that
+/// beginning, middle and end are hit alike.
+const LATEST_START: usize = 18;
+/// A run that says nothing for so long is not waited for: whoever waits for its end will tell.
+const LINE_LIMIT: Duration = Duration::from_secs(90);
 
 /// A kind of process to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +93,20 @@ impl Faults {
     pub fn strike(&mut self, run: &mut Run, count: usize) -> Vec<Kill> {
         let mut kills = Vec::new();
         let mut last = "nothing yet".to_owned();
+        for _ in 0..self.stream.random_range(0..LATEST_START) {
+            if let Progress::Event(event) = run.next(&Deadline::within(LINE_LIMIT)) {
+                last = event.to_string();
+            }
+        }
         while kills.len() < count {
             if self.let_it_move(run, &mut last) == Moved::Ended {
                 break;
             }
             let target = self.next_target();
-            let Some((role, victim)) = self.find(run, target) else { continue };
+            let Some((role, victim)) = self.find(run, target) else {
+                self.queue.insert(0, target);
+                continue;
+            };
             if victim.signal(Signal::KILL) {
                 kills.push(Kill { target, role, pid: victim.pid, after: last.clone() });
             }
@@ -116,7 +129,7 @@ impl Faults {
         Moved::On
     }
 
-    /// A process of this kind, chosen by seed among those there are. Waits for ranks, which come and go.
+    /// A process of this kind, chosen by seed among those there are. `None` if there is none for a while.
     fn find(&mut self, run: &mut Run, target: Target) -> Option<(Role, Process)> {
         let there = |run: &Run| {
             let fitting: Vec<_> = run.processes().into_iter().filter(|(role, _)| target.is(role)).collect();
