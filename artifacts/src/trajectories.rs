@@ -1,5 +1,5 @@
 //! Trajectory tables: Parquet, one row a completion, columns named as the fields of
-//! [`Trajectory`](galapagos_domain::trajectory::Trajectory), so that DuckDB, polars and pandas read them as they are.
+//! [`Trajectory`], so that DuckDB, polars and pandas read them as they are.
 //!
 //! | column | type | meaning |
 //! |---|---|---|

@@ -16,11 +16,11 @@ use crate::RankError;
 #[derive(Debug, Clone, Copy)]
 pub struct Marked<'a> {
     pub model: &'a Llama,
-    /// [rows, width, hidden].
+    /// Shape `[rows, width, hidden]`.
     pub hidden: &'a Tensor,
-    /// Indices into the flattened `rows * width` positions; [marks], 64-bit integers.
+    /// Indices into the flattened `rows * width` positions; shape `[marks]`, 64-bit integers.
     pub positions: &'a Tensor,
-    /// What each mark is compared with; [marks], 64-bit integers.
+    /// What each mark is compared with; shape `[marks]`, 64-bit integers.
     pub targets: &'a Tensor,
     pub precision: Precision,
 }
