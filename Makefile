@@ -23,7 +23,7 @@ build: ## build the three executables (release)
 	scripts/setup.sh tiny
 	cargo build --release --locked -p galapagos-cli -p galapagos-worker -p galapagos-trainer
 
-run: ## evolve SmolLM2 on verified tasks: the main job, about 15 minutes on 2 cores
+run: ## evolve SmolLM2 on verified tasks: the main job, about 10 minutes on 2 idle cores once it is built
 	scripts/setup.sh run
 	$(MAKE) --no-print-directory build
 	$(BIN)/galapagos run recipes/quickstart.yaml $(ARGS)

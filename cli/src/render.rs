@@ -13,11 +13,11 @@ pub fn interval(value: &Interval) -> String {
     format!("{:.3} ±{:.3}", value.mean, (value.high - value.low) / 2.0)
 }
 
-/// `pass@1`, `pass@8`, `best-of-8 by critic`.
+/// `greedy pass@1`, `pass@8` (sampled), `best-of-8 by critic` (sampled): `pass@1` without a word before it is the mean over samples.
 #[must_use]
 pub fn metric(metric: &Metric) -> String {
     match metric {
-        Metric::PassAt1 => "pass@1".to_owned(),
+        Metric::PassAt1 => "greedy pass@1".to_owned(),
         Metric::PassAt(k) => format!("pass@{k}"),
         Metric::BestOf(best) => format!("best-of-{} by {}", best.n, best.by),
     }
