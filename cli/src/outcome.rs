@@ -65,16 +65,24 @@ pub fn champion(view: &EvolutionView) -> Option<&Member> {
 
 /// All scores of the phase `finish`.
 pub fn final_scores(view: &EvolutionView) -> impl Iterator<Item = &Score> {
-    view.steps.iter().filter(|step| step.phase == Phase::Finish).flat_map(|step| match &step.summary {
-        Some(Summary::Evaluate { scores }) => scores.as_slice(),
-        Some(
-            Summary::Base { .. }
-            | Summary::Rollout { .. }
-            | Summary::Curate { .. }
-            | Summary::Train { .. }
-            | Summary::Tournament(_),
-        )
-        | None => &[],
+    scores(view).filter(|(phase, _)| *phase == Phase::Finish).map(|(_, score)| score)
+}
+
+/// All scores in order, with their phase.
+pub fn scores(view: &EvolutionView) -> impl Iterator<Item = (Phase, &Score)> {
+    view.steps.iter().flat_map(|step| {
+        let scores: &[Score] = match &step.summary {
+            Some(Summary::Evaluate { scores }) => scores,
+            Some(
+                Summary::Base { .. }
+                | Summary::Rollout { .. }
+                | Summary::Curate { .. }
+                | Summary::Train { .. }
+                | Summary::Tournament(_),
+            )
+            | None => &[],
+        };
+        scores.iter().map(|score| (step.phase, score))
     })
 }
 

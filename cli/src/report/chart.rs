@@ -183,7 +183,7 @@ pub fn graph(nodes: &[Node]) -> String {
                 &mut svg,
                 format_args!(
                     "<line class=\"edge\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\"/>",
-                    px + 170.0,
+                    px + BOX,
                     py + 22.0,
                     y + 22.0
                 ),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use galapagos_domain::cluster::view::{EvolutionView, Phase, Score, StepView, Summary};
+use galapagos_domain::cluster::view::{EvolutionView, Phase, StepView};
 use galapagos_domain::member::{Origin, Standing};
 use galapagos_domain::recipe::evaluate::Metric;
 
 use super::chart::{self, Curve, Node, Part, escape};
-use crate::outcome::Final;
+use crate::outcome::{self, Final};
 use crate::render;
 
 const STYLE: &str = include_str!("style.css");
@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("style.css");
 pub fn render(view: &EvolutionView, recipe_yaml: &str) -> String {
     let title = format!("{} · seed {}", view.id, view.seed.0);
     let sections = [
-        ("Outcome", outcome(view)),
+        ("Outcome", headline(view)),
         ("Greedy pass share by generation (95% intervals)", chart::curves(&generation_curves(view), "g")),
         ("Generations", preformatted(&render::table::generations(view))),
         ("Lineage", chart::graph(&lineage(view))),
@@ -39,7 +39,7 @@ fn preformatted(text: &str) -> String {
     format!("<pre>{}</pre>", escape(text))
 }
 
-fn outcome(view: &EvolutionView) -> String {
+fn headline(view: &EvolutionView) -> String {
     let Some(outcome) = Final::of(view) else {
         return format!("<p>{:?}: no champion.</p>", view.status);
     };
@@ -67,7 +67,7 @@ fn outcome(view: &EvolutionView) -> String {
 /// Greedy pass shares of the champion in `each`, by task set; the generations on the x axis.
 fn generation_curves(view: &EvolutionView) -> Vec<Curve> {
     let mut curves = BTreeMap::<String, Vec<_>>::new();
-    for (phase, score) in all_scores(view) {
+    for (phase, score) in outcome::scores(view) {
         let Phase::Generation(generation) = phase else { continue };
         if score.metric == Metric::PassAt1 {
             let label = format!("{} on {}", score.called, score.tasks);
@@ -76,23 +76,6 @@ fn generation_curves(view: &EvolutionView) -> Vec<Curve> {
         }
     }
     curves.into_iter().map(|(label, points)| Curve { label, points }).collect()
-}
-
-fn all_scores(view: &EvolutionView) -> impl Iterator<Item = (Phase, &Score)> {
-    view.steps.iter().flat_map(|step| {
-        let scores: &[Score] = match &step.summary {
-            Some(Summary::Evaluate { scores }) => scores,
-            Some(
-                Summary::Base { .. }
-                | Summary::Rollout { .. }
-                | Summary::Curate { .. }
-                | Summary::Train { .. }
-                | Summary::Tournament(_),
-            )
-            | None => &[],
-        };
-        scores.iter().map(|score| (step.phase, score))
-    })
 }
 
 fn lineage(view: &EvolutionView) -> Vec<Node> {
@@ -144,7 +127,7 @@ fn steps(view: &EvolutionView) -> String {
 
 fn scores(view: &EvolutionView) -> String {
     let head = "<tr><th>phase</th><th>member</th><th>tasks</th><th>split</th><th>metric</th><th>mean</th><th>95%</th><th>n</th></tr>";
-    let rows: String = all_scores(view)
+    let rows: String = outcome::scores(view)
         .map(|(phase, s)| {
             format!(
                 "<tr><td>{phase}</td><td>{} ({})</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3} to {:.3}</td><td>{}</td></tr>",
