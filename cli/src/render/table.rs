@@ -19,17 +19,17 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// One row per generation: pass share of the rollouts, what was kept, the gate, the scores.
+/// A generation a row (pass share of the rollouts, what was kept, the gate), and below it a line for each further score.
 #[must_use]
 pub fn generations(view: &EvolutionView) -> String {
     let mut phases: Vec<Phase> = view.steps.iter().map(|s| s.phase).collect();
     phases.dedup();
     let mut rows = vec![["phase", "rollouts pass", "kept", "gate", "scores"].map(str::to_owned).to_vec()];
-    rows.extend(phases.into_iter().filter(|p| *p != Phase::Base).map(|phase| generation_row(view, phase)));
+    rows.extend(phases.into_iter().filter(|p| *p != Phase::Base).flat_map(|phase| generation_rows(view, phase)));
     aligned(&rows)
 }
 
-fn generation_row(view: &EvolutionView, phase: Phase) -> Vec<String> {
+fn generation_rows(view: &EvolutionView, phase: Phase) -> Vec<Vec<String>> {
     let (mut pass, mut kept, mut gate, mut scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for step in view.steps.iter().filter(|s| s.phase == phase) {
         match &step.summary {
@@ -44,7 +44,11 @@ fn generation_row(view: &EvolutionView, phase: Phase) -> Vec<String> {
             Some(Summary::Base { .. } | Summary::Train { .. }) | None => {}
         }
     }
-    vec![phase.to_string(), pass.join(", "), kept.join(", "), gate.join(", "), scores.join("; ")]
+    let mut scores = scores.into_iter();
+    let first = scores.next().unwrap_or_default();
+    let mut rows = vec![vec![phase.to_string(), pass.join(", "), kept.join(", "), gate.join(", "), first]];
+    rows.extend(scores.map(|score| vec![String::new(), String::new(), String::new(), String::new(), score]));
+    rows
 }
 
 fn decision(decision: Decision) -> &'static str {
