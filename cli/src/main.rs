@@ -17,6 +17,7 @@ mod recipe_file;
 mod render;
 mod report;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,13 +25,14 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     if let Err(error) = galapagos_telemetry::init_with(galapagos_telemetry::Format::Text, args.default_log_filter()) {
-        eprintln!("{}", galapagos_telemetry::report(&error));
+        // A standard error that cannot be written (a closed pipe, a full disk) must not hide the exit code behind a panic.
+        let _ = writeln!(std::io::stderr(), "{}", galapagos_telemetry::report(&error));
         return error::Exit::Failed.into();
     }
     match commands::dispatch(args) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("{}", galapagos_telemetry::report(&error));
+            let _ = writeln!(std::io::stderr(), "{}", galapagos_telemetry::report(&error));
             error.exit().into()
         }
     }

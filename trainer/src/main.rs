@@ -1,6 +1,7 @@
 //! The process of one rank: sets up logging and threads, then hands over to `galapagos_trainer::rank`.
 #![forbid(unsafe_code)]
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -14,7 +15,7 @@ use galapagos_trainer::reports::Reports;
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Err(error) = galapagos_telemetry::init(Format::Text) {
-        eprintln!("{}", report(&error));
+        let _ = writeln!(std::io::stderr(), "{}", report(&error));
         return Exit::Failed.into();
     }
     tch::set_num_threads(args.threads);
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match Commands::watch(args.lifeline) {
         Ok(commands) => rank::run(&args, &commands, &mut Reports::stdout()).into(),
         Err(error) => {
-            eprintln!("{}", report(&error));
+            let _ = writeln!(std::io::stderr(), "{}", report(&error));
             Exit::Failed.into()
         }
     }

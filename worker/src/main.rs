@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", report(error.as_ref()));
+            let _ = writeln!(std::io::stderr(), "{}", report(error.as_ref()));
             let refused = error.downcast_ref::<node::NodeError>().is_some_and(node::NodeError::is_refusal);
             ExitCode::from(if refused { REFUSED } else { 1 })
         }

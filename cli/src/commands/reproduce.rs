@@ -1,6 +1,7 @@
 //! `galapagos reproduce`: every arm of an experiment with every seed, then the verdict. Finished runs are read again, and an
 //! interrupted one is resumed, so the command can be stopped and started at will.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use galapagos_domain::cluster::EvolutionView;
@@ -39,7 +40,11 @@ pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     let root = args.dir.clone().unwrap_or_else(|| default_folder(&name, scale));
     let laboratory = Laboratory { root: &root, args, arms: &arms, experiment: &experiment, json };
     let Some((readings, elapsed_ms)) = laboratory.all(&runs).await? else {
-        eprintln!("interrupted; finished runs are kept in `{}`. The same command goes on", root.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "interrupted; finished runs are kept in `{}`. The same command goes on",
+            root.display()
+        );
         return Ok(Exit::Cancelled);
     };
     let subject = Subject { name: &name, experiment: &experiment, scale, arms: &arms };
@@ -103,7 +108,7 @@ impl Laboratory<'_> {
             self.root.join(&run.folder).display()
         );
         if self.json {
-            eprintln!("{line}");
+            let _ = writeln!(std::io::stderr(), "{line}");
             return Ok(());
         }
         print(&format!("\n{line}"))

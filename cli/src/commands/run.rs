@@ -1,5 +1,6 @@
 //! `galapagos run`: a local cluster from start to result, resumable at any moment.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use galapagos_artifacts::ArtifactStore;
@@ -82,7 +83,7 @@ pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
                 job.folder.root().display(),
                 args.seed
             );
-            eprintln!("interrupted; everything committed is kept. Go on with:\n  {resume}");
+            let _ = writeln!(std::io::stderr(), "interrupted; everything committed is kept. Go on with:\n  {resume}");
             Ok(Exit::Cancelled)
         }
         Ended::Final(view) => conclude(&job, &view, json).await,
