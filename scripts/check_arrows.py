@@ -15,7 +15,9 @@ ARROWS = {
     "proto": {"domain"},
     # Of ours, only what knows nothing of the product: named threads and the clock.
     "collective": {"telemetry"},
-    "model": {"domain", "telemetry"},
+    # Plain arithmetic on slices: nothing of the product, no libtorch.
+    "kernels": {"telemetry"},
+    "model": {"domain", "telemetry", "kernels"},
     "artifacts": {"domain", "telemetry"},
     "coordinator": {"domain", "proto", "artifacts", "telemetry"},
     "worker": {"domain", "proto", "model", "artifacts", "telemetry"},
@@ -32,6 +34,7 @@ UNREACHABLE = {
     "proto": LIBTORCH,
     "telemetry": LIBTORCH,
     "artifacts": LIBTORCH,
+    "kernels": LIBTORCH | EFFECTS,
     "coordinator": LIBTORCH,
     "cli": LIBTORCH,
     "tests": LIBTORCH,
