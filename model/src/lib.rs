@@ -20,6 +20,9 @@ pub mod weights;
 mod files;
 #[expect(dead_code, reason = "the engine that calls it is being built")]
 mod inference;
+#[expect(unsafe_code, reason = "kernels work on slices of tensors' memory")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the blocks that call the kernels are being built"))]
+mod tensors;
 
 pub use chat::{ChatMessage, ChatTemplate};
 pub use compute::{ComputeError, Precision};
