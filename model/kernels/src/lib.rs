@@ -6,17 +6,19 @@
 //! whatever the number of rows, threads or the way rows are grouped. That is what lets requests join and leave a running
 //! batch without changing anybody's tokens.
 //!
-//! `reference` holds the plain form of each kernel: it defines the result, serves CPUs without the vector instructions,
-//! and is what the fast forms are tested against. No libtorch, no IO, no clock.
+//! Each kernel has a plain form, which serves CPUs without the vector instructions and is what the fast forms are tested
+//! against; [`Isa`] says which form this CPU runs. No libtorch, no IO, no clock.
 
 pub mod attention;
+pub mod isa;
 pub mod matrix;
 pub mod pages;
 pub mod pool;
 pub mod rows;
 
 pub use attention::{AttentionCall, AttentionSpec, Segment};
-pub use matrix::{Epilogue, PackedMatrix};
+pub use isa::Isa;
+pub use matrix::{Epilogue, PackedMatrix, Product, Source, multiply_all};
 pub use pages::{KvFormat, KvGeometry, KvPages, PAGE_TOKENS, PageId};
 pub use pool::Pool;
 

@@ -4,10 +4,32 @@
 
 use crate::Pool;
 
-/// `x / sqrt(mean(x^2) + eps) * (offset + weight)`; `offset` is 0, or 1 where the stored weight is the difference from one
-/// (Gemma).
-pub fn rms_norm(pool: &Pool, x: &[f32], weight: &[f32], eps: f32, offset: f32, out: &mut [f32]) {
+/// The norm `x / sqrt(mean(x^2) + eps) * (offset + weight)`.
+#[derive(Clone, Copy, Debug)]
+pub struct RmsNorm<'a> {
+    /// [width].
+    pub weight: &'a [f32],
+    /// Added to the mean of squares.
+    pub eps: f32,
+    /// 0, or 1 where the stored weight is the difference from one (Gemma).
+    pub offset: f32,
+}
+
+/// The norm `(x - mean) / sqrt(variance + eps) * weight + bias`.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm<'a> {
+    /// [width].
+    pub weight: &'a [f32],
+    /// [width].
+    pub bias: &'a [f32],
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// Norms each row of `x` into `out`, both [rows, width].
+pub fn rms_norm(pool: &Pool, norm: &RmsNorm<'_>, x: &[f32], out: &mut [f32]) {
     let _ = pool;
+    let RmsNorm { weight, eps, offset } = *norm;
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         let square: f32 = x.iter().map(|x| x * x).sum::<f32>() / width as f32;
@@ -18,9 +40,10 @@ pub fn rms_norm(pool: &Pool, x: &[f32], weight: &[f32], eps: f32, offset: f32, o
     }
 }
 
-/// `(x - mean) / sqrt(variance + eps) * weight + bias`.
-pub fn layer_norm(pool: &Pool, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+/// Norms each row of `x` into `out`, both [rows, width].
+pub fn layer_norm(pool: &Pool, norm: &LayerNorm<'_>, x: &[f32], out: &mut [f32]) {
     let _ = pool;
+    let LayerNorm { weight, bias, eps } = *norm;
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         let mean = x.iter().sum::<f32>() / width as f32;
@@ -32,12 +55,13 @@ pub fn layer_norm(pool: &Pool, x: &[f32], weight: &[f32], bias: &[f32], eps: f32
     }
 }
 
-/// Rotates the heads of `x` [rows, heads, `head_dim`] in place, in the "rotate half" layout: element `i` with element
+/// Rotates the heads of `x` [rows, heads, `head_dim`] in place for any number of heads, in the "rotate half" layout: element `i` with element
 /// `i + head_dim / 2` by the angle whose cosine and sine stand at `cos[row][i]`, `sin[row][i]` ([rows, `head_dim` / 2]).
-pub fn rotate(pool: &Pool, x: &mut [f32], heads: usize, head_dim: usize, cos: &[f32], sin: &[f32]) {
+pub fn rotate(pool: &Pool, x: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
     let _ = pool;
     let half = head_dim / 2;
-    for (row, x) in x.chunks_exact_mut(heads * head_dim).enumerate() {
+    let row_width = x.len() / (cos.len() / half).max(1);
+    for (row, x) in x.chunks_exact_mut(row_width.max(1)).enumerate() {
         let (cos, sin) = (&cos[row * half..][..half], &sin[row * half..][..half]);
         for head in x.chunks_exact_mut(head_dim) {
             let (low, high) = head.split_at_mut(half);
@@ -65,7 +89,7 @@ pub fn gated(pool: &Pool, activation: Activation, gate_up: &[f32], width: usize,
     for (gate_up, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
         let (gate, up) = gate_up.split_at(width);
         for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-            *out = activate(activation, *gate) * up;
+            *out = activation.of(*gate) * up;
         }
     }
 }
@@ -74,18 +98,20 @@ pub fn gated(pool: &Pool, activation: Activation, gate_up: &[f32], width: usize,
 pub fn activate_all(pool: &Pool, activation: Activation, x: &mut [f32]) {
     let _ = pool;
     for x in x {
-        *x = activate(activation, *x);
+        *x = activation.of(*x);
     }
 }
 
-fn activate(activation: Activation, x: f32) -> f32 {
-    match activation {
-        Activation::Silu => x / (1.0 + (-x).exp()),
-        Activation::GeluTanh => {
-            let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
-            0.5 * x * (1.0 + inner.tanh())
+impl Activation {
+    pub(crate) fn of(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::GeluTanh => {
+                let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + inner.tanh())
+            }
+            Self::Gelu => x,
         }
-        Activation::Gelu => x,
     }
 }
 
