@@ -13,6 +13,7 @@ pub mod digest;
 pub mod folder;
 pub mod generate;
 pub mod llama;
+pub mod sampling;
 pub mod score;
 pub mod tokenizer;
 pub mod weights;

@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod pages;
 pub mod pool;
 pub mod rows;
+pub mod vocabulary;
 
 pub use attention::{AttentionCall, AttentionSpec, Segment};
 pub use isa::Isa;
