@@ -48,7 +48,8 @@ impl Buffers {
     ) -> &[Candidate] {
         let total: f64 = match sampling.top_k {
             Some(top_k) => {
-                self.gather(row, maxima, self.bound_of(maxima, top_k), scale);
+                let bound = self.bound_of(maxima, top_k);
+                self.gather(row, maxima, bound, scale);
                 self.truncate(top_k);
                 self.candidates.iter().map(|candidate| f64::from(candidate.weight)).sum()
             }
@@ -72,7 +73,8 @@ impl Buffers {
     /// The `count` tokens with the greatest logits, falling; the lower id among equals.
     pub(super) fn most(&mut self, row: &[f32], maxima: &[f32], count: usize) -> impl Iterator<Item = u32> + '_ {
         let scale = Scale { max: 0.0, inverse_temperature: 0.0 };
-        self.gather(row, maxima, self.bound_of(maxima, count), scale);
+        let bound = self.bound_of(maxima, count);
+        self.gather(row, maxima, bound, scale);
         self.truncate(count);
         self.candidates.sort_unstable_by(Candidate::falling);
         self.candidates.iter().map(|candidate| candidate.token)

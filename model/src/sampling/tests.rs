@@ -1,5 +1,6 @@
 //! Cut-offs, penalties, masks and frequencies of the sampler, against plain definitions.
 
+use galapagos_kernels::Pool;
 use proptest::prelude::*;
 
 use super::*;
@@ -87,7 +88,7 @@ proptest! {
         temperature in 0.2f64..3.0,
     ) {
         let sampling = Sampling { top_k, top_p, min_p, ..Sampling::at(temperature) };
-        let mut allowed = row.clone();
+        let mut allowed = row;
         allowed.push(f32::NEG_INFINITY);
         let (found, expected) = (tokens(&sampling, &allowed), plainly_kept(&sampling, &allowed));
         // Sums in another order may decide differently about one token at the very edge of top_p.
@@ -137,8 +138,6 @@ proptest! {
         prop_assert_eq!(together, alone);
     }
 }
-
-use galapagos_kernels::Pool;
 
 /// Whether some token's falling sum is within rounding of the bound of `top_p`.
 fn edge(sampling: &Sampling, row: &[f32]) -> bool {
