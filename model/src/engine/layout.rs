@@ -1,0 +1,188 @@
+//! A step's rows in order, where their keys and values go, and which pages which rows attend to.
+//!
+//! Rows are ordered as a walk of the radix tree meets their sequences, so the rows below a node stand together: every shared page is
+//! named once, with all rows that see it, and rows of one adapter are neighbours. Built once a step, for all layers. Pure.
+
+use std::ops::Range;
+
+use galapagos_kernels::{PAGE_TOKENS, PageId, Segment};
+
+use super::ids::AdapterId;
+use super::radix::{NodeId, RadixTree};
+use super::schedule::{Entry, Plan, Scheduler};
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) positions: Vec<u32>,
+    /// Page and slot of each row's key and value.
+    pub(crate) slots: Vec<(PageId, usize)>,
+    pub(crate) segments: Vec<Segment>,
+    /// Rows of each entry of the plan.
+    pub(crate) rows: Vec<Range<usize>>,
+    /// Consecutive rows with one adapter.
+    pub(crate) adapters: Vec<(Option<AdapterId>, Range<usize>)>,
+}
+
+/// A node that some row of the step attends to.
+#[derive(Debug)]
+struct Visited {
+    node: NodeId,
+    children: Vec<u32>,
+    /// Entries whose shared pages end here.
+    entries: Vec<u32>,
+    rows: Range<usize>,
+}
+
+impl Layout {
+    /// The rows of `plan`.
+    pub(crate) fn new(plan: &Plan, scheduler: &Scheduler) -> Self {
+        let mut walk = Walk::new(plan, scheduler);
+        let mut layout = Self { rows: vec![0..0; plan.entries.len()], ..Self::default() };
+        let order = walk.order();
+        for place in &order {
+            let start = layout.tokens.len();
+            for entry in std::mem::take(&mut walk.visited[*place].entries) {
+                layout.add_rows(entry as usize, &plan.entries[entry as usize], scheduler);
+            }
+            walk.visited[*place].rows = start..layout.tokens.len();
+        }
+        walk.widen(&order);
+        walk.segments(&order, scheduler.memory().tree(), &mut layout.segments);
+        for (entry, rows) in plan.entries.iter().zip(&layout.rows) {
+            add_private(entry, rows, scheduler, &mut layout.segments);
+        }
+        layout
+    }
+
+    fn add_rows(&mut self, index: usize, entry: &Entry, scheduler: &Scheduler) {
+        let Some((sequence, context)) = scheduler.planned(entry.sequence) else { return };
+        let first = self.tokens.len();
+        let known = entry.end - entry.drafts.len();
+        for position in entry.start..entry.end {
+            let drafted = || entry.drafts[position - known];
+            self.tokens.push(if position < known { sequence.tokens.at(position) } else { drafted() });
+            self.positions.push(position as u32);
+            self.slots.push(context.slot(position));
+        }
+        let rows = first..self.tokens.len();
+        match self.adapters.last_mut() {
+            Some((adapter, run)) if *adapter == sequence.adapter => run.end = rows.end,
+            Some(_) | None => self.adapters.push((sequence.adapter, rows.clone())),
+        }
+        self.rows[index] = rows;
+    }
+}
+
+/// The part of the tree that a plan sees.
+#[derive(Debug)]
+struct Walk {
+    visited: Vec<Visited>,
+    roots: Vec<usize>,
+}
+
+impl Walk {
+    fn new(plan: &Plan, scheduler: &Scheduler) -> Self {
+        let tree = scheduler.memory().tree();
+        let mut places = vec![u32::MAX; tree.slots()];
+        let mut walk = Self { visited: Vec::new(), roots: Vec::new() };
+        for (index, entry) in (0u32..).zip(&plan.entries) {
+            let Some((_, context)) = scheduler.planned(entry.sequence) else { continue };
+            let place = walk.visit(context.node(), tree, &mut places);
+            walk.visited[place].entries.push(index);
+        }
+        walk
+    }
+
+    /// The place of `node`, which is made together with those of its ancestors that have none.
+    fn visit(&mut self, node: NodeId, tree: &RadixTree, places: &mut [u32]) -> usize {
+        let (mut next, mut below, mut first) = (Some(node), None, None);
+        while let Some(node) = next {
+            let known = places[node.index()];
+            let place = if known == u32::MAX { self.visited.len() } else { known as usize };
+            if known == u32::MAX {
+                places[node.index()] = place as u32;
+                self.visited.push(Visited { node, children: Vec::new(), entries: Vec::new(), rows: 0..0 });
+                if tree.parent(node).is_none() {
+                    self.roots.push(place);
+                }
+            }
+            self.visited[place].children.extend(below);
+            first = first.or(Some(place));
+            if known != u32::MAX {
+                break;
+            }
+            below = Some(place as u32);
+            next = tree.parent(node);
+        }
+        first.unwrap_or(0)
+    }
+
+    /// All places, parents before children, a subtree at a time.
+    fn order(&self) -> Vec<usize> {
+        let mut order = Vec::with_capacity(self.visited.len());
+        let mut pending: Vec<usize> = self.roots.iter().rev().copied().collect();
+        while let Some(place) = pending.pop() {
+            order.push(place);
+            pending.extend(self.visited[place].children.iter().rev().map(|child| *child as usize));
+        }
+        order
+    }
+
+    /// Adds to each node's rows those below it.
+    fn widen(&mut self, order: &[usize]) {
+        for place in order.iter().rev() {
+            let children = &self.visited[*place].children;
+            if let Some(end) = children.iter().map(|child| self.visited[*child as usize].rows.end).max() {
+                self.visited[*place].rows.end = end;
+            }
+        }
+    }
+
+    /// A segment for each run of pages that the same rows see.
+    fn segments(&self, order: &[usize], tree: &RadixTree, segments: &mut Vec<Segment>) {
+        // The segment a node's only child continues.
+        let mut open: Vec<Option<usize>> = vec![None; self.visited.len()];
+        for place in order {
+            let Visited { node, children, rows, .. } = &self.visited[*place];
+            let mut segment = open[*place];
+            if tree.parent(*node).is_some() {
+                let index = segment.unwrap_or_else(|| {
+                    let start = (tree.depth(*node) - 1) * PAGE_TOKENS;
+                    let rows = rows.clone().map(|row| row as u32).collect();
+                    segments.push(Segment { start, pages: Vec::new(), rows });
+                    segments.len() - 1
+                });
+                segments[index].pages.push(tree.page(*node));
+                segment = Some(index);
+            }
+            for child in children {
+                let same_rows = self.visited[*child as usize].rows == *rows;
+                open[*child as usize] = segment.filter(|_| same_rows);
+            }
+        }
+    }
+}
+
+/// Segments of the pages that belong to one entry's sequence alone. A row is named with the pages up to its own.
+fn add_private(entry: &Entry, rows: &Range<usize>, scheduler: &Scheduler, segments: &mut Vec<Segment>) {
+    let Some((_, context)) = scheduler.planned(entry.sequence) else { return };
+    let base = context.private_start();
+    let mut first_of_last = usize::MAX;
+    for (index, page) in context.private().iter().enumerate() {
+        let start = base + index * PAGE_TOKENS;
+        if start >= entry.end {
+            return;
+        }
+        let first = rows.start + start.saturating_sub(entry.start);
+        match segments.last_mut().filter(|_| first == first_of_last) {
+            Some(segment) => segment.pages.push(*page),
+            None => {
+                let rows = (first as u32..rows.end as u32).collect();
+                segments.push(Segment { start, pages: vec![*page], rows });
+            }
+        }
+        first_of_last = first;
+    }
+}
