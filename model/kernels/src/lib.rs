@@ -15,12 +15,14 @@ pub mod matrix;
 pub mod pages;
 pub mod pool;
 pub mod rows;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 pub mod vocabulary;
 
 pub use attention::{AttentionCall, AttentionSpec, Segment};
 pub use isa::Isa;
 pub use matrix::{Epilogue, PackedMatrix, Product, Source, multiply_all};
-pub use pages::{KvFormat, KvGeometry, KvPages, PAGE_TOKENS, PageId};
+pub use pages::{KvFormat, KvGeometry, KvPages, KvRows, KvSlot, PAGE_TOKENS, PageId};
 pub use pool::Pool;
 
 /// Number format of weights and cached keys and values. Sums are 32-bit floats in both.

@@ -2,7 +2,7 @@
 //!
 //! Here is the packed weight; how a product is divided among threads stands in `product`, the arithmetic in `micro`.
 
-mod cells;
+pub(crate) mod cells;
 mod micro;
 mod product;
 

@@ -1,10 +1,25 @@
 //! Keys and values in pages of a fixed number of tokens, for all layers of a model.
 //!
 //! A page holds [`PAGE_TOKENS`] consecutive positions starting at a multiple of that number, for every layer. Which
-//! sequences a page belongs to is the caller's business: this is storage.
+//! sequences a page belongs to is the caller's business: this is storage, laid out for the attention kernel. Numbers stand in
+//! *cells* of 32 bits, a float or a pair of bfloat16. The page has, for each layer and each head, one run of memory:
+//!
+//! - keys, cells [`head_dim` / 2 pairs (f32: `head_dim`)][token]: sixteen tokens' scores take one broadcast pair of the query;
+//! - values, cells [token / 2 (f32: token)][dimension, padded to 16]: a broadcast pair of weights meets sixteen dimensions.
+//!
+//! Slots that were never written hold anything; the kernel never lets them into a result.
+
+use crate::matrix::cells::{number, round_to_bf16, steps};
+use crate::{Format, Pool};
 
 /// Positions of one page.
 pub const PAGE_TOKENS: usize = 32;
+
+/// Cells of a cache line.
+const LINE: usize = 16;
+
+/// Rows from which writing is shared among threads.
+const PARALLEL_ROWS: usize = 32;
 
 /// Index of a page in its store.
 pub type PageId = u32;
@@ -26,29 +41,78 @@ pub struct KvGeometry {
 }
 
 impl KvGeometry {
-    /// Bytes of one token: 2 (key and value) x layers x heads x `head_dim` x bytes of a number.
+    /// Bytes of one token: 2 (key and value) x layers x heads x `head_dim` x bytes of a number. Where `head_dim` is not a
+    /// multiple of 16, values are padded to one.
     #[must_use]
     pub fn bytes_per_token(&self) -> usize {
-        let bytes = match self.format {
-            KvFormat::F32 => 4,
-            KvFormat::Bf16 => 2,
-        };
-        2 * self.layers * self.heads * self.head_dim * bytes
+        self.bytes_per_page() / PAGE_TOKENS
     }
 
     /// Bytes of one page.
     #[must_use]
     pub fn bytes_per_page(&self) -> usize {
-        self.bytes_per_token() * PAGE_TOKENS
+        self.page_cells() * size_of::<u32>()
+    }
+
+    /// `head_dim` rounded up to whole vectors.
+    pub(crate) fn padded_dim(&self) -> usize {
+        self.head_dim.next_multiple_of(LINE)
+    }
+
+    /// Cells of a query or key.
+    pub(crate) fn key_steps(&self) -> usize {
+        steps(self.format, self.head_dim)
+    }
+
+    /// Tokens whose values share a cell.
+    fn tokens_per_cell(&self) -> usize {
+        match self.format {
+            Format::F32 => 1,
+            Format::Bf16 => 2,
+        }
+    }
+
+    fn key_cells(&self) -> usize {
+        self.key_steps() * PAGE_TOKENS
+    }
+
+    fn head_cells(&self) -> usize {
+        self.key_cells() + PAGE_TOKENS / self.tokens_per_cell() * self.padded_dim()
+    }
+
+    fn page_cells(&self) -> usize {
+        self.layers * self.heads * self.head_cells()
+    }
+
+    /// Cell of the first key of a head in a page.
+    fn head_start(&self, layer: usize, head: usize) -> usize {
+        assert!(layer < self.layers && head < self.heads, "layer {layer}, head {head} of {self:?}");
+        (layer * self.heads + head) * self.head_cells()
     }
 }
 
-/// Storage of pages; grows page by page up to what the caller asks for.
+/// Where one token's keys and values stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvSlot {
+    /// The page.
+    pub page: PageId,
+    /// The place in it, below [`PAGE_TOKENS`]: the token's position modulo that.
+    pub slot: u32,
+}
+
+/// Storage of pages; grows page by page up to what the caller asks for. A page that is no longer needed is reused by the
+/// caller under its id.
 #[derive(Debug)]
 pub struct KvPages {
     geometry: KvGeometry,
-    /// Per page: [layer][key, value][head][token][dim].
-    pages: Vec<Box<[f32]>>,
+    pages: Vec<Page>,
+}
+
+/// The cells of a page start at a cache line inside an allocation that the system hands out zeroed without touching it.
+#[derive(Debug)]
+struct Page {
+    cells: Vec<u32>,
+    start: usize,
 }
 
 impl KvPages {
@@ -76,37 +140,173 @@ impl KvPages {
         self.pages.is_empty()
     }
 
-    /// Makes page [`KvPages::len`] and gives its id.
+    /// Makes page [`KvPages::len`] and gives its id. Memory is taken from the system as it is first written.
     pub fn add(&mut self) -> PageId {
-        let numbers = 2 * self.geometry.layers * self.geometry.heads * self.geometry.head_dim * PAGE_TOKENS;
-        self.pages.push(vec![0.0; numbers].into_boxed_slice());
+        let cells = vec![0u32; self.geometry.page_cells() + LINE];
+        let misplaced = cells.as_ptr().addr() / size_of::<u32>() % LINE;
+        self.pages.push(Page { start: (LINE - misplaced) % LINE, cells });
         self.pages.len() as PageId - 1
     }
 
-    /// Copies the first `tokens` positions of page `from` into page `to`, for all layers.
+    /// Copies the first `tokens` positions of page `from` into page `to`, for all layers (copy on write of a page that is
+    /// partly filled). Later positions of `to` become unspecified.
+    ///
+    /// # Panics
+    /// If there are no such two different pages, or `tokens` is above [`PAGE_TOKENS`].
     pub fn copy(&mut self, from: PageId, to: PageId, tokens: usize) {
-        let source = self.pages[from as usize].clone();
-        let _ = tokens;
-        self.pages[to as usize].copy_from_slice(&source);
-    }
-
-    /// Writes the key and value [heads, `head_dim`] of one token of `layer` at `slot` of `page`.
-    pub fn write(&mut self, layer: usize, page: PageId, slot: usize, key: &[f32], value: &[f32]) {
-        let dim = self.geometry.head_dim;
-        for (part, numbers) in [key, value].into_iter().enumerate() {
-            for (head, numbers) in numbers.chunks_exact(dim).enumerate() {
-                let at = self.offset(layer, part, head) + slot * dim;
-                self.pages[page as usize][at..at + dim].copy_from_slice(numbers);
+        assert!(tokens <= PAGE_TOKENS, "{tokens} tokens of a page of {PAGE_TOKENS}");
+        let geometry = self.geometry;
+        #[expect(clippy::expect_used, reason = "ids are the caller's: a wrong one is a defect, as an index is")]
+        let [from, to] =
+            self.pages.get_disjoint_mut([from as usize, to as usize]).expect("two different pages of this store");
+        let (from, to) = (&from.cells[from.start..], &mut to.cells[to.start..]);
+        let heads = from.chunks_exact(geometry.head_cells()).zip(to.chunks_exact_mut(geometry.head_cells()));
+        for (from, to) in heads.take(geometry.layers * geometry.heads) {
+            let (from, from_values) = from.split_at(geometry.key_cells());
+            let (to, to_values) = to.split_at_mut(geometry.key_cells());
+            for (from, to) in from.chunks_exact(PAGE_TOKENS).zip(to.chunks_exact_mut(PAGE_TOKENS)) {
+                to[..tokens].copy_from_slice(&from[..tokens]);
             }
+            let values = tokens.div_ceil(geometry.tokens_per_cell()) * geometry.padded_dim();
+            to_values[..values].copy_from_slice(&from_values[..values]);
         }
     }
 
-    /// Keys (`part` 0) or values (1) of one head of a page, [token][dim].
-    pub(crate) fn numbers(&self, page: PageId, layer: usize, part: usize, head: usize) -> &[f32] {
-        &self.pages[page as usize][self.offset(layer, part, head)..][..PAGE_TOKENS * self.geometry.head_dim]
+    /// Writes the key and value, each [heads, `head_dim`], of one token of `layer`.
+    ///
+    /// # Panics
+    /// If there is no such layer, page or slot, or a shape is wrong.
+    pub fn write(&mut self, layer: usize, at: KvSlot, key: &[f32], value: &[f32]) {
+        self.write_rows(&Pool::new(1), layer, &KvRows { slots: &[at], key, value });
     }
 
-    fn offset(&self, layer: usize, part: usize, head: usize) -> usize {
-        ((layer * 2 + part) * self.geometry.heads + head) * PAGE_TOKENS * self.geometry.head_dim
+    /// Writes keys and values of many tokens of `layer`.
+    ///
+    /// # Panics
+    /// If there is no such layer, page or slot, or a shape is wrong.
+    pub fn write_rows(&mut self, pool: &Pool, layer: usize, rows: &KvRows<'_>) {
+        let geometry = self.geometry;
+        let (dim, width) = (geometry.head_dim, geometry.heads * geometry.head_dim);
+        let shape = rows.slots.len() * width;
+        assert!(rows.key.len() == shape && rows.value.len() == shape, "keys and values are [rows, heads, head_dim]");
+        let mut layers = Vec::with_capacity(rows.slots.len());
+        for at in rows.slots {
+            assert!((at.slot as usize) < PAGE_TOKENS, "slot {} of a page of {PAGE_TOKENS}", at.slot);
+            let page = &mut self.pages[at.page as usize];
+            let first = page.start + geometry.head_start(layer, 0);
+            layers.push(page.cells[first..first + geometry.heads * geometry.head_cells()].as_mut_ptr());
+        }
+        let layers = Layers(layers);
+        // A part is the keys or the values of one head: parts never touch the same cell, tokens of a part may.
+        let part = |part: usize| {
+            let (head, is_value) = (part / 2, part % 2 == 1);
+            for (row, at) in rows.slots.iter().enumerate() {
+                let (offset, len) = if is_value {
+                    (geometry.key_cells(), geometry.head_cells() - geometry.key_cells())
+                } else {
+                    (0, geometry.key_cells())
+                };
+                // SAFETY: the cells of this head's keys or values lie in the layer's cells taken above, of a page that
+                // `self` borrows mutably; only this part makes a slice of them, one at a time.
+                let cells = unsafe {
+                    let start = layers.get(row).add(head * geometry.head_cells() + offset);
+                    std::slice::from_raw_parts_mut(start, len)
+                };
+                let numbers = row * width + head * dim..row * width + (head + 1) * dim;
+                if is_value {
+                    put_value(geometry, cells, at.slot as usize, &rows.value[numbers]);
+                } else {
+                    put_key(geometry, cells, at.slot as usize, &rows.key[numbers]);
+                }
+            }
+        };
+        if rows.slots.len() < PARALLEL_ROWS {
+            (0..2 * geometry.heads).for_each(part);
+        } else {
+            pool.run(2 * geometry.heads, &part);
+        }
+    }
+
+    /// The cells of a head: its keys, then its values.
+    pub(crate) fn cells(&self, page: PageId, layer: usize, head: usize) -> (&[u32], &[u32]) {
+        let page = &self.pages[page as usize];
+        let cells = &page.cells[page.start + self.geometry.head_start(layer, head)..];
+        cells[..self.geometry.head_cells()].split_at(self.geometry.key_cells())
+    }
+
+    /// Copies the key of one token to `out` [`head_dim`], given the keys of [`KvPages::cells`].
+    pub(crate) fn copy_key(&self, keys: &[u32], slot: usize, out: &mut [f32]) {
+        let tokens_per_cell = self.geometry.tokens_per_cell();
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = number(self.geometry.format, keys[index / tokens_per_cell * PAGE_TOKENS + slot], index);
+        }
+    }
+
+    /// Copies the value of one token to `out` [`head_dim`], given the values of [`KvPages::cells`].
+    pub(crate) fn copy_value(&self, values: &[u32], slot: usize, out: &mut [f32]) {
+        let cells = &values[slot / self.geometry.tokens_per_cell() * self.geometry.padded_dim()..];
+        for (cell, out) in cells.iter().zip(out) {
+            *out = number(self.geometry.format, *cell, slot);
+        }
+    }
+}
+
+/// Keys and values to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct KvRows<'a> {
+    /// Where each row goes; no two the same.
+    pub slots: &'a [KvSlot],
+    /// Keys [rows, heads, `head_dim`], rotated.
+    pub key: &'a [f32],
+    /// Values of the same shape.
+    pub value: &'a [f32],
+}
+
+/// The first cell of a layer in the page of each row.
+struct Layers(Vec<*mut u32>);
+
+// SAFETY: the pointers are only followed by the parts of `KvPages::write_rows`, each to cells of its own.
+unsafe impl Sync for Layers {}
+
+impl Layers {
+    fn get(&self, row: usize) -> *mut u32 {
+        self.0[row]
+    }
+}
+
+fn put_key(geometry: KvGeometry, cells: &mut [u32], slot: usize, key: &[f32]) {
+    let cells = cells[slot..].iter_mut().step_by(PAGE_TOKENS);
+    match geometry.format {
+        Format::F32 => {
+            for (cell, number) in cells.zip(key) {
+                *cell = number.to_bits();
+            }
+        }
+        Format::Bf16 => {
+            for (cell, pair) in cells.zip(key.chunks(2)) {
+                *cell = round_to_bf16(pair[0]) >> 16 | pair.get(1).map_or(0, |high| round_to_bf16(*high));
+            }
+        }
+    }
+}
+
+fn put_value(geometry: KvGeometry, cells: &mut [u32], slot: usize, value: &[f32]) {
+    let cells = &mut cells[slot / geometry.tokens_per_cell() * geometry.padded_dim()..];
+    match geometry.format {
+        Format::F32 => {
+            for (cell, number) in cells.iter_mut().zip(value) {
+                *cell = number.to_bits();
+            }
+        }
+        Format::Bf16 if slot.is_multiple_of(2) => {
+            for (cell, number) in cells.iter_mut().zip(value) {
+                *cell = *cell & 0xffff_0000 | round_to_bf16(*number) >> 16;
+            }
+        }
+        Format::Bf16 => {
+            for (cell, number) in cells.iter_mut().zip(value) {
+                *cell = *cell & 0xffff | round_to_bf16(*number);
+            }
+        }
     }
 }
