@@ -9,12 +9,16 @@
 pub mod chat;
 pub mod compute;
 pub mod config;
+pub mod detokenize;
 pub mod digest;
 pub mod folder;
 pub mod generate;
+pub mod guide;
 pub mod llama;
 pub mod sampling;
 pub mod score;
+pub mod speculate;
+pub mod stop;
 pub mod tokenizer;
 pub mod weights;
 

@@ -197,6 +197,10 @@ impl Tokenizer {
         self.encode(&template.apply(messages, generation_prompt)?)
     }
 
+    pub(crate) fn inner(&self) -> &tokenizers::Tokenizer {
+        &self.inner
+    }
+
     fn special_id(&self, name: &str) -> Option<u32> {
         self.special.get(name).and_then(|token| self.inner.token_to_id(token))
     }
@@ -288,6 +292,20 @@ pub enum TokenizerError {
         /// What the tokenizer said.
         #[source]
         source: tokenizers::Error,
+    },
+    /// The decoder's steps depend on more than the token before.
+    #[error("text cannot be decoded token by token through the steps {steps}")]
+    Decoder {
+        /// The kinds of its steps.
+        steps: String,
+    },
+    /// A token changed the text before it.
+    #[error("the tokenizer decodes {before:?} as {after:?} once more tokens have come")]
+    Context {
+        /// The text before.
+        before: String,
+        /// The text with more tokens.
+        after: String,
     },
     /// There is no chat template.
     #[error(
