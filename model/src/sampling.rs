@@ -225,6 +225,33 @@ impl Sampler {
         Ok(Chosen { token, log_prob: log_prob(token), top })
     }
 
+    /// The tokens that [`Sampler::choose`] may give and their probabilities, in order of id: what it draws from.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`].
+    pub fn distribution(
+        &self,
+        logits: &[f32],
+        allowed: Option<&TokenMask>,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<(u32, f64)>, ChooseError> {
+        let mut row = Vec::new();
+        self.process(logits, allowed, &mut row)?;
+        let max = vocabulary::scan(&row, &mut scratch.maxima).max;
+        if max == f32::NEG_INFINITY {
+            return Err(ChooseError::NothingAllowed);
+        }
+        if self.is_greedy() {
+            return Ok(vec![(most_probable(&row, &scratch.maxima, max), 1.0)]);
+        }
+        let scale = Scale { max, inverse_temperature: self.sampling.inverse_temperature() };
+        vocabulary::block_sums(&row, scale, &mut scratch.sums);
+        let kept = scratch.cut.kept(&self.sampling, &row, (&scratch.maxima, &scratch.sums), scale);
+        let total: f64 = kept.iter().map(|candidate| f64::from(candidate.weight)).sum();
+        let weighed = kept.iter().filter(|candidate| candidate.weight > 0.0);
+        Ok(weighed.map(|candidate| (candidate.token, f64::from(candidate.weight) / total)).collect())
+    }
+
     /// Accepts `token` at the next position.
     pub fn push(&mut self, token: u32) {
         self.history.push(&self.sampling, token);

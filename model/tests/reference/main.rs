@@ -8,4 +8,5 @@ mod folder;
 mod generation;
 mod logits;
 mod python;
+mod sampling;
 mod tokenizer;

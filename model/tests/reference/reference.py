@@ -10,6 +10,14 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 torch.set_num_threads(1)
 
@@ -92,7 +100,25 @@ def chat(request):
     ]
 
 
-DO = {f.__name__: f for f in (make_model, logits, gradients, greedy, scores, tokenize, chat)}
+def processors(request):
+    """The probabilities that the logits processors leave, in the order in which `generate` applies them."""
+    left = []
+    for case in request["cases"]:
+        steps = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(case["repetition_penalty"])])
+        steps.append(TemperatureLogitsWarper(case["temperature"]))
+        if case["top_k"] is not None:
+            steps.append(TopKLogitsWarper(case["top_k"]))
+        if case["top_p"] < 1:
+            steps.append(TopPLogitsWarper(case["top_p"]))
+        if case["min_p"] > 0:
+            steps.append(MinPLogitsWarper(case["min_p"]))
+        row = steps(torch.tensor([case["history"]]), torch.tensor([case["logits"]]))[0]
+        tokens = row.isfinite().nonzero().flatten()
+        left.append({"tokens": tokens.tolist(), "probabilities": row.softmax(-1)[tokens].tolist()})
+    return left
+
+
+DO = {f.__name__: f for f in (make_model, logits, gradients, greedy, scores, tokenize, chat, processors)}
 
 if __name__ == "__main__":
     with open(sys.argv[1]) as file:
