@@ -15,9 +15,12 @@ pub mod matrix;
 pub mod pages;
 pub mod pool;
 pub mod rows;
+pub mod vocabulary;
+
+mod loops;
+mod slices;
 #[cfg(target_arch = "x86_64")]
 mod vector;
-pub mod vocabulary;
 
 pub use attention::{AttentionCall, AttentionSpec, Segment};
 pub use isa::Isa;

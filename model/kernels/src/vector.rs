@@ -1,7 +1,7 @@
 //! Sixteen 32-bit floats at a time, on the instruction sets this crate has kernels for.
 //!
-//! [`Lanes`] is what a kernel written once for all of them sees. `exp`, `exp2`
-//! and `tanh` are polynomials over [`Lanes`], so that a lane's result depends on that lane alone. This file decides nothing about layouts or blocking.
+//! [`Lanes`] is what a kernel written once for all of them sees. `exp2` and `tanh` are polynomials over [`Lanes`], so that a
+//! lane's result depends on that lane alone. This file decides nothing about layouts or blocking.
 //!
 //! A generic function over [`Lanes`] is `#[inline(always)]` and called from a function with the `#[target_feature]`s of the
 //! set, into which everything is inlined.
@@ -97,32 +97,6 @@ pub(crate) unsafe fn exp2_rough<V: Lanes>(x: V) -> V {
 unsafe fn clamp<V: Lanes>(x: V) -> V {
     // SAFETY: the caller's. `x` stands second so that what is not a number stays so.
     unsafe { V::splat(-126.0).most(x) }
-}
-
-/// `e^x`; 0 below -87.33, infinity above 88.72; error at most 2 units in the last place.
-///
-/// # Safety
-/// The instruction set of `V`.
-#[inline(always)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the kernels of rows"))]
-pub(crate) unsafe fn exp<V: Lanes>(x: V) -> V {
-    // SAFETY: the caller's.
-    unsafe {
-        // ln 2 in two parts, the first with so few bits that its product with a whole number is exact.
-        let (high, low) = (V::splat(-0.693_359_4), V::splat(2.121_944_4e-4));
-        let least = V::splat(-87.336_54);
-        let clamped = V::splat(89.0).least(least.most(x));
-        let whole = clamped.mul(V::splat(std::f32::consts::LOG2_E)).round();
-        let r = whole.fused(low, whole.fused(high, clamped));
-        let p = V::splat(0.001_384_365_1);
-        let p = p.fused(r, V::splat(0.008_374_156));
-        let p = p.fused(r, V::splat(0.041_668));
-        let p = p.fused(r, V::splat(0.166_664_32));
-        let p = p.fused(r, V::splat(0.499_999_94));
-        let p = p.fused(r, V::splat(1.0));
-        let p = p.fused(r, V::splat(1.0));
-        p.scaled(whole).unless_below(x, least)
-    }
 }
 
 /// `tanh(x)`, relative error below 4e-7 (5 units in the last place), odd, exactly +-1 from 9.1 on.

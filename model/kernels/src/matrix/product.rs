@@ -4,12 +4,13 @@
 //! whole, by one tile.
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::cells;
 use super::micro::{Inputs, LANES, MOST_ROWS, Tile, multiply_tile};
 use super::{Epilogue, HALF, PackedMatrix};
+use crate::rows::activation::gate_line;
+use crate::slices::{SharedSlice, share};
 use crate::{Format, Pool};
 
 /// Inputs of a row group, in cells, stay in a core's second-level cache next to a panel.
@@ -129,10 +130,7 @@ impl<'a> Output<'a> {
             let (gate, up) = sums.split_at(HALF);
             // SAFETY: the row's outputs of this panel are computed by one tile.
             let out = unsafe { self.out.range(row * self.width + halves[0].0, halves[0].1) };
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = activation.of(*gate) * up;
-            }
-            return;
+            return gate_line(self.matrix.isa, activation, (gate, up), out);
         }
         for (sums, (start, count)) in sums.chunks_exact(HALF).zip(halves) {
             // SAFETY: as above.
@@ -169,36 +167,4 @@ fn run(pool: &Pool, inputs: Inputs<'_>, outputs: &[Output<'_>]) {
             chunk -= chunks;
         }
     });
-}
-
-/// Share `index` of `parts` of `0..count`, as equal as can be.
-fn share(count: usize, parts: usize, index: usize) -> Range<usize> {
-    index * count / parts..(index + 1) * count / parts
-}
-
-/// A slice whose parts are written by several threads.
-struct SharedSlice<'a, T> {
-    first: *mut T,
-    length: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: all access is through `range`, whose callers keep ranges apart.
-unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
-
-impl<'a, T> SharedSlice<'a, T> {
-    fn new(slice: &'a mut [T]) -> Self {
-        Self { first: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
-    }
-
-    /// `length` items from `start` on.
-    ///
-    /// # Safety
-    /// No two ranges that overlap are alive at the same time.
-    #[expect(clippy::mut_from_ref, reason = "ranges do not overlap, by contract")]
-    unsafe fn range(&self, start: usize, length: usize) -> &mut [T] {
-        assert!(start + length <= self.length, "a range of a shared slice");
-        // SAFETY: inside the slice, which is borrowed exclusively for 'a; the caller keeps ranges apart.
-        unsafe { std::slice::from_raw_parts_mut(self.first.add(start), length) }
-    }
 }

@@ -98,7 +98,7 @@ proptest! {
             gated.multiply(&pool, &x, Epilogue::Store, &mut two);
             prop_assert_eq!(&one, &two);
             let (mut expected, mut fused) = (vec![0.0; rows * width], vec![1.0; rows * width]);
-            crate::rows::gated(&pool, Activation::Silu, &one, width, &mut expected);
+            crate::rows::gated_by(isa, &pool, Activation::Silu, (&one, width), &mut expected);
             gated.multiply(&pool, &x, Epilogue::Gate(Activation::Silu), &mut fused);
             prop_assert_eq!(&expected, &fused);
             let mut row = vec![0.0; inputs];
