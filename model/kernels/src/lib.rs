@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod pages;
 pub mod pool;
 pub mod rows;
+pub mod self_test;
 pub mod vocabulary;
 
 mod loops;
@@ -27,6 +28,7 @@ pub use isa::Isa;
 pub use matrix::{Epilogue, PackedMatrix, Product, Source, multiply_all};
 pub use pages::{KvFormat, KvGeometry, KvPages, KvRows, KvSlot, PAGE_TOKENS, PageId};
 pub use pool::Pool;
+pub use self_test::{KernelDefect, self_test};
 
 /// Number format of weights and cached keys and values. Sums are 32-bit floats in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -152,6 +152,12 @@ impl PackedMatrix {
         self.format
     }
 
+    /// The form of the kernels that computes it.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// Memory of the weight, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -174,6 +180,11 @@ impl PackedMatrix {
     /// If `x` or `out` has another shape, or [`Epilogue::Gate`] is asked of a weight that is not gated.
     pub fn multiply(&self, pool: &Pool, x: &[f32], epilogue: Epilogue, out: &mut [f32]) {
         multiply_all(pool, x, &mut [Product { matrix: self, epilogue, out }]);
+    }
+
+    /// What is added to an output.
+    pub(crate) fn bias_of(&self, output: usize) -> f32 {
+        self.bias.as_ref().map_or(0.0, |bias| bias[output])
     }
 
     fn zeros(outputs: usize, inputs: usize, format: Format) -> Self {

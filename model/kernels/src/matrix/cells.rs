@@ -18,6 +18,14 @@ pub(crate) fn round_to_bf16(x: f32) -> u32 {
     (if x.is_nan() { bits | 0x0040_0000 } else { rounded }) & 0xffff_0000
 }
 
+/// `x` as a product sees it.
+pub(crate) fn rounded(format: Format, x: f32) -> f32 {
+    match format {
+        Format::F32 => x,
+        Format::Bf16 => f32::from_bits(round_to_bf16(x)),
+    }
+}
+
 /// Writes the cells of `x` to `cells`, which has [`steps`] of them; an odd last number is paired with 0.
 #[inline(always)]
 pub(crate) fn write_cells(format: Format, x: &[f32], cells: &mut [u32]) {

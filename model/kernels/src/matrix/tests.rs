@@ -15,7 +15,7 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
 }
 
 fn rounded(format: Format, x: f32) -> f64 {
-    f64::from(if format == Format::F32 { x } else { f32::from_bits(cells::round_to_bf16(x)) })
+    f64::from(cells::rounded(format, x))
 }
 
 /// The product in 64 bits, with the sum of the absolute values of its terms.
