@@ -310,3 +310,67 @@ fn put_value(geometry: KvGeometry, cells: &mut [u32], slot: usize, value: &[f32]
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMATS: [Format; 2] = [Format::F32, Format::Bf16];
+
+    /// Numbers that both formats hold exactly, different for each token and part.
+    fn numbers(token: usize, width: usize, sign: f32) -> Vec<f32> {
+        (0..width).map(|index| sign * ((7 * token + index) % 251) as f32).collect()
+    }
+
+    fn filled(geometry: KvGeometry, page: PageId, tokens: std::ops::Range<usize>, sign: f32, pages: &mut KvPages) {
+        let width = geometry.heads * geometry.head_dim;
+        let slots: Vec<KvSlot> = tokens.clone().map(|slot| KvSlot { page, slot: slot as u32 }).collect();
+        for layer in 0..geometry.layers {
+            let part = |offset: usize| tokens.clone().flat_map(move |t| numbers(t + offset + layer, width, sign));
+            let (key, value): (Vec<f32>, Vec<f32>) = (part(0).collect(), part(100).collect());
+            pages.write_rows(&Pool::new(3), layer, &KvRows { slots: &slots, key: &key, value: &value });
+        }
+    }
+
+    fn assert_token(pages: &KvPages, page: PageId, token: usize, sign: f32) {
+        let geometry = pages.geometry();
+        let (dim, width) = (geometry.head_dim, geometry.heads * geometry.head_dim);
+        let mut out = vec![0.0; dim];
+        for (layer, head) in (0..geometry.layers).flat_map(|layer| (0..geometry.heads).map(move |head| (layer, head))) {
+            let (keys, values) = pages.cells(page, layer, head);
+            let part = head * dim..(head + 1) * dim;
+            pages.copy_key(keys, token, &mut out);
+            assert_eq!(out, numbers(token + layer, width, sign)[part.clone()], "{geometry:?} token {token}");
+            pages.copy_value(values, token, &mut out);
+            assert_eq!(out, numbers(token + 100 + layer, width, sign)[part], "{geometry:?} token {token}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_a_copied_page_goes_its_own_way() {
+        for (format, head_dim) in FORMATS.into_iter().flat_map(|format| [5, 16, 30, 64].map(|dim| (format, dim))) {
+            let geometry = KvGeometry { layers: 2, heads: 3, head_dim, format };
+            let mut pages = KvPages::new(geometry);
+            let (parent, child) = (pages.add(), pages.add());
+            filled(geometry, parent, 0..PAGE_TOKENS, 1.0, &mut pages);
+            for tokens in [0, 1, 13, 20, PAGE_TOKENS] {
+                pages.copy(parent, child, tokens);
+                filled(geometry, child, tokens..PAGE_TOKENS, -1.0, &mut pages);
+                for token in 0..PAGE_TOKENS {
+                    assert_token(&pages, parent, token, 1.0);
+                    assert_token(&pages, child, token, if token < tokens { 1.0 } else { -1.0 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_formula() {
+        for (format, bytes) in [(Format::F32, 4), (Format::Bf16, 2)] {
+            for head_dim in [32, 64, 80, 96, 128, 256] {
+                let geometry = KvGeometry { layers: 30, heads: 3, head_dim, format };
+                assert_eq!(geometry.bytes_per_token(), 2 * 30 * 3 * head_dim * bytes);
+            }
+        }
+    }
+}

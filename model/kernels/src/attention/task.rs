@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::plan::{Block, CHUNK_TOKENS, Task};
-use super::tile::{Exponent, Kernels, Tile, most_at, record_len, sum_at};
+use super::tile::{Exponent, Kernels, Tile, most_at, prefetch, record_len, sum_at};
 use super::work::{Shared, Work};
 use super::{AttentionCall, reference};
 use crate::matrix::cells::write_cells;
@@ -148,6 +148,11 @@ impl Tasks<'_> {
                     break;
                 }
                 let cells = self.work.pages.cells(*page, self.work.call.layer, head);
+                if let Some(next) = segment.pages.get(index + 1) {
+                    let (keys, values) = self.work.pages.cells(*next, self.work.call.layer, head);
+                    prefetch(keys);
+                    prefetch(values);
+                }
                 // Neighbouring rows that see the same slots are computed together.
                 let seen = |local: usize| {
                     let (low, end) = self.work.call.seen(rows[local] as usize);

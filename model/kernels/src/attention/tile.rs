@@ -3,6 +3,7 @@
 //! Written once over [`Lanes`] and instantiated for each instruction set, number format and number of rows. How many rows are
 //! computed together changes no bit: each has sums of its own, added up in the same order.
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::ops::Range;
 
 use crate::isa::Form;
@@ -96,6 +97,15 @@ impl Kernels {
         // Four and four are faster than six and two.
         let most = if left == 8 || left == 7 { 4 } else { left };
         (1..=most.min(MOST_ROWS)).rev().find_map(|rows| Some((rows, self.of_rows[rows - 1]?)))
+    }
+}
+
+/// Asks for cells that will be read soon.
+pub(super) fn prefetch(cells: &[u32]) {
+    const LINE: usize = 64 / size_of::<u32>();
+    for line in cells.chunks(LINE) {
+        // SAFETY: a hint: it reads nothing into the program, from any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
 
