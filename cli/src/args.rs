@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// A cluster in which language models evolve.
@@ -55,7 +55,9 @@ pub enum Command {
     Lineage(OneMember),
     /// List the workers and what their slots do
     Workers(Target),
-    /// Write a member as a Hugging Face folder
+    /// Turn a GGUF file into a Hugging Face folder
+    Import(Import),
+    /// Write a member, or a Hugging Face folder anew, as a Hugging Face folder
     Export(Export),
     /// Measure a member or a Hugging Face folder on the tasks of a recipe
     Eval(Eval),
@@ -170,13 +172,56 @@ pub struct Explain {
     pub target: Target,
 }
 
+/// The number format of written weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stored {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Stored {
+    /// As it stands on a command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Import {
+    /// GGUF file
+    pub file: PathBuf,
+    /// Folder to write: new, or empty
+    pub dir: PathBuf,
+    /// Number format of the weights; f32 keeps the file's values exactly, the others halve the size
+    #[arg(long, value_enum, default_value_t = Stored::F32)]
+    pub dtype: Stored,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct Export {
-    #[command(flatten)]
-    pub member: OneMember,
-    /// Folder to write [default: export/MEMBER in the run folder]
+    /// Member id, a role, `champion` or `base`; or a Hugging Face folder
+    #[arg(default_value = "champion")]
+    pub model: String,
+    /// Folder to write: new, or empty [default: export/MEMBER in the run folder]
+    #[arg(value_name = "DIR", conflicts_with = "to")]
+    pub dir: Option<PathBuf>,
+    /// Folder to write; a member's is replaced
     #[arg(long)]
     pub to: Option<PathBuf>,
+    /// Number format of the weights [default: as they are]
+    #[arg(long, value_enum)]
+    pub dtype: Option<Stored>,
+    /// Evolution id [default: the only one]
+    #[arg(long)]
+    pub evolution: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
     /// Artifact store, where it is not that of the run folder
     #[arg(long)]
     pub artifacts: Option<String>,

@@ -4,6 +4,7 @@ mod coordinator;
 mod eval;
 mod export;
 mod help;
+mod import;
 mod inspect;
 mod reproduce;
 mod run;
@@ -26,15 +27,17 @@ use crate::error::{Error, Exit};
 /// # Errors
 /// Whatever ended the command; [`Error::exit`] has its exit code.
 pub fn dispatch(args: Args) -> Result<Exit, Error> {
+    let json = args.json;
     match args.command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "galapagos", &mut std::io::stdout());
             Ok(Exit::Done)
         }
         Command::Help(topic) => help::run(&topic),
+        Command::Import(args) => import::run(&args, json),
         Command::Worker(passed) => sibling::exec("galapagos-worker", passed.args),
         Command::Trainer(passed) => sibling::exec("galapagos-trainer", passed.args),
-        command => runtime()?.block_on(dispatch_async(command, args.json)),
+        command => runtime()?.block_on(dispatch_async(command, json)),
     }
 }
 
@@ -57,7 +60,11 @@ async fn dispatch_async(command: Command, json: bool) -> Result<Exit, Error> {
         Command::Chat(args) => eval::chat(&args).await,
         Command::Reproduce(args) => reproduce::run(&args, json).await,
         Command::Coordinator(args) => coordinator::run(args).await,
-        Command::Completions { .. } | Command::Help(_) | Command::Worker(_) | Command::Trainer(_) => {
+        Command::Completions { .. }
+        | Command::Help(_)
+        | Command::Import(_)
+        | Command::Worker(_)
+        | Command::Trainer(_) => {
             unreachable!("handled before the runtime starts")
         }
     }

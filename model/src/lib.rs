@@ -13,6 +13,7 @@ pub mod detokenize;
 pub mod digest;
 pub mod folder;
 pub mod generate;
+pub mod gguf;
 pub mod guide;
 pub mod llama;
 pub mod sampling;

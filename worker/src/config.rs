@@ -15,7 +15,7 @@ const EXITS: &str = "Exit codes:
   3  cancelled: the parent process is gone (with --lifeline)
   4  refused by the coordinator for good: another protocol version, or the same name elsewhere";
 
-/// A worker of a Galapagos cluster, and two tools that need the same engine.
+/// A worker of a Galapagos cluster, and tools that need the same engine.
 #[derive(Debug, Parser)]
 #[command(name = "galapagos-worker", version, after_help = EXITS)]
 pub struct Arguments {
@@ -31,6 +31,10 @@ pub enum Command {
     Eval(Eval),
     /// Talk to a Hugging Face folder; reads lines from standard input
     Chat(Chat),
+    /// Turn a GGUF file into a Hugging Face folder
+    Import(Import),
+    /// Write a Hugging Face folder anew, its weights in another number format
+    Export(Export),
 }
 
 /// What computes.
@@ -115,6 +119,42 @@ pub struct Chat {
     pub max_tokens: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+/// The number format of written weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stored {
+    F32,
+    Bf16,
+    F16,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// GGUF file
+    pub file: PathBuf,
+    /// Folder to write: new, or empty
+    pub dir: PathBuf,
+    /// Number format of the weights; f32 keeps the file's values exactly
+    #[arg(long, value_enum, default_value_t = Stored::F32)]
+    pub dtype: Stored,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// Hugging Face folder
+    pub model: PathBuf,
+    /// Folder to write: new, or empty
+    pub dir: PathBuf,
+    /// Number format of the weights [default: as they are]
+    #[arg(long, value_enum)]
+    pub dtype: Option<Stored>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

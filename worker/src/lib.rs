@@ -3,7 +3,7 @@
 //! Read in this order: `node` (how the parts stand together), `session` (the one loop that talks to the coordinator, with
 //! `session::desk` deciding), `slots` and `outbox` (pure), `crew` (threads and processes), `jobs` (what an attempt does,
 //! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes). `eval` and `chat`
-//! are tools for people on the same engine.
+//! are tools for people on the same engine, `import` turns model files into folders.
 #![forbid(unsafe_code)]
 
 pub mod cancel;
@@ -14,6 +14,7 @@ pub mod crew;
 pub mod engine;
 pub mod eval;
 pub mod failure;
+pub mod import;
 pub mod jobs;
 pub mod node;
 pub mod operators;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::config::{Arguments, Command};
-use galapagos_worker::{chat, eval, node};
+use galapagos_worker::{chat, eval, import, node};
 
 /// The coordinator will never take this worker.
 const REFUSED: u8 = 4;
@@ -40,6 +40,14 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Chat(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(chat::run(&config, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?)
+        }
+        Command::Import(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(import::run(&config, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())?)
+        }
+        Command::Export(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(import::export(&config, &mut std::io::stdout().lock())?)
         }
     }
 }

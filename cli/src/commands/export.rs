@@ -1,21 +1,32 @@
-//! `galapagos export`.
+//! `galapagos export`: a member is copied as it was committed; a folder, or a member whose weights are wanted in another
+//! number format, is written anew by the sibling executable `galapagos-worker`.
 
-use galapagos_artifacts::ArtifactStore;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use super::{print, print_json};
+use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_domain::member::Member;
+
+use super::{print, print_json, sibling};
 use crate::args;
 use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::export;
 
-/// Writes a member as a Hugging Face folder.
+/// Writes a member or a Hugging Face folder as a Hugging Face folder.
 ///
 /// # Errors
 /// If there is no such member, or no artifact store is known, or the folder cannot be written.
 pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
-    let mut client = Client::open(&args.member.target).await?;
-    let evolution = client.resolve(args.member.evolution.as_deref()).await?;
-    let member = client.member(&evolution, &args.member.member).await?;
+    let wanted = args.dir.as_ref().or(args.to.as_ref());
+    let given = PathBuf::from(&args.model);
+    if given.join("config.json").is_file() {
+        let to = wanted.ok_or_else(|| Error::Usage { message: "name the folder to write".into() })?;
+        return anew(&given, to, args.dtype, json);
+    }
+    let mut client = Client::open(&args.target).await?;
+    let evolution = client.resolve(args.evolution.as_deref()).await?;
+    let member = client.member(&evolution, &args.model).await?;
     let folder = client.folder.clone();
     client.close().await?;
     let artifacts = match (&args.artifacts, &folder) {
@@ -23,17 +34,43 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
         (None, Some(folder)) => folder.artifacts().display().to_string(),
         (None, None) => return Err(Error::Usage { message: "name the artifact store with --artifacts".into() }),
     };
-    let to = match (&args.to, &folder) {
+    let to = match (wanted, &folder) {
         (Some(to), _) => to.clone(),
         (None, Some(folder)) => folder.export(member.id.as_str()),
         (None, None) => return Err(Error::Usage { message: "name the folder to write with --to".into() }),
     };
     let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source })?;
-    export::member(&store, &member, &to).await?;
+    match args.dtype {
+        None => copy(&store, &member, &to, json).await,
+        Some(_) => {
+            let folder = folder.ok_or_else(|| Error::Usage {
+                message: "--dtype needs a run folder (--dir); without one, export first and then export that folder"
+                    .into(),
+            })?;
+            let cached = checkpoint::materialise(&store, &member.checkpoint, &folder.cache()).await;
+            anew(&cached.map_err(|source| Error::Artifact { source })?, &to, args.dtype, json)
+        }
+    }
+}
+
+async fn copy(store: &ArtifactStore, member: &Member, to: &Path, json: bool) -> Result<Exit, Error> {
+    export::member(store, member, to).await?;
     if json {
         print_json(&serde_json::json!({ "member": member.id, "digest": member.checkpoint, "folder": to }))?;
     } else {
         print(&format!("{} -> {}", member.id, to.display()))?;
     }
     Ok(Exit::Done)
+}
+
+/// Becomes the sibling, which refuses a folder that is not empty.
+fn anew(folder: &Path, to: &Path, dtype: Option<args::Stored>, json: bool) -> Result<Exit, Error> {
+    let mut passed: Vec<OsString> = vec!["export".into(), folder.into(), to.into()];
+    if let Some(dtype) = dtype {
+        passed.extend(["--dtype".into(), dtype.name().into()]);
+    }
+    if json {
+        passed.push("--json".into());
+    }
+    sibling::exec("galapagos-worker", passed)
 }
