@@ -235,6 +235,9 @@ impl Sampler {
         allowed: Option<&TokenMask>,
         scratch: &mut Scratch,
     ) -> Result<Vec<(u32, f64)>, ChooseError> {
+        if !vocabulary::scan(logits, &mut scratch.maxima).finite {
+            return Err(not_finite(logits));
+        }
         let mut row = Vec::new();
         self.process(logits, allowed, &mut row)?;
         let max = vocabulary::scan(&row, &mut scratch.maxima).max;
@@ -270,7 +273,7 @@ impl Sampler {
         self.sampling.temperature == 0.0
     }
 
-    /// The logits after bias, penalties and mask, into `row`.
+    /// The logits (all finite) after bias, penalties and mask, into `row`.
     fn process(&self, logits: &[f32], allowed: Option<&TokenMask>, row: &mut Vec<f32>) -> Result<(), ChooseError> {
         row.clear();
         row.extend_from_slice(logits);
@@ -280,7 +283,8 @@ impl Sampler {
             }
         }
         self.history.penalise(&self.sampling, row);
-        if row.iter().any(|logit| !logit.is_finite()) {
+        let changed = self.sampling.logit_bias.keys().chain(self.history.tokens());
+        if changed.filter_map(|token| row.get(*token as usize)).any(|logit| !logit.is_finite()) {
             return Err(not_finite(row));
         }
         if let Some(allowed) = allowed {

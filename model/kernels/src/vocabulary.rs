@@ -45,6 +45,7 @@ macro_rules! widest {
 
 widest!(scan_blocks, scan_body, (logits: &[f32], maxima: &mut Vec<f32>) -> Scan);
 widest!(sum_blocks, sum_body, (logits: &[f32], scale: Scale, sums: &mut Vec<f32>) -> ());
+widest!(mask_words, mask_body, (logits: &mut [f32], allowed: &[u32]) -> ());
 
 /// The greatest entry, and into `maxima` (cleared) that of each block. NaN counts as not finite and is no maximum.
 pub fn scan(logits: &[f32], maxima: &mut Vec<f32>) -> Scan {
@@ -134,15 +135,21 @@ pub fn at_least(logits: &[f32], maxima: &[f32], threshold: f32, found: &mut Vec<
 
 /// Sets the entries to negative infinity whose bit in `allowed` (32 to a word, lowest first) is 0 or missing.
 pub fn mask(logits: &mut [f32], allowed: &[u32]) {
-    let words = allowed.iter().copied().chain(std::iter::repeat(0));
-    for (block, word) in logits.chunks_mut(32).zip(words).filter(|(_, word)| *word != u32::MAX) {
-        if word == 0 {
-            block.fill(f32::NEG_INFINITY);
-            continue;
-        }
+    mask_words(logits, allowed);
+}
+
+#[inline(always)]
+fn mask_body(logits: &mut [f32], allowed: &[u32]) {
+    let (blocks, rest) = logits.as_chunks_mut::<32>();
+    let mut words = allowed.iter().copied().chain(std::iter::repeat(0));
+    for (block, word) in blocks.iter_mut().zip(words.by_ref()) {
         for (bit, x) in block.iter_mut().enumerate() {
-            *x = if word >> bit & 1 == 1 { *x } else { f32::NEG_INFINITY };
+            *x = if word & (1 << bit) == 0 { f32::NEG_INFINITY } else { *x };
         }
+    }
+    let word = words.next().unwrap_or(0);
+    for (_, x) in rest.iter_mut().enumerate().filter(|(bit, _)| word & (1 << bit) == 0) {
+        *x = f32::NEG_INFINITY;
     }
 }
 

@@ -33,7 +33,10 @@ impl Candidate {
 pub(super) struct Buffers {
     maxima: Vec<f32>,
     found: Vec<u32>,
+    /// In order of id.
     candidates: Vec<Candidate>,
+    /// The same, in the order a selection leaves them in.
+    order: Vec<Candidate>,
 }
 
 impl Buffers {
@@ -60,13 +63,11 @@ impl Buffers {
             }
         };
         if sampling.top_p < 1.0 {
-            let kept = nucleus(&mut self.candidates, sampling.top_p * total);
-            self.candidates.truncate(kept);
+            self.keep(|order| nucleus(order, sampling.top_p * total));
         }
         if sampling.min_p > 0.0 {
             self.candidates.retain(|candidate| f64::from(candidate.weight) >= sampling.min_p);
         }
-        self.candidates.sort_unstable_by_key(|candidate| candidate.token);
         &self.candidates
     }
 
@@ -102,10 +103,21 @@ impl Buffers {
         self.candidates.extend(self.found.iter().map(candidate));
     }
 
+    /// Keeps the first `count` candidates, falling.
     fn truncate(&mut self, count: usize) {
         if count < self.candidates.len() {
-            self.candidates.select_nth_unstable_by(count, Candidate::falling);
-            self.candidates.truncate(count);
+            self.keep(|order| {
+                let (_, last, _) = order.select_nth_unstable_by(count - 1, Candidate::falling);
+                Some(*last)
+            });
+        }
+    }
+
+    /// Keeps the candidates that come no later, falling, than the one `last` finds (it may reorder them); all if none.
+    fn keep(&mut self, last: impl FnOnce(&mut [Candidate]) -> Option<Candidate>) {
+        self.order.clone_from(&self.candidates);
+        if let Some(last) = last(&mut self.order) {
+            self.candidates.retain(|candidate| Candidate::falling(candidate, &last).is_le());
         }
     }
 }
@@ -118,9 +130,9 @@ fn lowest_logit(sampling: &Sampling, vocabulary: usize, total: f64, scale: Scale
     ((f64::from(scale.max) + below) as f32).clamp(f32::MIN, scale.max)
 }
 
-/// Moves the fewest candidates that together weigh at least `target` to the front, the greatest first among them in an
-/// unspecified order, and says how many: those before which, falling, less than `target` lies; at least one.
-fn nucleus(candidates: &mut [Candidate], target: f64) -> usize {
+/// The last, falling, of the fewest candidates that together weigh at least `target`: those before which less than `target`
+/// lies, and at least the first. Reorders them.
+fn nucleus(candidates: &mut [Candidate], target: f64) -> Option<Candidate> {
     let (mut low, mut high) = (0, candidates.len());
     let mut before = 0.0;
     while high - low > SORTED {
@@ -135,10 +147,13 @@ fn nucleus(candidates: &mut [Candidate], target: f64) -> usize {
         }
     }
     candidates[low..high].sort_unstable_by(Candidate::falling);
-    let needed = candidates[low..high].iter().take_while(|candidate| {
-        let needed = before < target;
+    let mut last = None;
+    for candidate in &candidates[low..high] {
+        if last.is_some() && before >= target {
+            break;
+        }
         before += f64::from(candidate.weight);
-        needed
-    });
-    (low + needed.count()).clamp(1, candidates.len().max(1))
+        last = Some(*candidate);
+    }
+    last
 }

@@ -30,6 +30,11 @@ impl History {
         self.counts.is_empty()
     }
 
+    /// The tokens whose logits a penalty may change.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &u32> {
+        self.counts.keys()
+    }
+
     /// Each token's logit depends on that token alone, so the order of the map does not matter.
     pub(super) fn penalise(&self, sampling: &Sampling, row: &mut [f32]) {
         let repetition = sampling.repetition_penalty as f32;
