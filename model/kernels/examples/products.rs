@@ -7,10 +7,11 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::print_stdout, reason = "its result goes to the terminal")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use galapagos_kernels::rows::Activation;
-use galapagos_kernels::{Epilogue, Format, Isa, PackedMatrix, Pool, Product, multiply_all};
+use galapagos_kernels::{Epilogue, Format, Isa, PackedMatrix, Pool, Product, multiply_all, self_test};
 
 const HIDDEN: usize = 576;
 const INNER: usize = 1536;
@@ -118,6 +119,36 @@ fn measure(pool: &Pool, model: &Model, rows: usize) -> Vec<Duration> {
     best.iter().zip(STEPS).map(|(best, (step, ..))| *best * step.count()).collect()
 }
 
+/// The fastest fork and join of all threads without work, and the fastest self-test.
+fn print_once(pool: &Pool, model: &Model) {
+    let fastest = |times: usize, body: &dyn Fn()| {
+        let time = |_| {
+            let start = Instant::now();
+            body();
+            start.elapsed()
+        };
+        (0..times).map(time).min().unwrap_or_default()
+    };
+    let fork = fastest(500, &|| {
+        // Each part waits for all others, so that every thread takes part.
+        let arrived = AtomicUsize::new(0);
+        pool.run(pool.threads(), &|_| {
+            arrived.fetch_add(1, Ordering::Relaxed);
+            while arrived.load(Ordering::Relaxed) < pool.threads() {
+                std::hint::spin_loop();
+            }
+        });
+    });
+    let layer = &model.layers[0];
+    let matrices = || layer.attention.iter().chain([&layer.output, &layer.gate_up, &layer.down, &model.head]);
+    let test = fastest(5, &|| {
+        if let Err(defect) = self_test(pool, matrices()) {
+            println!("{defect}");
+        }
+    });
+    println!("threads {}: fork and join {fork:.1?}, self-test {test:.1?}", pool.threads());
+}
+
 fn list(argument: Option<String>, default: &str) -> Vec<usize> {
     argument.as_deref().unwrap_or(default).split(',').filter_map(|number| number.parse().ok()).collect()
 }
@@ -132,6 +163,7 @@ fn main() {
     println!("{} {format:?}; each shape: GFLOP/s (GB/s)", Isa::best().name());
     for threads in threads {
         let pool = Pool::new(threads);
+        print_once(&pool, &model);
         for &rows in &all_rows {
             let best = measure(&pool, &model, rows);
             print!("threads {threads} rows {rows:4}: all {:8.2} ms", best.iter().sum::<Duration>().as_secs_f64() * 1e3);

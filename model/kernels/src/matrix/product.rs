@@ -17,8 +17,8 @@ use crate::{Format, Pool};
 const GROUP_CELLS: usize = 96 * 1024;
 /// A group has at least this many rows, so that reading the weights for each group costs less than the arithmetic.
 const LEAST_GROUP_ROWS: usize = 4 * MOST_ROWS;
-/// Steps x rows that are worth a part of their own: a few microseconds.
-const LEAST_PART: usize = 1024;
+/// Steps x rows that are worth a part of their own: a microsecond or two.
+const LEAST_PART: usize = 512;
 /// Parts for each thread, so that threads end together when one of them is held up.
 const PARTS_PER_THREAD: usize = 8;
 /// Numbers whose conversion to cells is worth a fork.
@@ -153,7 +153,9 @@ fn run(pool: &Pool, inputs: Inputs<'_>, outputs: &[Output<'_>]) {
         .map(|output| {
             let panels = output.matrix.panels();
             let work = panels * output.matrix.steps * inputs.rows.div_ceil(groups);
-            (work / LEAST_PART).clamp(1, pool.threads() * PARTS_PER_THREAD).min(panels)
+            let parts = (work / LEAST_PART).clamp(1, pool.threads() * PARTS_PER_THREAD);
+            // One panel each rather than one for some and two for others.
+            if 2 * parts > panels && parts > 1 { panels } else { parts }
         })
         .collect();
     let per_group: usize = chunks.iter().sum();
