@@ -1,6 +1,9 @@
 //! Token ids and texts.
 
+use std::sync::Arc;
+
 use galapagos_model::Tokenizer;
+use galapagos_model::detokenize::{Detokenizer, TokenTexts};
 use serde_json::{Value, json};
 
 use crate::python::{ask, smollm2};
@@ -11,9 +14,24 @@ fn check(folder: &std::path::Path, tokenizer: &Tokenizer, texts: &[&str]) -> Val
     let decoded: Vec<String> = ids.iter().map(|ids| tokenizer.decode(ids).unwrap()).collect();
     assert_eq!(json!(ids), answer["ids"]);
     assert_eq!(json!(decoded), answer["decoded"]);
+    let texts = texts_of(tokenizer);
+    let streamed: Vec<String> = ids.iter().map(|ids| streamed(&texts, ids)).collect();
+    assert_eq!(json!(streamed), answer["decoded"]);
     assert_eq!(json!(tokenizer.vocab_size()), answer["vocab_size"]);
     assert_eq!(json!([tokenizer.eos(), tokenizer.pad()]), json!([answer["eos"], answer["pad"]]));
     answer
+}
+
+fn texts_of(tokenizer: &Tokenizer) -> Arc<TokenTexts> {
+    let tokenizer = Tokenizer::from_files(tokenizer.files().clone()).unwrap();
+    Arc::new(TokenTexts::new(Arc::new(tokenizer)).unwrap())
+}
+
+/// The text of `tokens`, token by token.
+fn streamed(texts: &Arc<TokenTexts>, tokens: &[u32]) -> String {
+    let mut text = Detokenizer::new(Arc::clone(texts));
+    let pieces: String = tokens.iter().map(|token| text.push(*token).unwrap()).collect();
+    pieces + &text.finish().unwrap()
 }
 
 #[test]
@@ -29,6 +47,14 @@ fn reference_token_ids_of_smollm2() {
         "1234567890\r\n",
     ];
     check(folder.path(), folder.tokenizer(), &texts);
+    let of_tokens = texts_of(folder.tokenizer());
+    let bytes = |text: &str| {
+        let tokens = folder.tokenizer().encode(text).unwrap();
+        tokens.into_iter().filter_map(|token| of_tokens.bytes(token).unwrap()).flatten().collect::<Vec<u8>>()
+    };
+    for text in texts.iter().filter(|text| !text.contains("<|")) {
+        assert_eq!(bytes(text), text.as_bytes());
+    }
     let newline = folder.tokenizer().tokens_containing('\n').unwrap();
     assert!(newline.contains(&folder.tokenizer().encode("\n").unwrap()[0]));
     assert!(newline.len() > 1, "there are tokens of several newlines");
