@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use galapagos_model::{Generator, GeneratorOptions, ModelFolder, Precision, Request, RunControl, Sampling};
+use galapagos_model::{Engine, EngineOptions, ModelFolder, Request, RunControl, Sampling};
 use tch::Device;
 
 const NEW_TOKENS: usize = 48;
@@ -22,30 +22,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let folder = ModelFolder::open(Path::new(&folder))?;
     let model = folder.load(Device::Cpu)?;
-    let generator = Generator::new(&model, GeneratorOptions { precision: Precision::Bf16, max_rows: 64 })?;
+    let mut engine = Engine::new(&model, EngineOptions { share_prefixes: false, ..EngineOptions::default() })?;
     let prompt = |index: usize| {
         let text = format!("Question {index}: which of the numbers {index}, 71, 22, 50 and 9 is the largest? Answer: ");
         folder.tokenizer().encode(&text.repeat(2))
     };
     let request = |index: usize| -> Result<Request, Box<dyn Error>> {
-        Ok(Request {
-            prefix: Arc::default(),
-            prompt: prompt(index)?,
-            samples: 1,
-            sampling: Sampling::at(0.8),
-            max_new_tokens: NEW_TOKENS,
-            stop_tokens: Arc::default(),
-            seed: index as u64,
-        })
+        let sampling = Arc::new(Sampling::at(0.8));
+        Ok(Request { sampling, seed: index as u64, ..Request::greedy(prompt(index)?, NEW_TOKENS) })
     };
     // Kernels are compiled at their first use.
-    generator.generate(&[request(0)?], &mut RunControl::default())?;
+    engine.generate(&[request(0)?], &mut RunControl::default())?;
     for rows in rows {
         let requests = (0..rows).map(request).collect::<Result<Vec<_>, _>>()?;
         let (wall, processor) = (wall_seconds()?, processor_seconds()?);
-        let completions = generator.generate(&requests, &mut RunControl::default())?;
+        let completions = engine.generate(&requests, &mut RunControl::default())?;
         let (wall, processor) = (wall_seconds()? - wall, processor_seconds()? - processor);
-        let tokens = completions.iter().map(|completion| completion.tokens.len()).sum::<usize>() as f64;
+        let tokens = completions.iter().flatten().map(|completion| completion.tokens.len()).sum::<usize>() as f64;
         println!(
             "rows {rows:>3}  prompt {:>3}  {:>6.1} tokens/s  {:>6.1} tokens/processor-second",
             requests[0].prompt.len(),

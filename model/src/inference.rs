@@ -39,6 +39,7 @@ pub(crate) trait Attend {
 #[derive(Debug)]
 pub(crate) struct InferenceModel {
     model: FusedModel,
+    #[expect(dead_code, reason = "the blocks that call the kernels are being built")]
     pool: Arc<Pool>,
     format: Format,
 }
@@ -59,10 +60,6 @@ impl InferenceModel {
 
     pub(crate) fn device(&self) -> tch::Device {
         self.model.device()
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
     }
 
     /// Shape of the keys and values of one token.

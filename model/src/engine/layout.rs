@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use galapagos_kernels::{PAGE_TOKENS, PageId, Segment};
+use galapagos_kernels::{KvSlot, PAGE_TOKENS, Segment};
 
 use super::ids::AdapterId;
 use super::radix::{NodeId, RadixTree};
@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     pub(crate) tokens: Vec<u32>,
     pub(crate) positions: Vec<u32>,
     /// Page and slot of each row's key and value.
-    pub(crate) slots: Vec<(PageId, usize)>,
+    pub(crate) slots: Vec<KvSlot>,
     pub(crate) segments: Vec<Segment>,
     /// Rows of each entry of the plan.
     pub(crate) rows: Vec<Range<usize>>,
@@ -64,7 +64,8 @@ impl Layout {
             let drafted = || entry.drafts[position - known];
             self.tokens.push(if position < known { sequence.tokens.at(position) } else { drafted() });
             self.positions.push(position as u32);
-            self.slots.push(context.slot(position));
+            let (page, slot) = context.slot(position);
+            self.slots.push(KvSlot { page, slot: slot as u32 });
         }
         let rows = first..self.tokens.len();
         match self.adapters.last_mut() {

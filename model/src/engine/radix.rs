@@ -58,8 +58,6 @@ pub(crate) struct RadixTree {
     leaves: BTreeSet<(u64, NodeId)>,
     /// Nodes that own a page and are not pinned.
     evictable: usize,
-    /// Nodes that own a page.
-    owned: usize,
     clock: u64,
 }
 
@@ -162,7 +160,6 @@ impl RadixTree {
         self.unlist(parent);
         self.node_mut(parent).children.insert(key, id);
         if !borrowed {
-            self.owned += 1;
             self.evictable += 1;
         }
         self.list(id);
@@ -221,11 +218,13 @@ impl RadixTree {
     }
 
     /// Pages the tree owns.
+    #[cfg(test)]
     pub(crate) fn owned(&self) -> usize {
-        self.owned
+        self.nodes.iter().flatten().filter(|node| node.parent.is_some() && !node.borrowed).count()
     }
 
     /// Whether somebody holds `id` or a node below it.
+    #[cfg(test)]
     pub(crate) fn is_pinned(&self, id: NodeId) -> bool {
         self.node(id).pins > 0
     }
@@ -283,7 +282,6 @@ impl RadixTree {
         let node = self.nodes[id.index()].take().expect("a node that is held or listed exists");
         self.vacant.push(id.0);
         if node.parent.is_some() && !node.borrowed {
-            self.owned -= 1;
             self.evictable -= usize::from(node.pins == 0);
         }
         node

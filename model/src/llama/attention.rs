@@ -1,9 +1,8 @@
-//! Attention, twice: fused and causal for training, written out for decoding.
+//! Attention for training: fused and causal, of whole sequences.
 //!
-//! Query heads are grouped: heads `g * n .. g * n + n` share key/value head `g`. The written-out form exists because the
-//! fused kernel rounds differently for different batch sizes and paddings.
+//! Query heads are grouped: heads `g * n .. g * n + n` share key/value head `g`.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::linear::linear;
 use super::rope::Rotation;
@@ -42,10 +41,4 @@ impl SelfAttention {
         )?;
         linear(&mixed.f_transpose(1, 2)?.f_reshape([batch, time, -1])?, &self.output, precision)
     }
-}
-
-/// Scaled scores in 32-bit floats: `query` [.., queries, dim] against `key` [.., keys, dim].
-pub(crate) fn scores(query: &Tensor, key: &Tensor) -> Result<Tensor, TchError> {
-    let dim = query.size().last().copied().unwrap_or(1);
-    query.f_matmul(&key.f_transpose(-2, -1)?)?.f_to_kind(Kind::Float)?.f_mul_scalar(1.0 / (dim as f64).sqrt())
 }

@@ -1,55 +1,34 @@
-//! Greedy tokens of the decoding forward, and scores of the scalar head.
+//! Greedy tokens of the engine, and scores of the scalar head.
 
-use std::sync::Arc;
-
-use galapagos_model::{
-    Generator, GeneratorOptions, Llama, ModelFolder, Precision, Request, RunControl, Sampling, ScalarModel,
-};
+use galapagos_model::{Engine, EngineOptions, Llama, ModelFolder, Precision, Request, RunControl, ScoreRequest};
 use serde_json::json;
 use tch::Device;
 
 use crate::python::{Made, Shape, ask, sequences, smollm2};
 
-const NEW_TOKENS: usize = 40;
+const NEW_TOKENS: usize = 200;
 
-/// All prompts in one batch that is too small for them, so that rows also leave and enter.
-fn greedy(model: &Llama, prompts: &[Vec<u32>], split: usize) -> Vec<Vec<u32>> {
-    let options = GeneratorOptions { precision: Precision::F32, max_rows: 3 };
-    let generator = Generator::new(model, options).unwrap();
-    let request = |prompt: &Vec<u32>| Request {
-        prefix: Arc::from(&prompt[..split]),
-        prompt: prompt[split..].to_vec(),
-        samples: 1,
-        sampling: Sampling::GREEDY,
-        max_new_tokens: NEW_TOKENS,
-        stop_tokens: Arc::default(),
-        seed: 0,
-    };
-    let requests: Vec<Request> = prompts.iter().map(request).collect();
-    let completions = generator.generate(&requests, &mut RunControl::default()).unwrap();
-    completions.into_iter().map(|completion| completion.tokens).collect()
+fn engine(model: &Llama) -> Engine {
+    // Fewer sequences than prompts and small chunks, so that rows leave and enter.
+    let options =
+        EngineOptions { precision: Precision::F32, max_sequences: 3, max_rows: 16, ..EngineOptions::default() };
+    Engine::new(model, options).unwrap()
+}
+
+fn greedy(model: &Llama, prompts: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let requests: Vec<Request> = prompts.iter().map(|prompt| Request::greedy(prompt.clone(), NEW_TOKENS)).collect();
+    let completions = engine(model).generate(&requests, &mut RunControl::default()).unwrap();
+    completions.into_iter().flatten().map(|completion| completion.tokens).collect()
 }
 
 fn check_greedy(folders: &[ModelFolder], prompts: impl Fn(&ModelFolder) -> Vec<Vec<u32>>) {
-    let cases: Vec<[Vec<Vec<u32>>; 2]> = folders
-        .iter()
-        .map(|folder| {
-            let alone = prompts(folder);
-            let behind = alone.iter().map(|prompt| [&alone[0][..4], prompt].concat()).collect();
-            [alone, behind]
-        })
-        .collect();
-    let request = |(folder, [alone, behind]): (&ModelFolder, &[Vec<Vec<u32>>; 2])| {
-        let prompts = [&alone[..], behind].concat();
-        json!({"do": "greedy", "folder": folder.path(), "prompts": prompts, "new_tokens": NEW_TOKENS})
-    };
-    let answers = ask(&folders.iter().zip(&cases).map(request).collect::<Vec<_>>());
-    for ((folder, [alone, behind]), answer) in folders.iter().zip(&cases).zip(answers) {
+    let prompts: Vec<Vec<Vec<u32>>> = folders.iter().map(prompts).collect();
+    let request = |(folder, prompts): (&ModelFolder, &Vec<Vec<u32>>)| json!({"do": "greedy", "folder": folder.path(), "prompts": prompts, "new_tokens": NEW_TOKENS});
+    let answers = ask(&folders.iter().zip(&prompts).map(request).collect::<Vec<_>>());
+    for ((folder, prompts), answer) in folders.iter().zip(&prompts).zip(answers) {
         let expected: Vec<Vec<u32>> = serde_json::from_value(answer).unwrap();
-        let (expected_alone, expected_behind) = expected.split_at(alone.len());
         let model = folder.load(Device::Cpu).unwrap();
-        assert_eq!(greedy(&model, alone, 0), expected_alone, "prompts alone");
-        assert_eq!(greedy(&model, behind, 4), expected_behind, "prompts behind a shared prefix");
+        assert_eq!(greedy(&model, prompts), expected);
     }
 }
 
@@ -57,7 +36,12 @@ fn check_greedy(folders: &[ModelFolder], prompts: impl Fn(&ModelFolder) -> Vec<V
 fn reference_greedy_tokens_of_random_models() {
     let made = Made::all([Shape::UNTIED, Shape::TIED]);
     let folders = made.each_ref().map(Made::open);
-    check_greedy(&folders, |folder| sequences(folder.config().vocab_size, &[9, 5, 20, 7]));
+    check_greedy(&folders, |folder| {
+        let mut prompts = sequences(folder.config().vocab_size, &[9, 5, 40, 7]);
+        let shared = [&prompts[2][..33], &prompts[0]].concat();
+        prompts.push(shared);
+        prompts
+    });
 }
 
 #[test]
@@ -77,8 +61,9 @@ fn reference_scores_of_a_saved_scalar_model() {
     let sequences = sequences(70, &[12, 1, 30]);
     let answer = ask(&[json!({"do": "scores", "folder": saved.path(), "sequences": sequences})]).remove(0);
     let expected: Vec<[f64; 1]> = serde_json::from_value(answer).unwrap();
-    let found = ScalarModel::new(&critic, Precision::F32).unwrap().score(&sequences).unwrap();
-    for (found, [expected]) in found.iter().zip(&expected) {
+    let requests: Vec<ScoreRequest> = sequences.into_iter().map(ScoreRequest::last_value).collect();
+    let found = engine(&critic).score(&requests, &mut RunControl::default()).unwrap();
+    for (found, [expected]) in found.iter().flatten().zip(&expected) {
         // The new head's bias is zero; transformers has none.
         assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} and {expected}");
     }

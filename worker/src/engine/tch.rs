@@ -14,9 +14,10 @@ use std::sync::Arc;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
+use galapagos_model::engine::{Made, SampleError};
 use galapagos_model::{
-    GenerateError, Generator, GeneratorOptions, Llama, ModelFolder, ModelKind, Precision, RunControl, Sampling,
-    ScalarModel, weights_digest,
+    Engine as ModelEngine, EngineOptions, GenerateError, Llama, ModelFolder, ModelKind, Precision, RunControl,
+    Sampling, ScoreRequest, weights_digest,
 };
 use tch::Device;
 
@@ -33,23 +34,14 @@ const CODECS: usize = 4;
 /// Models narrower than this compute in 32-bit floats.
 pub const SMALL_HIDDEN: usize = 256;
 
-/// Rows per call of the generator, so that progress moves and a cancelled attempt ends soon. Results do not depend on it.
-const ROWS_PER_CALL: usize = 256;
-
-/// Sequences per call of the scalar model, for the same reasons.
-const SEQUENCES_PER_CALL: usize = 64;
+/// Sequences that a small model computes at a time: they are cheap, and a step's overhead is shared by all.
+const SMALL_SEQUENCES: usize = 256;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub struct TchEngine {
-    loaded: Recent<Digest, Loaded>,
+    loaded: Recent<Digest, ModelEngine>,
     codecs: Recent<Digest, Arc<HuggingFaceCodec>>,
-}
-
-#[derive(Debug)]
-enum Loaded {
-    Language(Generator),
-    Scalar(ScalarModel),
 }
 
 impl TchEngine {
@@ -75,44 +67,36 @@ impl Engine for TchEngine {
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
-        let generator = match self.loaded.get_or_make(batch.checkpoint.checkpoint, || load(&batch.checkpoint))? {
-            Loaded::Language(generator) => generator,
-            Loaded::Scalar(_) => return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head")),
-        };
-        let requests = model_requests(batch);
-        let mut completions = Vec::new();
-        let mut progress = Progress::default();
-        for chunk in chunks(&requests) {
-            let before = progress.tokens;
-            let mut on_tokens = |tokens| (watch.progress)(Progress { tokens: before + tokens, ..progress });
-            let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_tokens) };
-            let made = generator.generate(chunk, &mut control).map_err(|error| failed(&batch.checkpoint, error))?;
-            progress.ended += made.len() as u64;
-            progress.tokens += made.iter().map(|completion| completion.tokens.len() as u64).sum::<u64>();
-            (watch.progress)(progress);
-            completions.extend(made.into_iter().map(|c| Completion { tokens: c.tokens, log_probs: c.log_probs }));
+        let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, || load(&batch.checkpoint))?;
+        if engine.config().kind != ModelKind::CausalLm {
+            return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
         }
-        Ok(completions)
+        let requests = model_requests(batch);
+        let mut on_made = |made: Made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens });
+        let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_made) };
+        let made =
+            engine.generate(&requests, &mut control).map_err(|error| failed(&batch.checkpoint, "generate", error))?;
+        let completion =
+            |made: galapagos_model::Completion| Completion { tokens: made.tokens, log_probs: made.log_probs };
+        Ok(made.into_iter().flatten().map(completion).collect())
     }
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
         let checkpoint = batch.checkpoint.checkpoint;
-        let model = match self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint))? {
-            Loaded::Scalar(model) => model,
-            Loaded::Language(_) => return Err(wrong_head(&batch.checkpoint, "score: it has no scalar head")),
-        };
-        let mut scores = Vec::with_capacity(batch.sequences.len());
-        for chunk in batch.sequences.chunks(SEQUENCES_PER_CALL) {
-            if watch.cancel.is_raised() {
-                return Err(EngineError::Cancelled);
+        let engine = self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint))?;
+        if engine.config().kind != ModelKind::Scalar {
+            return Err(wrong_head(&batch.checkpoint, "score: it has no scalar head"));
+        }
+        let request = |sequence: &Vec<u32>| ScoreRequest::last_value([&batch.prefix[..], sequence].concat());
+        let requests: Vec<ScoreRequest> = batch.sequences.iter().map(request).collect();
+        let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: None };
+        let scores = engine.score(&requests, &mut control).map_err(|error| match error {
+            GenerateError::Sample { index, source: SampleError::NotFinite { value, .. }, .. } => {
+                EngineError::NotFinite { checkpoint, sequence: index, value }
             }
-            let made = model.score_behind(&batch.prefix, chunk);
-            scores.extend(made.map_err(|e| EngineError::Compute { checkpoint, what: "score", source: e.into() })?);
-        }
-        match scores.iter().position(|score| !score.is_finite()) {
-            Some(sequence) => Err(EngineError::NotFinite { checkpoint, sequence, value: scores[sequence] }),
-            None => Ok(scores),
-        }
+            error => failed(&batch.checkpoint, "score", error),
+        })?;
+        Ok(scores.into_iter().flatten().collect())
     }
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
@@ -140,65 +124,46 @@ fn read_model(folder: &Path) -> Result<(Llama, Digest), EngineError> {
     Ok((model, Digest::from_bytes(*digest.as_bytes())))
 }
 
-fn load(checkpoint: &CheckpointDir) -> Result<Loaded, EngineError> {
+fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
     let (model, found) = read_model(&checkpoint.path)?;
     if found != checkpoint.weights {
         return Err(EngineError::WrongWeights { path: checkpoint.path.clone(), expected: checkpoint.weights, found });
     }
-    let small = model.config().hidden_size < SMALL_HIDDEN;
-    let precision = if small { Precision::F32 } else { Precision::Bf16 };
-    match model.config().kind {
-        ModelKind::CausalLm => {
-            let max_rows = if small { ROWS_PER_CALL } else { GeneratorOptions::default().max_rows };
-            let generator = Generator::new(&model, GeneratorOptions { precision, max_rows });
-            Ok(Loaded::Language(generator.map_err(|error| failed(checkpoint, error))?))
-        }
-        ModelKind::Scalar => {
-            let failed = |e: galapagos_model::ComputeError| EngineError::Compute {
-                checkpoint: checkpoint.checkpoint,
-                what: "be loaded for scoring",
-                source: e.into(),
-            };
-            Ok(Loaded::Scalar(ScalarModel::new(&model, precision).map_err(failed)?))
-        }
-    }
+    let defaults = EngineOptions::default();
+    let options = if model.config().hidden_size < SMALL_HIDDEN {
+        let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
+        EngineOptions { precision: Precision::F32, max_sequences, max_rows, ..defaults }
+    } else {
+        defaults
+    };
+    let failed = |source: galapagos_model::EngineError| EngineError::Compute {
+        checkpoint: checkpoint.checkpoint,
+        what: "be loaded for inference",
+        source: source.into(),
+    };
+    ModelEngine::new(&model, options).map_err(failed)
 }
 
 fn model_requests(batch: &Batch) -> Vec<galapagos_model::Request> {
-    let prefix: Arc<[u32]> = batch.prefix.clone().into();
     let stop_tokens: Arc<BTreeSet<u32>> = Arc::new(batch.stop.iter().copied().collect());
     let request = |request: &Request| galapagos_model::Request {
-        prefix: Arc::clone(&prefix),
-        prompt: request.prompt.clone(),
         samples: request.samples as usize,
-        sampling: Sampling { temperature: request.temperature, top_p: request.top_p, top_k: None },
-        max_new_tokens: batch.max_tokens as usize,
+        sampling: Arc::new(Sampling { top_p: request.top_p, ..Sampling::at(request.temperature) }),
         stop_tokens: Arc::clone(&stop_tokens),
         seed: request.seed.0,
+        ..galapagos_model::Request::greedy([&batch.prefix[..], &request.prompt].concat(), batch.max_tokens as usize)
     };
     batch.requests.iter().map(request).collect()
 }
 
-/// Cuts requests into runs of about [`ROWS_PER_CALL`] rows, a request never in two.
-fn chunks(requests: &[galapagos_model::Request]) -> Vec<&[galapagos_model::Request]> {
-    let (mut cut, mut start, mut rows) = (Vec::new(), 0, 0);
-    for (place, request) in requests.iter().enumerate() {
-        if rows > 0 && rows + request.samples > ROWS_PER_CALL {
-            cut.push(&requests[start..place]);
-            (start, rows) = (place, 0);
-        }
-        rows += request.samples;
-    }
-    cut.push(&requests[start..]);
-    cut
-}
-
-fn failed(checkpoint: &CheckpointDir, error: GenerateError) -> EngineError {
+fn failed(checkpoint: &CheckpointDir, what: &'static str, error: GenerateError) -> EngineError {
     let checkpoint = checkpoint.checkpoint;
     match error {
         GenerateError::Cancelled => EngineError::Cancelled,
         GenerateError::Request { .. } => EngineError::Request { checkpoint, source: error.into() },
-        GenerateError::Compute { .. } => EngineError::Compute { checkpoint, what: "generate", source: error.into() },
+        GenerateError::Engine { .. } | GenerateError::Sample { .. } => {
+            EngineError::Compute { checkpoint, what, source: error.into() }
+        }
     }
 }
 

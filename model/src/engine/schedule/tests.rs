@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use galapagos_kernels::KvSlot;
 use proptest::prelude::*;
 
 use super::*;
@@ -85,9 +86,9 @@ impl Simulation {
             assert_eq!(run.start, rows, "runs of adapters cover the rows in order");
             rows = run.end;
             for row in run.clone() {
-                let (page, slot) = layout.slots[row];
+                let KvSlot { page, slot } = layout.slots[row];
                 let cell = (layout.tokens[row], layout.positions[row] as usize, plan.version, *adapter);
-                self.pages[page as usize][slot] = Some(cell);
+                self.pages[page as usize][slot as usize] = Some(cell);
             }
         }
         assert_eq!(rows, layout.tokens.len());

@@ -1,0 +1,212 @@
+//! What can be asked of an engine, and what is wrong with a request that cannot be run.
+//!
+//! Everything is checked when a request comes: what is accepted can be computed within the budget.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ids::AdapterId;
+use crate::sampling::{Sampling, SamplingError};
+
+/// Completions of one prompt.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The prompt; not empty. What it shares with other requests is computed once.
+    pub prompt: Vec<u32>,
+    /// Completions wanted, at least 1.
+    pub samples: usize,
+    /// How tokens are chosen.
+    pub sampling: Arc<Sampling>,
+    /// Tokens after which a completion ends, at least 1.
+    pub max_new_tokens: usize,
+    /// Tokens that end a completion; they are its last token.
+    pub stop_tokens: Arc<BTreeSet<u32>>,
+    /// With the sample's index, keys the random numbers of a completion.
+    pub seed: u64,
+    /// Whose weights are added to the model's.
+    pub adapter: Option<AdapterId>,
+    /// Most probable tokens to report at each position.
+    pub top_log_probs: usize,
+}
+
+impl Request {
+    /// The most probable completion of `prompt`, which only its length ends.
+    #[must_use]
+    pub fn greedy(prompt: Vec<u32>, max_new_tokens: usize) -> Self {
+        Self {
+            prompt,
+            samples: 1,
+            sampling: Arc::new(Sampling::GREEDY),
+            max_new_tokens,
+            stop_tokens: Arc::default(),
+            seed: 0,
+            adapter: None,
+            top_log_probs: 0,
+        }
+    }
+
+    /// Positions whose keys and values it needs: the last token is drawn, but never fed.
+    pub(super) fn positions(&self) -> usize {
+        self.prompt.len().saturating_add(self.max_new_tokens) - 1
+    }
+}
+
+/// Numbers to be read off a given sequence.
+#[derive(Clone, Debug)]
+pub struct ScoreRequest {
+    /// The sequence; not empty. What it shares with other requests is computed once.
+    pub tokens: Vec<u32>,
+    /// Whose weights are added to the model's.
+    pub adapter: Option<AdapterId>,
+    /// What to read.
+    pub read: Read,
+}
+
+/// What a [`ScoreRequest`] reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The log-probability, at temperature 1, of each token from position `from` (at least 1) to the end, given those before.
+    LogProbs {
+        /// The first token that is scored.
+        from: usize,
+    },
+    /// The scalar head's output at each of these positions.
+    Values {
+        /// Ascending, without repetition.
+        positions: Vec<usize>,
+    },
+}
+
+impl ScoreRequest {
+    /// Log-probabilities of the tokens of `continuation`, which is not empty, after `context`, which is not either.
+    #[must_use]
+    pub fn continuation(context: &[u32], continuation: &[u32]) -> Self {
+        let read = Read::LogProbs { from: context.len() };
+        Self { tokens: [context, continuation].concat(), adapter: None, read }
+    }
+
+    /// The scalar head's output at the last token of `tokens`.
+    #[must_use]
+    pub fn last_value(tokens: Vec<u32>) -> Self {
+        let read = Read::Values { positions: vec![tokens.len().saturating_sub(1)] };
+        Self { tokens, adapter: None, read }
+    }
+
+    /// Positions whose rows are read, ascending.
+    pub(super) fn rows(&self) -> Vec<usize> {
+        match &self.read {
+            Read::LogProbs { from } => (from - 1..self.tokens.len() - 1).collect(),
+            Read::Values { positions } => positions.clone(),
+        }
+    }
+
+    /// Positions that have to be computed.
+    pub(super) fn positions(&self) -> usize {
+        self.rows().last().map_or(0, |last| last + 1)
+    }
+
+    pub(super) fn check(&self) -> Result<(), RequestError> {
+        let length = self.tokens.len();
+        match &self.read {
+            Read::LogProbs { from } if *from == 0 || *from >= length => {
+                let expected = "at least 1 and below the number of tokens: the first token has no probability";
+                Err(RequestError::Setting { name: "from", value: *from as f64, expected })
+            }
+            Read::Values { positions } if positions.is_empty() => {
+                Err(RequestError::Setting { name: "positions", value: 0.0, expected: "at least one position" })
+            }
+            Read::Values { positions } => match positions.iter().find(|position| **position >= length) {
+                Some(position) => {
+                    let expected = "below the number of tokens";
+                    Err(RequestError::Setting { name: "positions", value: *position as f64, expected })
+                }
+                None if !positions.is_sorted_by(|a, b| a < b) => {
+                    let value = positions.len() as f64;
+                    Err(RequestError::Setting { name: "positions", value, expected: "ascending, without repetition" })
+                }
+                None => Ok(()),
+            },
+            Read::LogProbs { .. } => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A number out of its range.
+    #[error("`{name}` is {value}; it must be {expected}")]
+    Setting {
+        /// The field.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The range.
+        expected: &'static str,
+    },
+    /// A number of the sampling out of its range.
+    #[error("the sampling cannot be used")]
+    Sampling {
+        /// Which.
+        #[source]
+        source: SamplingError,
+    },
+    /// Nothing to continue.
+    #[error("the prompt is empty; give at least one token")]
+    EmptyPrompt,
+    /// A token id the model has no embedding for.
+    #[error("token id {token} is outside the model's vocabulary of {vocab_size}")]
+    Token {
+        /// The id.
+        token: u32,
+        /// Rows of the embedding.
+        vocab_size: usize,
+    },
+    /// More tokens than the model has positions for.
+    #[error("the tokens asked for are {asked} positions; the model has {limit}")]
+    TooLong {
+        /// Positions asked for.
+        asked: usize,
+        /// Positions there are.
+        limit: usize,
+    },
+    /// More keys and values than the budget holds, even with nobody else there.
+    #[error(
+        "{tokens} tokens need {needed_bytes} bytes of keys and values; the budget holds {budget_bytes}: ask for fewer tokens or \
+         raise the budget"
+    )]
+    Memory {
+        /// Positions asked for.
+        tokens: usize,
+        /// Their keys and values, in whole pages.
+        needed_bytes: usize,
+        /// What the budget holds, in whole pages.
+        budget_bytes: usize,
+    },
+    /// An adapter that was never added or was removed.
+    #[error("there is no such adapter: {adapter:?}")]
+    NoAdapter {
+        /// The id.
+        adapter: AdapterId,
+    },
+    /// The model's head cannot do this.
+    #[error("the model has a {have} head; this needs a {need} head")]
+    WrongHead {
+        /// Head of the model at hand.
+        have: crate::ModelKind,
+        /// Head that is needed.
+        need: crate::ModelKind,
+    },
+    /// The queue is full: step until there is room, then submit again.
+    #[error(
+        "{waiting} completions wait and {asked} more would be above the limit of {limit}; try again when some have begun"
+    )]
+    Full {
+        /// Completions that have not begun.
+        waiting: usize,
+        /// Completions asked for.
+        asked: usize,
+        /// The engine's limit.
+        limit: usize,
+    },
+}

@@ -1,0 +1,141 @@
+//! Scores of given sequences: log-probabilities of continuations, and the scalar head at chosen positions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+use galapagos_model::engine::Read;
+use galapagos_model::{
+    Engine, EngineOptions, GenerateError, Llama, ModelConfig, ModelKind, Precision, Request, RunControl, Sampling,
+    ScoreRequest,
+};
+use tch::{Device, Tensor};
+
+const VOCABULARY: usize = 50;
+
+fn model() -> Llama {
+    tch::set_num_threads(1);
+    let config = ModelConfig {
+        kind: ModelKind::CausalLm,
+        vocab_size: VOCABULARY,
+        hidden_size: 96,
+        intermediate_size: 200,
+        num_hidden_layers: 3,
+        num_attention_heads: 6,
+        num_key_value_heads: 2,
+        head_dim: 16,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        max_position_embeddings: 600,
+        tie_word_embeddings: true,
+        initializer_range: 0.2,
+        bos_token_id: None,
+        eos_token_ids: vec![1],
+        pad_token_id: Some(0),
+    };
+    Llama::init(config, 1, Device::Cpu).unwrap()
+}
+
+fn tokens(seed: u32, length: usize) -> Vec<u32> {
+    (0..length as u32).map(|i| (i * i * 7 + i * seed + seed * 13) % VOCABULARY as u32).collect()
+}
+
+fn options(precision: Precision) -> EngineOptions {
+    EngineOptions { precision, kv_bytes: 64 << 20, ..EngineOptions::default() }
+}
+
+fn score(engine: &mut Engine, requests: &[ScoreRequest]) -> Vec<Vec<f32>> {
+    engine.score(requests, &mut RunControl::default()).unwrap()
+}
+
+/// The scalar head at every position by the training forward, in 32-bit floats.
+fn training_values(critic: &Llama, sequence: &[u32]) -> Vec<f32> {
+    let all: Vec<i64> = sequence.iter().map(|token| i64::from(*token)).collect();
+    let hidden = critic.hidden_states(&Tensor::from_slice(&all).unsqueeze(0), Precision::F32).unwrap();
+    let rows = Tensor::arange(all.len() as i64, (tch::Kind::Int64, Device::Cpu));
+    Vec::try_from(critic.scores_at(&hidden, &rows).unwrap()).unwrap()
+}
+
+#[test]
+fn values_do_not_depend_on_the_batch_and_agree_with_the_training_forward() {
+    let _no_gradients = tch::no_grad_guard();
+    let critic = model().to_scalar(2).unwrap();
+    let sequences: Vec<Vec<u32>> = (1..70).map(|seed| tokens(seed, 1 + seed as usize * 37 % 90)).collect();
+    let requests: Vec<ScoreRequest> = sequences.iter().cloned().map(ScoreRequest::last_value).collect();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let together = score(&mut Engine::new(&critic, options(precision)).unwrap(), &requests);
+        let small = EngineOptions { max_rows: 9, max_sequences: 3, kv_bytes: 4 * 24_576, ..options(precision) };
+        assert_eq!(score(&mut Engine::new(&critic, small).unwrap(), &requests), together, "{precision:?}");
+        let mut alone = Engine::new(&critic, options(precision)).unwrap();
+        for (request, expected) in requests.iter().zip(&together).step_by(3) {
+            assert_eq!(score(&mut alone, std::slice::from_ref(request)), [expected.clone()]);
+        }
+        let training: Vec<f64> =
+            sequences.iter().map(|sequence| f64::from(*training_values(&critic, sequence).last().unwrap())).collect();
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+        let errors = squares(&mut training.iter().zip(together.iter().flatten()).map(|(a, b)| a - f64::from(*b)));
+        let relative = (errors / squares(&mut training.iter().copied())).sqrt();
+        // Root mean square error against 32-bit floats; bfloat16 has 8 bits.
+        let tolerance = if precision == Precision::F32 { 1e-5 } else { 0.05 };
+        assert!(relative < tolerance, "{precision:?}: {relative}");
+    }
+}
+
+#[test]
+fn values_at_step_ends_are_those_of_the_prefixes() {
+    let _no_gradients = tch::no_grad_guard();
+    let critic = model().to_scalar(2).unwrap();
+    let mut engine = Engine::new(&critic, options(Precision::F32)).unwrap();
+    let sequence = tokens(7, 140);
+    let positions = vec![3, 31, 32, 33, 100, 139];
+    let read = Read::Values { positions: positions.clone() };
+    let found = score(&mut engine, &[ScoreRequest { tokens: sequence.clone(), adapter: None, read }]).remove(0);
+    let expected = training_values(&critic, &sequence);
+    for (position, found) in positions.iter().zip(&found) {
+        assert!((found - expected[*position]).abs() < 1e-4, "position {position}");
+        let prefix = ScoreRequest::last_value(sequence[..=*position].to_vec());
+        assert_eq!(score(&mut engine, &[prefix]), [[*found]], "position {position}");
+    }
+}
+
+/// Log-probabilities of a completion are those it was drawn with, bit for bit, and the context is computed once.
+#[test]
+fn log_probs_of_continuations_are_those_of_drawing_them() {
+    let model = model();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let mut engine = Engine::new(&model, options(precision)).unwrap();
+        let sampling = std::sync::Arc::new(Sampling::at(1.0));
+        let request = Request { samples: 8, sampling, seed: 3, ..Request::greedy(tokens(5, 210), 30) };
+        let drawn = engine.generate(std::slice::from_ref(&request), &mut RunControl::default()).unwrap().remove(0);
+        let asked: Vec<ScoreRequest> =
+            drawn.iter().map(|completion| ScoreRequest::continuation(&request.prompt, &completion.tokens)).collect();
+        let mut fresh = Engine::new(&model, EngineOptions { max_rows: 64, ..options(precision) }).unwrap();
+        for engine in [&mut engine, &mut fresh] {
+            let found = score(engine, &asked);
+            let expected: Vec<Vec<f32>> = drawn.iter().map(|completion| completion.log_probs.clone()).collect();
+            assert_eq!(found, expected, "{precision:?}");
+        }
+        assert_eq!(fresh.stats().computed_tokens, 210 + 7 + 8 * 29, "the context once, and its last row for each");
+    }
+}
+
+#[test]
+fn scores_that_cannot_be_had_are_refused() {
+    let model = model();
+    let critic = model.to_scalar(2).unwrap();
+    let (mut policy, mut critic) =
+        (Engine::new(&model, options(Precision::F32)).unwrap(), Engine::new(&critic, options(Precision::F32)).unwrap());
+    let refused = |engine: &mut Engine, request: ScoreRequest| {
+        let result = engine.score(&[request], &mut RunControl::default());
+        assert!(matches!(result, Err(GenerateError::Request { index: 0, .. })), "{result:?}");
+    };
+    let values = |positions| ScoreRequest { tokens: tokens(1, 9), adapter: None, read: Read::Values { positions } };
+    refused(&mut critic, ScoreRequest::last_value(vec![]));
+    refused(&mut critic, ScoreRequest::last_value(vec![VOCABULARY as u32]));
+    refused(&mut critic, values(vec![]));
+    refused(&mut critic, values(vec![9]));
+    refused(&mut critic, values(vec![4, 4]));
+    refused(&mut critic, ScoreRequest::continuation(&[1], &[2]));
+    refused(&mut policy, values(vec![1]));
+    refused(&mut policy, ScoreRequest::continuation(&[], &[2]));
+    refused(&mut policy, ScoreRequest::continuation(&[1], &[]));
+    let generated = critic.generate(&[Request::greedy(vec![1], 1)], &mut RunControl::default());
+    assert!(matches!(generated, Err(GenerateError::Request { .. })));
+}
