@@ -65,7 +65,7 @@ fn values_do_not_depend_on_the_batch_and_agree_with_the_training_forward() {
         assert_eq!(score(&mut Engine::new(&critic, small).unwrap(), &requests), together, "{precision:?}");
         let mut alone = Engine::new(&critic, options(precision)).unwrap();
         for (request, expected) in requests.iter().zip(&together).step_by(3) {
-            assert_eq!(score(&mut alone, std::slice::from_ref(request)), [expected.clone()]);
+            assert_eq!(score(&mut alone, std::slice::from_ref(request)), std::slice::from_ref(expected));
         }
         let training: Vec<f64> =
             sequences.iter().map(|sequence| f64::from(*training_values(&critic, sequence).last().unwrap())).collect();
