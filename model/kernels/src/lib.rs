@@ -11,6 +11,7 @@
 
 pub mod attention;
 pub mod isa;
+pub mod lora;
 pub mod matrix;
 pub mod pages;
 pub mod pool;
@@ -25,6 +26,7 @@ mod vector;
 
 pub use attention::{AttentionCall, AttentionSpec, Segment};
 pub use isa::Isa;
+pub use lora::{LowRank, LowRankPart, LowRankRows, add_low_rank};
 pub use matrix::{Epilogue, PackedMatrix, Product, Source, multiply_all};
 pub use pages::{KvFormat, KvGeometry, KvPages, KvRows, KvSlot, PAGE_TOKENS, PageId};
 pub use pool::Pool;
