@@ -299,7 +299,6 @@ fn gemma2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufErro
     Ok(json!({
         "head_dim": shape.head_dim,
         "hidden_activation": "gelu_pytorch_tanh",
-        "hidden_act": "gelu_pytorch_tanh",
         "attention_bias": false,
         "attn_logit_softcapping": needed("attn_logit_softcapping")?,
         "final_logit_softcapping": needed("final_logit_softcapping")?,
