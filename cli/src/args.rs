@@ -210,7 +210,7 @@ pub struct Export {
     pub model: String,
     /// Folder to write: new, or empty [default: export/MEMBER in the run folder]
     #[arg(value_name = "DIR", conflicts_with = "to")]
-    pub dir: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
     /// Folder to write; a member's is replaced
     #[arg(long)]
     pub to: Option<PathBuf>,

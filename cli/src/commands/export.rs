@@ -18,7 +18,7 @@ use crate::export;
 /// # Errors
 /// If there is no such member, or no artifact store is known, or the folder cannot be written.
 pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
-    let wanted = args.dir.as_ref().or(args.to.as_ref());
+    let wanted = args.folder.as_ref().or(args.to.as_ref());
     let given = PathBuf::from(&args.model);
     if given.join("config.json").is_file() {
         let to = wanted.ok_or_else(|| Error::Usage { message: "name the folder to write".into() })?;
