@@ -11,13 +11,16 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup build run tiny test faults check reproduce clean
+.PHONY: help setup setup-vllm build run tiny test faults check reproduce bench bench-vllm clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## install everything that `run`, `test` and `check` need
 	scripts/setup.sh check
+
+setup-vllm: ## install vLLM for CPU, a peer of the benchmarks (1.5 GB, outside CI)
+	scripts/setup.sh vllm
 
 build: ## build the three executables (release)
 	scripts/setup.sh tiny
@@ -35,6 +38,17 @@ reproduce: ## the quickstart's claim with its negative control
 	scripts/setup.sh run
 	$(MAKE) --no-print-directory build
 	$(BIN)/galapagos reproduce quickstart $(ARGS)
+
+# On a machine that does nothing else: threads may wait actively, as peers do by default.
+bench: ## the generation engine beside transformers, in turns: about 30 minutes on 2 idle cores once it is built
+	scripts/setup.sh test
+	$(MAKE) --no-print-directory build
+	env -u OMP_WAIT_POLICY $(BIN)/galapagos bench engine --against hf $(ARGS)
+
+bench-vllm: ## the generation engine beside vLLM
+	scripts/setup.sh vllm
+	$(MAKE) --no-print-directory build
+	env -u OMP_WAIT_POLICY $(BIN)/galapagos bench engine --against vllm $(ARGS)
 
 test: ## every test that needs no GPU
 	scripts/setup.sh test

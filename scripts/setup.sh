@@ -6,6 +6,7 @@
 #   scripts/setup.sh run     tiny + the SmolLM2 weights: what `make run` needs
 #   scripts/setup.sh test    run + test runner and a Python with torch, the reference of the numeric tests (default)
 #   scripts/setup.sh check   test + cargo-deny: what the gate needs
+#   scripts/setup.sh vllm    test + vLLM for CPU in a Python of its own: a peer of the benchmarks, outside CI
 #
 # The cache is $GALAPAGOS_CACHE, by default ~/.cache/galapagos; delete it to start over. $PYTHON chooses the Python to start from.
 set -euo pipefail
@@ -18,7 +19,8 @@ case "${1:-test}" in
   run)   parts=(system libtorch model) ;;
   test)  parts=(system nextest python libtorch model) ;;
   check) parts=(system nextest deny python libtorch model) ;;
-  *)     sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  vllm)  parts=(system nextest python libtorch model vllm) ;;
+  *)     sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
 mkdir -p "$CACHE/bin" "$CACHE/logs"

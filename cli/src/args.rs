@@ -65,6 +65,9 @@ pub enum Command {
     Chat(Chat),
     /// Run a published system's honest experiment beside its negative control
     Reproduce(Reproduce),
+    /// Measure the speed of a part of Galapagos beside what people use
+    #[command(subcommand)]
+    Bench(Bench),
     /// Explain a part of the recipe language
     Help(Help),
     /// Print a shell completion script
@@ -269,6 +272,44 @@ pub struct Reproduce {
     pub dir: Option<PathBuf>,
     #[command(flatten)]
     pub cluster: Cluster,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Measure the generation engine beside another one, in turns; exits 0 whatever the figures are
+    Engine(BenchEngine),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchEngine {
+    /// transformers, vLLM (`make setup-vllm` installs it), or the engine itself with sharing off
+    #[arg(long, default_value = "hf", value_parser = ["hf", "vllm", "self"])]
+    pub against: String,
+    /// Measured runs of each row and side; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+    /// Computing threads of each side
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Number format of weights and cache on both sides
+    #[arg(long, default_value = "bf16", value_parser = ["bf16", "f32"])]
+    pub precision: String,
+    /// Measure this row only; may be given more than once
+    #[arg(long, value_name = "NAME",
+          value_parser = ["decode-1", "decode-32", "samples-512", "samples-2048", "tree", "lora", "score"])]
+    pub only: Vec<String>,
+    /// Sixteenths of the lengths, to see that it works; the figures mean nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Hugging Face folder [default: smollm2-135m in --models]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Folder in which the default model is looked up
+    #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
+    pub models: PathBuf,
+    /// Python that has the peer installed [default: the one that set-up installs]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,5 +1,6 @@
 //! One file per verb; this one starts the runtime and chooses.
 
+mod bench;
 mod coordinator;
 mod eval;
 mod export;
@@ -19,7 +20,7 @@ use std::io::Write;
 use clap::CommandFactory;
 use serde::Serialize;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Bench, Command};
 use crate::error::{Error, Exit};
 
 /// Carries out a command line.
@@ -35,6 +36,7 @@ pub fn dispatch(args: Args) -> Result<Exit, Error> {
         }
         Command::Help(topic) => help::run(&topic),
         Command::Import(args) => import::run(&args, json),
+        Command::Bench(Bench::Engine(bench)) => bench::engine(&bench, json),
         Command::Worker(passed) => sibling::exec("galapagos-worker", passed.args),
         Command::Trainer(passed) => sibling::exec("galapagos-trainer", passed.args),
         command => runtime()?.block_on(dispatch_async(command, json)),
@@ -63,6 +65,7 @@ async fn dispatch_async(command: Command, json: bool) -> Result<Exit, Error> {
         Command::Completions { .. }
         | Command::Help(_)
         | Command::Import(_)
+        | Command::Bench(_)
         | Command::Worker(_)
         | Command::Trainer(_) => {
             unreachable!("handled before the runtime starts")

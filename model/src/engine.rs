@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use galapagos_kernels::{PAGE_TOKENS, Pool};
+use galapagos_kernels::Pool;
 
 use crate::compute::Doing;
 use crate::inference::InferenceModel;
@@ -37,6 +37,9 @@ use context::Tokens;
 use sample::{Sample, Score, Work};
 use schedule::{Goal, Limits, Scheduler, Sequence, SequenceId};
 use store::Store;
+
+/// Tokens whose keys and values a page holds.
+pub use galapagos_kernels::PAGE_TOKENS;
 
 pub use drive::{Made, RunControl};
 pub use error::{EngineError, GenerateError};

@@ -12,6 +12,7 @@ LIBTORCH_DIR=$CACHE/libtorch-$TORCH_VERSION-cpu
 
 TOOLS_VENV=$CACHE/venv-tools
 TEST_VENV=$CACHE/venv
+VLLM_VENV=$CACHE/venv-vllm
 
 say() { printf 'setup: %s\n' "$*"; }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use galapagos_domain::ids::WorkerId;
 
+use crate::bench::options::Bench;
 use crate::session::Endpoint;
 
 /// Exit codes, for `--help`.
@@ -35,6 +36,9 @@ pub enum Command {
     Import(Import),
     /// Write a Hugging Face folder anew, its weights in another number format
     Export(Export),
+    /// Measure the speed of a part of this executable
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 /// What computes.

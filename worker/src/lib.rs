@@ -2,10 +2,11 @@
 //!
 //! Read in this order: `node` (how the parts stand together), `session` (the one loop that talks to the coordinator, with
 //! `session::desk` deciding), `slots` and `outbox` (pure), `crew` (threads and processes), `jobs` (what an attempt does,
-//! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes). `eval` and `chat`
-//! are tools for people on the same engine, `import` turns model files into folders.
+//! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes). `eval`, `chat`
+//! and `bench` are tools for people on the same engine, `import` turns model files into folders.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod cancel;
 pub mod chat;
 pub mod checkpoints;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use galapagos_telemetry::{Format, lifeline, report};
+use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
 use galapagos_worker::{chat, eval, import, node};
 
@@ -48,6 +49,10 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Export(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(import::export(&config, &mut std::io::stdout().lock())?)
+        }
+        Command::Bench(Bench::Engine(config)) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(bench::engine(&config, &mut std::io::stdout().lock(), &mut std::io::stderr())?)
         }
     }
 }
