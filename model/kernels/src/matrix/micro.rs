@@ -19,10 +19,37 @@ pub(crate) const LANES: usize = 32;
 /// Most rows of one call.
 pub(crate) const MOST_ROWS: usize = 12;
 
+/// How far ahead of their use weights are fetched.
+const AHEAD_BYTES: usize = 3072;
+
 /// One step of a panel.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Step(pub(crate) [u32; LANES]);
+
+/// The steps of a panel, and what to fetch from memory meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panel<'a> {
+    pub(crate) steps: &'a [Step],
+    /// Where to fetch at the first step: a hint, which may point anywhere.
+    soon: *const u8,
+    /// By how many bytes that moves on with each step.
+    pace: usize,
+}
+
+impl<'a> Panel<'a> {
+    /// Block `block` of `blocks` blocks of rows. The first fetches its own weights shortly before their use; the others,
+    /// which find theirs in the cache, fetch the panel behind it in equal shares.
+    pub(crate) fn new(steps: &'a [Step], block: usize, blocks: usize) -> Self {
+        let first = steps.as_ptr().cast::<u8>();
+        let bytes = size_of_val(steps);
+        if block == 0 {
+            return Self { steps, soon: first.wrapping_add(AHEAD_BYTES), pace: size_of::<Step>() };
+        }
+        let shares = blocks - 1;
+        Self { steps, soon: first.wrapping_add(bytes + bytes * (block - 1) / shares), pace: size_of::<Step>() / shares }
+    }
+}
 
 /// Outputs of one call: [row][lane].
 pub(crate) type Tile = [[f32; LANES]; MOST_ROWS];
@@ -43,16 +70,16 @@ impl<'a> Inputs<'a> {
 }
 
 /// Products of up to [`MOST_ROWS`] rows with a panel, into the first rows of `tile`.
-pub(crate) fn multiply_tile(isa: Isa, format: Format, panel: &[Step], inputs: Inputs<'_>, tile: &mut Tile) {
+pub(crate) fn multiply_tile(isa: Isa, format: Format, panel: Panel<'_>, inputs: Inputs<'_>, tile: &mut Tile) {
     assert!(inputs.rows <= MOST_ROWS && inputs.cells.len() >= inputs.rows * inputs.stride, "rows of a tile");
-    assert!(panel.len() <= inputs.stride, "a row has a cell for each step");
+    assert!(panel.steps.len() <= inputs.stride, "a row has a cell for each step");
     match isa.form() {
         // SAFETY: an `Isa` of this form proves that the CPU has its instructions.
         #[cfg(target_arch = "x86_64")]
         Form::Avx512 => unsafe { avx512::multiply_tile(format, panel, inputs, tile) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Form::Avx2 => unsafe { avx2::multiply_tile(format, panel, inputs, tile) },
-        Form::Portable => portable::multiply_tile(format, panel, inputs, tile),
+        Form::Avx2 => unsafe { avx2::multiply_tile(format, panel.steps, inputs, tile) },
+        Form::Portable => portable::multiply_tile(format, panel.steps, inputs, tile),
     }
 }

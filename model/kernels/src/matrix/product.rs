@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::cells;
-use super::micro::{Inputs, LANES, MOST_ROWS, Tile, multiply_tile};
+use super::micro::{Inputs, LANES, MOST_ROWS, Panel, Tile, multiply_tile};
 use super::{Epilogue, HALF, PackedMatrix};
 use crate::rows::activation::gate_line;
 use crate::slices::{SharedSlice, share};
@@ -107,9 +107,9 @@ impl<'a> Output<'a> {
         let blocks = rows.len().div_ceil(MOST_ROWS);
         for panel in panels {
             for block in 0..blocks {
+                let weight = Panel::new(self.matrix.panel(panel), block, blocks);
                 let block = share(rows.len(), blocks, block);
                 let start = rows.start + block.start;
-                let weight = self.matrix.panel(panel);
                 multiply_tile(self.matrix.isa, self.matrix.format, weight, inputs.part(start, block.len()), &mut tile);
                 for (row, sums) in tile.iter_mut().enumerate().take(block.len()) {
                     self.finish(panel, start + row, sums);

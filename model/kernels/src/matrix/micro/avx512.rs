@@ -6,11 +6,8 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-use super::{Inputs, LANES, Step, Tile};
+use super::{Inputs, LANES, Panel, Tile};
 use crate::Format;
-
-/// Steps (of 128 bytes) that the weights are asked for ahead of their use.
-const AHEAD: usize = 24;
 
 /// One function for each number of rows.
 macro_rules! by_rows {
@@ -23,7 +20,7 @@ macro_rules! by_rows {
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) fn multiply_tile(format: Format, panel: &[Step], inputs: Inputs<'_>, tile: &mut Tile) {
+pub(super) fn multiply_tile(format: Format, panel: Panel<'_>, inputs: Inputs<'_>, tile: &mut Tile) {
     match format {
         Format::Bf16 => by_rows!(inputs.rows, true, panel, inputs, tile; 1 2 3 4 5 6 7 8 9 10 11 12),
         Format::F32 => by_rows!(inputs.rows, false, panel, inputs, tile; 1 2 3 4 5 6 7 8 9 10 11 12),
@@ -31,15 +28,17 @@ pub(super) fn multiply_tile(format: Format, panel: &[Step], inputs: Inputs<'_>, 
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn rows<const ROWS: usize, const BF16: bool>(panel: &[Step], inputs: Inputs<'_>, tile: &mut Tile) {
-    debug_assert!(inputs.rows == ROWS && inputs.cells.len() >= ROWS * inputs.stride && panel.len() <= inputs.stride);
+fn rows<const ROWS: usize, const BF16: bool>(panel: Panel<'_>, inputs: Inputs<'_>, tile: &mut Tile) {
+    debug_assert!(inputs.rows == ROWS && inputs.cells.len() >= ROWS * inputs.stride);
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     let cells = inputs.cells.as_ptr();
-    for (index, step) in panel.iter().enumerate() {
+    let mut soon = panel.soon;
+    for (index, step) in panel.steps.iter().enumerate() {
         let at = std::ptr::from_ref(step);
-        // A hint, which may point past the end.
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast::<i8>().wrapping_add(64));
+        // Hints, which may point past the end.
+        _mm_prefetch::<_MM_HINT_T0>(soon.cast());
+        _mm_prefetch::<_MM_HINT_T0>(soon.wrapping_add(64).cast());
+        soon = soon.wrapping_add(panel.pace);
         // SAFETY: a step is 128 bytes, aligned to them.
         let weights = unsafe { [_mm512_load_si512(at.cast()), _mm512_load_si512(at.cast::<i32>().add(16).cast())] };
         for (row, sums) in sums.iter_mut().enumerate() {
