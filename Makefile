@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults check reproduce bench bench-vllm clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -57,6 +57,10 @@ test: ## every test that needs no GPU
 faults: ## the long fault test: make faults KILLS=100
 	scripts/setup.sh test
 	scripts/faults.sh $(KILLS)
+
+soak: ## 10,000 random requests through the generation engine: no wrong token, no leak
+	scripts/setup.sh tiny
+	cargo run --release --locked -p galapagos-model --example soak -- $(ARGS)
 
 check: ## the gate: format, lints, tests, documentation, dependencies, form
 	scripts/check.sh

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use galapagos_kernels::Pool;
 
 use crate::compute::Doing;
+use crate::detokenize::TokenTexts;
 use crate::inference::InferenceModel;
 use crate::sampling::Scratch;
+use crate::stop::StopStrings;
 use crate::{Llama, ModelConfig, ModelKind};
 
 mod context;
@@ -29,13 +31,15 @@ mod radix;
 mod request;
 mod sample;
 mod schedule;
+mod score;
 mod step;
 mod store;
 mod swap;
 
 use context::Tokens;
-use sample::{Sample, Score, Work};
+use sample::{Asked, Sample, Work};
 use schedule::{Goal, Limits, Scheduler, Sequence, SequenceId};
+use score::Score;
 use store::Store;
 
 /// Tokens whose keys and values a page holds.
@@ -47,7 +51,7 @@ pub use event::{Completion, Event, SampleError, TokenEvent};
 pub use ids::{AdapterId, RequestId, WeightVersion};
 pub use memory::PageCounts;
 pub use options::{EngineOptions, Stats};
-pub use request::{Read, Request, RequestError, ScoreRequest};
+pub use request::{Read, Request, RequestError, ScoreRequest, Speculation};
 pub use swap::SwapPolicy;
 
 /// A model ready to generate and to score. See the head of this module.
@@ -64,6 +68,7 @@ pub struct Engine {
     page_bytes: usize,
     works: BTreeMap<SequenceId, Work>,
     requests: BTreeMap<RequestId, Vec<SequenceId>>,
+    texts: Option<Arc<TokenTexts>>,
     /// What happened and was not told yet.
     events: Vec<Event>,
     next_sequence: u64,
@@ -100,12 +105,18 @@ impl Engine {
             page_bytes,
             works: BTreeMap::new(),
             requests: BTreeMap::new(),
+            texts: None,
             events: Vec::new(),
             next_sequence: 0,
             next_request: 0,
             stats: Stats::default(),
             scratch: Vec::new(),
         })
+    }
+
+    /// Gives completions that are submitted from now on their texts, and lets them have stop strings.
+    pub fn set_texts(&mut self, texts: Arc<TokenTexts>) {
+        self.texts = Some(texts);
     }
 
     /// The configuration of the model.
@@ -155,12 +166,14 @@ impl Engine {
     pub fn submit(&mut self, request: Request) -> Result<RequestId, RequestError> {
         self.check(&request)?;
         self.check_queue(request.samples)?;
+        let stops = Arc::new(self.stop_strings(&request)?);
         let prompt: Arc<[u32]> = request.prompt.as_slice().into();
-        let (request, id) = (Arc::new(request), self.new_request());
-        for index in 0..request.samples {
+        let (adapter, id) = (request.adapter, self.new_request());
+        let asked = Arc::new(Asked { request, stops, texts: self.texts.clone() });
+        for index in 0..asked.request.samples {
             let tokens = Tokens { prompt: Arc::clone(&prompt), made: Vec::new() };
-            let work = Work::Sample(Box::new(Sample::new(id, index, &request)));
-            self.queue(Sequence { request: id, adapter: request.adapter, tokens, goal: Goal::Draw }, work);
+            let work = Work::Sample(Box::new(Sample::new(id, index, &asked)));
+            self.queue(Sequence { request: id, adapter, tokens, goal: Goal::Draw }, work);
         }
         Ok(id)
     }
@@ -213,6 +226,13 @@ impl Engine {
                 self.requests.remove(&request);
             }
         }
+    }
+
+    fn stop_strings(&self, request: &Request) -> Result<StopStrings, RequestError> {
+        if self.texts.is_none() && !request.stop_strings.is_empty() {
+            return Err(RequestError::NoTexts);
+        }
+        StopStrings::new(&request.stop_strings).map_err(|source| RequestError::StopString { source })
     }
 
     fn check(&self, request: &Request) -> Result<(), RequestError> {

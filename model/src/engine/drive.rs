@@ -78,7 +78,8 @@ impl Engine {
         control: &mut RunControl<'_>,
     ) -> Result<Vec<Vec<Completion>>, GenerateError> {
         for (index, request) in requests.iter().enumerate() {
-            self.check(request).map_err(|source| GenerateError::Request { index, source })?;
+            let checked = self.check(request).and_then(|()| self.stop_strings(request).map(drop));
+            checked.map_err(|source| GenerateError::Request { index, source })?;
         }
         let samples = requests.iter().map(|request| request.samples).collect();
         self.drive(samples, control, &mut |engine, index| engine.submit(requests[index].clone()), &mut |call, event| {

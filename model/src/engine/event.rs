@@ -1,7 +1,8 @@
 //! What an engine tells about its requests.
 
 use super::ids::{RequestId, WeightVersion};
-use crate::sampling::ChooseError;
+use crate::TokenizerError;
+use crate::speculate::VerifyError;
 use crate::stop::Finish;
 
 /// Something that happened in a step.
@@ -85,13 +86,18 @@ pub struct Completion {
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// No token could be chosen.
-    #[error("no token can be chosen at position {position}")]
+    #[error("the next token cannot be chosen")]
     Choose {
-        /// The position in the sequence.
-        position: usize,
+        /// Why, and where.
+        #[source]
+        source: VerifyError,
+    },
+    /// A token without text.
+    #[error("the text of the completion cannot be made")]
+    Text {
         /// Why.
         #[source]
-        source: ChooseError,
+        source: TokenizerError,
     },
     /// A score that is no number.
     #[error("the score at position {position} is {value}: the model's weights or activations are broken there")]

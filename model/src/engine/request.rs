@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ids::AdapterId;
+use crate::guide::Guide;
 use crate::sampling::{Sampling, SamplingError};
+use crate::stop::EmptyStopString;
 
 /// Completions of one prompt.
 #[derive(Clone, Debug)]
@@ -21,12 +23,31 @@ pub struct Request {
     pub max_new_tokens: usize,
     /// Tokens that end a completion; they are its last token.
     pub stop_tokens: Arc<BTreeSet<u32>>,
+    /// Texts that end a completion; they are not part of its text. Need [`Engine::set_texts`](super::Engine::set_texts).
+    pub stop_strings: Vec<String>,
+    /// What completions must be; compiled by a [`GuideVocabulary`](crate::guide::GuideVocabulary) of the model's tokenizer.
+    pub guide: Option<Guide>,
+    /// How tokens are guessed ahead. Changes the speed alone.
+    pub speculation: Speculation,
     /// With the sample's index, keys the random numbers of a completion.
     pub seed: u64,
     /// Whose weights are added to the model's.
     pub adapter: Option<AdapterId>,
     /// Most probable tokens to report at each position.
     pub top_log_probs: usize,
+}
+
+/// How tokens are guessed ahead of the model, which then checks several in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speculation {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By what followed the last tokens earlier in the sequence, and by what a guide forces.
+    PromptLookup {
+        /// Tokens guessed at a time.
+        most: usize,
+    },
 }
 
 impl Request {
@@ -39,6 +60,9 @@ impl Request {
             sampling: Arc::new(Sampling::GREEDY),
             max_new_tokens,
             stop_tokens: Arc::default(),
+            stop_strings: Vec::new(),
+            guide: None,
+            speculation: Speculation::Off,
             seed: 0,
             adapter: None,
             top_log_probs: 0,
@@ -151,6 +175,16 @@ pub enum RequestError {
         #[source]
         source: SamplingError,
     },
+    /// A stop string that would end everything.
+    #[error("the stop strings cannot be used")]
+    StopString {
+        /// Which.
+        #[source]
+        source: EmptyStopString,
+    },
+    /// Stop strings, but nothing that knows the tokens' texts.
+    #[error("stop strings need the texts of tokens; give the engine a tokenizer first")]
+    NoTexts,
     /// Nothing to continue.
     #[error("the prompt is empty; give at least one token")]
     EmptyPrompt,

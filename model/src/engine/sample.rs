@@ -1,12 +1,16 @@
-//! A completion in the making, and a score in the making: what an engine keeps of a sequence besides its tokens and pages.
+//! A completion in the making: what an engine keeps of a sequence that draws, besides its tokens and pages.
 
 use std::sync::Arc;
 
 use super::event::{Completion, SampleError};
 use super::ids::{RequestId, WeightVersion};
-use super::request::{Read, Request, ScoreRequest};
+use super::request::{Request, Speculation};
+use super::score::Score;
+use crate::detokenize::TokenTexts;
+use crate::guide::Guide;
 use crate::sampling::{Chosen, Sampler};
-use crate::stop::Finish;
+use crate::speculate::{Drafter, PromptLookup};
+use crate::stop::{CompletionText, Finish, StopRules, StopStrings, TextStep};
 
 /// What a sequence is computed for.
 #[derive(Debug)]
@@ -15,34 +19,74 @@ pub(super) enum Work {
     Score(Box<Score>),
 }
 
-/// One completion of a request.
+/// A request and what its samples share.
 #[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) request: Request,
+    pub(super) stops: Arc<StopStrings>,
+    pub(super) texts: Option<Arc<TokenTexts>>,
+}
+
+/// One completion of a request.
 pub(super) struct Sample {
     pub(super) request: RequestId,
     /// Its index in the request.
     pub(super) index: usize,
-    pub(super) asked: Arc<Request>,
-    pub(super) sampler: Sampler,
+    pub(super) asked: Arc<Asked>,
+    /// Away while a step's tokens are chosen.
+    pub(super) chooser: Option<Chooser>,
+    /// Makes the text if there is a tokenizer.
+    text: Option<CompletionText>,
+    lookup: Option<Lookup>,
     log_probs: Vec<f32>,
     top: Vec<Vec<(u32, f32)>>,
     written: String,
 }
 
-/// What a token did to a completion.
+/// What chooses the tokens of a sample; moves on with each.
 #[derive(Debug)]
-pub(super) struct TextStep {
-    pub(super) text: String,
-    pub(super) finish: Option<Finish>,
+pub(super) struct Chooser {
+    pub(super) sampler: Sampler,
+    pub(super) guide: Option<Guide>,
+}
+
+/// Drafts from the sequence itself.
+struct Lookup {
+    drafter: PromptLookup,
+    history: Vec<u32>,
+}
+
+impl std::fmt::Debug for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (request, index, made) = (self.request, self.index, self.made());
+        f.debug_struct("Sample")
+            .field("request", &request)
+            .field("index", &index)
+            .field("made", &made)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sample {
-    pub(super) fn new(request: RequestId, index: usize, asked: &Arc<Request>) -> Self {
-        let sampler = Sampler::new(Arc::clone(&asked.sampling), (asked.seed, index), &asked.prompt);
+    pub(super) fn new(id: RequestId, index: usize, asked: &Arc<Asked>) -> Self {
+        let request = &asked.request;
+        let sampler = Sampler::new(Arc::clone(&request.sampling), (request.seed, index), &request.prompt);
+        let (tokens, strings) = (Arc::clone(&request.stop_tokens), Arc::clone(&asked.stops));
+        let rules = StopRules { tokens, strings, max_new_tokens: request.max_new_tokens };
+        let text = asked.texts.as_ref().map(|texts| CompletionText::new(rules, Arc::clone(texts), &request.prompt));
+        let lookup = match request.speculation {
+            Speculation::PromptLookup { .. } => {
+                Some(Lookup { drafter: PromptLookup::default(), history: request.prompt.clone() })
+            }
+            Speculation::Off => None,
+        };
         Self {
-            request,
+            request: id,
             index,
             asked: Arc::clone(asked),
-            sampler,
+            chooser: Some(Chooser { sampler, guide: request.guide.clone() }),
+            text,
+            lookup,
             log_probs: Vec::new(),
             top: Vec::new(),
             written: String::new(),
@@ -54,16 +98,65 @@ impl Sample {
         self.log_probs.len()
     }
 
-    /// Adds the next token: what it makes of the text, and whether it is the last.
-    pub(super) fn push(&mut self, chosen: &Chosen) -> Result<TextStep, SampleError> {
-        self.sampler.push(chosen.token);
+    /// At most `most` guesses of the next tokens: what a guide forces, else what speculation finds. Never so many that the completion
+    /// would be longer than asked for.
+    pub(super) fn draft(&mut self, most: usize) -> Vec<u32> {
+        let request = &self.asked.request;
+        let Speculation::PromptLookup { most: wanted } = request.speculation else { return Vec::new() };
+        let most = most.min(wanted).min(request.max_new_tokens.saturating_sub(self.log_probs.len() + 1));
+        if most == 0 {
+            return Vec::new();
+        }
+        let guide = self.chooser.as_mut().and_then(|chooser| chooser.guide.as_mut());
+        let forced = guide.map(|guide| guide.draft(most)).unwrap_or_default();
+        match &mut self.lookup {
+            Some(lookup) if forced.is_empty() => lookup.drafter.draft(&lookup.history, most),
+            Some(_) | None => forced,
+        }
+    }
+
+    /// Tells how many of the last draft's tokens were right.
+    pub(super) fn drafted(&mut self, drafts: usize, accepted: usize) {
+        if let Some(lookup) = &mut self.lookup {
+            lookup.drafter.checked(drafts, accepted);
+        }
+    }
+
+    /// Adds a token that was chosen: what it makes of the text, and whether it is the last. `guided` says that its guide allows
+    /// nothing behind it.
+    pub(super) fn push(&mut self, chosen: &Chosen, guided: bool) -> Result<TextStep, SampleError> {
         self.log_probs.push(chosen.log_prob);
-        if self.asked.top_log_probs > 0 {
+        let request = &self.asked.request;
+        if request.top_log_probs > 0 {
             self.top.push(chosen.top.clone());
         }
-        let stops = self.asked.stop_tokens.contains(&chosen.token).then_some(Finish::StopToken);
-        let full = (self.made() >= self.asked.max_new_tokens).then_some(Finish::Length);
-        let step = TextStep { text: String::new(), finish: stops.or(full) };
+        if let Some(lookup) = &mut self.lookup {
+            lookup.history.push(chosen.token);
+        }
+        let step = match &mut self.text {
+            Some(text) => text.push(chosen.token).map_err(|source| SampleError::Text { source })?,
+            None => {
+                let stops = request.stop_tokens.contains(&chosen.token).then_some(Finish::StopToken);
+                let full = (self.log_probs.len() >= request.max_new_tokens).then_some(Finish::Length);
+                TextStep { text: String::new(), finish: stops.or(full) }
+            }
+        };
+        self.written.push_str(&step.text);
+        match step.finish {
+            None if guided => {
+                let end = self.end_guide()?;
+                Ok(TextStep { text: step.text + &end.text, ..end })
+            }
+            Some(_) | None => Ok(step),
+        }
+    }
+
+    /// Ends the completion because its guide allows nothing more; gives the text that was held back.
+    fn end_guide(&mut self) -> Result<TextStep, SampleError> {
+        let step = match &mut self.text {
+            Some(text) => text.finish(Finish::Guide).map_err(|source| SampleError::Text { source })?,
+            None => TextStep { text: String::new(), finish: Some(Finish::Guide) },
+        };
         self.written.push_str(&step.text);
         Ok(step)
     }
@@ -71,52 +164,5 @@ impl Sample {
     /// The completion that ended, given its tokens.
     pub(super) fn complete(self, tokens: Vec<u32>, version: WeightVersion, finish: Finish) -> Completion {
         Completion { tokens, log_probs: self.log_probs, top: self.top, text: self.written, version, finish }
-    }
-}
-
-/// One score request.
-#[derive(Debug)]
-pub(super) struct Score {
-    pub(super) request: RequestId,
-    /// Positions whose rows are read, ascending.
-    rows: Vec<usize>,
-    /// The token whose log-probability is read, for each of them; empty if values are.
-    targets: Vec<u32>,
-    pub(super) values: Vec<f32>,
-}
-
-impl Score {
-    pub(super) fn new(request: RequestId, asked: &ScoreRequest) -> Self {
-        let targets = match asked.read {
-            Read::LogProbs { from } => asked.tokens[from..].to_vec(),
-            Read::Values { .. } => Vec::new(),
-        };
-        Self { request, rows: asked.rows(), targets, values: Vec::new() }
-    }
-
-    /// Begins again.
-    pub(super) fn restart(&mut self) {
-        self.values.clear();
-    }
-
-    /// Positions in `start..end` that are to be read, each with the token whose log-probability it is, if one is.
-    pub(super) fn reads(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, Option<u32>)> + '_ {
-        let unread = self.values.len()..self.rows.len();
-        let rows = unread.map(|index| (self.rows[index], self.targets.get(index).copied()));
-        rows.skip_while(move |(row, _)| *row < start).take_while(move |(row, _)| *row < end)
-    }
-
-    /// Adds what was read next.
-    pub(super) fn push(&mut self, value: f32) -> Result<(), SampleError> {
-        if !value.is_finite() {
-            let position = self.rows.get(self.values.len()).copied().unwrap_or(0);
-            return Err(SampleError::NotFinite { position, value });
-        }
-        self.values.push(value);
-        Ok(())
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.values.len() == self.rows.len()
     }
 }

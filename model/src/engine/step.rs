@@ -2,21 +2,23 @@
 //!
 //! Nothing of a sequence changes before all numbers are there, so a step that fails can be repeated.
 
-use std::borrow::Cow;
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use galapagos_kernels::vocabulary::{self, Scale};
 use tch::{TchError, Tensor};
 
+use super::context::Tokens;
 use super::event::{Event, SampleError, TokenEvent};
 use super::layout::Layout;
-use super::sample::Work;
-use super::schedule::{Entry, Plan, SequenceId};
+use super::sample::{Chooser, Work};
+use super::schedule::{Entry, Goal, Plan, Sequence, SequenceId};
 use super::store::on_cpu;
 use super::{Engine, EngineError};
 use crate::compute::Doing;
+use crate::guide::Guide;
 use crate::inference::Rows;
-use crate::sampling::{ChooseError, Chosen, RowChoice, Sampler, choose_rows};
+use crate::sampling::Chosen;
+use crate::speculate::{SequenceRows, VerifyError, verify_all};
 use crate::stop::Finish;
 use crate::tensors::f32s;
 
@@ -32,21 +34,11 @@ struct ReadRow {
     target: Option<u32>,
 }
 
-/// A row that chooses a token. Those of one entry stand together, one more than it has drafts.
-#[derive(Debug)]
-struct DrawRow<'a> {
-    row: usize,
-    /// With the drafts before this row pushed.
-    sampler: Cow<'a, Sampler>,
-    top: usize,
-}
-
 /// What a step's rows gave.
 #[derive(Debug, Default)]
 struct Outcome {
-    chosen: Vec<Result<Chosen, ChooseError>>,
-    /// Where each entry's choices are among these.
-    draws: Vec<Range<usize>>,
+    /// Of each entry that draws: at least one token.
+    chosen: BTreeMap<SequenceId, Result<Vec<Chosen>, VerifyError>>,
     reads: Vec<(SequenceId, f32)>,
 }
 
@@ -58,7 +50,12 @@ impl Engine {
     /// [`EngineError`] when the computation fails; the step can be repeated.
     pub fn step(&mut self) -> Result<Vec<Event>, EngineError> {
         let _no_gradients = tch::no_grad_guard();
-        if let Some(plan) = self.scheduler.plan(&mut |_, _, _| Vec::new()) {
+        let works = &mut self.works;
+        let mut drafts = |id, _: &Tokens, most| match works.get_mut(&id) {
+            Some(Work::Sample(sample)) => sample.draft(most),
+            Some(Work::Score(_)) | None => Vec::new(),
+        };
+        if let Some(plan) = self.scheduler.plan(&mut drafts) {
             let layout = Layout::new(&plan, &self.scheduler);
             let outcome = self.compute(&plan, &layout).doing("a step of the engine")?;
             self.stats.steps += 1;
@@ -81,19 +78,47 @@ impl Engine {
         };
         let rows = Rows { tokens: &layout.tokens, positions: &layout.positions };
         let x = model.trunk(&rows, &mut self.store.attention(layout, &self.pool))?;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let (draw_rows, draws) = self.draw_rows(plan, layout);
-        let mut outcome = Outcome { draws, ..Outcome::default() };
-        if !draw_rows.is_empty() {
-            let logits = self.logits(plan, &pick(&x, draw_rows.iter().map(|row| row.row))?)?;
-            let choices: Vec<RowChoice<'_>> =
-                draw_rows.iter().map(|row| RowChoice { sampler: &row.sampler, allowed: None, top: row.top }).collect();
-            outcome.chosen = choose_rows(&self.pool, f32s(&logits)?, &choices, &mut scratch);
-        }
-        drop(draw_rows);
-        self.scratch = scratch;
+        let mut outcome = Outcome::default();
         self.read(plan, layout, &x, &mut outcome.reads)?;
+        let (drawing, rows) = self.draw_rows(plan, layout);
+        if !rows.is_empty() {
+            let logits = self.logits(plan, &pick(&x, rows.into_iter())?)?;
+            outcome.chosen = self.choose(&drawing, f32s(&logits)?);
+        }
         Ok(outcome)
+    }
+
+    /// Chooses the tokens of `drawing`, whose rows of logits follow each other.
+    fn choose(
+        &mut self,
+        drawing: &[&Entry],
+        mut logits: &[f32],
+    ) -> BTreeMap<SequenceId, Result<Vec<Chosen>, VerifyError>> {
+        let chooser = |works: &mut BTreeMap<SequenceId, Work>, id| match works.get_mut(&id) {
+            Some(Work::Sample(sample)) => {
+                sample.chooser.take().map(|chooser| (chooser, sample.asked.request.top_log_probs))
+            }
+            Some(Work::Score(_)) | None => None,
+        };
+        let mut choosers: Vec<(&Entry, Chooser, usize)> = Vec::with_capacity(drawing.len());
+        for entry in drawing {
+            choosers.extend(chooser(&mut self.works, entry.sequence).map(|(chooser, top)| (*entry, chooser, top)));
+        }
+        let rows = choosers.iter_mut().map(|(entry, chooser, top)| {
+            let (own, rest) = logits.split_at((entry.drafts.len() + 1) * self.config.vocab_size);
+            logits = rest;
+            let Chooser { sampler, guide } = chooser;
+            SequenceRows { sampler, guide: guide.as_mut(), draft: &entry.drafts, logits: own, top: *top }
+        });
+        let chosen = verify_all(&self.pool, rows.collect(), &mut self.scratch);
+        let mut found = BTreeMap::new();
+        for ((entry, chooser, _), chosen) in choosers.into_iter().zip(chosen) {
+            if let Some(Work::Sample(sample)) = self.works.get_mut(&entry.sequence) {
+                sample.chooser = Some(chooser);
+            }
+            found.insert(entry.sequence, chosen);
+        }
+        found
     }
 
     /// Reads what score requests want of the rows' hidden states.
@@ -127,28 +152,22 @@ impl Engine {
         on_cpu(&logits.ok_or_else(|| TchError::Shape("the model has no output projection".to_owned()))?)
     }
 
-    /// The rows behind which tokens are drawn, ascending, and where each entry's are among them.
-    fn draw_rows(&self, plan: &Plan, layout: &Layout) -> (Vec<DrawRow<'_>>, Vec<Range<usize>>) {
+    /// The entries that draw, in order of their rows, and the rows they draw behind.
+    fn draw_rows<'a>(&self, plan: &'a Plan, layout: &Layout) -> (Vec<&'a Entry>, Vec<usize>) {
         let mut order: Vec<usize> = (0..plan.entries.len()).collect();
         order.sort_by_key(|index| layout.rows[*index].start);
-        let (mut draws, mut places) = (Vec::new(), vec![0..0; plan.entries.len()]);
+        let (mut drawing, mut picked) = (Vec::new(), Vec::new());
         for index in order {
             let (entry, rows) = (&plan.entries[index], &layout.rows[index]);
-            let first = draws.len();
-            let complete = self.scheduler.planned(entry.sequence).is_some_and(|(s, _)| s.tokens.len() == known(entry));
-            if let Some(Work::Sample(sample)) = self.works.get(&entry.sequence).filter(|_| complete) {
-                let top = sample.asked.top_log_probs;
-                let mut sampler = Cow::Borrowed(&sample.sampler);
-                let start = rows.end - entry.drafts.len() - 1;
-                for (offset, draft) in entry.drafts.iter().enumerate() {
-                    draws.push(DrawRow { row: start + offset, sampler: sampler.clone(), top });
-                    sampler.to_mut().push(*draft);
-                }
-                draws.push(DrawRow { row: rows.end - 1, sampler, top });
+            let planned = self.scheduler.planned(entry.sequence);
+            let draws =
+                |(sequence, _): (&Sequence, _)| sequence.goal == Goal::Draw && sequence.tokens.len() == known(entry);
+            if planned.is_some_and(draws) {
+                drawing.push(entry);
+                picked.extend(rows.end - entry.drafts.len() - 1..rows.end);
             }
-            places[index] = first..draws.len();
         }
-        (draws, places)
+        (drawing, picked)
     }
 
     fn read_rows(&self, plan: &Plan, layout: &Layout) -> Vec<ReadRow> {
@@ -176,10 +195,9 @@ impl Engine {
                 failed.push((sequence, score.request, error));
             }
         }
-        let mut chosen: Vec<Option<Result<Chosen, ChooseError>>> = outcome.chosen.into_iter().map(Some).collect();
-        for (entry, draws) in plan.entries.iter().zip(outcome.draws) {
-            let mut chosen = chosen[draws].iter_mut().filter_map(Option::take);
-            self.commit_entry(plan, entry, &mut chosen);
+        let mut chosen = outcome.chosen;
+        for entry in &plan.entries {
+            self.commit_entry(plan, entry, chosen.remove(&entry.sequence));
         }
         for (sequence, request, error) in failed {
             self.fail(sequence, (request, 0), error);
@@ -189,43 +207,40 @@ impl Engine {
         }
     }
 
-    fn commit_entry(
-        &mut self,
-        plan: &Plan,
-        entry: &Entry,
-        chosen: &mut dyn Iterator<Item = Result<Chosen, ChooseError>>,
-    ) {
+    fn commit_entry(&mut self, plan: &Plan, entry: &Entry, chosen: Option<Result<Vec<Chosen>, VerifyError>>) {
         let id = entry.sequence;
-        let mut computed = known(entry);
-        let mut drafts = entry.drafts.iter();
-        let mut finish = None;
-        self.stats.drafted_tokens += entry.drafts.len() as u64;
-        for chosen in chosen {
-            let Some(Work::Sample(sample)) = self.works.get_mut(&id) else { break };
-            let (request, index) = (sample.request, sample.index);
-            let position = sample.asked.prompt.len() + sample.made();
-            let chosen = chosen.map_err(|source| SampleError::Choose { position, source });
-            let step = match chosen.and_then(|chosen| sample.push(&chosen).map(|step| (chosen, step))) {
-                Ok((chosen, step)) => {
-                    self.scheduler.push(id, chosen.token);
-                    self.stats.drawn_tokens += 1;
-                    let Chosen { token, log_prob, top } = chosen;
-                    let (version, text) = (plan.version, step.text);
-                    let event = TokenEvent { request, sample: index, token, log_prob, top, text, version };
-                    self.events.push(Event::Token(event));
-                    (token, step.finish)
-                }
-                Err(error) => {
-                    self.fail(id, (request, index), error);
-                    return;
-                }
+        let (mut computed, mut finish) = (known(entry), None);
+        if let (Some(Work::Sample(sample)), Some(chosen)) = (self.works.get_mut(&id), chosen) {
+            let owner = (sample.request, sample.index);
+            let guide = sample.chooser.as_ref().and_then(|chooser| chooser.guide.as_ref());
+            let guided = guide.is_some_and(Guide::is_stopped);
+            let chosen = match chosen {
+                Ok(chosen) => chosen,
+                Err(source) => return self.fail(id, owner, SampleError::Choose { source }),
             };
-            finish = step.1;
-            if finish.is_some() || drafts.next() != Some(&step.0) {
-                break;
+            let (accepted, last) = (chosen.len() - 1, chosen.len());
+            sample.drafted(entry.drafts.len(), accepted);
+            self.stats.drafted_tokens += entry.drafts.len() as u64;
+            self.stats.accepted_drafts += accepted as u64;
+            computed += accepted;
+            for (count, chosen) in (1..).zip(chosen) {
+                let step = match sample.push(&chosen, guided && count == last) {
+                    Ok(step) => step,
+                    Err(error) => return self.fail(id, owner, error),
+                };
+                self.scheduler.push(id, chosen.token);
+                self.stats.drawn_tokens += 1;
+                let Chosen { token, log_prob, top } = chosen;
+                let (request, sample) = owner;
+                let (version, text) = (plan.version, step.text);
+                self.events.push(Event::Token(TokenEvent { request, sample, token, log_prob, top, text, version }));
+                finish = step.finish;
+                if finish.is_some() {
+                    // Drafts behind the end are no part of the sequence.
+                    computed = computed.min(known(entry) + count - 1);
+                    break;
+                }
             }
-            self.stats.accepted_drafts += 1;
-            computed += 1;
         }
         self.scheduler.advance(id, computed);
         match (finish, self.works.get(&id)) {

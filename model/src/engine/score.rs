@@ -1,0 +1,52 @@
+//! A score in the making: which rows of a sequence are read, and what was read so far.
+
+use super::event::SampleError;
+use super::ids::RequestId;
+use super::request::{Read, ScoreRequest};
+
+/// One score request.
+#[derive(Debug)]
+pub(super) struct Score {
+    pub(super) request: RequestId,
+    /// Positions whose rows are read, ascending.
+    rows: Vec<usize>,
+    /// The token whose log-probability is read, for each of them; empty if values are.
+    targets: Vec<u32>,
+    pub(super) values: Vec<f32>,
+}
+
+impl Score {
+    pub(super) fn new(request: RequestId, asked: &ScoreRequest) -> Self {
+        let targets = match asked.read {
+            Read::LogProbs { from } => asked.tokens[from..].to_vec(),
+            Read::Values { .. } => Vec::new(),
+        };
+        Self { request, rows: asked.rows(), targets, values: Vec::new() }
+    }
+
+    /// Begins again.
+    pub(super) fn restart(&mut self) {
+        self.values.clear();
+    }
+
+    /// Positions in `start..end` that are to be read, each with the token whose log-probability it is, if one is.
+    pub(super) fn reads(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, Option<u32>)> + '_ {
+        let unread = self.values.len()..self.rows.len();
+        let rows = unread.map(|index| (self.rows[index], self.targets.get(index).copied()));
+        rows.skip_while(move |(row, _)| *row < start).take_while(move |(row, _)| *row < end)
+    }
+
+    /// Adds what was read next.
+    pub(super) fn push(&mut self, value: f32) -> Result<(), SampleError> {
+        if !value.is_finite() {
+            let position = self.rows.get(self.values.len()).copied().unwrap_or(0);
+            return Err(SampleError::NotFinite { position, value });
+        }
+        self.values.push(value);
+        Ok(())
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.values.len() == self.rows.len()
+    }
+}
