@@ -1,24 +1,34 @@
 //! Model configuration: what this crate can run, read from and written to Hugging Face's `config.json`.
 //!
-//! Reading refuses whatever would change the forward pass and is not implemented here (another model type, rope scaling,
-//! biases, another activation, dropout): a wrong setting is an error, never ignored. Keys that say nothing about the
-//! forward pass are accepted.
+//! Every key that is known to change the forward pass is either read or required to have the value that is implemented; a
+//! wrong setting is an error, never ignored. Keys nobody here knows are collected for the caller to show. Which keys a
+//! family has stands in `crate::family`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::family::{self, Family};
+
+mod error;
+mod fields;
 mod read;
+mod rope_scaling;
 mod write;
 
+pub use error::ConfigError;
+pub(crate) use error::{invalid, unsupported};
+pub(crate) use fields::Fields;
+pub use rope_scaling::RopeScaling;
 pub(crate) use write::generation_json;
 
 /// What the last layer makes of a hidden state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
     /// Next-token logits.
+    #[default]
     CausalLm,
-    /// One number: `score.weight` `[1, hidden]` and `score.bias` `[1]`.
+    /// One number: `score.weight` `[1, hidden]` and, in models made here, `score.bias` `[1]`.
     Scalar,
 }
 
@@ -31,9 +41,25 @@ impl std::fmt::Display for ModelKind {
     }
 }
 
-/// Shape of a model of the Llama family. Field names are those of `config.json`.
+/// The activation of the feed-forward blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    #[default]
+    Silu,
+    /// GELU by its tanh approximation.
+    GeluTanh,
+    /// GELU by the error function.
+    Gelu,
+}
+
+/// Shape of a model. Field names are those of Llama's `config.json`; families that name them otherwise say so.
+///
+/// The default is a Llama model without sizes, to be filled in: [`ModelConfig::validate`] refuses it as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
+    /// The family.
+    pub family: Family,
     /// The head.
     pub kind: ModelKind,
     /// Rows of the embedding.
@@ -50,12 +76,28 @@ pub struct ModelConfig {
     pub num_key_value_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
-    /// Added to the mean square in RMSNorm.
+    /// Activation of the feed-forward blocks.
+    pub activation: Activation,
+    /// Added to the mean square in RMSNorm, to the variance in layer norms.
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How the rotary frequencies are changed for contexts longer than those of pretraining.
+    pub rope_scaling: RopeScaling,
     /// Longest sequence.
     pub max_position_embeddings: usize,
+    /// Whether the attention's projections have biases (which of them, the family says).
+    pub attention_bias: bool,
+    /// Whether the feed-forward projections have biases.
+    pub mlp_bias: bool,
+    /// For each layer, the number of latest tokens it sees; empty where every layer sees all.
+    pub windows: Vec<Option<usize>>,
+    /// Attention scores become `cap * tanh(score / cap)`.
+    pub attn_logit_softcapping: Option<f64>,
+    /// Next-token logits become `cap * tanh(logit / cap)`.
+    pub final_logit_softcapping: Option<f64>,
+    /// Attention scores are divided by its square root; `None` for `head_dim`.
+    pub query_pre_attn_scalar: Option<f64>,
     /// Whether the output projection is the embedding itself.
     pub tie_word_embeddings: bool,
     /// Standard deviation of random initial weights.
@@ -68,12 +110,53 @@ pub struct ModelConfig {
     pub pad_token_id: Option<u32>,
 }
 
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            family: Family::default(),
+            kind: ModelKind::default(),
+            vocab_size: 0,
+            hidden_size: 0,
+            intermediate_size: 0,
+            num_hidden_layers: 0,
+            num_attention_heads: 0,
+            num_key_value_heads: 0,
+            head_dim: 0,
+            activation: Activation::default(),
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::default(),
+            max_position_embeddings: 0,
+            attention_bias: false,
+            mlp_bias: false,
+            windows: Vec::new(),
+            attn_logit_softcapping: None,
+            final_logit_softcapping: None,
+            query_pre_attn_scalar: None,
+            tie_word_embeddings: false,
+            initializer_range: 0.02,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
+            pad_token_id: None,
+        }
+    }
+}
+
 impl ModelConfig {
     /// Reads the text of a `config.json`.
     ///
     /// # Errors
     /// [`ConfigError`] names the field, its value and what would be right.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        Self::from_json_with_ignored(text).map(|(config, _)| config)
+    }
+
+    /// As [`ModelConfig::from_json`], with the keys that were not used although they are not known to be harmless, in name
+    /// order. A caller should show them: one that changes the forward pass would make this another model.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::from_json`].
+    pub fn from_json_with_ignored(text: &str) -> Result<(Self, Vec<String>), ConfigError> {
         read::from_json(text)
     }
 
@@ -82,6 +165,12 @@ impl ModelConfig {
     #[must_use]
     pub fn to_json(&self, dtype: &str) -> String {
         write::to_json(self, dtype)
+    }
+
+    /// The window of one layer's attention.
+    #[must_use]
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.windows.get(layer).copied().flatten()
     }
 
     /// Checks the relations between fields, for configurations made in code.
@@ -114,14 +203,9 @@ impl ModelConfig {
         if !self.head_dim.is_multiple_of(2) {
             return Err(invalid("head_dim", self.head_dim, "even, for rotary embeddings"));
         }
-        for (field, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(invalid(field, value, "a positive number"));
-            }
-        }
-        if !(self.initializer_range.is_finite() && self.initializer_range >= 0.0) {
-            return Err(invalid("initializer_range", self.initializer_range, "not negative"));
-        }
+        self.validate_numbers()?;
+        self.rope_scaling.validate()?;
+        self.validate_windows()?;
         let ids = self.eos_token_ids.iter().chain(&self.bos_token_id).chain(&self.pad_token_id);
         for id in ids {
             if *id as usize >= self.vocab_size {
@@ -131,58 +215,90 @@ impl ModelConfig {
         Ok(())
     }
 
+    fn validate_numbers(&self) -> Result<(), ConfigError> {
+        let present = [
+            ("rms_norm_eps", Some(self.rms_norm_eps)),
+            ("rope_theta", Some(self.rope_theta)),
+            ("attn_logit_softcapping", self.attn_logit_softcapping),
+            ("final_logit_softcapping", self.final_logit_softcapping),
+            ("query_pre_attn_scalar", self.query_pre_attn_scalar),
+        ];
+        for (field, value) in present.into_iter().filter_map(|(field, value)| Some((field, value?))) {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(invalid(field, value, "a positive number"));
+            }
+        }
+        if !(self.initializer_range.is_finite() && self.initializer_range >= 0.0) {
+            return Err(invalid("initializer_range", self.initializer_range, "not negative"));
+        }
+        Ok(())
+    }
+
+    fn validate_windows(&self) -> Result<(), ConfigError> {
+        if !(self.windows.is_empty() || self.windows.len() == self.num_hidden_layers) {
+            let expected = format!("one for each of the {} layers, or none", self.num_hidden_layers);
+            return Err(invalid("number of windows", self.windows.len(), expected));
+        }
+        let mut sizes = self.windows.iter().flatten();
+        let Some(first) = sizes.next() else { return Ok(()) };
+        if *first == 0 || sizes.any(|size| size != first) {
+            return Err(invalid(
+                "sliding_window",
+                format!("{:?}", self.windows),
+                "at least 1 and the same in all layers",
+            ));
+        }
+        Ok(())
+    }
+
     /// Number of weights.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
-        crate::llama::layout::expected(self).values().map(|shape| shape.iter().product::<usize>()).sum()
+        family::tensors(self).values().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
 }
 
 /// Sizes must fit libtorch's and oneDNN's 32-bit dimensions.
 const MAX_SIZE: usize = i32::MAX as usize;
 
-/// Why a configuration is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Not JSON, or not an object.
-    #[error("config.json is not a JSON object")]
-    Json {
-        /// What the parser said.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// A field that has no default is absent.
-    #[error("config.json lacks `{field}`")]
-    Missing {
-        /// The absent field.
-        field: &'static str,
-    },
-    /// A value that makes no sense.
-    #[error("config.json: `{field}` is {value}; it must be {expected}")]
-    Invalid {
-        /// The field.
-        field: String,
-        /// Its value.
-        value: String,
-        /// What would be right.
-        expected: String,
-    },
-    /// A value that makes sense but is not implemented here.
-    #[error("config.json: `{field}` is {value}; only {supported} is implemented")]
-    Unsupported {
-        /// The field.
-        field: String,
-        /// Its value.
-        value: String,
-        /// What is implemented.
-        supported: String,
-    },
+/// Names an activation has in `config.json`; the first is the one written.
+const ACTIVATIONS: [(&str, Activation); 6] = [
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("gelu_pytorch_tanh", Activation::GeluTanh),
+    ("gelu_new", Activation::GeluTanh),
+    ("gelu_fast", Activation::GeluTanh),
+    ("gelu", Activation::Gelu),
+];
+
+impl Activation {
+    /// Its name in `config.json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
+            Self::Gelu => "gelu",
+        }
+    }
+
+    /// The activation that `field` names.
+    pub(crate) fn read(fields: &Fields<'_>, field: &'static str, absent: Self) -> Result<Self, ConfigError> {
+        let Some(value) = fields.present(field) else { return Ok(absent) };
+        let named = ACTIVATIONS.iter().find(|(name, _)| value.as_str() == Some(name));
+        named.map(|(_, activation)| *activation).ok_or_else(|| {
+            let names: Vec<String> = ACTIVATIONS.iter().map(|(name, _)| Value::from(*name).to_string()).collect();
+            unsupported(field, value, &names.join(", "))
+        })
+    }
 }
 
-fn invalid(field: &str, value: impl std::fmt::Display, expected: impl Into<String>) -> ConfigError {
-    ConfigError::Invalid { field: field.to_owned(), value: value.to_string(), expected: expected.into() }
-}
-
-fn unsupported(field: &str, value: &Value, supported: &str) -> ConfigError {
-    ConfigError::Unsupported { field: field.to_owned(), value: value.to_string(), supported: supported.to_owned() }
+impl From<Activation> for galapagos_kernels::rows::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Silu => Self::Silu,
+            Activation::GeluTanh => Self::GeluTanh,
+            Activation::Gelu => Self::Gelu,
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::detokenize::TokenTexts;
 use crate::inference::InferenceModel;
 use crate::sampling::Scratch;
 use crate::stop::StopStrings;
-use crate::{Llama, ModelConfig, ModelKind};
+use crate::{Decoder, ModelConfig, ModelKind};
 
 mod context;
 mod drive;
@@ -82,7 +82,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Option`] for options that contradict each other, [`EngineError::Compute`] when libtorch cannot hold the copy.
-    pub fn new(model: &Llama, options: EngineOptions) -> Result<Self, EngineError> {
+    pub fn new(model: &Decoder, options: EngineOptions) -> Result<Self, EngineError> {
         let _no_gradients = tch::no_grad_guard();
         let pool = Arc::new(Pool::new(options.threads.max(1)));
         let current = WeightVersion(0);

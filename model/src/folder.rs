@@ -13,7 +13,7 @@ use crate::files::write_atomically;
 use crate::tokenizer::OPTIONAL_FILES;
 use crate::weights::safetensors_file::{self, WeightsFile};
 use crate::weights::{WeightsError, check_layout};
-use crate::{Llama, ModelConfig, Tokenizer, TokenizerError};
+use crate::{Decoder, ModelConfig, Tokenizer, TokenizerError};
 
 const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
@@ -78,11 +78,11 @@ impl ModelFolder {
     ///
     /// # Errors
     /// [`FolderError::Weights`] when the file cannot be read or was changed since it was checked.
-    pub fn load(&self, device: Device) -> Result<Llama, FolderError> {
+    pub fn load(&self, device: Device) -> Result<Decoder, FolderError> {
         let weights = |source| FolderError::Weights { path: self.path.join(WEIGHTS), source: Box::new(source) };
         let parameters =
             WeightsFile::open(&self.path.join(WEIGHTS)).and_then(|mut file| file.read(device)).map_err(weights)?;
-        Llama::new(self.config.clone(), parameters).map_err(weights)
+        Decoder::new(self.config.clone(), parameters).map_err(weights)
     }
 
     /// Writes `model` and `tokenizer` as a folder at `path`, made if it is not there. Every file is complete or absent,
@@ -90,7 +90,7 @@ impl ModelFolder {
     ///
     /// # Errors
     /// [`FolderError`] names the file that could not be written, or says why model and tokenizer do not fit.
-    pub fn save(path: &Path, model: &Llama, tokenizer: &Tokenizer) -> Result<(), FolderError> {
+    pub fn save(path: &Path, model: &Decoder, tokenizer: &Tokenizer) -> Result<(), FolderError> {
         check_tokenizer(path, model.config(), tokenizer)?;
         let write_error = |path: PathBuf| move |source| FolderError::Write { path, source };
         std::fs::create_dir_all(path).map_err(write_error(path.to_owned()))?;
@@ -168,11 +168,11 @@ fn remove_if_there(path: &Path) -> Result<(), FolderError> {
 }
 
 /// The name `transformers` has for the format most of the weights are stored in.
-fn stored_dtype(model: &Llama) -> &'static str {
-    match model.parameters().get(crate::llama::layout::EMBEDDING).map(tch::Tensor::kind) {
-        Some(Kind::BFloat16) => "bfloat16",
-        Some(Kind::Half) => "float16",
-        Some(_) | None => "float32",
+fn stored_dtype(model: &Decoder) -> &'static str {
+    match model.kind() {
+        Kind::BFloat16 => "bfloat16",
+        Kind::Half => "float16",
+        _ => "float32",
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::ModelConfig;
+use crate::family::TensorPlan;
 
 pub(crate) mod safetensors_file;
 
@@ -123,9 +124,10 @@ impl FromIterator<(String, Tensor)> for Parameters {
 
 /// Checks names and shapes against those a model of `config` has.
 pub(crate) fn check_layout(shapes: &BTreeMap<String, Vec<usize>>, config: &ModelConfig) -> Result<(), WeightsError> {
-    let expected = crate::llama::layout::expected(config);
-    for (name, shape) in &expected {
+    let expected = crate::family::tensors(config);
+    for (name, TensorPlan { shape, optional, .. }) in &expected {
         match shapes.get(name) {
+            None if *optional => {}
             None => return Err(WeightsError::Missing { name: name.clone(), shape: shape.clone() }),
             Some(found) if found != shape => {
                 return Err(WeightsError::Shape { name: name.clone(), found: found.clone(), expected: shape.clone() });
@@ -134,7 +136,7 @@ pub(crate) fn check_layout(shapes: &BTreeMap<String, Vec<usize>>, config: &Model
         }
     }
     match shapes.keys().find(|name| !expected.contains_key(*name)) {
-        Some(name) => Err(WeightsError::Unknown { name: name.clone(), kind: config.kind }),
+        Some(name) => Err(WeightsError::Unknown { name: name.clone(), family: config.family, kind: config.kind }),
         None => Ok(()),
     }
 }
@@ -165,10 +167,12 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor no model of this configuration has.
-    #[error("tensor `{name}` is not part of a Llama model with a {kind} head and this configuration")]
+    #[error("tensor `{name}` is not part of a {family} model with a {kind} head and this configuration")]
     Unknown {
         /// Its name.
         name: String,
+        /// The configuration's family.
+        family: crate::Family,
         /// The configuration's head.
         kind: crate::ModelKind,
     },
@@ -179,6 +183,13 @@ pub enum WeightsError {
         name: String,
         /// The format in the file.
         dtype: String,
+    },
+    /// libtorch could not put the model together.
+    #[error("putting the model together from its tensors failed")]
+    Build {
+        /// What libtorch said.
+        #[source]
+        source: TchError,
     },
     /// libtorch failed on one tensor.
     #[error("{doing} tensor `{name}` failed")]

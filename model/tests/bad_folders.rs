@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use galapagos_model::{
-    FolderError, Llama, ModelConfig, ModelFolder, ModelKind, Tokenizer, WeightsError, weights_digest,
+    Decoder, FolderError, ModelConfig, ModelFolder, ModelKind, Tokenizer, WeightsError, weights_digest,
 };
 use tch::Device;
 
@@ -29,6 +29,7 @@ fn config() -> ModelConfig {
         bos_token_id: None,
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
+        ..ModelConfig::default()
     }
 }
 
@@ -36,7 +37,7 @@ fn config() -> ModelConfig {
 fn good() -> tempfile::TempDir {
     tch::set_num_threads(1);
     let folder = tempfile::tempdir().unwrap();
-    let model = Llama::init(config(), 1, Device::Cpu).unwrap();
+    let model = Decoder::init(config(), 1, Device::Cpu).unwrap();
     ModelFolder::save(folder.path(), &model, &Tokenizer::characters(ALPHABET).unwrap()).unwrap();
     ModelFolder::open(folder.path()).unwrap();
     folder
@@ -193,7 +194,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
 fn saving_is_exact_replaces_an_older_model_and_leaves_no_other_files() {
     let folder = good();
     std::fs::write(folder.path().join("chat_template.jinja"), "another tokenizer's").unwrap();
-    let critic = Llama::init(config(), 2, Device::Cpu).unwrap().to_scalar(3).unwrap();
+    let critic = Decoder::init(config(), 2, Device::Cpu).unwrap().to_scalar(3).unwrap();
     ModelFolder::save(folder.path(), &critic, &Tokenizer::characters(ALPHABET).unwrap()).unwrap();
     let reopened = ModelFolder::open(folder.path()).unwrap();
     assert_eq!(reopened.config(), critic.config());
@@ -211,10 +212,10 @@ fn saving_is_exact_replaces_an_older_model_and_leaves_no_other_files() {
 
 #[test]
 fn the_same_seed_makes_the_same_weights() {
-    let digest = |seed| weights_digest(Llama::init(config(), seed, Device::Cpu).unwrap().parameters()).unwrap();
+    let digest = |seed| weights_digest(Decoder::init(config(), seed, Device::Cpu).unwrap().parameters()).unwrap();
     assert_eq!(digest(7), digest(7));
     assert_ne!(digest(7), digest(8));
-    let model = Llama::init(config(), 7, Device::Cpu).unwrap();
+    let model = Decoder::init(config(), 7, Device::Cpu).unwrap();
     let embedding = model.parameters().get("model.embed_tokens.weight").unwrap();
     let deviation = embedding.std(false).double_value(&[]);
     assert!((deviation - 0.02).abs() < 0.002, "{deviation}");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use galapagos_model::engine::{Made, Stats, SwapPolicy, WeightVersion};
 use galapagos_model::{
-    Completion, Engine, EngineError, EngineOptions, Event, Finish, GenerateError, Llama, ModelConfig, ModelKind,
+    Completion, Decoder, Engine, EngineError, EngineOptions, Event, Finish, GenerateError, ModelConfig, ModelKind,
     Precision, Request, RequestError, RunControl, Sampling,
 };
 use tch::{Device, Kind, Tensor};
@@ -38,9 +38,9 @@ fn config(heads: usize, key_heads: usize, head_dim: usize) -> ModelConfig {
     }
 }
 
-fn model(heads: usize, key_heads: usize, head_dim: usize) -> Llama {
+fn model(heads: usize, key_heads: usize, head_dim: usize) -> Decoder {
     tch::set_num_threads(1);
-    Llama::init(config(heads, key_heads, head_dim), 1, Device::Cpu).unwrap()
+    Decoder::init(config(heads, key_heads, head_dim), 1, Device::Cpu).unwrap()
 }
 
 fn tokens(seed: u32, length: usize) -> Vec<u32> {
@@ -63,7 +63,7 @@ fn options(precision: Precision) -> EngineOptions {
     EngineOptions { precision, kv_bytes: 64 << 20, ..EngineOptions::default() }
 }
 
-fn engine(model: &Llama, options: EngineOptions) -> Engine {
+fn engine(model: &Decoder, options: EngineOptions) -> Engine {
     Engine::new(model, options).unwrap()
 }
 
@@ -134,7 +134,7 @@ fn a_warm_cache_changes_nothing_but_the_work() {
 #[test]
 fn new_weights_never_meet_a_stale_cache() {
     let old = model(6, 2, 16);
-    let new = Llama::init(config(6, 2, 16), 2, Device::Cpu).unwrap();
+    let new = Decoder::init(config(6, 2, 16), 2, Device::Cpu).unwrap();
     let requests = mixed(&tokens(40, 37));
     let fresh = |completions: Vec<Vec<Completion>>| -> Vec<Completion> {
         let version = |completion| Completion { version: WeightVersion(1), ..completion };
@@ -155,7 +155,7 @@ fn new_weights_never_meet_a_stale_cache() {
 /// Requests that have begun go on with their weights, or begin again, while others come with the new ones.
 #[test]
 fn a_swap_in_the_middle_follows_its_policy() {
-    let (old, new) = (model(6, 2, 16), Llama::init(config(6, 2, 16), 2, Device::Cpu).unwrap());
+    let (old, new) = (model(6, 2, 16), Decoder::init(config(6, 2, 16), 2, Device::Cpu).unwrap());
     let asked = Request { stop_tokens: Arc::default(), ..request(5, &[], 40) };
     let with_old = run(&mut engine(&old, options(Precision::F32)), std::slice::from_ref(&asked)).remove(0);
     let with_new = run(&mut engine(&new, options(Precision::F32)), std::slice::from_ref(&asked)).remove(0);
@@ -299,7 +299,7 @@ fn progress_counts_every_token_and_cancelling_frees_everything() {
 #[test]
 fn models_can_move_to_another_thread() {
     fn sendable<T: Send>() {}
-    sendable::<Llama>();
+    sendable::<Decoder>();
     sendable::<Engine>();
 }
 

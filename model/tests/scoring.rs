@@ -3,14 +3,14 @@
 
 use galapagos_model::engine::Read;
 use galapagos_model::{
-    Engine, EngineOptions, GenerateError, Llama, ModelConfig, ModelKind, Precision, Request, RunControl, Sampling,
+    Decoder, Engine, EngineOptions, GenerateError, ModelConfig, ModelKind, Precision, Request, RunControl, Sampling,
     ScoreRequest,
 };
 use tch::{Device, Tensor};
 
 const VOCABULARY: usize = 50;
 
-fn model() -> Llama {
+fn model() -> Decoder {
     tch::set_num_threads(1);
     let config = ModelConfig {
         kind: ModelKind::CausalLm,
@@ -30,7 +30,7 @@ fn model() -> Llama {
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
     };
-    Llama::init(config, 1, Device::Cpu).unwrap()
+    Decoder::init(config, 1, Device::Cpu).unwrap()
 }
 
 fn tokens(seed: u32, length: usize) -> Vec<u32> {
@@ -46,7 +46,7 @@ fn score(engine: &mut Engine, requests: &[ScoreRequest]) -> Vec<Vec<f32>> {
 }
 
 /// The scalar head at every position by the training forward, in 32-bit floats.
-fn training_values(critic: &Llama, sequence: &[u32]) -> Vec<f32> {
+fn training_values(critic: &Decoder, sequence: &[u32]) -> Vec<f32> {
     let all: Vec<i64> = sequence.iter().map(|token| i64::from(*token)).collect();
     let hidden = critic.hidden_states(&Tensor::from_slice(&all).unsqueeze(0), Precision::F32).unwrap();
     let rows = Tensor::arange(all.len() as i64, (tch::Kind::Int64, Device::Cpu));

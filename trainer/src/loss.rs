@@ -7,7 +7,7 @@ mod pointwise;
 use std::fmt::Debug;
 
 use galapagos_domain::recipe::train::{Loss, Pointwise};
-use galapagos_model::{ComputeError, Llama, Precision};
+use galapagos_model::{ComputeError, Decoder, Precision};
 use tch::{TchError, Tensor};
 
 use crate::RankError;
@@ -15,7 +15,7 @@ use crate::RankError;
 /// A forward pass up to the last norm, and where to read from it.
 #[derive(Debug, Clone, Copy)]
 pub struct Marked<'a> {
-    pub model: &'a Llama,
+    pub model: &'a Decoder,
     /// Shape `[rows, width, hidden]`.
     pub hidden: &'a Tensor,
     /// Indices into the flattened `rows * width` positions; shape `[marks]`, 64-bit integers.

@@ -9,7 +9,7 @@ use galapagos_domain::recipe::Head;
 use galapagos_domain::recipe::train::Loss;
 use galapagos_domain::round::{RankSpec, RoundSpec};
 use galapagos_domain::trajectory::Trajectory;
-use galapagos_model::{Llama, ModelFolder, ModelKind, Tokenizer, weights_digest};
+use galapagos_model::{Decoder, ModelFolder, ModelKind, Tokenizer, weights_digest};
 use tch::{Device, Kind};
 
 use crate::RankError;
@@ -19,7 +19,7 @@ use crate::data::{Dataset, Limits};
 #[derive(Debug)]
 pub struct Prepared {
     /// With f32 weights and the role's head.
-    pub model: Llama,
+    pub model: Decoder,
     pub tokenizer: Tokenizer,
     pub data: Dataset,
 }
@@ -60,7 +60,7 @@ fn check(spec: &RankSpec) -> Result<(), RankError> {
 }
 
 /// The checkpoint, and proof that its tensors are those its manifest names: the cache outlives the process that filled it.
-async fn load(start: &Digest, store: &ArtifactStore, cache: &Path) -> Result<(Llama, Tokenizer), RankError> {
+async fn load(start: &Digest, store: &ArtifactStore, cache: &Path) -> Result<(Decoder, Tokenizer), RankError> {
     let failed =
         |source| RankError::Artifact { what: format!("fetch the start checkpoint {start}"), source: Box::new(source) };
     let manifest = checkpoint::manifest(store, start).await.map_err(failed)?;
@@ -83,7 +83,7 @@ fn widen(source: galapagos_model::WeightsError) -> RankError {
 }
 
 /// A scalar role that starts from a language model gets a new head, drawn from the round's seed: the same on all ranks.
-fn with_head(model: Llama, round: &RoundSpec) -> Result<Llama, RankError> {
+fn with_head(model: Decoder, round: &RoundSpec) -> Result<Decoder, RankError> {
     match (round.head, model.config().kind) {
         (Head::Lm, ModelKind::CausalLm) | (Head::Scalar, ModelKind::Scalar) => Ok(model),
         (Head::Scalar, ModelKind::CausalLm) => model
@@ -111,7 +111,7 @@ async fn read(round: &RoundSpec, store: &ArtifactStore) -> Result<Vec<Trajectory
 ///
 /// # Errors
 /// If libtorch cannot hand out a tensor's bytes.
-pub fn digest(model: &Llama) -> Result<Digest, RankError> {
+pub fn digest(model: &Decoder) -> Result<Digest, RankError> {
     let hash = weights_digest(model.parameters())
         .map_err(|source| RankError::Weights { what: "compute the digest of the weights", source })?;
     Ok(Digest::from_bytes(*hash.as_bytes()))

@@ -6,7 +6,7 @@
 
 use galapagos_collective::{Group, Reduce, Reducer, ReducerOptions, clear_grads};
 use galapagos_domain::recipe::train::{Precision, Train};
-use galapagos_model::Llama;
+use galapagos_model::Decoder;
 use tch::{Kind, Tensor};
 
 use crate::RankError;
@@ -18,7 +18,7 @@ use crate::optimiser::{Adamw, Optimiser, clip_scale, gradient_norm};
 /// A model in training on one rank.
 #[derive(Debug)]
 pub struct Training<'a> {
-    model: &'a Llama,
+    model: &'a Decoder,
     group: &'a Group,
     weights: Vec<Tensor>,
     reducer: Reducer,
@@ -45,7 +45,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// If the ranks' models differ in shape, or there is no memory.
-    pub fn new(model: &'a Llama, group: &'a Group, train: &Train) -> Result<Self, RankError> {
+    pub fn new(model: &'a Decoder, group: &'a Group, train: &Train) -> Result<Self, RankError> {
         let trainable = model.parameters().set_trainable(true);
         trainable.map_err(|source| RankError::Weights { what: "make the weights trainable", source })?;
         let weights: Vec<Tensor> = model.parameters().iter().map(|(_, weight)| weight.shallow_clone()).collect();

@@ -7,7 +7,7 @@ use std::path::Path;
 use galapagos_artifacts::{ArtifactStore, checkpoint};
 use galapagos_domain::ids::Digest;
 use galapagos_domain::round::Vote;
-use galapagos_model::{Llama, ModelFolder, Tokenizer};
+use galapagos_model::{Decoder, ModelFolder, Tokenizer};
 use tempfile::TempDir;
 
 use crate::RankError;
@@ -23,7 +23,7 @@ pub fn final_loss(losses: &[f64]) -> f64 {
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub fn save(model: &Llama, tokenizer: &Tokenizer, cache: &Path) -> Result<TempDir, RankError> {
+pub fn save(model: &Decoder, tokenizer: &Tokenizer, cache: &Path) -> Result<TempDir, RankError> {
     let folder = unfinished_folder(cache)
         .map_err(|source| RankError::Io { what: format!("make a folder in {}", cache.display()), source })?;
     ModelFolder::save(folder.path(), model, tokenizer)

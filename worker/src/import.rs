@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use galapagos_model::gguf::{GgufError, GgufModel, Progress, StoredType, Summary};
-use galapagos_model::{FolderError, Llama, ModelFolder, WeightsError};
+use galapagos_model::{Decoder, FolderError, ModelFolder, WeightsError};
 use serde::Serialize;
 use tch::{Device, Kind};
 
@@ -134,7 +134,7 @@ pub fn export(config: &Export, out: &mut dyn Write) -> Result<(), ImportError> {
         .map_err(|source| ImportError::Output { source })
 }
 
-fn convert(model: &Llama, config: &Export, stored: StoredType) -> Result<Llama, ImportError> {
+fn convert(model: &Decoder, config: &Export, stored: StoredType) -> Result<Decoder, ImportError> {
     let dtype = stored.name();
     let weights = |source| ImportError::Weights { path: config.model.clone(), dtype, source: Box::new(source) };
     let kind = match stored {
@@ -146,7 +146,7 @@ fn convert(model: &Llama, config: &Export, stored: StoredType) -> Result<Llama, 
     if let Some(tensor) = parameters.first_not_finite().map_err(weights)? {
         return Err(ImportError::Range { path: config.model.clone(), dtype, tensor: tensor.to_owned() });
     }
-    Llama::new(model.config().clone(), parameters).map_err(weights)
+    Decoder::new(model.config().clone(), parameters).map_err(weights)
 }
 
 fn stored_type(stored: Stored) -> StoredType {

@@ -6,7 +6,7 @@ use super::event::Event;
 use super::ids::WeightVersion;
 use super::sample::{Sample, Work};
 use super::{Engine, EngineError};
-use crate::Llama;
+use crate::Decoder;
 use crate::compute::Doing;
 use crate::inference::InferenceModel;
 
@@ -25,7 +25,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OtherShape`] for a model of another shape, [`EngineError::Compute`] when libtorch cannot hold the copy; then
     /// nothing has changed.
-    pub fn swap(&mut self, model: &Llama, policy: SwapPolicy) -> Result<WeightVersion, EngineError> {
+    pub fn swap(&mut self, model: &Decoder, policy: SwapPolicy) -> Result<WeightVersion, EngineError> {
         let _no_gradients = tch::no_grad_guard();
         if *model.config() != self.config {
             return Err(EngineError::OtherShape { what: "the configuration" });

@@ -1,6 +1,6 @@
 //! Folders written here and read by `transformers`.
 
-use galapagos_model::{Llama, ModelConfig, ModelFolder, ModelKind, weights_digest};
+use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, weights_digest};
 use serde_json::json;
 use tch::Device;
 
@@ -51,8 +51,9 @@ fn reference_a_model_made_from_scratch_loads_in_transformers() {
         bos_token_id: None,
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
+        ..ModelConfig::default()
     };
-    let model = Llama::init(config, 3, Device::Cpu).unwrap();
+    let model = Decoder::init(config, 3, Device::Cpu).unwrap();
     let saved = tempfile::tempdir().unwrap();
     ModelFolder::save(saved.path(), &model, &character_tokenizer(24)).unwrap();
     let sequences = sequences(24, &[30]);

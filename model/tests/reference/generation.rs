@@ -1,6 +1,6 @@
 //! Greedy tokens of the engine, and scores of the scalar head.
 
-use galapagos_model::{Engine, EngineOptions, Llama, ModelFolder, Precision, Request, RunControl, ScoreRequest};
+use galapagos_model::{Decoder, Engine, EngineOptions, ModelFolder, Precision, Request, RunControl, ScoreRequest};
 use serde_json::json;
 use tch::Device;
 
@@ -8,14 +8,14 @@ use crate::python::{Made, Shape, ask, sequences, smollm2};
 
 const NEW_TOKENS: usize = 200;
 
-fn engine(model: &Llama) -> Engine {
+fn engine(model: &Decoder) -> Engine {
     // Fewer sequences than prompts and small chunks, so that rows leave and enter.
     let options =
         EngineOptions { precision: Precision::F32, max_sequences: 3, max_rows: 16, ..EngineOptions::default() };
     Engine::new(model, options).unwrap()
 }
 
-fn greedy(model: &Llama, prompts: &[Vec<u32>]) -> Vec<Vec<u32>> {
+fn greedy(model: &Decoder, prompts: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let requests: Vec<Request> = prompts.iter().map(|prompt| Request::greedy(prompt.clone(), NEW_TOKENS)).collect();
     let completions = engine(model).generate(&requests, &mut RunControl::default()).unwrap();
     completions.into_iter().flatten().map(|completion| completion.tokens).collect()

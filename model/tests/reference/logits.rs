@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use galapagos_model::{Llama, ModelFolder, Precision};
+use galapagos_model::{Decoder, ModelFolder, Precision};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use crate::python::{Made, Shape, ask, max_difference, padded, sequences, smollm2, tensors};
 
 /// Logits at every real position of each sequence, computed as one right-padded batch.
-fn batch_logits(model: &Llama, sequences: &[Vec<u32>], precision: Precision) -> Vec<Tensor> {
+fn batch_logits(model: &Decoder, sequences: &[Vec<u32>], precision: Precision) -> Vec<Tensor> {
     let tokens = padded(sequences);
     let (_, time) = tokens.size2().unwrap();
     let hidden = model.hidden_states(&tokens, precision).unwrap();
@@ -117,7 +117,7 @@ fn reference_gradients_in_bfloat16_are_as_good_as_autocast() {
     assert!((loss - exact_loss).abs() <= 0.01 * exact_loss, "{loss}; exact {exact_loss}, autocast {autocast_loss}");
 }
 
-fn next_token_loss(model: &Llama, batch: &[Vec<u32>], precision: Precision) -> Tensor {
+fn next_token_loss(model: &Decoder, batch: &[Vec<u32>], precision: Precision) -> Tensor {
     let tokens = padded(batch);
     let (count, time) = tokens.size2().unwrap();
     let hidden = model.hidden_states(&tokens, precision).unwrap();

@@ -15,7 +15,7 @@ use galapagos_domain::recipe::train::{Loss, On, Precision, Start, Train};
 use galapagos_domain::round::{RankCommand, RankReport, RankSpec, RoundSpec, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
-use galapagos_model::{Llama, ModelConfig, ModelFolder, ModelKind, Tokenizer};
+use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
 use galapagos_telemetry::spawn_thread;
 use galapagos_trainer::prepare::digest;
 use tch::Device;
@@ -58,8 +58,9 @@ impl World {
             bos_token_id: None,
             eos_token_ids: vec![1],
             pad_token_id: Some(0),
+            ..ModelConfig::default()
         };
-        let model = Llama::init(config, 5, Device::Cpu).unwrap();
+        let model = Decoder::init(config, 5, Device::Cpu).unwrap();
         let at = folder.path().join("base");
         ModelFolder::save(&at, &model, &tokenizer).unwrap();
         let start = block(checkpoint::upload(&store, &at, digest(&model).unwrap())).unwrap();
@@ -149,7 +150,7 @@ impl World {
         votes
     }
 
-    pub fn model(&self, checkpoint: &Digest) -> Llama {
+    pub fn model(&self, checkpoint: &Digest) -> Decoder {
         let path = block(checkpoint::materialise(&self.store, checkpoint, &self.cache())).unwrap();
         ModelFolder::open(&path).unwrap().load(Device::Cpu).unwrap()
     }

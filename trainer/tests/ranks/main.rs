@@ -7,7 +7,7 @@ mod harness;
 use galapagos_domain::job::FailureClass;
 use galapagos_domain::recipe::train::{Loss, Pointwise, Precision, Train};
 use galapagos_domain::round::{RankCommand, RankProgress, RankReport, RoundSpec};
-use galapagos_model::{Llama, ModelKind};
+use galapagos_model::{Decoder, ModelKind};
 use harness::{World, train};
 use tch::{Kind, Tensor};
 
@@ -15,7 +15,7 @@ fn with(round: RoundSpec, train: Train) -> RoundSpec {
     RoundSpec { train, ..round }
 }
 
-fn flat(model: &Llama) -> Tensor {
+fn flat(model: &Decoder) -> Tensor {
     let all: Vec<_> = model.parameters().iter().map(|(_, weight)| weight.detach().reshape([-1])).collect();
     Tensor::cat(&all, 0).to_kind(Kind::Double)
 }
@@ -98,7 +98,7 @@ fn a_critic_gets_a_head_and_then_goes_on_from_its_own() {
     let next = RoundSpec { start: checkpoint, ..round };
     let next = world.votes(&next, 1);
     let further = world.model(&next[0].checkpoint.unwrap());
-    let score = |model: &Llama| model.parameters().get("score.weight").unwrap().to_kind(Kind::Double);
+    let score = |model: &Decoder| model.parameters().get("score.weight").unwrap().to_kind(Kind::Double);
     let moved = distance(&score(&further), &score(&critic));
     assert!(moved > 0.0 && moved < 0.5, "a new head would lie at about 1.4: {moved}");
 }

@@ -12,7 +12,7 @@ use galapagos_domain::ids::{Digest, JobId, Name};
 use galapagos_domain::recipe::train::{Loss, On, Pointwise, Precision, Start, Train};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
-use galapagos_model::{Llama, ModelConfig, ModelKind, Parameters};
+use galapagos_model::{Decoder, ModelConfig, ModelKind, Parameters};
 use galapagos_trainer::data::{Dataset, Limits};
 use galapagos_trainer::optimiser::{Adamw, Optimiser};
 use galapagos_trainer::step::Training;
@@ -148,7 +148,7 @@ fn compare(loss: Loss, kind: ModelKind, name: &str) {
         let train = train(loss, micro_batch);
         let weights = tensors.iter().filter(|(name, _)| !name.starts_with("grad."));
         let weights: Parameters = weights.map(|(name, weight)| (name.clone(), weight.copy())).collect();
-        let model = Llama::new(config.clone(), weights).unwrap();
+        let model = Decoder::new(config.clone(), weights).unwrap();
         let spec = GroupSpec {
             prefix: format!("{name}-{micro_batch}"),
             rank: 0,

@@ -16,7 +16,7 @@ use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
 use galapagos_model::engine::{Made, SampleError};
 use galapagos_model::{
-    Engine as ModelEngine, EngineOptions, GenerateError, Llama, ModelFolder, ModelKind, Precision, RunControl,
+    Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
     Sampling, ScoreRequest, weights_digest,
 };
 use tch::Device;
@@ -113,7 +113,7 @@ impl Engine for TchEngine {
 }
 
 /// Opens, reads and hashes a model folder.
-fn read_model(folder: &Path) -> Result<(Llama, Digest), EngineError> {
+fn read_model(folder: &Path) -> Result<(Decoder, Digest), EngineError> {
     let failed =
         |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Load { path: folder.to_owned(), source };
     let model = ModelFolder::open(folder).and_then(|f| f.load(Device::Cpu)).map_err(|e| failed(e.into()))?;

@@ -2,16 +2,16 @@
 
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
-use galapagos_model::{Llama, ModelConfig, ModelKind, Tokenizer};
+use galapagos_model::{Decoder, ModelConfig, ModelKind, Tokenizer};
 use tch::Device;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) fn initialise(shape: &Characters, seed: Seed) -> Result<(Llama, Tokenizer), BoxError> {
+pub(super) fn initialise(shape: &Characters, seed: Seed) -> Result<(Decoder, Tokenizer), BoxError> {
     let tokenizer = Tokenizer::characters(&shape.alphabet)?;
     let config = config(shape, &tokenizer)?;
     config.validate()?;
-    let model = Llama::init(config, seed.0, Device::Cpu)?;
+    let model = Decoder::init(config, seed.0, Device::Cpu)?;
     Ok((model, tokenizer))
 }
 
@@ -37,5 +37,6 @@ fn config(shape: &Characters, tokenizer: &Tokenizer) -> Result<ModelConfig, BoxE
         bos_token_id: None,
         eos_token_ids: tokenizer.eos().into_iter().collect(),
         pad_token_id: tokenizer.pad(),
+        ..ModelConfig::default()
     })
 }

@@ -7,49 +7,34 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
-use super::layout;
 use crate::ModelConfig;
+use crate::family::{self, Initial, TensorPlan};
 use crate::weights::{Parameters, WeightsError, tensor_error};
 
+/// A whole model's tensors, in 32-bit floats.
 pub(super) fn parameters(config: &ModelConfig, seed: u64, device: Device) -> Result<Parameters, WeightsError> {
     let mut parameters = Parameters::new();
-    for (name, shape) in layout::expected(config) {
-        let tensor = initial(config, seed, (&name, &shape), (Kind::Float, device))?;
+    for (name, plan) in family::tensors(config) {
+        let tensor = initial(config, seed, (&name, &plan), (Kind::Float, device))?;
         parameters.insert(name, tensor);
     }
     Ok(parameters)
 }
 
-/// Adds a new scalar head in the format and on the device of `like`.
-pub(super) fn scalar_head(
+/// The initial value of one tensor.
+pub(super) fn initial(
     config: &ModelConfig,
     seed: u64,
-    like: &Tensor,
-    parameters: &mut Parameters,
-) -> Result<(), WeightsError> {
-    let expected = layout::expected(config);
-    for name in [layout::SCORE_WEIGHT, layout::SCORE_BIAS] {
-        if let Some(shape) = expected.get(name) {
-            parameters.insert(name, initial(config, seed, (name, shape), (like.kind(), like.device()))?);
-        }
-    }
-    Ok(())
-}
-
-/// Matrices are normal, norms one, biases zero.
-fn initial(
-    config: &ModelConfig,
-    seed: u64,
-    (name, shape): (&str, &[usize]),
+    (name, plan): (&str, &TensorPlan),
     (kind, device): (Kind, Device),
 ) -> Result<Tensor, WeightsError> {
-    let count: usize = shape.iter().product();
-    let values = match (shape.len(), name) {
-        (1, layout::SCORE_BIAS) => vec![0.0; count],
-        (1, _) => vec![1.0; count],
-        _ => normal(seed, name, count, config.initializer_range),
+    let count: usize = plan.shape.iter().product();
+    let values = match plan.initial {
+        Initial::Zero => vec![0.0; count],
+        Initial::One => vec![1.0; count],
+        Initial::Normal => normal(seed, name, count, config.initializer_range),
     };
-    let shape: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
+    let shape: Vec<i64> = plan.shape.iter().map(|size| *size as i64).collect();
     Tensor::f_from_slice(&values)
         .and_then(|tensor| tensor.f_reshape(&shape)?.f_to_device(device)?.f_to_kind(kind))
         .map_err(|source| tensor_error("initialising", name, source))

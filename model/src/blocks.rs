@@ -1,0 +1,92 @@
+//! The parts all families are made of. Each runs on libtorch tensors, with gradients if its weights are trainable; products
+//! and norms of a model made for inference run on its packed weights instead.
+//!
+//! A block sees rows: one row is one token of some sequence, [rows, width]. What a row reads of other rows is decided by
+//! [`Attend`] alone. The residual stream and norms are 32-bit floats, products are in the format of [`Pass::kind`].
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::family::plan::{LinearPlan, NormPlan};
+use crate::weights::Parameters;
+
+pub(crate) mod attention;
+pub(crate) mod embedding;
+pub(crate) mod linear;
+pub(crate) mod mlp;
+pub(crate) mod norm;
+pub(crate) mod rope;
+
+pub(crate) use attention::{Attend, Projected, WholeSequences};
+use rope::Rotation;
+
+/// Rows of one forward.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// Token ids, checked by the caller to be in the vocabulary.
+    pub(crate) tokens: &'a [u32],
+    /// The position of each token in its sequence.
+    pub(crate) positions: &'a [u32],
+}
+
+/// What every block of one forward gets.
+pub(crate) struct Pass<'a> {
+    /// Format of products and attention.
+    pub(crate) kind: Kind,
+    /// The rows' rotations, for models that have them.
+    pub(crate) rotation: Option<Rotation>,
+    /// How rows look at other rows.
+    pub(crate) attend: &'a mut dyn Attend,
+}
+
+/// What weights a block holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// Second handles on the parameters: an optimiser that changes those changes the block.
+    Shared,
+    /// Copies in this format, projections of one input joined.
+    Copied(Kind),
+}
+
+/// Takes weights by name to build blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Builder<'a> {
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) hold: Hold,
+}
+
+impl Builder<'_> {
+    /// The tensor of that name; [`Parameters::check`] has run, so an absent one is a bug that is still reported as an error.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor, TchError> {
+        self.optional(name).ok_or_else(|| TchError::Shape(format!("tensor `{name}` is missing")))
+    }
+
+    /// The tensor of that name if there is one.
+    pub(crate) fn optional(&self, name: &str) -> Option<Tensor> {
+        self.parameters.get(name).map(Tensor::shallow_clone)
+    }
+
+    /// A small tensor, in 32-bit floats when copied.
+    pub(crate) fn small(&self, name: &str) -> Result<Tensor, TchError> {
+        let tensor = self.tensor(name)?;
+        match self.hold {
+            Hold::Shared => Ok(tensor),
+            Hold::Copied(_) => tensor.f_detach()?.f_to_dtype(Kind::Float, false, true),
+        }
+    }
+
+    pub(crate) fn norm(&self, plan: &NormPlan) -> Result<norm::Norm, TchError> {
+        norm::Norm::new(self, plan)
+    }
+
+    pub(crate) fn linear(&self, plan: &LinearPlan) -> Result<linear::Linear, TchError> {
+        linear::Linear::new(self, std::slice::from_ref(plan))
+    }
+
+    /// Projections of one input: joined to one product in a copy, one product each otherwise.
+    pub(crate) fn projections(&self, plans: &[LinearPlan]) -> Result<Vec<linear::Linear>, TchError> {
+        match self.hold {
+            Hold::Shared => plans.iter().map(|plan| self.linear(plan)).collect(),
+            Hold::Copied(_) => Ok(vec![linear::Linear::new(self, plans)?]),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A decoder of any family: its weights by name, its training forward and its heads.
+//!
+//! Training runs whole right-padded sequences through fused causal attention; padding needs no mask, as no real position
+//! looks at a later one and the loss leaves padded positions out. Inference has copies of the weights and attention of its
+//! own (`crate::inference`); the layers are the same.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::blocks::{Builder, Hold, Rows, WholeSequences};
+use crate::compute::{ComputeError, Doing};
+use crate::family;
+use crate::weights::{Parameters, WeightsError, tensor_error};
+use crate::{ModelConfig, ModelKind, Precision};
+
+pub(crate) mod init;
+pub(crate) mod network;
+
+use network::Network;
+
+/// A model: configuration and weights.
+///
+/// The network holds second handles on the tensors of [`Decoder::parameters`], so an optimiser that changes those in place
+/// changes the model.
+#[derive(Debug)]
+pub struct Decoder {
+    config: ModelConfig,
+    parameters: Parameters,
+    network: Network,
+}
+
+impl Decoder {
+    /// A model of these weights, which must be exactly those `config` asks for.
+    ///
+    /// # Errors
+    /// [`WeightsError`] names the first tensor that is missing, misshapen or not part of such a model.
+    pub fn new(config: ModelConfig, parameters: Parameters) -> Result<Self, WeightsError> {
+        parameters.check(&config)?;
+        let builder = Builder { parameters: &parameters, hold: Hold::Shared };
+        let network =
+            Network::new(&config, &family::plan(&config), &builder).map_err(|source| WeightsError::Build { source })?;
+        Ok(Self { config, parameters, network })
+    }
+
+    /// A model with random weights: normal with deviation `initializer_range`, norms one, biases zero. The same seed gives
+    /// the same bytes on every machine.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] when libtorch cannot hold a tensor.
+    pub fn init(config: ModelConfig, seed: u64, device: Device) -> Result<Self, WeightsError> {
+        let parameters = init::parameters(&config, seed, device)?;
+        Self::new(config, parameters)
+    }
+
+    /// A scalar model on a copy of this model's trunk, with a new random head. This is how a critic starts from a policy.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] when libtorch cannot hold a tensor.
+    pub fn to_scalar(&self, seed: u64) -> Result<Self, WeightsError> {
+        let config = ModelConfig { kind: ModelKind::Scalar, ..self.config.clone() };
+        let mut parameters = Parameters::new();
+        for (name, plan) in family::tensors(&config) {
+            let tensor = match self.parameters.get(&name) {
+                Some(tensor) => tensor.f_detach().and_then(|tensor| tensor.f_to_dtype(tensor.kind(), false, true)),
+                None => Ok(init::initial(&config, seed, (&name, &plan), (self.kind(), self.device()))?),
+            };
+            parameters.insert(name.clone(), tensor.map_err(|source| tensor_error("copying", &name, source))?);
+        }
+        Self::new(config, parameters)
+    }
+
+    /// A copy with weights of `kind` on `device`, sharing nothing with this model.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] when libtorch cannot hold a tensor.
+    pub fn copy_to(&self, kind: Kind, device: Device) -> Result<Self, WeightsError> {
+        Self::new(self.config.clone(), self.parameters.copy_to(kind, device)?)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The weights, in name order.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.network.device()
+    }
+
+    /// Hidden states after the last norm, [batch, time, hidden], for `tokens` [batch, time] (64-bit integers, padded on the
+    /// right with any valid id). Gradients flow if the weights are trainable. With [`Precision::Bf16`] the matrix products
+    /// and attention run in bfloat16 on converted weights, and the residual stream, norms and gradients stay in 32 bits.
+    ///
+    /// # Errors
+    /// [`ComputeError`] for ids outside the vocabulary, too many positions, or a failing kernel.
+    pub fn hidden_states(&self, tokens: &Tensor, precision: Precision) -> Result<Tensor, ComputeError> {
+        let (batch, time) = tokens.size2().doing("the shape of the tokens")?;
+        let ids = self.checked(tokens, time)?;
+        let positions: Vec<u32> = (0..batch).flat_map(|_| 0..time as u32).collect();
+        let rows = Rows { tokens: &ids, positions: &positions };
+        let forward = || {
+            let x = self.network.trunk(&rows, &mut WholeSequences { batch, time }, precision.kind())?;
+            self.network.normed(&x)?.f_reshape([batch, time, -1])
+        };
+        forward().doing("the hidden states")
+    }
+
+    /// Next-token logits `[n, vocabulary]` in 32-bit floats at chosen rows of the flattened hidden states: row `b * time + t`
+    /// predicts token `t + 1` of sequence `b`. `rows` is `[n]`, 64-bit integers.
+    ///
+    /// # Errors
+    /// [`ComputeError::WrongHead`] for a model without output projection, or a failing kernel.
+    pub fn logits_at(&self, hidden: &Tensor, rows: &Tensor, precision: Precision) -> Result<Tensor, ComputeError> {
+        let kind = precision.kind();
+        let forward = || {
+            self.network.logits(&self.pick(hidden, rows)?, |x, weight| {
+                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, None::<&Tensor>)
+            })
+        };
+        forward().doing("the logits")?.ok_or_else(|| self.wrong_head(ModelKind::CausalLm))
+    }
+
+    /// The scalar head's outputs `[n]` in 32-bit floats at chosen rows, as in [`Decoder::logits_at`].
+    ///
+    /// # Errors
+    /// [`ComputeError::WrongHead`] for a language model, or a failing kernel.
+    pub fn scores_at(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, ComputeError> {
+        let forward = || match self.network.labels(&self.pick(hidden, rows)?)? {
+            Some(scores) => scores.f_squeeze_dim(-1).map(Some),
+            None => Ok(None),
+        };
+        forward().doing("the scores")?.ok_or_else(|| self.wrong_head(ModelKind::Scalar))
+    }
+
+    /// Number format of the stored weights (the embedding's, if they differ).
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.network.kind()
+    }
+
+    fn pick(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, TchError> {
+        hidden.f_reshape([-1, self.config.hidden_size as i64])?.f_index_select(0, rows)
+    }
+
+    fn wrong_head(&self, need: ModelKind) -> ComputeError {
+        ComputeError::WrongHead { have: self.config.kind, need }
+    }
+
+    /// The token ids, row after row, if the model has an embedding for each and positions enough.
+    fn checked(&self, tokens: &Tensor, time: i64) -> Result<Vec<u32>, ComputeError> {
+        let (length, limit) = (time as usize, self.config.max_position_embeddings);
+        if length > limit {
+            return Err(ComputeError::TooLong { length, limit });
+        }
+        if tokens.numel() == 0 {
+            return Err(ComputeError::Empty { index: 0 });
+        }
+        let flat = tokens.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu));
+        let ids = flat.and_then(|flat| Vec::<i64>::try_from(&flat)).doing("the token ids")?;
+        let vocab_size = self.config.vocab_size;
+        let id = |token: i64| match u32::try_from(token) {
+            Ok(id) if (id as usize) < vocab_size => Ok(id),
+            Ok(_) | Err(_) => Err(ComputeError::TokenOutOfRange { token, vocab_size }),
+        };
+        ids.into_iter().map(id).collect()
+    }
+}
