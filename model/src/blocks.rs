@@ -1,9 +1,12 @@
 //! The parts all families are made of. Each runs on libtorch tensors, with gradients if its weights are trainable; products
-//! and norms of a model made for inference run on its packed weights instead.
+//! and norms of a model made for inference on the CPU run on packed weights in the kernels of `galapagos-kernels` instead.
 //!
 //! A block sees rows: one row is one token of some sequence, [rows, width]. What a row reads of other rows is decided by
-//! [`Attend`] alone. The residual stream and norms are 32-bit floats, products are in the format of [`Pass::kind`].
+//! [`Attend`] alone. The residual stream and norms are 32-bit floats, products are in the format of [`Products::kind`].
 
+use std::sync::Arc;
+
+use galapagos_kernels::{Format, Pool};
 use tch::{Kind, TchError, Tensor};
 
 use crate::family::plan::{LinearPlan, NormPlan};
@@ -17,6 +20,7 @@ pub(crate) mod norm;
 pub(crate) mod rope;
 
 pub(crate) use attention::{Attend, Projected, WholeSequences};
+pub(crate) use linear::Products;
 use rope::Rotation;
 
 /// Rows of one forward.
@@ -30,8 +34,8 @@ pub(crate) struct Rows<'a> {
 
 /// What every block of one forward gets.
 pub(crate) struct Pass<'a> {
-    /// Format of products and attention.
-    pub(crate) kind: Kind,
+    /// How products are computed.
+    pub(crate) products: Products,
     /// The rows' rotations, for models that have them.
     pub(crate) rotation: Option<Rotation>,
     /// How rows look at other rows.
@@ -39,16 +43,18 @@ pub(crate) struct Pass<'a> {
 }
 
 /// What weights a block holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Hold {
-    /// Second handles on the parameters: an optimiser that changes those changes the block.
+    /// Training: second handles on the parameters. An optimiser that changes those changes the block.
     Shared,
-    /// Copies in this format, projections of one input joined.
+    /// Inference on devices that libtorch knows: copies in this format.
     Copied(Kind),
+    /// Inference on the CPU: packed in this format, computed by these threads.
+    Packed(Format, Arc<Pool>),
 }
 
 /// Takes weights by name to build blocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Builder<'a> {
     pub(crate) parameters: &'a Parameters,
     pub(crate) hold: Hold,
@@ -65,12 +71,12 @@ impl Builder<'_> {
         self.parameters.get(name).map(Tensor::shallow_clone)
     }
 
-    /// A small tensor, in 32-bit floats when copied.
+    /// A small tensor: biases and weights of norms, in 32-bit floats when copied.
     pub(crate) fn small(&self, name: &str) -> Result<Tensor, TchError> {
         let tensor = self.tensor(name)?;
         match self.hold {
             Hold::Shared => Ok(tensor),
-            Hold::Copied(_) => tensor.f_detach()?.f_to_dtype(Kind::Float, false, true),
+            Hold::Copied(_) | Hold::Packed(..) => copy_of(&tensor, Kind::Float),
         }
     }
 
@@ -79,14 +85,19 @@ impl Builder<'_> {
     }
 
     pub(crate) fn linear(&self, plan: &LinearPlan) -> Result<linear::Linear, TchError> {
-        linear::Linear::new(self, std::slice::from_ref(plan))
+        linear::Linear::new(self, plan)
     }
+}
 
-    /// Projections of one input: joined to one product in a copy, one product each otherwise.
-    pub(crate) fn projections(&self, plans: &[LinearPlan]) -> Result<Vec<linear::Linear>, TchError> {
-        match self.hold {
-            Hold::Shared => plans.iter().map(|plan| self.linear(plan)).collect(),
-            Hold::Copied(_) => Ok(vec![linear::Linear::new(self, plans)?]),
-        }
+/// A detached, contiguous copy.
+pub(crate) fn copy_of(tensor: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
+    tensor.f_detach()?.f_to_dtype(kind, false, true)?.f_contiguous()
+}
+
+/// The tensor kind of a format.
+pub(crate) fn kind_of(format: Format) -> Kind {
+    match format {
+        Format::F32 => Kind::Float,
+        Format::Bf16 => Kind::BFloat16,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only the fallible `f_*` calls of `tch` are used in this crate, so a failing kernel is a value, never a panic.
 
+use galapagos_kernels::Format;
 use tch::{Kind, TchError};
 
 /// Number format of the matrix products. Weights may be stored in another one.
@@ -21,6 +22,15 @@ impl Precision {
         match self {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+
+    /// The format of packed weights and of cached keys and values.
+    #[must_use]
+    pub fn format(self) -> Format {
+        match self {
+            Precision::F32 => Format::F32,
+            Precision::Bf16 => Format::Bf16,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::blocks::{Builder, Hold, Rows, WholeSequences};
+use crate::blocks::{Builder, Hold, Products, Rows, WholeSequences};
 use crate::compute::{ComputeError, Doing};
 use crate::family;
 use crate::weights::{Parameters, WeightsError, tensor_error};
@@ -106,7 +106,8 @@ impl Decoder {
         let positions: Vec<u32> = (0..batch).flat_map(|_| 0..time as u32).collect();
         let rows = Rows { tokens: &ids, positions: &positions };
         let forward = || {
-            let x = self.network.trunk(&rows, &mut WholeSequences { batch, time }, precision.kind())?;
+            let x =
+                self.network.trunk(&rows, &mut WholeSequences { batch, time }, Products { kind: precision.kind() })?;
             self.network.normed(&x)?.f_reshape([batch, time, -1])
         };
         forward().doing("the hidden states")
@@ -118,12 +119,7 @@ impl Decoder {
     /// # Errors
     /// [`ComputeError::WrongHead`] for a model without output projection, or a failing kernel.
     pub fn logits_at(&self, hidden: &Tensor, rows: &Tensor, precision: Precision) -> Result<Tensor, ComputeError> {
-        let kind = precision.kind();
-        let forward = || {
-            self.network.logits(&self.pick(hidden, rows)?, |x, weight| {
-                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, None::<&Tensor>)
-            })
-        };
+        let forward = || self.network.logits(&self.pick(hidden, rows)?, Products { kind: precision.kind() });
         forward().doing("the logits")?.ok_or_else(|| self.wrong_head(ModelKind::CausalLm))
     }
 
@@ -142,7 +138,8 @@ impl Decoder {
     /// Number format of the stored weights (the embedding's, if they differ).
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.network.kind()
+        let embedding = self.parameters.get(&family::plan(&self.config).embedding.tokens);
+        embedding.map_or(Kind::Float, Tensor::kind)
     }
 
     fn pick(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, TchError> {

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use galapagos_kernels::{Format, KvGeometry, Pool};
+use galapagos_kernels::{KvGeometry, Pool};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::blocks::linear::padded_rows;
-use crate::blocks::{Builder, Hold};
+use crate::blocks::{Builder, Hold, Products};
 use crate::decoder::network::Network;
 use crate::{Decoder, ModelConfig, Precision, family};
 
@@ -28,7 +27,11 @@ impl InferenceModel {
     /// Copies the weights of `model` in the format of `precision`; `pool` runs the kernels.
     pub(crate) fn new(model: &Decoder, precision: Precision, pool: Arc<Pool>) -> Result<Self, TchError> {
         let config = model.config().clone();
-        let builder = Builder { parameters: model.parameters(), hold: Hold::Copied(precision.kind()) };
+        let hold = match model.device() {
+            Device::Cpu => Hold::Packed(precision.format(), Arc::clone(&pool)),
+            _ => Hold::Copied(precision.kind()),
+        };
+        let builder = Builder { parameters: model.parameters(), hold };
         let network = Network::new(&config, &family::plan(&config), &builder)?;
         Ok(Self { config, network, pool, precision })
     }
@@ -52,29 +55,28 @@ impl InferenceModel {
             layers: self.config.num_hidden_layers,
             heads: self.config.num_key_value_heads,
             head_dim: self.config.head_dim,
-            format: match self.precision {
-                Precision::F32 => Format::F32,
-                Precision::Bf16 => Format::Bf16,
-            },
+            format: self.precision.format(),
         }
     }
 
     /// Hidden states before the last norm, [rows, hidden] in 32-bit floats.
     pub(crate) fn trunk(&self, rows: &Rows<'_>, attend: &mut dyn Attend) -> Result<Tensor, TchError> {
-        self.network.trunk(rows, attend, self.kind())
+        self.network.trunk(rows, attend, self.products())
     }
 
     /// Next-token logits [rows, vocabulary] in 32-bit floats of rows of the trunk's output; `None` for a model with another
     /// head.
     pub(crate) fn logits(&self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
-        self.network.logits(&self.network.normed(x)?, |x, weight| {
-            padded_rows(&x.f_to_kind(weight.kind())?, weight.numel() as i64, |x| x.f_linear(weight, None::<&Tensor>))
-        })
+        self.network.logits(&self.network.normed(x)?, self.products())
     }
 
     /// Scores [rows] of a scalar model in 32-bit floats; `None` for a language model.
     pub(crate) fn scores(&self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
         let scores = self.network.labels(&self.network.normed(x)?)?;
         scores.map(|scores| scores.f_squeeze_dim(-1)).transpose()
+    }
+
+    fn products(&self) -> Products {
+        Products { kind: self.kind() }
     }
 }

@@ -165,14 +165,18 @@ fn a_tokenizer_of_another_model_is_refused() {
 
 #[test]
 fn configurations_that_are_not_implemented_are_refused_by_field() {
-    let linear = serde_json::json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0});
+    let rope = |kind: &str, extra: &str| serde_json::json!({"rope_type": kind, "factor": 2.0, extra: 1.0});
     let refused = [
-        ("model_type", "qwen2".into(), "`model_type` is \"qwen2\"; only \"llama\" is implemented"),
-        ("rope_scaling", serde_json::json!({"type": "linear", "factor": 2.0}), "`rope_scaling`"),
-        ("rope_parameters", linear, "`rope_parameters."),
-        ("attention_bias", true.into(), "`attention_bias` is true"),
-        ("mlp_bias", true.into(), "`mlp_bias` is true"),
-        ("hidden_act", "gelu".into(), "`hidden_act` is \"gelu\""),
+        ("model_type", "mamba".into(), "`model_type` is \"mamba\"; only \"llama\""),
+        ("rope_scaling", serde_json::json!({"type": "linear", "factor": 2.0}), "the same as `rope_parameters`"),
+        ("rope_parameters", rope("longrope", "rope_theta"), "`rope_parameters.rope_type` is \"longrope\""),
+        ("rope_parameters", rope("linear", "low_freq_factor"), "`rope_parameters.low_freq_factor`"),
+        ("rope_parameters", rope("llama3", "rope_theta"), "lacks `low_freq_factor`"),
+        ("rope_parameters", serde_json::json!({"rope_type": "linear", "factor": 0.5}), "`factor` is 0.5"),
+        ("quantization_config", serde_json::json!({"bits": 4}), "`quantization_config`"),
+        ("sliding_window", 16.into(), "`sliding_window` is 16"),
+        ("attention_bias", "yes".into(), "true or false"),
+        ("hidden_act", "relu".into(), "`hidden_act` is \"relu\""),
         ("architectures", serde_json::json!(["LlamaForQuestionAnswering"]), "`architectures`"),
         ("num_key_value_heads", 3.into(), "a divisor of num_attention_heads (2)"),
         ("head_dim", 7.into(), "even"),
@@ -188,6 +192,22 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
     }
     let (_, text) = error_after(|folder| std::fs::write(folder.join("config.json"), "[]").unwrap());
     assert!(text.contains("not a JSON object"), "{text}");
+}
+
+#[test]
+fn biases_that_the_configuration_asks_for_must_be_there() {
+    let (error, text) = error_after(|folder| edit_config(folder, "attention_bias", true.into()));
+    assert!(matches!(error, FolderError::Weights { .. }), "{text}");
+    assert!(text.contains("self_attn.k_proj.bias` is missing"), "{text}");
+}
+
+#[test]
+fn unknown_keys_are_named_and_harmless_ones_are_not() {
+    let text = |extra: &str| format!("{{{extra}, {}", &config().to_json("float32")[1..]);
+    let ignored = |extra| ModelConfig::from_json_with_ignored(&text(extra)).unwrap().1;
+    assert_eq!(ignored("\"transformers_version\": \"5.0\", \"hidden_dropout\": 0.0"), Vec::<String>::new());
+    assert_eq!(ignored("\"residual_gate\": true, \"attention_dropout\": 0.1, \"x\": null"), ["residual_gate"]);
+    assert_eq!(ignored("\"hidden_dropout\": 0.1, \"a\": 1"), ["a", "hidden_dropout"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::linear::Linear;
 use super::norm::Norm;
-use super::{Builder, Pass};
+use super::{Builder, Hold, Pass};
 use crate::family::plan::AttentionPlan;
 
 /// One layer's queries, keys and values, each [rows, heads, `head_dim`], contiguous, rotated to their positions: 32-bit floats in
@@ -31,7 +31,7 @@ pub(crate) trait Attend {
 #[derive(Debug)]
 pub(crate) struct Attention {
     layer: usize,
-    /// Queries, keys and values, as three products or as one.
+    /// Queries, keys and values: three products, or one whose output they are side by side.
     projections: Vec<Linear>,
     query_norm: Option<Norm>,
     key_norm: Option<Norm>,
@@ -48,7 +48,7 @@ impl Attention {
     pub(crate) fn new(builder: &Builder<'_>, layer: usize, plan: &AttentionPlan) -> Result<Self, TchError> {
         Ok(Self {
             layer,
-            projections: builder.projections(&plan.query_key_value)?,
+            projections: plan.query_key_value.iter().map(|plan| builder.linear(plan)).collect::<Result<_, _>>()?,
             query_norm: plan.query_norm.as_ref().map(|norm| builder.norm(norm)).transpose()?,
             key_norm: plan.key_norm.as_ref().map(|norm| builder.norm(norm)).transpose()?,
             query_heads: plan.query_heads as i64,
@@ -56,7 +56,7 @@ impl Attention {
             head_dim: plan.head_dim as i64,
             rotary: plan.rotary,
             spec: plan.spec,
-            widen: matches!(builder.hold, super::Hold::Copied(_)),
+            widen: !matches!(builder.hold, Hold::Shared),
         })
     }
 
@@ -68,9 +68,7 @@ impl Attention {
     }
 
     fn project(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Projected, TchError> {
-        // Once for all products.
-        let x = x.f_to_kind(pass.kind)?;
-        let outputs = self.projections.iter().map(|linear| linear.forward(&x, pass)).collect::<Result<Vec<_>, _>>()?;
+        let outputs = Linear::forward_all(&self.projections, x, pass.products)?;
         let heads = |tensor: &Tensor| {
             let heads = tensor.f_reshape([x.size()[0], -1, self.head_dim])?;
             if self.widen { heads.f_to_kind(Kind::Float) } else { Ok(heads) }
@@ -85,13 +83,14 @@ impl Attention {
             }
             _ => return Err(TchError::Shape("attention has one or three projections".to_owned())),
         };
+        drop(outputs);
         let turn = |heads: Tensor, norm: &Option<Norm>| {
             let heads = match norm {
                 Some(norm) => norm.forward(&heads)?.f_to_kind(heads.kind())?,
                 None => heads,
             };
             match pass.rotation.as_ref().filter(|_| self.rotary) {
-                Some(rotation) => rotation.rotate(&heads),
+                Some(rotation) => rotation.rotate(heads),
                 None => Ok(heads),
             }
         };

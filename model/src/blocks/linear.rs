@@ -1,25 +1,28 @@
-//! Products with weights: the one place where a projection's output of rows is made ([`Linear::forward`] and
-//! [`Linear::add_to`]), with the names of the modules whose output it is.
+//! Products with weights, and the one place where a projection's output of rows is made: [`Linear::forward_all`],
+//! [`Linear::forward_gated`] and [`Linear::add_to`] know the names of the modules whose outputs they make.
 
+use std::sync::Arc;
+
+use galapagos_kernels::matrix::{Product, Source, multiply_all};
+use galapagos_kernels::rows::Activation;
+use galapagos_kernels::{Epilogue, Format, PackedMatrix, Pool};
 use tch::{Kind, TchError, Tensor};
 
-use super::{Builder, Hold, Pass};
+use super::{Builder, Hold, copy_of};
 use crate::family::plan::LinearPlan;
+use crate::tensors::{bf16s, f32s, f32s_mut, zeros_f32};
 
-/// Rows below which CPU kernels take another path and round differently (seen with 1 to 3 rows in 32-bit floats and with 1
-/// row in bfloat16).
-const MIN_ROWS: i64 = 4;
+/// How products are computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Products {
+    /// Format of inputs and weights; packed weights have their own.
+    pub(crate) kind: Kind,
+}
 
-/// Multiplications up to which libtorch does a bfloat16 product itself instead of handing it to oneDNN
-/// (`mkldnn_gemm_min_size`, 16 cubed). The two round differently, so products that must not depend on the batch are padded
-/// to be larger even for one row.
-const SMALL_PRODUCT: i64 = 16 * 16 * 16;
-
-/// One product, whose output is that of one or more modules side by side.
+/// One product, whose output is that of one module, or of a gate and its up projection side by side.
 #[derive(Debug)]
 pub(crate) struct Linear {
     weight: Weight,
-    bias: Option<Tensor>,
     #[expect(dead_code, reason = "the adapters that read it are being built")]
     parts: Vec<Part>,
 }
@@ -35,97 +38,174 @@ pub(crate) struct Part {
 
 #[derive(Debug)]
 enum Weight {
-    /// A parameter [outputs, inputs] in whatever format it is stored.
-    Shared(Tensor),
-    /// [outputs, inputs] in the format of the product.
-    Copied(Tensor),
+    /// A parameter [outputs, inputs] in whatever format it is stored, or a copy; and the bias.
+    Tensor(Tensor, Option<Tensor>),
+    /// With its bias.
+    Packed(Arc<PackedMatrix>, Arc<Pool>),
 }
 
 impl Linear {
-    /// Joins the weights of `plans`, which read the same input.
-    pub(super) fn new(builder: &Builder<'_>, plans: &[LinearPlan]) -> Result<Self, TchError> {
-        let parts = plans.iter().map(|plan| Part { module: plan.module.clone(), outputs: plan.outputs }).collect();
-        let oriented = |plan: &LinearPlan| {
-            let weight = builder.tensor(&plan.weight())?;
-            if plan.transposed { weight.f_transpose(0, 1) } else { Ok(weight) }
-        };
-        let weights = plans.iter().map(oriented).collect::<Result<Vec<_>, _>>()?;
-        let weight = match (builder.hold, weights.as_slice()) {
-            (Hold::Shared, [weight]) => Weight::Shared(weight.shallow_clone()),
-            (Hold::Shared, _) => return Err(TchError::Shape("parameters cannot be joined without a copy".to_owned())),
-            (Hold::Copied(kind), _) => {
-                let joined = Tensor::f_cat(&weights, 0)?.f_detach()?.f_to_dtype(kind, false, true)?;
-                Weight::Copied(joined.f_contiguous()?)
+    /// The product of one module.
+    pub(crate) fn new(builder: &Builder<'_>, plan: &LinearPlan) -> Result<Self, TchError> {
+        let weight = oriented(builder, plan)?;
+        let weight = match &builder.hold {
+            Hold::Shared => Weight::Tensor(weight, bias(builder, plan)?),
+            Hold::Copied(kind) => Weight::Tensor(copy_of(&weight, *kind)?, bias(builder, plan)?),
+            Hold::Packed(format, pool) => {
+                let bias = packed_bias(builder, &[plan])?;
+                Weight::Packed(Arc::new(with_bias(pack(&weight, *format)?, bias)), Arc::clone(pool))
             }
         };
-        Ok(Self { weight, bias: bias(builder, plans)?, parts })
+        Ok(Self { weight, parts: vec![Part::of(plan)] })
     }
 
-    /// `x weight^T + bias` for `x` [rows, inputs].
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
-        let kind = pass.kind;
-        let x = x.f_to_kind(kind)?;
-        let bias = self.bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
+    /// A gate and its up projection as one product, for [`Linear::forward_gated`]; `None` unless weights are packed.
+    pub(crate) fn gated(builder: &Builder<'_>, gate: &LinearPlan, up: &LinearPlan) -> Result<Option<Self>, TchError> {
+        let Hold::Packed(format, pool) = &builder.hold else { return Ok(None) };
+        let (gates, ups) = (readable(&oriented(builder, gate)?)?, readable(&oriented(builder, up)?)?);
+        let matrix = PackedMatrix::gated(source(&gates)?, source(&ups)?, gate.inputs, *format);
+        let matrix = with_bias(matrix, packed_bias(builder, &[gate, up])?);
+        let weight = Weight::Packed(Arc::new(matrix), Arc::clone(pool));
+        Ok(Some(Self { weight, parts: vec![Part::of(gate), Part::of(up)] }))
+    }
+
+    /// The product with a weight that something else holds too.
+    pub(crate) fn tied(module: &str, weight: Tensor) -> Self {
+        let outputs = weight.size().first().map_or(0, |size| *size as usize);
+        let parts = vec![Part { module: module.to_owned(), outputs }];
+        Self { weight: Weight::Tensor(weight, None), parts }
+    }
+
+    /// The packed weight [outputs, inputs], if it is one.
+    pub(crate) fn packed(&self) -> Option<&Arc<PackedMatrix>> {
         match &self.weight {
-            Weight::Shared(weight) => x.f_linear(&weight.f_to_kind(kind)?, bias.as_ref()),
-            Weight::Copied(weight) => padded_rows(&x, weight.numel() as i64, |x| x.f_linear(weight, bias.as_ref())),
+            Weight::Packed(matrix, _) => Some(matrix),
+            Weight::Tensor(..) => None,
         }
     }
 
-    /// `residual + x weight^T + bias`: a part of a layer joins the residual stream.
-    pub(crate) fn add_to(&self, residual: &Tensor, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
-        residual.f_add(&self.forward(x, pass)?)
+    /// `x weight^T + bias` for `x` [rows, inputs].
+    pub(crate) fn forward(&self, x: &Tensor, products: Products) -> Result<Tensor, TchError> {
+        match &self.weight {
+            Weight::Tensor(weight, bias) => {
+                let kind = products.kind;
+                let bias = bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
+                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)
+            }
+            Weight::Packed(matrix, pool) => {
+                let mut out = zeros_f32(&[rows(x), matrix.outputs()])?;
+                matrix.multiply(pool, f32s(x)?, Epilogue::Store, f32s_mut(&mut out)?);
+                Ok(out)
+            }
+        }
+    }
+
+    /// [`Linear::forward`] of several products of one input, in one go where weights are packed.
+    pub(crate) fn forward_all(linears: &[Self], x: &Tensor, products: Products) -> Result<Vec<Tensor>, TchError> {
+        let packed: Vec<&PackedMatrix> = linears.iter().filter_map(|linear| linear.packed().map(Arc::as_ref)).collect();
+        let pool = linears.iter().find_map(Self::pool);
+        let Some(pool) = pool.filter(|_| packed.len() == linears.len()) else {
+            // Converted once for all.
+            let x = x.f_to_kind(products.kind)?;
+            return linears.iter().map(|linear| linear.forward(&x, products)).collect();
+        };
+        let mut outputs =
+            packed.iter().map(|matrix| zeros_f32(&[rows(x), matrix.outputs()])).collect::<Result<Vec<_>, _>>()?;
+        let products = packed
+            .iter()
+            .zip(&mut outputs)
+            .map(|(matrix, out)| Ok(Product { matrix, epilogue: Epilogue::Store, out: f32s_mut(out)? }));
+        multiply_all(pool, f32s(x)?, &mut products.collect::<Result<Vec<_>, TchError>>()?);
+        Ok(outputs)
+    }
+
+    /// `activation(gate(x)) * up(x)` of a product made by [`Linear::gated`].
+    pub(crate) fn forward_gated(&self, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
+        let Weight::Packed(matrix, pool) = &self.weight else {
+            return Err(TchError::Shape("only packed weights are gated".to_owned()));
+        };
+        let mut out = zeros_f32(&[rows(x), matrix.outputs() / 2])?;
+        matrix.multiply(pool, f32s(x)?, Epilogue::Gate(activation), f32s_mut(&mut out)?);
+        Ok(out)
+    }
+
+    /// `residual + x weight^T + bias`: a part of a layer joins the residual stream, in place if the weight is packed (nothing
+    /// else may then have a handle on `residual`).
+    pub(crate) fn add_to(&self, mut residual: Tensor, x: &Tensor, products: Products) -> Result<Tensor, TchError> {
+        match &self.weight {
+            Weight::Tensor(..) => residual.f_add(&self.forward(x, products)?),
+            Weight::Packed(matrix, pool) => {
+                matrix.multiply(pool, f32s(x)?, Epilogue::Add, f32s_mut(&mut residual)?);
+                Ok(residual)
+            }
+        }
+    }
+
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        match &self.weight {
+            Weight::Packed(_, pool) => Some(pool),
+            Weight::Tensor(..) => None,
+        }
     }
 }
 
-/// The biases side by side; modules without one get zeros where another has one.
-fn bias(builder: &Builder<'_>, plans: &[LinearPlan]) -> Result<Option<Tensor>, TchError> {
-    let biases: Vec<Option<Tensor>> = plans.iter().map(|plan| builder.optional(&plan.bias_name())).collect();
-    if biases.iter().all(Option::is_none) {
-        return Ok(None);
+impl Part {
+    fn of(plan: &LinearPlan) -> Self {
+        Self { module: plan.module.clone(), outputs: plan.outputs }
     }
-    if let (Hold::Shared, [Some(bias)]) = (builder.hold, biases.as_slice()) {
-        return Ok(Some(bias.shallow_clone()));
-    }
-    let device = builder.tensor(&plans[0].weight())?.device();
-    let part = |(plan, bias): (&LinearPlan, Option<Tensor>)| match bias {
-        Some(bias) => bias.f_detach()?.f_to_kind(Kind::Float),
-        None => Tensor::f_zeros([plan.outputs as i64], (Kind::Float, device)),
-    };
-    let parts = plans.iter().zip(biases).map(part).collect::<Result<Vec<_>, _>>()?;
-    Tensor::f_cat(&parts, 0).map(Some)
 }
 
-/// The least size of a dimension, at least `least`, that makes a product large, when the other dimensions multiply to
-/// `others`.
-pub(crate) fn large_enough(least: i64, others: i64) -> i64 {
-    least.max(SMALL_PRODUCT / others.max(1) + 1)
+fn rows(x: &Tensor) -> usize {
+    x.size().first().map_or(0, |rows| *rows as usize)
 }
 
-/// Runs `product` on `x` [.., rows, in] with at least as many rows as make its result independent of their number; the
-/// other dimensions multiply to `others`.
-pub(crate) fn padded_rows(
-    x: &Tensor,
-    others: i64,
-    product: impl Fn(&Tensor) -> Result<Tensor, TchError>,
-) -> Result<Tensor, TchError> {
-    let rows = x.size().iter().rev().nth(1).copied().unwrap_or(0);
-    let missing = large_enough(MIN_ROWS, others) - rows;
-    if missing <= 0 {
-        return product(x);
-    }
-    product(&x.f_constant_pad_nd([0, 0, 0, missing])?)?.f_narrow(-2, 0, rows)
+/// The weight as [outputs, inputs].
+fn oriented(builder: &Builder<'_>, plan: &LinearPlan) -> Result<Tensor, TchError> {
+    let weight = builder.tensor(&plan.weight())?;
+    if plan.transposed { weight.f_transpose(0, 1) } else { Ok(weight) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn bias(builder: &Builder<'_>, plan: &LinearPlan) -> Result<Option<Tensor>, TchError> {
+    let name = plan.bias_name();
+    builder.optional(&name).map(|_| builder.small(&name)).transpose()
+}
 
-    #[test]
-    fn padding_makes_products_large_and_no_larger() {
-        assert_eq!(large_enough(4, 576 * 576), 4);
-        assert_eq!(large_enough(4, 32 * 24), 6);
-        assert_eq!(large_enough(4, 4096), 4);
-        assert_eq!(large_enough(1, 4096), 2);
+/// The biases of modules side by side; those without get zeros where another has one.
+fn packed_bias(builder: &Builder<'_>, plans: &[&LinearPlan]) -> Result<Option<Vec<f32>>, TchError> {
+    let (mut all, mut any) = (Vec::new(), false);
+    for plan in plans {
+        match bias(builder, plan)? {
+            Some(bias) => {
+                any = true;
+                all.extend_from_slice(f32s(&bias)?);
+            }
+            None => all.resize(all.len() + plan.outputs, 0.0),
+        }
     }
+    Ok(any.then_some(all))
+}
+
+fn with_bias(matrix: PackedMatrix, bias: Option<Vec<f32>>) -> PackedMatrix {
+    match bias {
+        Some(bias) => matrix.with_bias(bias),
+        None => matrix,
+    }
+}
+
+/// Packs a weight [outputs, inputs] of the CPU.
+pub(super) fn pack(weight: &Tensor, format: Format) -> Result<PackedMatrix, TchError> {
+    let (outputs, inputs) = weight.size2()?;
+    let numbers = readable(weight)?;
+    Ok(PackedMatrix::pack(source(&numbers)?, outputs as usize, inputs as usize, format))
+}
+
+/// Detached, contiguous, and in a format that kernels read.
+fn readable(weight: &Tensor) -> Result<Tensor, TchError> {
+    let weight = weight.f_detach()?;
+    let weight = if weight.kind() == Kind::BFloat16 { weight } else { weight.f_to_kind(Kind::Float)? };
+    weight.f_contiguous()
+}
+
+fn source(numbers: &Tensor) -> Result<Source<'_>, TchError> {
+    if numbers.kind() == Kind::BFloat16 { bf16s(numbers).map(Source::Bf16) } else { f32s(numbers).map(Source::F32) }
 }

@@ -11,30 +11,40 @@ use crate::family::plan::MlpPlan;
 /// Everything but the last product.
 #[derive(Debug)]
 pub(crate) struct Mlp {
-    /// Gate and up, as two products or as one.
-    inputs: Vec<Linear>,
-    gated: bool,
+    inputs: Inputs,
     activation: Activation,
+}
+
+#[derive(Debug)]
+enum Inputs {
+    Plain(Linear),
+    /// Gate and up.
+    Gated([Linear; 2]),
+    /// Gate and up in one product that also applies the activation.
+    GatedAtOnce(Linear),
 }
 
 impl Mlp {
     pub(crate) fn new(builder: &Builder<'_>, plan: &MlpPlan) -> Result<Self, TchError> {
-        let inputs: Vec<_> = plan.gate.iter().chain([&plan.up]).cloned().collect();
-        let gated = plan.gate.is_some();
-        Ok(Self { inputs: builder.projections(&inputs)?, gated, activation: plan.activation })
+        let inputs = match &plan.gate {
+            None => Inputs::Plain(builder.linear(&plan.up)?),
+            Some(gate) => match Linear::gated(builder, gate, &plan.up)? {
+                Some(joined) => Inputs::GatedAtOnce(joined),
+                None => Inputs::Gated([builder.linear(gate)?, builder.linear(&plan.up)?]),
+            },
+        };
+        Ok(Self { inputs, activation: plan.activation })
     }
 
     /// `x` [rows, hidden] to [rows, inner].
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
-        let outputs = self.inputs.iter().map(|linear| linear.forward(x, pass)).collect::<Result<Vec<_>, _>>()?;
-        match outputs.as_slice() {
-            [gate, up] => activate(self.activation, gate)?.f_mul(up),
-            [joined] if self.gated => {
-                let halves = joined.f_chunk(2, -1)?;
-                activate(self.activation, &halves[0])?.f_mul(&halves[1])
-            }
-            [up] => activate(self.activation, up),
-            _ => Err(TchError::Shape("a feed-forward part has one or two inputs".to_owned())),
+        match &self.inputs {
+            Inputs::Plain(up) => activate(self.activation, &up.forward(x, pass.products)?),
+            Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation),
+            Inputs::Gated(both) => match Linear::forward_all(both, x, pass.products)?.as_slice() {
+                [gate, up] => activate(self.activation, gate)?.f_mul(up),
+                _ => Err(TchError::Shape("a gate and its up projection are two products".to_owned())),
+            },
         }
     }
 }

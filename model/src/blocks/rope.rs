@@ -2,20 +2,28 @@
 //! `i + head_dim / 2` by the angle `position * frequency[i]`; unscaled, `frequency[i] = theta^(-2 i / head_dim)`.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
+use galapagos_kernels::Pool;
+use galapagos_kernels::rows::rotate;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::Hold;
 use crate::ModelConfig;
 use crate::config::RopeScaling;
+use crate::tensors::{f32s, f32s_mut};
 
-/// The frequencies of a model, and a table of cosines and sines if it was asked for.
+/// The frequencies of a model; in inference with cosines and sines of all its positions.
 #[derive(Debug)]
 pub(crate) struct Rope {
     /// [`head_dim` / 2], 32-bit floats.
     frequencies: Tensor,
     /// Multiplies cosines and sines.
     scale: f64,
+    /// Made once; without it as needed.
     table: Option<Table>,
+    /// Set where the kernels compute.
+    pool: Option<Arc<Pool>>,
 }
 
 /// Cosines and sines of the first positions, each [positions, `head_dim` / 2].
@@ -26,22 +34,21 @@ struct Table {
 }
 
 impl Rope {
-    /// Frequencies only: tables are made as they are needed.
-    pub(crate) fn new(config: &ModelConfig, device: Device) -> Result<Self, TchError> {
+    pub(crate) fn new(config: &ModelConfig, hold: &Hold, device: Device) -> Result<Self, TchError> {
         let (frequencies, scale) = frequencies(config, device)?;
-        Ok(Self { frequencies, scale, table: None })
-    }
-
-    /// With a table of every position of the model.
-    pub(crate) fn with_table(config: &ModelConfig, device: Device) -> Result<Self, TchError> {
-        let rope = Self::new(config, device)?;
-        let table = Some(rope.make_table(config.max_position_embeddings as i64)?);
-        Ok(Self { table, ..rope })
+        let mut rope = Self { frequencies, scale, table: None, pool: None };
+        match hold {
+            Hold::Shared => return Ok(rope),
+            Hold::Copied(_) => {}
+            Hold::Packed(_, pool) => rope.pool = Some(Arc::clone(pool)),
+        }
+        rope.table = Some(rope.make_table(config.max_position_embeddings as i64)?);
+        Ok(rope)
     }
 
     fn make_table(&self, positions: i64) -> Result<Table, TchError> {
-        let angles =
-            Tensor::f_arange(positions, (Kind::Float, self.frequencies.device()))?.f_outer(&self.frequencies)?;
+        let positions = Tensor::f_arange(positions, (Kind::Float, self.frequencies.device()))?;
+        let angles = positions.f_outer(&self.frequencies)?;
         let scaled = |table: Tensor| if self.scale == 1.0 { Ok(table) } else { table.f_mul_scalar(self.scale) };
         Ok(Table { cos: scaled(angles.f_cos()?)?, sin: scaled(angles.f_sin()?)? })
     }
@@ -52,34 +59,60 @@ impl Rope {
         let table = match &self.table {
             Some(table) => table,
             None => {
-                let most = positions.iter().max().map_or(0, |most| i64::from(*most) + 1);
-                made = self.make_table(most)?;
+                made = self.make_table(positions.iter().max().map_or(0, |most| i64::from(*most) + 1))?;
                 &made
             }
         };
         let indices: Vec<i64> = positions.iter().map(|position| i64::from(*position)).collect();
         let indices = Tensor::f_from_slice(&indices)?.f_to_device(self.frequencies.device())?;
-        let pick = |table: &Tensor| {
-            let half = table.f_index_select(0, &indices)?.f_to_kind(kind)?;
-            Tensor::f_cat(&[&half, &half], -1)?.f_unsqueeze(1)
-        };
-        Ok(Rotation { cos: pick(&table.cos)?, sin: pick(&table.sin)? })
+        let pick = |table: &Tensor| table.f_index_select(0, &indices)?.f_to_kind(kind);
+        let (cos, sin) = (pick(&table.cos)?, pick(&table.sin)?);
+        match &self.pool {
+            Some(pool) => Ok(Rotation::Kernel { cos, sin, pool: Arc::clone(pool) }),
+            None => {
+                let whole = |half: Tensor| Tensor::f_cat(&[&half, &half], -1)?.f_unsqueeze(1);
+                Ok(Rotation::Libtorch { cos: whole(cos)?, sin: whole(sin)? })
+            }
+        }
     }
 }
 
-/// Cosines and sines of some rows, [rows, 1, `head_dim`].
+/// Cosines and sines of some rows.
 #[derive(Debug)]
-pub(crate) struct Rotation {
-    cos: Tensor,
-    sin: Tensor,
+pub(crate) enum Rotation {
+    /// Each [rows, 1, `head_dim`].
+    Libtorch {
+        /// Cosines.
+        cos: Tensor,
+        /// Sines.
+        sin: Tensor,
+    },
+    /// Each [rows, `head_dim` / 2].
+    Kernel {
+        /// Cosines.
+        cos: Tensor,
+        /// Sines.
+        sin: Tensor,
+        /// Who computes.
+        pool: Arc<Pool>,
+    },
 }
 
 impl Rotation {
-    /// Rotates `x` [rows, heads, `head_dim`].
-    pub(crate) fn rotate(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let halves = x.f_chunk(2, -1)?;
-        let turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
-        x.f_mul(&self.cos)?.f_add(&turned.f_mul(&self.sin)?)
+    /// Rotates `x` [rows, heads, `head_dim`]; by kernels in place, so that nothing else may have a handle on it.
+    pub(crate) fn rotate(&self, mut x: Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::Libtorch { cos, sin } => {
+                let halves = x.f_chunk(2, -1)?;
+                let turned = Tensor::f_cat(&[&halves[1].f_neg()?, &halves[0]], -1)?;
+                x.f_mul(cos)?.f_add(&turned.f_mul(sin)?)
+            }
+            Self::Kernel { cos, sin, pool } => {
+                let head_dim = x.size3()?.2 as usize;
+                rotate(pool, f32s_mut(&mut x)?, head_dim, f32s(cos)?, f32s(sin)?);
+                Ok(x)
+            }
+        }
     }
 }
 

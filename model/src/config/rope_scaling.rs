@@ -54,41 +54,54 @@ impl RopeScaling {
     /// The base of the frequencies and their scaling.
     pub(crate) fn read(fields: &Fields<'_>, max_positions: usize) -> Result<(f64, Self), ConfigError> {
         let top = fields.number("rope_theta")?;
+        let original = fields.optional_size("original_max_position_embeddings")?;
         fields.require_one_of("partial_rotary_factor", &[Value::from(1.0)])?;
-        let scaling = fields.present("rope_scaling").map(|value| ("rope_scaling", value));
-        let Some((field, value)) =
-            fields.present("rope_parameters").map(|value| ("rope_parameters", value)).or(scaling)
-        else {
-            return Ok((top.unwrap_or(10_000.0), Self::None));
-        };
-        let Some(map) = value.as_object() else { return Err(invalid(field, value, "an object")) };
+        let forms = ["rope_parameters", "rope_scaling"].into_iter().filter_map(|key| Some((key, fields.present(key)?)));
+        let mut read = forms.map(|form| Self::read_form(form, (top, original), max_positions));
+        let Some(first) = read.next().transpose()? else { return Ok((top.unwrap_or(10_000.0), Self::None)) };
+        match read.next().transpose()? {
+            Some(second) if second != first => {
+                let both = "the same as `rope_parameters`, which is there too";
+                Err(invalid("rope_scaling", format!("{:?}", second.1), both))
+            }
+            Some(_) | None => Ok(first),
+        }
+    }
+
+    /// One of the two forms; `theta` and `original` are what the top level says.
+    fn read_form(
+        (key, value): (&'static str, &Value),
+        (theta, original): (Option<f64>, Option<usize>),
+        max_positions: usize,
+    ) -> Result<(f64, Self), ConfigError> {
+        let Some(map) = value.as_object() else { return Err(invalid(key, value, "an object")) };
         let nested = Fields::new(map);
-        let theta = nested.number("rope_theta")?.or(top).unwrap_or(10_000.0);
+        let theta = nested.number("rope_theta")?.or(theta).unwrap_or(10_000.0);
         nested.require_one_of("partial_rotary_factor", &[Value::from(1.0)])?;
-        let named = nested.present("rope_type");
-        let old_name = nested.present("type");
-        let original = match fields.optional_size("original_max_position_embeddings")? {
-            Some(size) => Some(size),
-            None => nested.optional_size("original_max_position_embeddings")?,
-        };
-        let scaling = match named.or(old_name).map(|name| (name, name.as_str())) {
-            None | Some((_, Some("default"))) => Self::None,
-            Some((_, Some("linear"))) => Self::Linear { factor: required(&nested, "factor")? },
-            Some((_, Some("dynamic"))) => Self::Dynamic { factor: required(&nested, "factor")? },
-            Some((_, Some("llama3"))) => Self::Llama3 {
+        let original = original.or(nested.optional_size("original_max_position_embeddings")?);
+        let (new_name, old_name) = (nested.present("rope_type"), nested.present("type"));
+        let name = new_name.or(old_name);
+        let scaling = match name.map_or(Some("default"), Value::as_str) {
+            Some("default") => Self::None,
+            Some("linear") => Self::Linear { factor: required(&nested, "factor")? },
+            Some("dynamic") => Self::Dynamic { factor: required(&nested, "factor")? },
+            Some("llama3") => Self::Llama3 {
                 factor: required(&nested, "factor")?,
                 low_freq_factor: required(&nested, "low_freq_factor")?,
                 high_freq_factor: required(&nested, "high_freq_factor")?,
                 original: original.unwrap_or(max_positions),
             },
-            Some((_, Some("yarn"))) => Self::read_yarn(&nested, original, max_positions)?,
-            Some((name, _)) => {
+            Some("yarn") => Self::read_yarn(&nested, original, max_positions)?,
+            _ => {
                 let supported = "\"default\", \"linear\", \"dynamic\", \"llama3\" or \"yarn\"";
-                return Err(unsupported(&format!("{field}.rope_type"), name, supported));
+                return Err(unsupported(&format!("{key}.rope_type"), name.unwrap_or(value), supported));
             }
         };
         match nested.not_asked().first() {
-            Some(key) => Err(unsupported(&format!("{field}.{key}"), &map[key], "this kind of rope without that key")),
+            Some(unknown) => {
+                let supported = "this kind of rope without that key";
+                Err(unsupported(&format!("{key}.{unknown}"), &map[unknown], supported))
+            }
             None => Ok((theta, scaling)),
         }
     }

@@ -1,6 +1,9 @@
 //! The forward of every decoder: a [`Plan`] put together from blocks, for training (whole padded sequences, gradients) and for
 //! inference (rows of many sequences) alike.
 
+use std::sync::Arc;
+
+use galapagos_kernels::Format;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::ModelConfig;
@@ -10,7 +13,7 @@ use crate::blocks::linear::Linear;
 use crate::blocks::mlp::Mlp;
 use crate::blocks::norm::Norm;
 use crate::blocks::rope::Rope;
-use crate::blocks::{Attend, Builder, Hold, Pass, Rows};
+use crate::blocks::{Attend, Builder, Hold, Pass, Products, Rows};
 use crate::family::plan::{HeadPlan, LayerPlan, Plan, ResidualNorms};
 
 /// A model that computes.
@@ -21,7 +24,8 @@ pub(crate) struct Network {
     final_norm: Option<Norm>,
     head: Head,
     rope: Option<Rope>,
-    hold: Hold,
+    /// Queries, keys and values are then in the format of the products, and in 32-bit floats otherwise.
+    trains: bool,
 }
 
 #[derive(Debug)]
@@ -41,53 +45,47 @@ struct Residual<P> {
 
 #[derive(Debug)]
 enum Head {
-    /// The output projection [vocabulary, hidden]; `None` is the embedding.
-    Vocabulary { weight: Option<Tensor>, soft_cap: Option<f64> },
-    /// Weight [labels, hidden] and bias [labels].
-    Labels { weight: Tensor, bias: Option<Tensor> },
+    /// Next-token logits.
+    Vocabulary { product: Linear, soft_cap: Option<f64> },
+    /// One number per label.
+    Labels(Linear),
 }
 
 impl Network {
     /// Puts the blocks of `plan` together.
     pub(crate) fn new(config: &ModelConfig, plan: &Plan, builder: &Builder<'_>) -> Result<Self, TchError> {
-        let embedding = Embedding::new(builder, &plan.embedding)?;
-        let device = embedding.weight().device();
+        let device = builder.tensor(&plan.embedding.tokens)?.device();
         let rotary = plan.layers.iter().any(|layer| layer.attention.rotary);
-        let rope = match builder.hold {
-            _ if !rotary => None,
-            Hold::Shared => Some(Rope::new(config, device)?),
-            Hold::Copied(_) => Some(Rope::with_table(config, device)?),
-        };
+        let rope = rotary.then(|| Rope::new(config, &builder.hold, device)).transpose()?;
         let layers = plan.layers.iter().enumerate().map(|(index, layer)| Layer::new(builder, index, layer));
+        let (embedding, head) = ends(builder, plan)?;
         Ok(Self {
             layers: layers.collect::<Result<_, _>>()?,
             final_norm: plan.final_norm.as_ref().map(|norm| builder.norm(norm)).transpose()?,
-            head: Head::new(builder, plan)?,
-            rope,
-            hold: builder.hold,
+            trains: matches!(builder.hold, Hold::Shared),
             embedding,
+            head,
+            rope,
         })
     }
 
     pub(crate) fn device(&self) -> Device {
-        self.embedding.weight().device()
+        self.embedding.device()
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        self.embedding.weight().kind()
-    }
-
-    /// The residual stream after the last layer, [rows, hidden] in 32-bit floats. `kind` is the format of the products.
-    pub(crate) fn trunk(&self, rows: &Rows<'_>, attend: &mut dyn Attend, kind: Kind) -> Result<Tensor, TchError> {
-        let rotated = match self.hold {
-            Hold::Shared => kind,
-            Hold::Copied(_) => Kind::Float,
-        };
+    /// The residual stream after the last layer, [rows, hidden] in 32-bit floats.
+    pub(crate) fn trunk(
+        &self,
+        rows: &Rows<'_>,
+        attend: &mut dyn Attend,
+        products: Products,
+    ) -> Result<Tensor, TchError> {
+        let rotated = if self.trains { products.kind } else { Kind::Float };
         let rotation = self.rope.as_ref().map(|rope| rope.at(rows.positions, rotated)).transpose()?;
-        let mut pass = Pass { kind, rotation, attend };
+        let mut pass = Pass { products, rotation, attend };
         let mut x = self.embedding.forward(rows)?;
         for layer in &self.layers {
-            x = layer.forward(&x, &mut pass)?;
+            x = layer.forward(x, &mut pass)?;
         }
         Ok(x)
     }
@@ -100,16 +98,10 @@ impl Network {
         }
     }
 
-    /// Next-token logits [rows, vocabulary] in 32-bit floats of normed rows; `None` for another head. `product` is
-    /// `x weight^T`.
-    pub(crate) fn logits(
-        &self,
-        normed: &Tensor,
-        product: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor, TchError>,
-    ) -> Result<Option<Tensor>, TchError> {
-        let Head::Vocabulary { weight, soft_cap } = &self.head else { return Ok(None) };
-        let weight = weight.as_ref().unwrap_or_else(|| self.embedding.weight());
-        let logits = product(normed, weight)?.f_to_kind(Kind::Float)?;
+    /// Next-token logits [rows, vocabulary] in 32-bit floats of normed rows; `None` for another head.
+    pub(crate) fn logits(&self, normed: &Tensor, products: Products) -> Result<Option<Tensor>, TchError> {
+        let Head::Vocabulary { product, soft_cap } = &self.head else { return Ok(None) };
+        let logits = product.forward(normed, products)?.f_to_kind(Kind::Float)?;
         match soft_cap {
             Some(cap) => logits.f_div_scalar(*cap)?.f_tanh()?.f_mul_scalar(*cap).map(Some),
             None => Ok(Some(logits)),
@@ -118,27 +110,42 @@ impl Network {
 
     /// The head's numbers [rows, labels] in 32-bit floats of normed rows; `None` for a language model.
     pub(crate) fn labels(&self, normed: &Tensor) -> Result<Option<Tensor>, TchError> {
-        let Head::Labels { weight, bias } = &self.head else { return Ok(None) };
-        let bias = bias.as_ref().map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
-        let weight = weight.f_to_kind(Kind::Float)?;
-        match self.hold {
-            Hold::Shared => normed.f_linear(&weight, bias.as_ref()),
-            Hold::Copied(_) => row_stable_labels(normed, &weight, bias.as_ref()),
+        match &self.head {
+            Head::Labels(product) => product.forward(normed, Products { kind: Kind::Float }).map(Some),
+            Head::Vocabulary { .. } => Ok(None),
         }
-        .map(Some)
     }
 }
 
-/// A sum per row rather than a product: no choice of kernels by the number of rows.
-fn row_stable_labels(normed: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
-    let sums = normed.f_unsqueeze(1)?.f_mul(&weight.f_unsqueeze(0)?)?.f_sum_dim_intlist(
-        [-1i64].as_slice(),
-        false,
-        Kind::Float,
-    )?;
-    match bias {
-        Some(bias) => sums.f_add(bias),
-        None => Ok(sums),
+/// Embedding and head, which may be one weight: it is then held once.
+fn ends(builder: &Builder<'_>, plan: &Plan) -> Result<(Embedding, Head), TchError> {
+    let vocabulary = |product, soft_cap: &Option<f64>| Head::Vocabulary { product, soft_cap: *soft_cap };
+    match &plan.head {
+        HeadPlan::Vocabulary { product, soft_cap } if product.weight() == plan.embedding.tokens => {
+            if matches!(builder.hold, Hold::Packed(..)) {
+                let product = builder.linear(product)?;
+                let embedding = Embedding::new(builder, &plan.embedding, product.packed())?;
+                return Ok((embedding, vocabulary(product, soft_cap)));
+            }
+            let embedding = Embedding::new(builder, &plan.embedding, None)?;
+            let weight = embedding.weight().map(Tensor::shallow_clone);
+            let weight = weight.ok_or_else(|| TchError::Shape("the embedding is packed".to_owned()))?;
+            Ok((embedding, vocabulary(Linear::tied(&product.module, weight), soft_cap)))
+        }
+        HeadPlan::Vocabulary { product, soft_cap } => {
+            let head = vocabulary(builder.linear(product)?, soft_cap);
+            Ok((Embedding::new(builder, &plan.embedding, None)?, head))
+        }
+        HeadPlan::Labels(product) => {
+            // Few numbers that decide much: never rounded.
+            let hold = match &builder.hold {
+                Hold::Shared => Hold::Shared,
+                Hold::Copied(_) => Hold::Copied(Kind::Float),
+                Hold::Packed(_, pool) => Hold::Packed(Format::F32, Arc::clone(pool)),
+            };
+            let exact = Builder { parameters: builder.parameters, hold };
+            Ok((Embedding::new(builder, &plan.embedding, None)?, Head::Labels(exact.linear(product)?)))
+        }
     }
 }
 
@@ -153,11 +160,11 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
-        let mixed = self.attention.part.forward(&self.attention.input(x)?, pass)?;
+    fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        let mixed = self.attention.part.forward(&self.attention.input(&x)?, pass)?;
         let x = self.attention.join(x, &mixed, pass)?;
         let inner = self.mlp.part.forward(&self.mlp.input(&x)?, pass)?;
-        self.mlp.join(&x, &inner, pass)
+        self.mlp.join(x, &inner, pass)
     }
 }
 
@@ -177,31 +184,10 @@ impl<P> Residual<P> {
     }
 
     /// The residual stream with what the part made.
-    fn join(&self, x: &Tensor, made: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
+    fn join(&self, x: Tensor, made: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
         match &self.output_norm {
-            Some(norm) => x.f_add(&norm.forward(&self.output.forward(made, pass)?)?),
-            None => self.output.add_to(x, made, pass),
-        }
-    }
-}
-
-impl Head {
-    fn new(builder: &Builder<'_>, plan: &Plan) -> Result<Self, TchError> {
-        match &plan.head {
-            HeadPlan::Vocabulary { weight, soft_cap } => {
-                let own = (*weight != plan.embedding.tokens).then(|| {
-                    let tensor = builder.tensor(weight)?;
-                    match builder.hold {
-                        Hold::Shared => Ok(tensor),
-                        Hold::Copied(kind) => tensor.f_detach()?.f_to_dtype(kind, false, true),
-                    }
-                });
-                Ok(Self::Vocabulary { weight: own.transpose()?, soft_cap: *soft_cap })
-            }
-            HeadPlan::Labels(linear) => {
-                let bias = builder.optional(&linear.bias_name()).map(|_| builder.small(&linear.bias_name()));
-                Ok(Self::Labels { weight: builder.small(&linear.weight())?, bias: bias.transpose()? })
-            }
+            Some(norm) => x.f_add(&norm.forward(&self.output.forward(made, pass.products)?)?),
+            None => self.output.add_to(x, made, pass.products),
         }
     }
 }

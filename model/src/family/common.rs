@@ -55,7 +55,7 @@ pub(super) fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
 pub(super) fn plan(config: &ModelConfig) -> Plan {
     Plan {
         embedding: EmbeddingPlan {
-            tokens: EMBEDDING.to_owned(),
+            tokens: "model.embed_tokens.weight".to_owned(),
             vocabulary: config.vocab_size,
             hidden: config.hidden_size,
             positions: None,
@@ -66,8 +66,6 @@ pub(super) fn plan(config: &ModelConfig) -> Plan {
         head: head(config),
     }
 }
-
-const EMBEDDING: &str = "model.embed_tokens.weight";
 
 fn layer(config: &ModelConfig, layer: usize) -> LayerPlan {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
@@ -118,18 +116,20 @@ pub(super) fn rms_norm(config: &ModelConfig, module: String) -> NormPlan {
 }
 
 fn head(config: &ModelConfig) -> HeadPlan {
+    let linear = |module: &str, outputs, bias| LinearPlan {
+        module: module.to_owned(),
+        inputs: config.hidden_size,
+        outputs,
+        bias,
+        transposed: false,
+    };
     match config.kind {
         ModelKind::CausalLm => {
-            let weight = if config.tie_word_embeddings { EMBEDDING } else { "lm_head.weight" };
-            HeadPlan::Vocabulary { weight: weight.to_owned(), soft_cap: config.final_logit_softcapping }
+            let module = if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" };
+            let product = linear(module, config.vocab_size, Bias::No);
+            HeadPlan::Vocabulary { product, soft_cap: config.final_logit_softcapping }
         }
-        ModelKind::Scalar => HeadPlan::Labels(LinearPlan {
-            module: "score".to_owned(),
-            inputs: config.hidden_size,
-            outputs: 1,
-            // Ours have one; `transformers` makes sequence classifiers without.
-            bias: Bias::Optional,
-            transposed: false,
-        }),
+        // Ours have a bias; `transformers` makes sequence classifiers without.
+        ModelKind::Scalar => HeadPlan::Labels(linear("score", 1, Bias::Optional)),
     }
 }

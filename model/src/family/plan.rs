@@ -123,8 +123,8 @@ pub(crate) enum NormKind {
 /// What is made of the last hidden states.
 #[derive(Clone, Debug)]
 pub(crate) enum HeadPlan {
-    /// Next-token logits: tensor [vocabulary, hidden], which may be the embedding.
-    Vocabulary { weight: String, soft_cap: Option<f64> },
+    /// Next-token logits; the weight may be the embedding.
+    Vocabulary { product: LinearPlan, soft_cap: Option<f64> },
     /// One number per label.
     Labels(LinearPlan),
 }
@@ -168,8 +168,7 @@ impl Plan {
         }
         self.final_norm.iter().for_each(|norm| all.norm(norm));
         match &self.head {
-            HeadPlan::Vocabulary { weight, .. } => all.add(weight.clone(), vec![*vocabulary, *hidden], Initial::Normal),
-            HeadPlan::Labels(linear) => all.linear(linear),
+            HeadPlan::Vocabulary { product, .. } | HeadPlan::Labels(product) => all.linear(product),
         }
         all.0
     }
