@@ -95,7 +95,9 @@ fn folder_class(error: &FolderError) -> FailureClass {
     match error {
         FolderError::Read { .. } | FolderError::Write { .. } => FailureClass::Transient,
         FolderError::Weights { source, .. } => match **source {
-            WeightsError::Io { .. } | WeightsError::Tensor { .. } => FailureClass::Transient,
+            WeightsError::Io { .. } | WeightsError::Tensor { .. } | WeightsError::Build { .. } => {
+                FailureClass::Transient
+            }
             WeightsError::Missing { .. }
             | WeightsError::Shape { .. }
             | WeightsError::Unknown { .. }
