@@ -51,6 +51,8 @@ pub enum Activation {
     GeluTanh,
     /// GELU by the error function.
     Gelu,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 /// Shape of a model. Field names are those of Llama's `config.json`; families that name them otherwise say so.
@@ -262,13 +264,14 @@ impl ModelConfig {
 const MAX_SIZE: usize = i32::MAX as usize;
 
 /// Names an activation has in `config.json`; the first is the one written.
-const ACTIVATIONS: [(&str, Activation); 6] = [
+const ACTIVATIONS: [(&str, Activation); 7] = [
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
     ("gelu_pytorch_tanh", Activation::GeluTanh),
     ("gelu_new", Activation::GeluTanh),
     ("gelu_fast", Activation::GeluTanh),
     ("gelu", Activation::Gelu),
+    ("relu", Activation::Relu),
 ];
 
 impl Activation {
@@ -279,6 +282,7 @@ impl Activation {
             Self::Silu => "silu",
             Self::GeluTanh => "gelu_pytorch_tanh",
             Self::Gelu => "gelu",
+            Self::Relu => "relu",
         }
     }
 
@@ -299,6 +303,7 @@ impl From<Activation> for galapagos_kernels::rows::Activation {
             Activation::Silu => Self::Silu,
             Activation::GeluTanh => Self::GeluTanh,
             Activation::Gelu => Self::Gelu,
+            Activation::Relu => Self::Relu,
         }
     }
 }

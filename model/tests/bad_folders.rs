@@ -176,7 +176,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
         ("quantization_config", serde_json::json!({"bits": 4}), "`quantization_config`"),
         ("sliding_window", 16.into(), "`sliding_window` is 16"),
         ("attention_bias", "yes".into(), "true or false"),
-        ("hidden_act", "relu".into(), "`hidden_act` is \"relu\""),
+        ("hidden_act", "tanh".into(), "`hidden_act` is \"tanh\""),
         ("architectures", serde_json::json!(["LlamaForQuestionAnswering"]), "`architectures`"),
         ("num_key_value_heads", 3.into(), "a divisor of num_attention_heads (2)"),
         ("head_dim", 7.into(), "even"),

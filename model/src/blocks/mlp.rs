@@ -54,5 +54,6 @@ fn activate(activation: Activation, x: &Tensor) -> Result<Tensor, TchError> {
         Activation::Silu => x.f_silu(),
         Activation::GeluTanh => x.f_gelu("tanh"),
         Activation::Gelu => x.f_gelu("none"),
+        Activation::Relu => x.f_relu(),
     }
 }
