@@ -19,7 +19,6 @@ pub(crate) use crate::blocks::{Attend, Projected, Rows};
 pub(crate) struct InferenceModel {
     config: ModelConfig,
     network: Network,
-    pool: Arc<Pool>,
     precision: Precision,
 }
 
@@ -28,12 +27,12 @@ impl InferenceModel {
     pub(crate) fn new(model: &Decoder, precision: Precision, pool: Arc<Pool>) -> Result<Self, TchError> {
         let config = model.config().clone();
         let hold = match model.device() {
-            Device::Cpu => Hold::Packed(precision.format(), Arc::clone(&pool)),
+            Device::Cpu => Hold::Packed(precision.format(), pool),
             _ => Hold::Copied(precision.kind()),
         };
         let builder = Builder { parameters: model.parameters(), hold };
         let network = Network::new(&config, &family::plan(&config), &builder)?;
-        Ok(Self { config, network, pool, precision })
+        Ok(Self { config, network, precision })
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {

@@ -30,7 +30,6 @@ pub(crate) fn f32s(tensor: &Tensor) -> Result<&[f32], TchError> {
 ///
 /// # Errors
 /// As [`f32s`].
-#[cfg_attr(not(test), expect(dead_code, reason = "weights are packed by code that is being built"))]
 pub(crate) fn bf16s(tensor: &Tensor) -> Result<&[u16], TchError> {
     let (first, length) = checked(tensor, Kind::BFloat16)?;
     if length == 0 {

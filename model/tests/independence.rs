@@ -35,6 +35,7 @@ fn config(heads: usize, key_heads: usize, head_dim: usize) -> ModelConfig {
         bos_token_id: None,
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
+        ..ModelConfig::default()
     }
 }
 

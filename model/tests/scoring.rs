@@ -29,6 +29,7 @@ fn model() -> Decoder {
         bos_token_id: None,
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
+        ..ModelConfig::default()
     };
     Decoder::init(config, 1, Device::Cpu).unwrap()
 }
