@@ -21,7 +21,7 @@ mod tree;
 
 use std::io::{self, Write};
 
-use galapagos_model::{FolderError, Llama, ModelFolder, TokenizerError};
+use galapagos_model::{Decoder, FolderError, ModelFolder, TokenizerError};
 use tch::{Device, TchError};
 
 use compare::{Plan, RowError, Side, Sides, compare};
@@ -163,7 +163,7 @@ struct Both {
 }
 
 impl Both {
-    fn new(config: &EngineBench, model: &Llama, chosen: &[(RowName, Rival)]) -> Result<Self, BenchError> {
+    fn new(config: &EngineBench, model: &Decoder, chosen: &[(RowName, Rival)]) -> Result<Self, BenchError> {
         let needs = |rival| chosen.iter().any(|(_, found)| *found == rival);
         let engine = |sharing| Ours::new(model, config.precision.into(), config.threads, sharing);
         let failed = |source| BenchError::Engine { source };

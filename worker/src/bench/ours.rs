@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use galapagos_model::{
-    Completion, Engine, EngineOptions, Llama, Precision, Request, RunControl, Sampling, ScoreRequest,
+    Completion, Decoder, Engine, EngineOptions, Precision, Request, RunControl, Sampling, ScoreRequest,
 };
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ impl Ours {
     ///
     /// # Errors
     /// The engine's.
-    pub fn new(model: &Llama, precision: Precision, threads: u32, sharing: Sharing) -> Result<Self, RunError> {
+    pub fn new(model: &Decoder, precision: Precision, threads: u32, sharing: Sharing) -> Result<Self, RunError> {
         let options = EngineOptions {
             precision,
             threads: threads as usize,
