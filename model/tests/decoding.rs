@@ -8,15 +8,15 @@ use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::engine::Speculation;
 use galapagos_model::guide::{GuideSpec, GuideVocabulary};
 use galapagos_model::{
-    Completion, Engine, EngineOptions, Event, Finish, Llama, ModelConfig, ModelKind, Precision, Request, RequestError,
-    RunControl, Sampling, Tokenizer,
+    Completion, Decoder, Engine, EngineOptions, Event, Finish, ModelConfig, ModelKind, Precision, Request,
+    RequestError, RunControl, Sampling, Tokenizer,
 };
 use tch::Device;
 
 const ALPHABET: &str = "0123456789abcdefghij ,.:{}\"";
 
 struct Fixture {
-    model: Llama,
+    model: Decoder,
     tokenizer: Arc<Tokenizer>,
     texts: Arc<TokenTexts>,
 }
@@ -42,9 +42,10 @@ fn fixture() -> Fixture {
         bos_token_id: None,
         eos_token_ids: vec![],
         pad_token_id: None,
+        ..ModelConfig::default()
     };
     let texts = Arc::new(TokenTexts::new(Arc::clone(&tokenizer)).unwrap());
-    Fixture { model: Llama::init(config, 4, Device::Cpu).unwrap(), tokenizer, texts }
+    Fixture { model: Decoder::init(config, 4, Device::Cpu).unwrap(), tokenizer, texts }
 }
 
 impl Fixture {

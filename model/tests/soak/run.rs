@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use galapagos_model::engine::{RequestId, Speculation, Stats, SwapPolicy, WeightVersion};
 use galapagos_model::{
-    Completion, Engine, EngineOptions, Event, Llama, ModelConfig, ModelKind, Precision, Request, RequestError,
+    Completion, Decoder, Engine, EngineOptions, Event, ModelConfig, ModelKind, Precision, Request, RequestError,
     RunControl, Sampling,
 };
 use tch::Device;
@@ -52,7 +52,7 @@ impl Random {
     }
 }
 
-fn model(seed: u64) -> Llama {
+fn model(seed: u64) -> Decoder {
     let config = ModelConfig {
         kind: ModelKind::CausalLm,
         vocab_size: VOCABULARY,
@@ -70,8 +70,9 @@ fn model(seed: u64) -> Llama {
         bos_token_id: None,
         eos_token_ids: vec![1],
         pad_token_id: Some(0),
+        ..ModelConfig::default()
     };
-    Llama::init(config, seed, Device::Cpu).unwrap()
+    Decoder::init(config, seed, Device::Cpu).unwrap()
 }
 
 fn request(random: &mut Random) -> Request {
@@ -219,7 +220,7 @@ fn finish(engine: &Engine, open: &Open, verdict: &mut Verdict) {
 
 /// The sampled completions, computed alone.
 fn check(
-    models: &[Llama; 2],
+    models: &[Decoder; 2],
     options: EngineOptions,
     sampled: Vec<(Request, usize, Completion)>,
     verdict: &mut Verdict,
