@@ -150,6 +150,7 @@ def build_tokenizer(meta):
 
 
 def tokenizer_config(meta):
+    """No `add_bos_token`, even as false: llama.cpp's converter sets it itself for this vocabulary and fails on a second one."""
     tokens = meta["tokenizer.ggml.tokens"]
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -157,7 +158,6 @@ def tokenizer_config(meta):
         "eos_token": tokens[meta["tokenizer.ggml.eos_token_id"]],
         "pad_token": tokens[meta["tokenizer.ggml.padding_token_id"]],
         "unk_token": tokens[meta["tokenizer.ggml.unknown_token_id"]],
-        "add_bos_token": False,
         "model_max_length": meta["llama.context_length"],
         "clean_up_tokenization_spaces": False,
         "chat_template": meta["tokenizer.chat_template"],

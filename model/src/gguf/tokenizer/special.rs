@@ -99,11 +99,15 @@ impl Special {
     pub(super) fn config(&self, vocabulary: &Vocabulary<'_>, context: usize, template: Option<&str>) -> Value {
         let mut config = json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "add_bos_token": self.add_bos,
-            "add_eos_token": self.add_eos,
             "model_max_length": context,
             "clean_up_tokenization_spaces": false,
         });
+        // Only where true: llama.cpp's converter sets the flag itself for some vocabularies and fails if it is set already.
+        for (name, adds) in [("add_bos_token", self.add_bos), ("add_eos_token", self.add_eos)] {
+            if adds {
+                config[name] = true.into();
+            }
+        }
         let named =
             [("bos_token", self.bos), ("eos_token", self.eos), ("pad_token", self.pad), ("unk_token", self.unknown)];
         for (name, id) in named {
