@@ -10,6 +10,7 @@ use galapagos_kernels::{Format, Pool};
 use tch::{Kind, TchError, Tensor};
 
 use crate::family::plan::{LinearPlan, NormPlan};
+use crate::lora::AdapterRows;
 use crate::weights::Parameters;
 
 pub(crate) mod attention;
@@ -24,18 +25,20 @@ pub(crate) use linear::Products;
 use rope::Rotation;
 
 /// Rows of one forward.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rows<'a> {
     /// Token ids, checked by the caller to be in the vocabulary.
     pub(crate) tokens: &'a [u32],
     /// The position of each token in its sequence.
     pub(crate) positions: &'a [u32],
+    /// Which of them have an adapter.
+    pub(crate) adapters: AdapterRows<'a>,
 }
 
 /// What every block of one forward gets.
 pub(crate) struct Pass<'a> {
     /// How products are computed.
-    pub(crate) products: Products,
+    pub(crate) products: Products<'a>,
     /// The rows' rotations, for models that have them.
     pub(crate) rotation: Option<Rotation>,
     /// How rows look at other rows.

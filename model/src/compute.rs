@@ -69,6 +69,13 @@ pub enum ComputeError {
         /// Its index in the call.
         index: usize,
     },
+    /// The adapter is not one of this model.
+    #[error("the adapter cannot be applied to this model")]
+    Adapter {
+        /// Why.
+        #[source]
+        source: Box<crate::lora::AdapterError>,
+    },
     /// The model's head cannot do this.
     #[error("the model has a {have} head; this needs a {need} head")]
     WrongHead {

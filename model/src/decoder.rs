@@ -9,6 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::blocks::{Builder, Hold, Products, Rows, WholeSequences};
 use crate::compute::{ComputeError, Doing};
 use crate::family;
+use crate::lora::{Adapter, AdapterRange, AdapterRows, AppliedAdapter};
 use crate::weights::{Parameters, WeightsError, tensor_error};
 use crate::{ModelConfig, ModelKind, Precision};
 
@@ -101,13 +102,38 @@ impl Decoder {
     /// # Errors
     /// [`ComputeError`] for ids outside the vocabulary, too many positions, or a failing kernel.
     pub fn hidden_states(&self, tokens: &Tensor, precision: Precision) -> Result<Tensor, ComputeError> {
+        self.trunk(tokens, precision, None)
+    }
+
+    /// [`Decoder::hidden_states`] with `adapter` added to the projections it has updates for. To train the adapter alone, make its
+    /// parameters trainable and this model's not.
+    ///
+    /// # Errors
+    /// As [`Decoder::hidden_states`], and [`ComputeError::Adapter`] for an adapter of another base.
+    pub fn adapted_hidden_states(
+        &self,
+        adapter: &Adapter,
+        tokens: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor, ComputeError> {
+        let applied = AppliedAdapter::shared(adapter, &self.config)
+            .map_err(|source| ComputeError::Adapter { source: Box::new(source) })?;
+        self.trunk(tokens, precision, Some(&applied))
+    }
+
+    fn trunk(
+        &self,
+        tokens: &Tensor,
+        precision: Precision,
+        adapter: Option<&AppliedAdapter>,
+    ) -> Result<Tensor, ComputeError> {
         let (batch, time) = tokens.size2().doing("the shape of the tokens")?;
         let ids = self.checked(tokens, time)?;
         let positions: Vec<u32> = (0..batch).flat_map(|_| 0..time as u32).collect();
-        let rows = Rows { tokens: &ids, positions: &positions };
+        let range = adapter.map(|adapter| AdapterRange { rows: 0..ids.len(), adapter });
+        let rows = Rows { tokens: &ids, positions: &positions, adapters: AdapterRows(range.as_slice()) };
         let forward = || {
-            let x =
-                self.network.trunk(&rows, &mut WholeSequences { batch, time }, Products { kind: precision.kind() })?;
+            let x = self.network.trunk(&rows, &mut WholeSequences { batch, time }, Products::new(precision.kind()))?;
             self.network.normed(&x)?.f_reshape([batch, time, -1])
         };
         forward().doing("the hidden states")
@@ -119,7 +145,7 @@ impl Decoder {
     /// # Errors
     /// [`ComputeError::WrongHead`] for a model without output projection, or a failing kernel.
     pub fn logits_at(&self, hidden: &Tensor, rows: &Tensor, precision: Precision) -> Result<Tensor, ComputeError> {
-        let forward = || self.network.logits(&self.pick(hidden, rows)?, Products { kind: precision.kind() });
+        let forward = || self.network.logits(&self.pick(hidden, rows)?, Products::new(precision.kind()));
         forward().doing("the logits")?.ok_or_else(|| self.wrong_head(ModelKind::CausalLm))
     }
 

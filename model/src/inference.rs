@@ -10,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::blocks::{Builder, Hold, Products};
 use crate::decoder::network::Network;
+use crate::lora::{Adapter, AdapterError, AppliedAdapter};
 use crate::{Decoder, ModelConfig, Precision, family};
 
 pub(crate) use crate::blocks::{Attend, Projected, Rows};
@@ -33,6 +34,15 @@ impl InferenceModel {
         let builder = Builder { parameters: model.parameters(), hold };
         let network = Network::new(&config, &family::plan(&config), &builder)?;
         Ok(Self { config, network, precision })
+    }
+
+    /// A copy of `adapter` in this model's format, for rows of its passes; `pool` runs its kernels.
+    ///
+    /// # Errors
+    /// [`AdapterError`] when the adapter is not one of this model.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the engine does not add adapters yet"))]
+    pub(crate) fn adapter(&self, adapter: &Adapter, pool: &Arc<Pool>) -> Result<AppliedAdapter, AdapterError> {
+        AppliedAdapter::copied(adapter, &self.config, (self.precision, self.device()), pool)
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {
@@ -75,7 +85,7 @@ impl InferenceModel {
         scores.map(|scores| scores.f_squeeze_dim(-1)).transpose()
     }
 
-    fn products(&self) -> Products {
-        Products { kind: self.kind() }
+    fn products(&self) -> Products<'static> {
+        Products::new(self.kind())
     }
 }

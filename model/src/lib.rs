@@ -17,6 +17,7 @@ pub mod family;
 pub mod folder;
 pub mod gguf;
 pub mod guide;
+pub mod lora;
 pub mod sampling;
 pub mod speculate;
 pub mod stop;

@@ -4,26 +4,35 @@
 use std::sync::Arc;
 
 use galapagos_kernels::matrix::{Product, Source, multiply_all};
-use galapagos_kernels::rows::Activation;
+use galapagos_kernels::rows::{Activation, gated};
 use galapagos_kernels::{Epilogue, Format, PackedMatrix, Pool};
 use tch::{Kind, TchError, Tensor};
 
 use super::{Builder, Hold, copy_of};
 use crate::family::plan::LinearPlan;
+use crate::lora::AdapterRows;
 use crate::tensors::{bf16s, f32s, f32s_mut, zeros_f32};
 
 /// How products are computed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Products {
+pub(crate) struct Products<'a> {
     /// Format of inputs and weights; packed weights have their own.
     pub(crate) kind: Kind,
+    /// Which rows have an adapter.
+    pub(crate) adapters: AdapterRows<'a>,
+}
+
+impl Products<'_> {
+    /// Without adapters.
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, adapters: AdapterRows::default() }
+    }
 }
 
 /// One product, whose output is that of one module, or of a gate and its up projection side by side.
 #[derive(Debug)]
 pub(crate) struct Linear {
     weight: Weight,
-    #[expect(dead_code, reason = "the adapters that read it are being built")]
     parts: Vec<Part>,
 }
 
@@ -85,23 +94,24 @@ impl Linear {
     }
 
     /// `x weight^T + bias` for `x` [rows, inputs].
-    pub(crate) fn forward(&self, x: &Tensor, products: Products) -> Result<Tensor, TchError> {
-        match &self.weight {
+    pub(crate) fn forward(&self, x: &Tensor, products: Products<'_>) -> Result<Tensor, TchError> {
+        let kind = products.kind;
+        let out = match &self.weight {
             Weight::Tensor(weight, bias) => {
-                let kind = products.kind;
                 let bias = bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
-                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)
+                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)?
             }
             Weight::Packed(matrix, pool) => {
                 let mut out = zeros_f32(&[rows(x), matrix.outputs()])?;
                 matrix.multiply(pool, f32s(x)?, Epilogue::Store, f32s_mut(&mut out)?);
-                Ok(out)
+                out
             }
-        }
+        };
+        products.adapters.add(&self.parts, x, out, kind)
     }
 
     /// [`Linear::forward`] of several products of one input, in one go where weights are packed.
-    pub(crate) fn forward_all(linears: &[Self], x: &Tensor, products: Products) -> Result<Vec<Tensor>, TchError> {
+    pub(crate) fn forward_all(linears: &[Self], x: &Tensor, products: Products<'_>) -> Result<Vec<Tensor>, TchError> {
         let packed: Vec<&PackedMatrix> = linears.iter().filter_map(|linear| linear.packed().map(Arc::as_ref)).collect();
         let pool = linears.iter().find_map(Self::pool);
         let Some(pool) = pool.filter(|_| packed.len() == linears.len()) else {
@@ -111,32 +121,45 @@ impl Linear {
         };
         let mut outputs =
             packed.iter().map(|matrix| zeros_f32(&[rows(x), matrix.outputs()])).collect::<Result<Vec<_>, _>>()?;
-        let products = packed
+        let calls = packed
             .iter()
             .zip(&mut outputs)
             .map(|(matrix, out)| Ok(Product { matrix, epilogue: Epilogue::Store, out: f32s_mut(out)? }));
-        multiply_all(pool, f32s(x)?, &mut products.collect::<Result<Vec<_>, TchError>>()?);
-        Ok(outputs)
+        multiply_all(pool, f32s(x)?, &mut calls.collect::<Result<Vec<_>, TchError>>()?);
+        let adapted = |(linear, out): (&Self, Tensor)| products.adapters.add(&linear.parts, x, out, products.kind);
+        linears.iter().zip(outputs).map(adapted).collect()
     }
 
     /// `activation(gate(x)) * up(x)` of a product made by [`Linear::gated`].
-    pub(crate) fn forward_gated(&self, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
+    pub(crate) fn forward_gated(
+        &self,
+        x: &Tensor,
+        activation: Activation,
+        products: Products<'_>,
+    ) -> Result<Tensor, TchError> {
         let Weight::Packed(matrix, pool) = &self.weight else {
             return Err(TchError::Shape("only packed weights are gated".to_owned()));
         };
-        let mut out = zeros_f32(&[rows(x), matrix.outputs() / 2])?;
-        matrix.multiply(pool, f32s(x)?, Epilogue::Gate(activation), f32s_mut(&mut out)?);
+        let width = matrix.outputs() / 2;
+        let mut out = zeros_f32(&[rows(x), width])?;
+        if products.adapters.have(&self.parts) {
+            // The updates come before the activation. For rows without one the two ways give the same bits.
+            let both = self.forward(x, products)?;
+            gated(pool, activation, f32s(&both)?, width, f32s_mut(&mut out)?);
+        } else {
+            matrix.multiply(pool, f32s(x)?, Epilogue::Gate(activation), f32s_mut(&mut out)?);
+        }
         Ok(out)
     }
 
     /// `residual + x weight^T + bias`: a part of a layer joins the residual stream, in place if the weight is packed (nothing
     /// else may then have a handle on `residual`).
-    pub(crate) fn add_to(&self, mut residual: Tensor, x: &Tensor, products: Products) -> Result<Tensor, TchError> {
+    pub(crate) fn add_to(&self, mut residual: Tensor, x: &Tensor, products: Products<'_>) -> Result<Tensor, TchError> {
         match &self.weight {
             Weight::Tensor(..) => residual.f_add(&self.forward(x, products)?),
             Weight::Packed(matrix, pool) => {
                 matrix.multiply(pool, f32s(x)?, Epilogue::Add, f32s_mut(&mut residual)?);
-                Ok(residual)
+                products.adapters.add(&self.parts, x, residual, products.kind)
             }
         }
     }

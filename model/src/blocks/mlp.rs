@@ -40,7 +40,7 @@ impl Mlp {
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
         match &self.inputs {
             Inputs::Plain(up) => activate(self.activation, &up.forward(x, pass.products)?),
-            Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation),
+            Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation, pass.products),
             Inputs::Gated(both) => match Linear::forward_all(both, x, pass.products)?.as_slice() {
                 [gate, up] => activate(self.activation, gate)?.f_mul(up),
                 _ => Err(TchError::Shape("a gate and its up projection are two products".to_owned())),

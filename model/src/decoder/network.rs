@@ -78,10 +78,12 @@ impl Network {
         &self,
         rows: &Rows<'_>,
         attend: &mut dyn Attend,
-        products: Products,
+        products: Products<'_>,
     ) -> Result<Tensor, TchError> {
         let rotated = if self.trains { products.kind } else { Kind::Float };
         let rotation = self.rope.as_ref().map(|rope| rope.at(rows.positions, rotated)).transpose()?;
+        rows.adapters.check(rows.tokens.len())?;
+        let products = Products { adapters: rows.adapters, ..products };
         let mut pass = Pass { products, rotation, attend };
         let mut x = self.embedding.forward(rows)?;
         for layer in &self.layers {
@@ -99,7 +101,7 @@ impl Network {
     }
 
     /// Next-token logits [rows, vocabulary] in 32-bit floats of normed rows; `None` for another head.
-    pub(crate) fn logits(&self, normed: &Tensor, products: Products) -> Result<Option<Tensor>, TchError> {
+    pub(crate) fn logits(&self, normed: &Tensor, products: Products<'_>) -> Result<Option<Tensor>, TchError> {
         let Head::Vocabulary { product, soft_cap } = &self.head else { return Ok(None) };
         let logits = product.forward(normed, products)?.f_to_kind(Kind::Float)?;
         match soft_cap {
@@ -111,7 +113,7 @@ impl Network {
     /// The head's numbers [rows, labels] in 32-bit floats of normed rows; `None` for a language model.
     pub(crate) fn labels(&self, normed: &Tensor) -> Result<Option<Tensor>, TchError> {
         match &self.head {
-            Head::Labels(product) => product.forward(normed, Products { kind: Kind::Float }).map(Some),
+            Head::Labels(product) => product.forward(normed, Products::new(Kind::Float)).map(Some),
             Head::Vocabulary { .. } => Ok(None),
         }
     }

@@ -76,7 +76,7 @@ impl Engine {
         let Some(model) = self.models.get(&plan.version) else {
             return Err(TchError::Shape(format!("there are no weights of version {:?}", plan.version)));
         };
-        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions };
+        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, ..Rows::default() };
         let x = model.trunk(&rows, &mut self.store.attention(layout, &self.pool))?;
         let mut outcome = Outcome::default();
         self.read(plan, layout, &x, &mut outcome.reads)?;

@@ -3,6 +3,7 @@
 //! Every test here starts Python; tests that need none lie elsewhere.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 
+mod adapter;
 mod chat;
 mod folder;
 mod generation;

@@ -76,6 +76,38 @@ def scores(request):
         return [model(torch.tensor([s])).logits[0].tolist() for s in request["sequences"]]
 
 
+def make_adapter(request):
+    """A random adapter of a base, neither half zero, saved by PEFT."""
+    import peft
+
+    torch.manual_seed(request["seed"])
+    config = peft.LoraConfig(task_type="CAUSAL_LM", **request["config"])
+    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(request["base"]), config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.2)
+    model.save_pretrained(request["folder"])
+    return None
+
+
+def adapted(request):
+    """Logits with an adapter, and the weights that PEFT merges. Every tensor of the file has to be one PEFT uses."""
+    import peft
+    from safetensors.torch import load_file
+
+    model = peft.PeftModel.from_pretrained(load(request["base"]), request["adapter"]).eval()
+    used, stored = peft.get_peft_model_state_dict(model), load_file(request["adapter"] + "/adapter_model.safetensors")
+    assert used.keys() == stored.keys(), used.keys() ^ stored.keys()
+    assert all(torch.equal(used[name], stored[name].float()) for name in used)
+    with torch.no_grad():
+        found = {str(i): model(torch.tensor([s])).logits[0].contiguous() for i, s in enumerate(request["sequences"])}
+    save_file(found, request["out"])
+    merged = model.merge_and_unload()
+    save_file({name: p.detach().clone() for name, p in merged.named_parameters()}, request["merged"])
+    return None
+
+
 def tokenize(request):
     tokenizer = AutoTokenizer.from_pretrained(request["folder"])
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in request["texts"]]
@@ -118,7 +150,10 @@ def processors(request):
     return left
 
 
-DO = {f.__name__: f for f in (make_model, logits, gradients, greedy, scores, tokenize, chat, processors)}
+DO = {
+    f.__name__: f
+    for f in (make_model, make_adapter, adapted, logits, gradients, greedy, scores, tokenize, chat, processors)
+}
 
 if __name__ == "__main__":
     with open(sys.argv[1]) as file:
