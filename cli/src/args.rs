@@ -59,6 +59,8 @@ pub enum Command {
     Import(Import),
     /// Write a member, or a Hugging Face folder anew, as a Hugging Face folder
     Export(Export),
+    /// Write a Hugging Face folder with a LoRA adapter merged into it
+    Merge(Merge),
     /// Measure a member or a Hugging Face folder on the tasks of a recipe
     Eval(Eval),
     /// Talk to a member or a Hugging Face folder
@@ -228,6 +230,16 @@ pub struct Export {
     /// Artifact store, where it is not that of the run folder
     #[arg(long)]
     pub artifacts: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Merge {
+    /// Hugging Face folder of the base
+    pub base: PathBuf,
+    /// Folder of the adapter, in PEFT's layout
+    pub adapter: PathBuf,
+    /// Folder to write: new, or empty
+    pub dir: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,6 +7,7 @@ mod export;
 mod help;
 mod import;
 mod inspect;
+mod merge;
 mod reproduce;
 mod run;
 mod sibling;
@@ -58,6 +59,7 @@ async fn dispatch_async(command: Command, json: bool) -> Result<Exit, Error> {
         Command::Lineage(args) => inspect::lineage(&args, json).await,
         Command::Workers(target) => inspect::workers(&target, json).await,
         Command::Export(args) => export::run(&args, json).await,
+        Command::Merge(args) => merge::run(&args, json),
         Command::Eval(args) => eval::run(&args, json).await,
         Command::Chat(args) => eval::chat(&args).await,
         Command::Reproduce(args) => reproduce::run(&args, json).await,

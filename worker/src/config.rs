@@ -30,6 +30,8 @@ pub enum Command {
     Run(Run),
     /// Measure a Hugging Face folder on the tasks of a recipe
     Eval(Eval),
+    /// Write a Hugging Face folder with a LoRA adapter merged into it
+    Merge(Merge),
     /// Talk to a Hugging Face folder; reads lines from standard input
     Chat(Chat),
     /// Turn a GGUF file into a Hugging Face folder
@@ -103,6 +105,19 @@ pub struct Eval {
     /// Tasks per set [default: all]
     #[arg(long)]
     pub n: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Merge {
+    /// Hugging Face folder of the base
+    pub base: PathBuf,
+    /// Folder of the adapter, in PEFT's layout
+    pub adapter: PathBuf,
+    /// Folder to write: new, or empty
+    pub dir: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -17,6 +17,7 @@ pub mod eval;
 pub mod failure;
 pub mod import;
 pub mod jobs;
+pub mod merge;
 pub mod node;
 pub mod operators;
 pub mod outbox;

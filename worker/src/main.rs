@@ -9,7 +9,7 @@ use clap::Parser;
 use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
-use galapagos_worker::{chat, eval, import, node};
+use galapagos_worker::{chat, eval, import, merge, node};
 
 /// The coordinator will never take this worker.
 const REFUSED: u8 = 4;
@@ -37,6 +37,10 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Eval(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(eval::run(&config, &mut std::io::stdout().lock())?)
+        }
+        Command::Merge(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(merge::run(&config, &mut std::io::stdout().lock())?)
         }
         Command::Chat(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
