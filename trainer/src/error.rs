@@ -140,6 +140,7 @@ fn forward_class(error: &ComputeError) -> FailureClass {
         ComputeError::TokenOutOfRange { .. }
         | ComputeError::TooLong { .. }
         | ComputeError::Empty { .. }
-        | ComputeError::WrongHead { .. } => FailureClass::Invalid,
+        | ComputeError::WrongHead { .. }
+        | ComputeError::Adapter { .. } => FailureClass::Invalid,
     }
 }
