@@ -19,11 +19,13 @@ use crate::sampling::Scratch;
 use crate::stop::StopStrings;
 use crate::{Decoder, ModelConfig, ModelKind};
 
+mod adapters;
 mod context;
 mod drive;
 mod error;
 mod event;
 mod ids;
+mod invariance;
 mod layout;
 mod memory;
 mod options;
@@ -36,6 +38,7 @@ mod step;
 mod store;
 mod swap;
 
+use adapters::Adapters;
 use context::Tokens;
 use sample::{Asked, Sample, Work};
 use schedule::{Goal, Limits, Scheduler, Sequence, SequenceId};
@@ -49,6 +52,7 @@ pub use drive::{Made, RunControl};
 pub use error::{EngineError, GenerateError};
 pub use event::{Completion, Event, SampleError, TokenEvent};
 pub use ids::{AdapterId, RequestId, WeightVersion};
+pub use invariance::Invariance;
 pub use memory::PageCounts;
 pub use options::{EngineOptions, Stats};
 pub use request::{Read, Request, RequestError, ScoreRequest, Speculation};
@@ -69,6 +73,7 @@ pub struct Engine {
     works: BTreeMap<SequenceId, Work>,
     requests: BTreeMap<RequestId, Vec<SequenceId>>,
     texts: Option<Arc<TokenTexts>>,
+    adapters: Adapters,
     /// What happened and was not told yet.
     events: Vec<Event>,
     next_sequence: u64,
@@ -106,6 +111,7 @@ impl Engine {
             works: BTreeMap::new(),
             requests: BTreeMap::new(),
             texts: None,
+            adapters: Adapters::default(),
             events: Vec::new(),
             next_sequence: 0,
             next_request: 0,
@@ -237,6 +243,7 @@ impl Engine {
 
     fn check(&self, request: &Request) -> Result<(), RequestError> {
         self.check_head(ModelKind::CausalLm)?;
+        self.check_adapter(request.adapter)?;
         request.sampling.validate().map_err(|source| RequestError::Sampling { source })?;
         for (name, value) in [("samples", request.samples), ("max_new_tokens", request.max_new_tokens)] {
             if value == 0 {
@@ -254,6 +261,7 @@ impl Engine {
             Read::Values { .. } => ModelKind::Scalar,
         };
         self.check_head(need)?;
+        self.check_adapter(request.adapter)?;
         if request.tokens.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
@@ -264,6 +272,13 @@ impl Engine {
     fn check_head(&self, need: ModelKind) -> Result<(), RequestError> {
         let have = self.config.kind;
         if have == need { Ok(()) } else { Err(RequestError::WrongHead { have, need }) }
+    }
+
+    fn check_adapter(&self, adapter: Option<AdapterId>) -> Result<(), RequestError> {
+        match adapter {
+            Some(adapter) if !self.adapters.offers(adapter) => Err(RequestError::NoAdapter { adapter }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether the model has these tokens and that many positions, and the budget their keys and values.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use galapagos_kernels::{KvGeometry, Pool};
+use galapagos_kernels::{KvGeometry, PackedMatrix, Pool};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::blocks::{Builder, Hold, Products};
@@ -40,9 +40,13 @@ impl InferenceModel {
     ///
     /// # Errors
     /// [`AdapterError`] when the adapter is not one of this model.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the engine does not add adapters yet"))]
     pub(crate) fn adapter(&self, adapter: &Adapter, pool: &Arc<Pool>) -> Result<AppliedAdapter, AdapterError> {
         AppliedAdapter::copied(adapter, &self.config, (self.precision, self.device()), pool)
+    }
+
+    /// Every weight that is packed for the kernels; none on devices without them.
+    pub(crate) fn packed(&self) -> impl Iterator<Item = &PackedMatrix> {
+        self.network.packed()
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use galapagos_model::engine::{Made, Stats, SwapPolicy, WeightVersion};
+use galapagos_model::engine::{Invariance, Made, Stats, SwapPolicy, WeightVersion};
 use galapagos_model::{
     Completion, Decoder, Engine, EngineError, EngineOptions, Event, Finish, GenerateError, ModelConfig, ModelKind,
     Precision, Request, RequestError, RunControl, Sampling,
@@ -294,6 +294,15 @@ fn progress_counts_every_token_and_cancelling_frees_everything() {
     let stats = engine.stats();
     assert_eq!((stats.active, stats.waiting, stats.pages.used), (0, 0, 0));
     assert!(run(&mut engine, &requests) == completions, "what was cancelled leaves no trace");
+}
+
+#[test]
+fn the_self_test_finds_the_kernels_invariant() {
+    let model = model(9, 3, 64);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let engine = engine(&model, EngineOptions { threads: 2, ..options(precision) });
+        assert_eq!(engine.invariance(), Invariance::Proven);
+    }
 }
 
 /// Engines live on threads of their own.

@@ -60,6 +60,11 @@ impl Attention {
         })
     }
 
+    /// Its products.
+    pub(crate) fn linears(&self) -> &[Linear] {
+        &self.projections
+    }
+
     /// `x` [rows, hidden] to [rows, query heads * `head_dim`].
     pub(crate) fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let projected = self.project(x, pass)?;

@@ -36,6 +36,14 @@ impl Mlp {
         Ok(Self { inputs, activation: plan.activation })
     }
 
+    /// Its products.
+    pub(crate) fn linears(&self) -> &[Linear] {
+        match &self.inputs {
+            Inputs::Plain(linear) | Inputs::GatedAtOnce(linear) => std::slice::from_ref(linear),
+            Inputs::Gated(linears) => linears,
+        }
+    }
+
     /// `x` [rows, hidden] to [rows, inner].
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
         match &self.inputs {

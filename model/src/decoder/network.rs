@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use galapagos_kernels::Format;
+use galapagos_kernels::{Format, PackedMatrix};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::ModelConfig;
@@ -116,6 +116,20 @@ impl Network {
             Head::Labels(product) => product.forward(normed, Products::new(Kind::Float)).map(Some),
             Head::Vocabulary { .. } => Ok(None),
         }
+    }
+}
+
+impl Network {
+    /// Every weight that is packed for the kernels.
+    pub(crate) fn packed(&self) -> impl Iterator<Item = &PackedMatrix> {
+        let (Head::Vocabulary { product: head, .. } | Head::Labels(head)) = &self.head;
+        let layer = |layer| {
+            let layer: &Layer = layer;
+            let inputs = layer.attention.part.linears().iter().chain(layer.mlp.part.linears());
+            inputs.chain([&layer.attention.output, &layer.mlp.output]).collect::<Vec<_>>()
+        };
+        let linears = self.layers.iter().flat_map(layer).chain([head]);
+        linears.filter_map(|linear| linear.packed().map(Arc::as_ref))
     }
 }
 

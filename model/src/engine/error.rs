@@ -25,6 +25,13 @@ pub enum EngineError {
         #[source]
         source: ComputeError,
     },
+    /// An adapter of another base.
+    #[error("the adapter cannot be used with the engine's model")]
+    Adapter {
+        /// Why.
+        #[source]
+        source: Box<crate::lora::AdapterError>,
+    },
     /// New weights of another shape.
     #[error("new weights must be of the same shape as the old ones: {what} differs")]
     OtherShape {

@@ -446,6 +446,12 @@ impl Scheduler {
             .collect()
     }
 
+    /// Whether some sequence needs `adapter`.
+    pub(crate) fn uses(&self, adapter: AdapterId) -> bool {
+        let active = self.active.values().map(|active| &active.sequence);
+        active.chain(self.waiting.values()).any(|sequence| sequence.adapter == Some(adapter))
+    }
+
     /// Forgets cached pages of versions and adapters that nobody can ask for any more. Gives the versions that are needed, ascending.
     pub(crate) fn clean(&mut self, is_adapter: &dyn Fn(AdapterId) -> bool) -> Vec<WeightVersion> {
         let mut needed: Vec<WeightVersion> = self.begun.values().copied().chain([self.current]).collect();

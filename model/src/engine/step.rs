@@ -17,6 +17,7 @@ use super::{Engine, EngineError};
 use crate::compute::Doing;
 use crate::guide::Guide;
 use crate::inference::Rows;
+use crate::lora::AdapterRows;
 use crate::sampling::Chosen;
 use crate::speculate::{SequenceRows, VerifyError, verify_all};
 use crate::stop::Finish;
@@ -76,7 +77,8 @@ impl Engine {
         let Some(model) = self.models.get(&plan.version) else {
             return Err(TchError::Shape(format!("there are no weights of version {:?}", plan.version)));
         };
-        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, ..Rows::default() };
+        let adapters = self.adapters.ranges(layout);
+        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, adapters: AdapterRows(&adapters) };
         let x = model.trunk(&rows, &mut self.store.attention(layout, &self.pool))?;
         let mut outcome = Outcome::default();
         self.read(plan, layout, &x, &mut outcome.reads)?;
@@ -202,7 +204,7 @@ impl Engine {
         for (sequence, request, error) in failed {
             self.fail(sequence, (request, 0), error);
         }
-        if self.models.len() > 1 {
+        if self.models.len() > 1 || self.adapters.any_removed() {
             self.clean();
         }
     }

@@ -50,9 +50,10 @@ impl Engine {
         Ok(self.current)
     }
 
-    /// Drops weights and cached pages that no request can ask for any more.
+    /// Drops weights, adapters and cached pages that no request can ask for any more.
     pub(super) fn clean(&mut self) {
-        let needed = self.scheduler.clean(&|_| true);
+        self.adapters.clean(&|id| self.scheduler.uses(id));
+        let needed = self.scheduler.clean(&|id| self.adapters.holds(id));
         self.models.retain(|version, _| needed.binary_search(version).is_ok());
     }
 }
