@@ -3,7 +3,7 @@
 //! Only the fallible `f_*` calls of `tch` are used in this crate, so a failing kernel is a value, never a panic.
 
 use galapagos_kernels::Format;
-use tch::{Kind, TchError};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Number format of the matrix products. Weights may be stored in another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -84,6 +84,20 @@ pub enum ComputeError {
         /// Head that is needed.
         need: crate::ModelKind,
     },
+}
+
+/// The ids of a tensor of 64-bit integers, row after row, each below `limit`.
+pub(crate) fn ids(tensor: &Tensor, limit: usize) -> Result<Vec<u32>, ComputeError> {
+    if tensor.numel() == 0 {
+        return Err(ComputeError::Empty { index: 0 });
+    }
+    let flat = tensor.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu));
+    let ids = flat.and_then(|flat| Vec::<i64>::try_from(&flat)).doing("the token ids")?;
+    let id = |token: i64| match u32::try_from(token) {
+        Ok(id) if (id as usize) < limit => Ok(id),
+        Ok(_) | Err(_) => Err(ComputeError::TokenOutOfRange { token, vocab_size: limit }),
+    };
+    ids.into_iter().map(id).collect()
 }
 
 /// Names the part of the model in which a libtorch call failed.

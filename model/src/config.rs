@@ -28,8 +28,12 @@ pub enum ModelKind {
     /// Next-token logits.
     #[default]
     CausalLm,
-    /// One number: `score.weight` `[1, hidden]` and, in models made here, `score.bias` `[1]`.
+    /// One number for each row: `score.weight` `[1, hidden]` and, in models made here, `score.bias` `[1]`.
     Scalar,
+    /// One number for each label of a sequence.
+    SequenceClassifier,
+    /// One number for each label of a token.
+    TokenClassifier,
 }
 
 impl std::fmt::Display for ModelKind {
@@ -37,6 +41,8 @@ impl std::fmt::Display for ModelKind {
         f.write_str(match self {
             ModelKind::CausalLm => "language-model",
             ModelKind::Scalar => "scalar",
+            ModelKind::SequenceClassifier => "sequence-classification",
+            ModelKind::TokenClassifier => "token-classification",
         })
     }
 }
@@ -64,6 +70,8 @@ pub struct ModelConfig {
     pub family: Family,
     /// The head.
     pub kind: ModelKind,
+    /// Names of the classes of a classifier, in order; empty for other heads.
+    pub labels: Vec<String>,
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -88,6 +96,8 @@ pub struct ModelConfig {
     pub rope_scaling: RopeScaling,
     /// Longest sequence.
     pub max_position_embeddings: usize,
+    /// Kinds of segments an encoder tells apart; 0 for decoders.
+    pub type_vocab_size: usize,
     /// Whether the attention's projections have biases (which of them, the family says).
     pub attention_bias: bool,
     /// Whether the feed-forward projections have biases.
@@ -117,6 +127,7 @@ impl Default for ModelConfig {
         Self {
             family: Family::default(),
             kind: ModelKind::default(),
+            labels: Vec::new(),
             vocab_size: 0,
             hidden_size: 0,
             intermediate_size: 0,
@@ -129,6 +140,7 @@ impl Default for ModelConfig {
             rope_theta: 10_000.0,
             rope_scaling: RopeScaling::default(),
             max_position_embeddings: 0,
+            type_vocab_size: 0,
             attention_bias: false,
             mlp_bias: false,
             windows: Vec::new(),
@@ -175,6 +187,16 @@ impl ModelConfig {
         self.windows.get(layer).copied().flatten()
     }
 
+    /// Numbers the head gives for a row; 0 for a language model.
+    #[must_use]
+    pub fn label_count(&self) -> usize {
+        match self.kind {
+            ModelKind::CausalLm => 0,
+            ModelKind::Scalar => 1,
+            ModelKind::SequenceClassifier | ModelKind::TokenClassifier => self.labels.len(),
+        }
+    }
+
     /// Checks the relations between fields, for configurations made in code.
     ///
     /// # Errors
@@ -206,6 +228,7 @@ impl ModelConfig {
             return Err(invalid("head_dim", self.head_dim, "even, for rotary embeddings"));
         }
         self.validate_numbers()?;
+        self.validate_head()?;
         self.rope_scaling.validate()?;
         self.validate_windows()?;
         let ids = self.eos_token_ids.iter().chain(&self.bos_token_id).chain(&self.pad_token_id);
@@ -236,10 +259,37 @@ impl ModelConfig {
         Ok(())
     }
 
+    fn validate_head(&self) -> Result<(), ConfigError> {
+        if self.family.is_encoder() {
+            if self.kind == ModelKind::CausalLm {
+                let expected = "a sequence or token classifier, as this family is an encoder";
+                return Err(invalid("architectures", "a language model", expected));
+            }
+            if self.type_vocab_size == 0 || self.type_vocab_size > MAX_SIZE {
+                return Err(invalid("type_vocab_size", self.type_vocab_size, "between 1 and 2147483647"));
+            }
+        }
+        let classifies = matches!(self.kind, ModelKind::SequenceClassifier | ModelKind::TokenClassifier);
+        if classifies && self.labels.is_empty() {
+            return Err(invalid("number of labels", 0, "at least 1"));
+        }
+        Ok(())
+    }
+
     fn validate_windows(&self) -> Result<(), ConfigError> {
         if !(self.windows.is_empty() || self.windows.len() == self.num_hidden_layers) {
             let expected = format!("one for each of the {} layers, or none", self.num_hidden_layers);
             return Err(invalid("number of windows", self.windows.len(), expected));
+        }
+        let uniform = self.windows.iter().all(|window| *window == self.window(0));
+        let possible = match self.family {
+            Family::Qwen2 | Family::Qwen3 | Family::Gemma2 => true,
+            Family::Mistral => uniform,
+            Family::Llama | Family::Gpt2 | Family::Bert => self.windows.iter().all(Option::is_none),
+        };
+        if !possible {
+            let expected = format!("what the {} family has", self.family);
+            return Err(invalid("windows", format!("{:?}", self.windows), expected));
         }
         let mut sizes = self.windows.iter().flatten();
         let Some(first) = sizes.next() else { return Ok(()) };

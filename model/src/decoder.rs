@@ -10,7 +10,7 @@ use crate::blocks::{Builder, Hold, Products, Rows, WholeSequences};
 use crate::compute::{ComputeError, Doing};
 use crate::family;
 use crate::lora::{Adapter, AdapterRange, AdapterRows, AppliedAdapter};
-use crate::weights::{Parameters, WeightsError, tensor_error};
+use crate::weights::{Parameters, WeightsError};
 use crate::{ModelConfig, ModelKind, Precision};
 
 pub(crate) mod init;
@@ -35,6 +35,9 @@ impl Decoder {
     /// # Errors
     /// [`WeightsError`] names the first tensor that is missing, misshapen or not part of such a model.
     pub fn new(config: ModelConfig, parameters: Parameters) -> Result<Self, WeightsError> {
+        if config.family.is_encoder() {
+            return Err(WeightsError::NotADecoder { family: config.family });
+        }
         parameters.check(&config)?;
         let builder = Builder { parameters: &parameters, hold: Hold::Shared };
         let network =
@@ -57,15 +60,16 @@ impl Decoder {
     /// # Errors
     /// [`WeightsError::Tensor`] when libtorch cannot hold a tensor.
     pub fn to_scalar(&self, seed: u64) -> Result<Self, WeightsError> {
-        let config = ModelConfig { kind: ModelKind::Scalar, ..self.config.clone() };
-        let mut parameters = Parameters::new();
-        for (name, plan) in family::tensors(&config) {
-            let tensor = match self.parameters.get(&name) {
-                Some(tensor) => tensor.f_detach().and_then(|tensor| tensor.f_to_dtype(tensor.kind(), false, true)),
-                None => Ok(init::initial(&config, seed, (&name, &plan), (self.kind(), self.device()))?),
-            };
-            parameters.insert(name.clone(), tensor.map_err(|source| tensor_error("copying", &name, source))?);
-        }
+        self.with_head(ModelKind::Scalar, Vec::new(), seed)
+    }
+
+    /// A model with a new random head of `kind` for `labels` (of classifiers) on a copy of this model's trunk.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] when libtorch cannot hold a tensor.
+    pub fn with_head(&self, kind: ModelKind, labels: Vec<String>, seed: u64) -> Result<Self, WeightsError> {
+        let config = ModelConfig { kind, labels, ..self.config.clone() };
+        let parameters = init::new_head(&self.parameters, &config, seed)?;
         Self::new(config, parameters)
     }
 
@@ -154,6 +158,9 @@ impl Decoder {
     /// # Errors
     /// [`ComputeError::WrongHead`] for a language model, or a failing kernel.
     pub fn scores_at(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, ComputeError> {
+        if self.config.kind != ModelKind::Scalar {
+            return Err(self.wrong_head(ModelKind::Scalar));
+        }
         let forward = || match self.network.labels(&self.pick(hidden, rows)?)? {
             Some(scores) => scores.f_squeeze_dim(-1).map(Some),
             None => Ok(None),
@@ -161,11 +168,20 @@ impl Decoder {
         forward().doing("the scores")?.ok_or_else(|| self.wrong_head(ModelKind::Scalar))
     }
 
+    /// What a classifier's head says `[n, labels]` in 32-bit floats at chosen rows, as in [`Decoder::logits_at`]: at every token
+    /// of interest for token classifiers, at the last token of each sequence for sequence classifiers.
+    ///
+    /// # Errors
+    /// [`ComputeError::WrongHead`] for a language model, or a failing kernel.
+    pub fn labels_at(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, ComputeError> {
+        let forward = || self.network.labels(&self.pick(hidden, rows)?);
+        forward().doing("the labels")?.ok_or_else(|| self.wrong_head(ModelKind::SequenceClassifier))
+    }
+
     /// Number format of the stored weights (the embedding's, if they differ).
     #[must_use]
     pub fn kind(&self) -> Kind {
-        let embedding = self.parameters.get(&family::plan(&self.config).embedding.tokens);
-        embedding.map_or(Kind::Float, Tensor::kind)
+        crate::weights::kind_of_weights(&self.parameters, &self.config)
     }
 
     fn pick(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, TchError> {
@@ -182,16 +198,6 @@ impl Decoder {
         if length > limit {
             return Err(ComputeError::TooLong { length, limit });
         }
-        if tokens.numel() == 0 {
-            return Err(ComputeError::Empty { index: 0 });
-        }
-        let flat = tokens.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu));
-        let ids = flat.and_then(|flat| Vec::<i64>::try_from(&flat)).doing("the token ids")?;
-        let vocab_size = self.config.vocab_size;
-        let id = |token: i64| match u32::try_from(token) {
-            Ok(id) if (id as usize) < vocab_size => Ok(id),
-            Ok(_) | Err(_) => Err(ComputeError::TokenOutOfRange { token, vocab_size }),
-        };
-        ids.into_iter().map(id).collect()
+        crate::compute::ids(tokens, self.config.vocab_size)
     }
 }

@@ -15,6 +15,9 @@ use crate::{Decoder, ModelConfig, Precision, family};
 
 pub(crate) use crate::blocks::{Attend, Projected, Rows};
 
+#[cfg(test)]
+mod tests;
+
 /// A model ready for inference.
 #[derive(Debug)]
 pub(crate) struct InferenceModel {
@@ -26,11 +29,15 @@ pub(crate) struct InferenceModel {
 impl InferenceModel {
     /// Copies the weights of `model` in the format of `precision`; `pool` runs the kernels.
     pub(crate) fn new(model: &Decoder, precision: Precision, pool: Arc<Pool>) -> Result<Self, TchError> {
-        let config = model.config().clone();
         let hold = match model.device() {
             Device::Cpu => Hold::Packed(precision.format(), pool),
             _ => Hold::Copied(precision.kind()),
         };
+        Self::holding(model, precision, hold)
+    }
+
+    fn holding(model: &Decoder, precision: Precision, hold: Hold) -> Result<Self, TchError> {
+        let config = model.config().clone();
         let builder = Builder { parameters: model.parameters(), hold };
         let network = Network::new(&config, &family::plan(&config), &builder)?;
         Ok(Self { config, network, precision })

@@ -12,6 +12,7 @@ pub mod config;
 pub mod decoder;
 pub mod detokenize;
 pub mod digest;
+pub mod encoder;
 pub mod engine;
 pub mod family;
 pub mod folder;
@@ -35,6 +36,7 @@ pub use compute::{ComputeError, Precision};
 pub use config::{Activation, ConfigError, ModelConfig, ModelKind, RopeScaling};
 pub use decoder::Decoder;
 pub use digest::weights_digest;
+pub use encoder::{Encoder, EncoderBatch};
 pub use engine::{
     Completion, Engine, EngineError, EngineOptions, Event, GenerateError, Request, RequestError, RunControl,
     ScoreRequest,

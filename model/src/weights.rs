@@ -141,6 +141,12 @@ pub(crate) fn check_layout(shapes: &BTreeMap<String, Vec<usize>>, config: &Model
     }
 }
 
+/// Number format of the embedding, which is that of the model.
+pub(crate) fn kind_of_weights(parameters: &Parameters, config: &ModelConfig) -> Kind {
+    let embedding = parameters.get(&crate::family::plan(config).embedding.tokens);
+    embedding.map_or(Kind::Float, Tensor::kind)
+}
+
 pub(crate) fn tensor_error(doing: &'static str, name: &str, source: TchError) -> WeightsError {
     WeightsError::Tensor { doing, name: name.to_owned(), source }
 }
@@ -176,6 +182,24 @@ pub enum WeightsError {
         /// The configuration's head.
         kind: crate::ModelKind,
     },
+    /// Two stored tensors that the configuration says are one.
+    #[error(
+        "tensors `{name}` and `{twin}` differ, but the configuration ties them (`tie_word_embeddings`): set it to false, or remove `{name}`"
+    )]
+    Untied {
+        /// The tensor that should not be there.
+        name: String,
+        /// The one it should be equal to.
+        twin: String,
+    },
+    /// A shard's tensors are not those the index names.
+    #[error("{}: {problem}", path.display())]
+    Index {
+        /// The index, or the shard that contradicts it.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A number format this crate does not compute with.
     #[error("tensor `{name}` is stored as {dtype}; only F32, BF16 and F16 are implemented")]
     Dtype {
@@ -183,6 +207,18 @@ pub enum WeightsError {
         name: String,
         /// The format in the file.
         dtype: String,
+    },
+    /// A decoder was asked for.
+    #[error("a {family} model is an encoder, which classifies and does not generate; load it as an encoder")]
+    NotADecoder {
+        /// The configuration's family.
+        family: crate::Family,
+    },
+    /// An encoder was asked for.
+    #[error("a {family} model is a decoder; load it as a decoder")]
+    NotAnEncoder {
+        /// The configuration's family.
+        family: crate::Family,
     },
     /// libtorch could not put the model together.
     #[error("putting the model together from its tensors failed")]

@@ -101,6 +101,10 @@ fn folder_class(error: &FolderError) -> FailureClass {
             WeightsError::Missing { .. }
             | WeightsError::Shape { .. }
             | WeightsError::Unknown { .. }
+            | WeightsError::NotADecoder { .. }
+            | WeightsError::NotAnEncoder { .. }
+            | WeightsError::Untied { .. }
+            | WeightsError::Index { .. }
             | WeightsError::Dtype { .. }
             | WeightsError::Length { .. }
             | WeightsError::Header { .. } => FailureClass::Invalid,

@@ -89,7 +89,10 @@ fn with_head(model: Decoder, round: &RoundSpec) -> Result<Decoder, RankError> {
         (Head::Scalar, ModelKind::CausalLm) => model
             .to_scalar(round.seed.derive("scalar-head").0)
             .map_err(|source| RankError::Weights { what: "put a scalar head on the start checkpoint", source }),
-        (head @ Head::Lm, have @ ModelKind::Scalar) => Err(RankError::Start { checkpoint: round.start, have, head }),
+        (head @ Head::Lm, have @ ModelKind::Scalar)
+        | (head @ (Head::Lm | Head::Scalar), have @ (ModelKind::SequenceClassifier | ModelKind::TokenClassifier)) => {
+            Err(RankError::Start { checkpoint: round.start, have, head })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use galapagos_kernels::PackedMatrix;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::norm::Norm;
 use super::{Builder, Hold, Rows, copy_of};
 use crate::family::plan::EmbeddingPlan;
 use crate::tensors::new_f32;
@@ -14,7 +15,9 @@ use crate::tensors::new_f32;
 pub(crate) struct Embedding {
     tokens: Table,
     positions: Option<Tensor>,
+    types: Option<Tensor>,
     scale: Option<f64>,
+    norm: Option<Norm>,
     device: Device,
 }
 
@@ -46,7 +49,10 @@ impl Embedding {
             None => Table::Tensor(take(&plan.tokens)?),
         };
         let positions = plan.positions.as_ref().map(|(name, _)| take(name)).transpose()?;
-        Ok(Self { tokens, positions, scale: plan.scale, device: builder.tensor(&plan.tokens)?.device() })
+        let types = plan.types.as_ref().map(|(name, _)| take(name)).transpose()?;
+        let norm = plan.norm.as_ref().map(|norm| builder.norm(norm)).transpose()?;
+        let device = builder.tensor(&plan.tokens)?.device();
+        Ok(Self { tokens, positions, types, scale: plan.scale, norm, device })
     }
 
     pub(crate) fn device(&self) -> Device {
@@ -61,8 +67,8 @@ impl Embedding {
         }
     }
 
-    /// Rows [rows, hidden] in 32-bit floats.
-    pub(crate) fn forward(&self, rows: &Rows<'_>) -> Result<Tensor, TchError> {
+    /// Rows [rows, hidden] in 32-bit floats. `types` are the segments of the rows, for families that tell them apart.
+    pub(crate) fn forward(&self, rows: &Rows<'_>, types: &[u32]) -> Result<Tensor, TchError> {
         let mut x = match &self.tokens {
             Table::Tensor(table) => look_up(table, rows.tokens)?,
             Table::Packed(matrix) => new_f32(&[rows.tokens.len(), matrix.inputs()], |numbers| {
@@ -75,8 +81,14 @@ impl Embedding {
         if let Some(scale) = self.scale {
             x = x.f_mul_scalar(scale)?;
         }
-        match &self.positions {
-            Some(positions) => x.f_add(&look_up(positions, rows.positions)?),
+        if let Some(types_table) = &self.types {
+            x = x.f_add(&look_up(types_table, types)?)?;
+        }
+        if let Some(positions) = &self.positions {
+            x = x.f_add(&look_up(positions, rows.positions)?)?;
+        }
+        match &self.norm {
+            Some(norm) => norm.forward(&x),
             None => Ok(x),
         }
     }

@@ -34,6 +34,16 @@ impl<'a> Fields<'a> {
         names
     }
 
+    /// Whether the key is there, be it `null`.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.map.contains_key(field)
+    }
+
+    /// Refuses an absent key, for which `transformers` has a default of one particular model; `null` is an answer.
+    pub(crate) fn require_present(&self, field: &'static str) -> Result<(), ConfigError> {
+        if self.has(field) { Ok(()) } else { Err(ConfigError::Missing { field }) }
+    }
+
     pub(crate) fn size(&self, field: &'static str) -> Result<usize, ConfigError> {
         self.optional_size(field)?.ok_or(ConfigError::Missing { field })
     }

@@ -2,16 +2,18 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Fields, ModelConfig, ModelKind, unsupported};
+use super::{ConfigError, Fields, ModelConfig, ModelKind, invalid, unsupported};
 use crate::family::Family;
 
 pub(super) fn from_json(text: &str) -> Result<(ModelConfig, Vec<String>), ConfigError> {
     let map: Map<String, Value> = serde_json::from_str(text).map_err(|source| ConfigError::Json { source })?;
     let fields = Fields::new(&map);
     let family = family(&fields)?;
+    let (kind, labels) = kind(&fields, family)?;
     let mut config = ModelConfig {
         family,
-        kind: kind(&fields, family)?,
+        kind,
+        labels,
         bos_token_id: fields.ids("bos_token_id")?.first().copied(),
         eos_token_ids: fields.ids("eos_token_id")?,
         pad_token_id: fields.ids("pad_token_id")?.first().copied(),
@@ -71,31 +73,46 @@ fn family(fields: &Fields<'_>) -> Result<Family, ConfigError> {
     })
 }
 
-fn kind(fields: &Fields<'_>, family: Family) -> Result<ModelKind, ConfigError> {
-    let Some(value) = fields.present("architectures") else { return Ok(ModelKind::CausalLm) };
+/// The head, and the names of its labels.
+fn kind(fields: &Fields<'_>, family: Family) -> Result<(ModelKind, Vec<String>), ConfigError> {
+    let Some(value) = fields.present("architectures") else { return Ok((ModelKind::CausalLm, Vec::new())) };
     let class = family.definition().class;
     let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let head = match names.as_slice() {
         [name] => name.strip_prefix(class),
         _ => None,
     };
+    let language_model = family.definition().language_model;
     match head {
-        Some("ForCausalLM") => Ok(ModelKind::CausalLm),
-        Some("ForSequenceClassification") => match label_count(fields) {
-            1 => Ok(ModelKind::Scalar),
-            labels => Err(unsupported("num_labels", &Value::from(labels), "1")),
-        },
+        Some(head) if !language_model.is_empty() && head == language_model => Ok((ModelKind::CausalLm, Vec::new())),
+        Some("ForSequenceClassification") => {
+            let labels = labels(fields)?;
+            // A single label is a number; its name says nothing.
+            if labels.len() == 1 {
+                Ok((ModelKind::Scalar, Vec::new()))
+            } else {
+                Ok((ModelKind::SequenceClassifier, labels))
+            }
+        }
+        Some("ForTokenClassification") => Ok((ModelKind::TokenClassifier, labels(fields)?)),
         _ => {
-            let supported =
-                format!("[\"{class}ForCausalLM\"] or [\"{class}ForSequenceClassification\"] with one label");
-            Err(unsupported("architectures", value, &supported))
+            let ends = [language_model, "ForSequenceClassification", "ForTokenClassification"];
+            let classes = ends.iter().filter(|end| !end.is_empty()).map(|end| format!("[\"{class}{end}\"]"));
+            Err(unsupported("architectures", value, &classes.collect::<Vec<_>>().join(", ")))
         }
     }
 }
 
-/// `transformers` writes the number of labels as the size of `id2label`, and leaves it out when it is 2.
-fn label_count(fields: &Fields<'_>) -> usize {
-    let stated = fields.present("num_labels").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-    let named = fields.present("id2label").and_then(Value::as_object).map(Map::len);
-    stated.or(named).unwrap_or(2)
+/// The labels in order of their ids. `transformers` writes them as `id2label`, and leaves it out when there are 2 without names.
+fn labels(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
+    let unnamed = |count: usize| (0..count).map(|id| format!("LABEL_{id}")).collect();
+    let stated = fields.optional_size("num_labels")?;
+    let Some(value) = fields.present("id2label") else { return Ok(unnamed(stated.unwrap_or(2))) };
+    let map = value.as_object().ok_or_else(|| invalid("id2label", value, "an object from ids to names"))?;
+    if stated.is_some_and(|count| count != map.len()) {
+        return Err(invalid("num_labels", fields.present("num_labels").unwrap_or(value), format!("{}", map.len())));
+    }
+    let name = |id: usize| map.get(&id.to_string()).and_then(Value::as_str).map(str::to_owned);
+    let named: Option<Vec<String>> = (0..map.len()).map(name).collect();
+    named.ok_or_else(|| invalid("id2label", value, "names for the ids from 0 on, without gaps"))
 }

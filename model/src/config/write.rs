@@ -7,18 +7,14 @@ use super::{ModelConfig, ModelKind};
 pub(super) fn to_json(config: &ModelConfig, dtype: &str) -> String {
     let definition = config.family.definition();
     let mut map = Map::new();
-    let architecture = format!("{}{}", definition.class, class_of_head(config.kind));
+    let architecture = format!("{}{}", definition.class, class_of_head(config));
     map.insert("architectures".to_owned(), json!([architecture]));
     map.insert("model_type".to_owned(), definition.model_type.into());
     map.insert("dtype".to_owned(), dtype.into());
     map.insert("use_cache".to_owned(), true.into());
     (definition.write)(config, &mut map);
     insert_special_ids(&mut map, config);
-    if config.kind == ModelKind::Scalar {
-        // `num_labels` itself is derived from these two by transformers.
-        map.insert("id2label".to_owned(), json!({"0": "SCORE"}));
-        map.insert("label2id".to_owned(), json!({"SCORE": 0}));
-    }
+    insert_labels(&mut map, config);
     format!("{:#}\n", Value::Object(map))
 }
 
@@ -30,11 +26,26 @@ pub(crate) fn generation_json(config: &ModelConfig) -> String {
     format!("{:#}\n", Value::Object(map))
 }
 
-fn class_of_head(kind: ModelKind) -> &'static str {
-    match kind {
-        ModelKind::CausalLm => "ForCausalLM",
-        ModelKind::Scalar => "ForSequenceClassification",
+fn class_of_head(config: &ModelConfig) -> &'static str {
+    match config.kind {
+        ModelKind::CausalLm => config.family.definition().language_model,
+        ModelKind::Scalar | ModelKind::SequenceClassifier => "ForSequenceClassification",
+        ModelKind::TokenClassifier => "ForTokenClassification",
     }
+}
+
+/// `num_labels` itself is derived from these two by transformers.
+fn insert_labels(map: &mut Map<String, Value>, config: &ModelConfig) {
+    let scalar = ["SCORE".to_owned()];
+    let labels = match config.kind {
+        ModelKind::CausalLm => return,
+        ModelKind::Scalar => &scalar[..],
+        ModelKind::SequenceClassifier | ModelKind::TokenClassifier => &config.labels,
+    };
+    let by_id = labels.iter().enumerate().map(|(id, label)| (id.to_string(), Value::from(label.as_str())));
+    let by_label = labels.iter().enumerate().map(|(id, label)| (label.clone(), Value::from(id)));
+    map.insert("id2label".to_owned(), Value::Object(by_id.collect()));
+    map.insert("label2id".to_owned(), Value::Object(by_label.collect()));
 }
 
 fn insert_special_ids(map: &mut Map<String, Value>, config: &ModelConfig) {

@@ -12,13 +12,34 @@ use crate::family::{self, Initial, TensorPlan};
 use crate::weights::{Parameters, WeightsError, tensor_error};
 
 /// A whole model's tensors, in 32-bit floats.
-pub(super) fn parameters(config: &ModelConfig, seed: u64, device: Device) -> Result<Parameters, WeightsError> {
+pub(crate) fn parameters(config: &ModelConfig, seed: u64, device: Device) -> Result<Parameters, WeightsError> {
     let mut parameters = Parameters::new();
     for (name, plan) in family::tensors(config) {
         let tensor = initial(config, seed, (&name, &plan), (Kind::Float, device))?;
         parameters.insert(name, tensor);
     }
     Ok(parameters)
+}
+
+/// The tensors of a model of `config`, whose trunk is that of `trunk`: copies, and a new head drawn by `seed`.
+pub(crate) fn new_head(trunk: &Parameters, config: &ModelConfig, seed: u64) -> Result<Parameters, WeightsError> {
+    let device = trunk.iter().next().map_or(Device::Cpu, |(_, tensor)| tensor.device());
+    let kind = crate::weights::kind_of_weights(trunk, config);
+    let mut parameters = Parameters::new();
+    for (name, plan) in family::tensors(config) {
+        // Heads of another kind may have tensors of the same name.
+        let same = |tensor: &&Tensor| plan.shape.iter().map(|size| *size as i64).eq(tensor.size());
+        let tensor = match trunk.get(&name).filter(same).filter(|_| !is_head(config, &name)) {
+            Some(tensor) => tensor.f_detach().and_then(|tensor| tensor.f_to_dtype(tensor.kind(), false, true)),
+            None => Ok(initial(config, seed, (&name, &plan), (kind, device))?),
+        };
+        parameters.insert(name.clone(), tensor.map_err(|source| tensor_error("copying", &name, source))?);
+    }
+    Ok(parameters)
+}
+
+fn is_head(config: &ModelConfig, name: &str) -> bool {
+    !name.starts_with(config.family.definition().trunk)
 }
 
 /// The initial value of one tensor.

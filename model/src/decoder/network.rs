@@ -41,6 +41,7 @@ struct Residual<P> {
     part: P,
     output: Linear,
     output_norm: Option<Norm>,
+    sum_norm: Option<Norm>,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,8 @@ enum Head {
     Vocabulary { product: Linear, soft_cap: Option<f64> },
     /// One number per label.
     Labels(Linear),
+    /// One number per label of a sequence, from its first row.
+    Pooled { pooler: Linear, product: Linear },
 }
 
 impl Network {
@@ -80,12 +83,22 @@ impl Network {
         attend: &mut dyn Attend,
         products: Products<'_>,
     ) -> Result<Tensor, TchError> {
+        self.typed_trunk((rows, &[]), attend, products)
+    }
+
+    /// [`Network::trunk`] of a family with segments: rows and the segment of each.
+    pub(crate) fn typed_trunk(
+        &self,
+        (rows, types): (&Rows<'_>, &[u32]),
+        attend: &mut dyn Attend,
+        products: Products<'_>,
+    ) -> Result<Tensor, TchError> {
         let rotated = if self.trains { products.kind } else { Kind::Float };
         let rotation = self.rope.as_ref().map(|rope| rope.at(rows.positions, rotated)).transpose()?;
         rows.adapters.check(rows.tokens.len())?;
         let products = Products { adapters: rows.adapters, ..products };
         let mut pass = Pass { products, rotation, attend };
-        let mut x = self.embedding.forward(rows)?;
+        let mut x = self.embedding.forward(rows, types)?;
         for layer in &self.layers {
             x = layer.forward(x, &mut pass)?;
         }
@@ -110,10 +123,14 @@ impl Network {
         }
     }
 
-    /// The head's numbers [rows, labels] in 32-bit floats of normed rows; `None` for a language model.
+    /// The head's numbers [rows, labels], few and decisive and so never rounded, in 32-bit floats of normed rows; `None` for a language model.
     pub(crate) fn labels(&self, normed: &Tensor) -> Result<Option<Tensor>, TchError> {
+        let exact = Products::new(Kind::Float);
         match &self.head {
-            Head::Labels(product) => product.forward(normed, Products::new(Kind::Float)).map(Some),
+            Head::Labels(product) => product.forward(normed, exact).map(Some),
+            Head::Pooled { pooler, product } => {
+                product.forward(&pooler.forward(normed, exact)?.f_tanh()?, exact).map(Some)
+            }
             Head::Vocabulary { .. } => Ok(None),
         }
     }
@@ -152,15 +169,22 @@ fn ends(builder: &Builder<'_>, plan: &Plan) -> Result<(Embedding, Head), TchErro
             let head = vocabulary(builder.linear(product)?, soft_cap);
             Ok((Embedding::new(builder, &plan.embedding, None)?, head))
         }
-        HeadPlan::Labels(product) => {
-            // Few numbers that decide much: never rounded.
+        HeadPlan::Labels(_) | HeadPlan::Pooled { .. } => {
             let hold = match &builder.hold {
                 Hold::Shared => Hold::Shared,
                 Hold::Copied(_) => Hold::Copied(Kind::Float),
                 Hold::Packed(_, pool) => Hold::Packed(Format::F32, Arc::clone(pool)),
             };
             let exact = Builder { parameters: builder.parameters, hold };
-            Ok((Embedding::new(builder, &plan.embedding, None)?, Head::Labels(exact.linear(product)?)))
+            let head = match &plan.head {
+                HeadPlan::Pooled { pooler, product } => {
+                    Head::Pooled { pooler: exact.linear(pooler)?, product: exact.linear(product)? }
+                }
+                HeadPlan::Vocabulary { product, .. } | HeadPlan::Labels(product) => {
+                    Head::Labels(exact.linear(product)?)
+                }
+            };
+            Ok((Embedding::new(builder, &plan.embedding, None)?, head))
         }
     }
 }
@@ -188,7 +212,8 @@ impl<P> Residual<P> {
     fn new(builder: &Builder<'_>, part: P, output: Linear, norms: &ResidualNorms) -> Result<Self, TchError> {
         let input_norm = norms.input.as_ref().map(|norm| builder.norm(norm)).transpose()?;
         let output_norm = norms.output.as_ref().map(|norm| builder.norm(norm)).transpose()?;
-        Ok(Self { input_norm, part, output, output_norm })
+        let sum_norm = norms.sum.as_ref().map(|norm| builder.norm(norm)).transpose()?;
+        Ok(Self { input_norm, part, output, output_norm, sum_norm })
     }
 
     /// What the part reads.
@@ -201,9 +226,13 @@ impl<P> Residual<P> {
 
     /// The residual stream with what the part made.
     fn join(&self, x: Tensor, made: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
-        match &self.output_norm {
-            Some(norm) => x.f_add(&norm.forward(&self.output.forward(made, pass.products)?)?),
-            None => self.output.add_to(x, made, pass.products),
+        let sum = match &self.output_norm {
+            Some(norm) => x.f_add(&norm.forward(&self.output.forward(made, pass.products)?)?)?,
+            None => self.output.add_to(x, made, pass.products)?,
+        };
+        match &self.sum_norm {
+            Some(norm) => norm.forward(&sum),
+            None => Ok(sum),
         }
     }
 }

@@ -4,12 +4,25 @@
 use galapagos_kernels::AttentionSpec;
 use serde_json::{Map, Value};
 
+use super::Definition;
 use super::plan::{
     AttentionPlan, Bias, EmbeddingPlan, HeadPlan, LayerPlan, LinearPlan, MlpPlan, NormKind, NormPlan, Plan,
     ResidualNorms,
 };
-use crate::config::{Fields, RopeScaling};
+use crate::config::{Fields, RopeScaling, invalid, unsupported};
 use crate::{ConfigError, ModelConfig, ModelKind};
+
+/// What their definitions have in common.
+pub(super) const DECODER: Definition = Definition {
+    model_type: "",
+    class: "",
+    language_model: "ForCausalLM",
+    trunk: "model.",
+    derived: &[".rotary_emb.inv_freq"],
+    read,
+    write,
+    plan,
+};
 
 /// Reads the keys these families have in common.
 pub(super) fn read(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), ConfigError> {
@@ -59,7 +72,9 @@ pub(super) fn plan(config: &ModelConfig) -> Plan {
             vocabulary: config.vocab_size,
             hidden: config.hidden_size,
             positions: None,
+            types: None,
             scale: None,
+            norm: None,
         },
         layers: (0..config.num_hidden_layers).map(|layer| self::layer(config, layer)).collect(),
         final_norm: Some(rms_norm(config, "model.norm".to_owned())),
@@ -100,14 +115,14 @@ fn layer(config: &ModelConfig, layer: usize) -> LayerPlan {
                 window: config.window(layer),
             },
         },
-        attention_norms: ResidualNorms { input: norm("input_layernorm"), output: None },
+        attention_norms: ResidualNorms { input: norm("input_layernorm"), ..ResidualNorms::default() },
         mlp: MlpPlan {
             gate: Some(linear("mlp.gate_proj", (inner, hidden), mlp_bias)),
             up: linear("mlp.up_proj", (inner, hidden), mlp_bias),
             down: linear("mlp.down_proj", (hidden, inner), mlp_bias),
             activation: config.activation.into(),
         },
-        mlp_norms: ResidualNorms { input: norm("post_attention_layernorm"), output: None },
+        mlp_norms: ResidualNorms { input: norm("post_attention_layernorm"), ..ResidualNorms::default() },
     }
 }
 
@@ -116,20 +131,56 @@ pub(super) fn rms_norm(config: &ModelConfig, module: String) -> NormPlan {
 }
 
 fn head(config: &ModelConfig) -> HeadPlan {
-    let linear = |module: &str, outputs, bias| LinearPlan {
-        module: module.to_owned(),
-        inputs: config.hidden_size,
-        outputs,
-        bias,
-        transposed: false,
-    };
     match config.kind {
         ModelKind::CausalLm => {
             let module = if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" };
-            let product = linear(module, config.vocab_size, Bias::No);
+            let product = head_linear(config, module, config.vocab_size, Bias::No);
             HeadPlan::Vocabulary { product, soft_cap: config.final_logit_softcapping }
         }
-        // Ours have a bias; `transformers` makes sequence classifiers without.
-        ModelKind::Scalar => HeadPlan::Labels(linear("score", 1, Bias::Optional)),
+        ModelKind::TokenClassifier => HeadPlan::Labels(head_linear(config, "score", config.labels.len(), Bias::Yes)),
+        ModelKind::Scalar | ModelKind::SequenceClassifier => sequence_head(config),
     }
+}
+
+/// The head of a classifier of whole sequences on a decoder.
+pub(super) fn sequence_head(config: &ModelConfig) -> HeadPlan {
+    // Scalar heads of ours have a bias; `transformers` makes sequence classifiers without.
+    let bias = if config.kind == ModelKind::Scalar { Bias::Optional } else { Bias::No };
+    HeadPlan::Labels(head_linear(config, "score", config.label_count(), bias))
+}
+
+/// A product that reads the last hidden states.
+pub(super) fn head_linear(config: &ModelConfig, module: &str, outputs: usize, bias: Bias) -> LinearPlan {
+    LinearPlan { module: module.to_owned(), inputs: config.hidden_size, outputs, bias, transposed: false }
+}
+
+/// The window of each layer: by `layer_types`, else `window` where `slides` says so.
+pub(super) fn windows(
+    fields: &Fields<'_>,
+    layers: usize,
+    window: Option<usize>,
+    slides: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<usize>>, ConfigError> {
+    let windows: Vec<Option<usize>> = match fields.present("layer_types") {
+        None => (0..layers).map(|layer| window.filter(|_| slides(layer))).collect(),
+        Some(types) => {
+            let wrong = || invalid("layer_types", types, format!("a list of {layers} names"));
+            let of = |name: &Value| match name.as_str() {
+                Some("full_attention") => Ok(None),
+                Some("sliding_attention") if window.is_some() => Ok(window),
+                Some("sliding_attention") => Err(invalid("sliding_window", "null", "a number, as `layer_types` slide")),
+                _ => Err(unsupported("layer_types", name, "\"full_attention\" and \"sliding_attention\"")),
+            };
+            let names = types.as_array().filter(|names| names.len() == layers).ok_or_else(wrong)?;
+            names.iter().map(of).collect::<Result<_, _>>()?
+        }
+    };
+    // No window at all has one form.
+    Ok(if windows.iter().all(Option::is_none) { Vec::new() } else { windows })
+}
+
+/// `layer_types` of a configuration.
+pub(super) fn layer_types(config: &ModelConfig) -> Value {
+    let name = |layer| if config.window(layer).is_some() { "sliding_attention" } else { "full_attention" };
+    (0..config.num_hidden_layers).map(name).collect()
 }

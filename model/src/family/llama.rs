@@ -7,7 +7,7 @@ use crate::config::{Activation, Fields};
 use crate::{ConfigError, ModelConfig};
 
 pub(super) const DEFINITION: Definition =
-    Definition { model_type: "llama", class: "Llama", read, write, plan: common::plan };
+    Definition { model_type: "llama", class: "Llama", read, write, plan: common::plan, ..common::DECODER };
 
 fn read(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), ConfigError> {
     common::read(fields, config)?;

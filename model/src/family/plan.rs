@@ -25,8 +25,12 @@ pub(crate) struct EmbeddingPlan {
     pub(crate) hidden: usize,
     /// Learned positions: tensor and number of them.
     pub(crate) positions: Option<(String, usize)>,
+    /// Learned segment types: tensor and number of them.
+    pub(crate) types: Option<(String, usize)>,
     /// Multiplies the token's embedding.
     pub(crate) scale: Option<f64>,
+    /// Of the sum.
+    pub(crate) norm: Option<NormPlan>,
 }
 
 /// One layer: attention, then the feed-forward part, each added to the residual stream.
@@ -38,13 +42,15 @@ pub(crate) struct LayerPlan {
     pub(crate) mlp_norms: ResidualNorms,
 }
 
-/// Norms around a part of a layer: `x + output(part(input(x)))`.
+/// Norms around a part of a layer: `sum(x + output(part(input(x))))`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResidualNorms {
     /// What the part reads.
     pub(crate) input: Option<NormPlan>,
     /// What is added to the stream.
     pub(crate) output: Option<NormPlan>,
+    /// The stream after that.
+    pub(crate) sum: Option<NormPlan>,
 }
 
 /// Projections and kind of attention.
@@ -125,8 +131,10 @@ pub(crate) enum NormKind {
 pub(crate) enum HeadPlan {
     /// Next-token logits; the weight may be the embedding.
     Vocabulary { product: LinearPlan, soft_cap: Option<f64> },
-    /// One number per label.
+    /// One number per label, of any row.
     Labels(LinearPlan),
+    /// One number per label of a sequence: `product(tanh(pooler(first row)))`.
+    Pooled { pooler: LinearPlan, product: LinearPlan },
 }
 
 /// A tensor of a checkpoint.
@@ -151,14 +159,15 @@ impl Plan {
     /// Every tensor, by name.
     pub(crate) fn tensors(&self) -> BTreeMap<String, TensorPlan> {
         let mut all = Tensors(BTreeMap::new());
-        let EmbeddingPlan { tokens, vocabulary, hidden, positions, .. } = &self.embedding;
+        let EmbeddingPlan { tokens, vocabulary, hidden, positions, types, norm, .. } = &self.embedding;
         all.add(tokens.clone(), vec![*vocabulary, *hidden], Initial::Normal);
-        if let Some((name, count)) = positions {
+        for (name, count) in positions.iter().chain(types) {
             all.add(name.clone(), vec![*count, *hidden], Initial::Normal);
         }
+        norm.iter().for_each(|norm| all.norm(norm));
         for layer in &self.layers {
             for norms in [&layer.attention_norms, &layer.mlp_norms] {
-                norms.input.iter().chain(&norms.output).for_each(|norm| all.norm(norm));
+                norms.input.iter().chain(&norms.output).chain(&norms.sum).for_each(|norm| all.norm(norm));
             }
             let AttentionPlan { query_key_value, output, query_norm, key_norm, .. } = &layer.attention;
             query_norm.iter().chain(key_norm).for_each(|norm| all.norm(norm));
@@ -169,6 +178,7 @@ impl Plan {
         self.final_norm.iter().for_each(|norm| all.norm(norm));
         match &self.head {
             HeadPlan::Vocabulary { product, .. } | HeadPlan::Labels(product) => all.linear(product),
+            HeadPlan::Pooled { pooler, product } => [pooler, product].into_iter().for_each(|linear| all.linear(linear)),
         }
         all.0
     }
