@@ -3,28 +3,29 @@
 //! A folder is `config.json`, `model.safetensors`, `tokenizer.json` and what belongs to them. Opening reads everything but
 //! the weights' bytes, so a wrong folder is an error at once and not in the middle of a run.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Kind};
+use tch::Device;
 
-use crate::config::{ConfigError, generation_json};
-use crate::files::write_atomically;
-use crate::tokenizer::OPTIONAL_FILES;
-use crate::weights::safetensors_file::{self, WeightsFile};
-use crate::weights::{WeightsError, check_layout};
-use crate::{Decoder, ModelConfig, Tokenizer, TokenizerError};
+use crate::config::ConfigError;
+use crate::weights::stored::{INDEX, SINGLE, StoredWeights};
+use crate::weights::{Parameters, WeightsError};
+use crate::{Decoder, Encoder, ModelConfig, Tokenizer, TokenizerError};
+
+mod generation;
+mod save;
+
+pub use save::{Model, SaveOptions};
 
 const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
-const WEIGHTS: &str = "model.safetensors";
-const SHARDED_WEIGHTS: &str = "model.safetensors.index.json";
 
-/// A folder whose configuration, tokenizer and weights' header fit together.
+/// A folder whose configuration, tokenizer and weights' headers fit together.
 #[derive(Debug)]
 pub struct ModelFolder {
     path: PathBuf,
     config: ModelConfig,
+    ignored: Vec<String>,
     tokenizer: Tokenizer,
 }
 
@@ -37,17 +38,13 @@ impl ModelFolder {
         if !path.is_dir() {
             return Err(FolderError::NoFolder { path: path.to_owned() });
         }
-        let config = read_config(&path.join(CONFIG))?;
-        for name in [crate::tokenizer::TOKENIZER_JSON, WEIGHTS] {
-            require(path, name)?;
-        }
+        let (config, ignored) = read_config(path)?;
+        require_files(path)?;
         let tokenizer =
             Tokenizer::from_folder(path).map_err(|source| FolderError::Tokenizer { path: path.to_owned(), source })?;
         check_tokenizer(path, &config, &tokenizer)?;
-        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source: Box::new(source) };
-        let file = WeightsFile::open(&path.join(WEIGHTS)).map_err(weights)?;
-        check_layout(&file.shapes(), &config).and_then(|()| file.check_dtypes()).map_err(weights)?;
-        Ok(Self { path: path.to_owned(), config, tokenizer })
+        StoredWeights::open(path, &config).map_err(|source| weights_error(path, source))?;
+        Ok(Self { path: path.to_owned(), config, ignored, tokenizer })
     }
 
     /// Where the folder is.
@@ -56,10 +53,17 @@ impl ModelFolder {
         &self.path
     }
 
-    /// The model's configuration.
+    /// The model's configuration. Special tokens are those of `config.json` and of `generation_config.json`.
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Keys of `config.json` that nothing here uses and that are not known to be harmless, for the caller to show: see
+    /// [`ModelConfig::from_json_with_ignored`].
+    #[must_use]
+    pub fn ignored_keys(&self) -> &[String] {
+        &self.ignored
     }
 
     /// The tokenizer.
@@ -74,65 +78,99 @@ impl ModelFolder {
         self.tokenizer
     }
 
-    /// Reads the weights, in the number format they are stored in.
+    /// Reads the weights of a decoder, in the number format they are stored in.
     ///
     /// # Errors
-    /// [`FolderError::Weights`] when the file cannot be read or was changed since it was checked.
+    /// [`FolderError::Weights`] when a file cannot be read or was changed since it was checked, or the model is an encoder.
     pub fn load(&self, device: Device) -> Result<Decoder, FolderError> {
-        let weights = |source| FolderError::Weights { path: self.path.join(WEIGHTS), source: Box::new(source) };
-        let parameters =
-            WeightsFile::open(&self.path.join(WEIGHTS)).and_then(|mut file| file.read(device)).map_err(weights)?;
-        Decoder::new(self.config.clone(), parameters).map_err(weights)
+        let model = self.read(device).and_then(|parameters| Decoder::new(self.config.clone(), parameters));
+        model.map_err(|source| weights_error(&self.path, source))
     }
 
-    /// Writes `model` and `tokenizer` as a folder at `path`, made if it is not there. Every file is complete or absent,
-    /// and `config.json` comes last: a folder with one is whole. What was there under the same names is replaced.
+    /// Reads the weights of an encoder, as [`ModelFolder::load`].
+    ///
+    /// # Errors
+    /// As [`ModelFolder::load`]; also when the model is a decoder.
+    pub fn load_encoder(&self, device: Device) -> Result<Encoder, FolderError> {
+        let model = self.read(device).and_then(|parameters| Encoder::new(self.config.clone(), parameters));
+        model.map_err(|source| weights_error(&self.path, source))
+    }
+
+    fn read(&self, device: Device) -> Result<Parameters, WeightsError> {
+        StoredWeights::open(&self.path, &self.config)?.read(device)
+    }
+
+    /// Writes `model` and `tokenizer` as a folder at `path`, made if it is not there, with the weights in one file. Every file is
+    /// complete or absent, and `config.json` comes last: a folder with one is whole. What was there under the same names is
+    /// replaced.
     ///
     /// # Errors
     /// [`FolderError`] names the file that could not be written, or says why model and tokenizer do not fit.
-    pub fn save(path: &Path, model: &Decoder, tokenizer: &Tokenizer) -> Result<(), FolderError> {
+    pub fn save(path: &Path, model: &impl Model, tokenizer: &Tokenizer) -> Result<(), FolderError> {
+        Self::save_with(path, model, tokenizer, &SaveOptions::default())
+    }
+
+    /// [`ModelFolder::save`] with options.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::save`].
+    pub fn save_with(
+        path: &Path,
+        model: &impl Model,
+        tokenizer: &Tokenizer,
+        options: &SaveOptions,
+    ) -> Result<(), FolderError> {
         check_tokenizer(path, model.config(), tokenizer)?;
-        let write_error = |path: PathBuf| move |source| FolderError::Write { path, source };
-        std::fs::create_dir_all(path).map_err(write_error(path.to_owned()))?;
-        let write = |name: &str, bytes: &[u8]| {
-            let target = path.join(name);
-            write_atomically(&target, |file| file.write_all(bytes)).map_err(write_error(target))
-        };
-        // Without a configuration the folder is not a model until all is written; another tokenizer's files would be read
-        // as parts of this one.
-        let stale = OPTIONAL_FILES.iter().filter(|name| !tokenizer.files().contains_key(**name));
-        for name in stale.chain([&CONFIG]) {
-            remove_if_there(&path.join(name))?;
-        }
-        for (name, bytes) in tokenizer.files() {
-            write(name, bytes)?;
-        }
-        write(GENERATION_CONFIG, generation_json(model.config()).as_bytes())?;
-        let weights = |source| FolderError::Weights { path: path.join(WEIGHTS), source: Box::new(source) };
-        safetensors_file::write(&path.join(WEIGHTS), model.parameters()).map_err(weights)?;
-        write(CONFIG, model.config().to_json(stored_dtype(model)).as_bytes())
+        save::write(path, (model.config(), model.parameters()), tokenizer, options)
     }
 }
 
-fn read_config(path: &Path) -> Result<ModelConfig, FolderError> {
-    let text = match std::fs::read_to_string(path) {
+/// The error of a folder's weights, with the file it is about where that is known.
+fn weights_error(folder: &Path, source: WeightsError) -> FolderError {
+    let index = folder.join(INDEX);
+    let single = folder.join(SINGLE);
+    let path = if index.is_file() && !single.is_file() { index } else { single };
+    FolderError::Weights { path, source: Box::new(source) }
+}
+
+/// The configuration with the special tokens of `generation_config.json`, and the keys that are not used.
+fn read_config(folder: &Path) -> Result<(ModelConfig, Vec<String>), FolderError> {
+    let path = folder.join(CONFIG);
+    let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Err(FolderError::NoFile { path: path.to_owned(), hint: "" });
+            return Err(FolderError::NoFile { path, hint: "" });
         }
-        Err(source) => return Err(FolderError::Read { path: path.to_owned(), source }),
+        Err(source) => return Err(FolderError::Read { path, source }),
     };
-    ModelConfig::from_json(&text).map_err(|source| FolderError::Config { path: path.to_owned(), source })
+    let (mut config, ignored) =
+        ModelConfig::from_json_with_ignored(&text).map_err(|source| FolderError::Config { path, source })?;
+    generation::add_special_tokens(&folder.join(GENERATION_CONFIG), &mut config)?;
+    Ok((config, ignored))
 }
 
-fn require(folder: &Path, name: &str) -> Result<(), FolderError> {
-    let path = folder.join(name);
-    if path.is_file() {
+/// Weights and tokenizer, in a form that can be read.
+fn require_files(folder: &Path) -> Result<(), FolderError> {
+    let has = |name: &str| folder.join(name).is_file();
+    if !Tokenizer::FORMS.iter().any(|name| has(name)) {
+        let hint = if has("tokenizer.model") {
+            "; a SentencePiece model is not read, save the tokenizer with transformers to get a tokenizer.json"
+        } else {
+            ""
+        };
+        return Err(FolderError::NoFile { path: folder.join(crate::tokenizer::TOKENIZER_JSON), hint });
+    }
+    if has(SINGLE) || has(INDEX) {
         return Ok(());
     }
-    let sharded = name == WEIGHTS && folder.join(SHARDED_WEIGHTS).exists();
-    let hint = if sharded { "; weights split over several files are not implemented, join them first" } else { "" };
-    Err(FolderError::NoFile { path, hint })
+    let pickled = has("pytorch_model.bin") || has("pytorch_model.bin.index.json");
+    let hint = if pickled {
+        "; weights in pytorch_model.bin are not read, as such a file can run any code: load it with transformers where you trust \
+         it and call save_pretrained, which writes safetensors"
+    } else {
+        ""
+    };
+    Err(FolderError::NoFile { path: folder.join(SINGLE), hint })
 }
 
 /// A tokenizer fits when its ids fill the embedding, but for rows added to round the size up, and its end-of-sequence
@@ -155,24 +193,6 @@ fn check_tokenizer(path: &Path, config: &ModelConfig, tokenizer: &Tokenizer) -> 
             ),
         }),
         Some(_) | None => Ok(()),
-    }
-}
-
-fn remove_if_there(path: &Path) -> Result<(), FolderError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FolderError::Write { path: path.to_owned(), source })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// The name `transformers` has for the format most of the weights are stored in.
-fn stored_dtype(model: &Decoder) -> &'static str {
-    match model.kind() {
-        Kind::BFloat16 => "bfloat16",
-        Kind::Half => "float16",
-        _ => "float32",
     }
 }
 
@@ -214,6 +234,15 @@ pub enum FolderError {
     /// The configuration is refused.
     #[error("the configuration {} cannot be used", path.display())]
     Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ConfigError,
+    },
+    /// The special tokens of `generation_config.json` are refused.
+    #[error("{} cannot be used", path.display())]
+    GenerationConfig {
         /// The file.
         path: PathBuf,
         /// Why.

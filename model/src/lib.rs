@@ -42,7 +42,7 @@ pub use engine::{
     ScoreRequest,
 };
 pub use family::Family;
-pub use folder::{FolderError, ModelFolder};
+pub use folder::{FolderError, Model, ModelFolder, SaveOptions};
 pub use sampling::Sampling;
 pub use stop::Finish;
 pub use tokenizer::{Tokenizer, TokenizerError};

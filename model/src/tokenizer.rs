@@ -41,6 +41,9 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
+    /// Files of which a folder must have one.
+    pub(crate) const FORMS: [&str; 1] = [TOKENIZER_JSON];
+
     /// Reads the tokenizer files of a Hugging Face folder.
     ///
     /// # Errors

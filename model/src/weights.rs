@@ -12,6 +12,8 @@ use crate::ModelConfig;
 use crate::family::TensorPlan;
 
 pub(crate) mod safetensors_file;
+pub(crate) mod shards;
+pub(crate) mod stored;
 
 /// Named tensors, in name order.
 #[derive(Debug, Default)]

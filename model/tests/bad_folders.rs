@@ -91,9 +91,9 @@ fn a_missing_folder_and_missing_files_are_named() {
         assert!(matches!(&error, FolderError::NoFile { path, .. } if path.ends_with(name)), "{text}");
     }
     let (_, text) = error_after(|folder| {
-        std::fs::rename(folder.join("model.safetensors"), folder.join("model.safetensors.index.json")).unwrap();
+        std::fs::rename(folder.join("model.safetensors"), folder.join("pytorch_model.bin")).unwrap();
     });
-    assert!(text.contains("split over several files"), "{text}");
+    assert!(text.contains("can run any code") && text.contains("save_pretrained"), "{text}");
 }
 
 #[test]
@@ -156,7 +156,10 @@ fn a_tokenizer_of_another_model_is_refused() {
         assert!(matches!(error, FolderError::WrongTokenizer { .. }), "{text}");
         assert!(text.contains("embedding has 27 rows"), "{text}");
     }
-    let (error, text) = error_after(|folder| edit_config(folder, "eos_token_id", 5.into()));
+    let (error, text) = error_after(|folder| {
+        edit_config(folder, "eos_token_id", 5.into());
+        std::fs::remove_file(folder.join("generation_config.json")).unwrap();
+    });
     assert!(matches!(error, FolderError::WrongTokenizer { .. }), "{text}");
     assert!(text.contains("end-of-sequence token has id 1"), "{text}");
     let (error, text) = error_after(|folder| edit(folder.join("tokenizer.json"), |bytes| bytes.truncate(50)));
@@ -171,7 +174,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
         ("rope_scaling", serde_json::json!({"type": "linear", "factor": 2.0}), "the same as `rope_parameters`"),
         ("rope_parameters", rope("longrope", "rope_theta"), "`rope_parameters.rope_type` is \"longrope\""),
         ("rope_parameters", rope("linear", "low_freq_factor"), "`rope_parameters.low_freq_factor`"),
-        ("rope_parameters", rope("llama3", "rope_theta"), "lacks `low_freq_factor`"),
+        ("rope_parameters", rope("llama3", "rope_theta"), "`low_freq_factor` is missing"),
         ("rope_parameters", serde_json::json!({"rope_type": "linear", "factor": 0.5}), "`factor` is 0.5"),
         ("quantization_config", serde_json::json!({"bits": 4}), "`quantization_config`"),
         ("sliding_window", 16.into(), "`sliding_window` is 16"),
@@ -183,7 +186,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
         ("vocab_size", "many".into(), "a whole number"),
         ("rms_norm_eps", (-1.0).into(), "a positive number"),
         ("eos_token_id", 99.into(), "below vocab_size (27)"),
-        ("hidden_size", serde_json::Value::Null, "lacks `hidden_size`"),
+        ("hidden_size", serde_json::Value::Null, "`hidden_size` is missing"),
     ];
     for (field, value, expected) in refused {
         let (error, text) = error_after(|folder| edit_config(folder, field, value));
@@ -191,7 +194,7 @@ fn configurations_that_are_not_implemented_are_refused_by_field() {
         assert!(text.contains(expected), "{field}: {text}");
     }
     let (_, text) = error_after(|folder| std::fs::write(folder.join("config.json"), "[]").unwrap());
-    assert!(text.contains("not a JSON object"), "{text}");
+    assert!(text.contains("it is not a JSON object"), "{text}");
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn folder_class(error: &FolderError) -> FailureClass {
         FolderError::NoFolder { .. }
         | FolderError::NoFile { .. }
         | FolderError::Config { .. }
+        | FolderError::GenerationConfig { .. }
         | FolderError::Tokenizer { .. }
         | FolderError::WrongTokenizer { .. } => FailureClass::Invalid,
     }

@@ -6,20 +6,20 @@ use serde_json::Value;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not JSON, or not an object.
-    #[error("config.json is not a JSON object")]
+    #[error("it is not a JSON object")]
     Json {
         /// What the parser said.
         #[source]
         source: serde_json::Error,
     },
     /// A field that has no default is absent.
-    #[error("config.json lacks `{field}`")]
+    #[error("`{field}` is missing")]
     Missing {
         /// The absent field.
         field: &'static str,
     },
     /// A value that makes no sense.
-    #[error("config.json: `{field}` is {value}; it must be {expected}")]
+    #[error("`{field}` is {value}; it must be {expected}")]
     Invalid {
         /// The field.
         field: String,
@@ -29,7 +29,7 @@ pub enum ConfigError {
         expected: String,
     },
     /// A value that makes sense but is not implemented here.
-    #[error("config.json: `{field}` is {value}; only {supported} is implemented")]
+    #[error("`{field}` is {value}; only {supported} is implemented")]
     Unsupported {
         /// The field.
         field: String,

@@ -70,25 +70,30 @@ impl WeightsFile {
         Ok(())
     }
 
-    /// Reads every tensor, in the format it is stored in.
-    pub(crate) fn read(&mut self, device: Device) -> Result<Parameters, WeightsError> {
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of its tensors, in the order of their bytes.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    /// Reads one tensor, in the format it is stored in.
+    pub(crate) fn read_tensor(&mut self, name: &str, device: Device) -> Result<Tensor, WeightsError> {
         let io = |source| WeightsError::Io { doing: "reading", path: self.path.clone(), source };
-        let mut parameters = Parameters::new();
-        let mut bytes = Vec::new();
-        for name in self.metadata.offset_keys() {
-            let Some(info) = self.metadata.info(&name) else { continue };
-            let kind = kind_of(&name, info.dtype)?;
-            bytes.resize(info.data_offsets.1 - info.data_offsets.0, 0);
-            let start = self.data_start + info.data_offsets.0 as u64;
-            self.file.seek(SeekFrom::Start(start)).map_err(io)?;
-            self.file.read_exact(&mut bytes).map_err(io)?;
-            let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
-            let tensor = Tensor::f_from_data_size(&bytes, &shape, kind)
-                .and_then(|tensor| tensor.f_to_device(device))
-                .map_err(|source| tensor_error("reading", &name, source))?;
-            parameters.insert(name, tensor);
-        }
-        Ok(parameters)
+        let Some(info) = self.metadata.info(name) else {
+            return Err(WeightsError::Missing { name: name.to_owned(), shape: Vec::new() });
+        };
+        let kind = kind_of(name, info.dtype)?;
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        self.file.seek(SeekFrom::Start(self.data_start + info.data_offsets.0 as u64)).map_err(io)?;
+        self.file.read_exact(&mut bytes).map_err(io)?;
+        let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
+        Tensor::f_from_data_size(&bytes, &shape, kind)
+            .and_then(|tensor| tensor.f_to_device(device))
+            .map_err(|source| tensor_error("reading", name, source))
     }
 }
 
