@@ -10,6 +10,7 @@ use crate::blocks::{Attend, Builder, Hold, Products, Projected, Rows};
 use crate::compute::{ComputeError, Doing};
 use crate::decoder::init;
 use crate::decoder::network::Network;
+use crate::lora::AdapterRows;
 use crate::weights::{Parameters, WeightsError};
 use crate::{ModelConfig, ModelKind, Precision, family};
 
@@ -113,9 +114,9 @@ impl Encoder {
         };
         let positions: Vec<u32> = (0..count).flat_map(|_| 0..time as u32).collect();
         let mut attend = BothWays { count, time, seen: self.seen(batch.mask, (count, time))? };
-        let rows = Rows { tokens: &tokens, positions: &positions };
+        let rows = Rows { tokens: &tokens, positions: &positions, adapters: AdapterRows::default() };
         let mut forward = || {
-            let products = Products { kind: precision.kind() };
+            let products = Products::new(precision.kind());
             self.network.typed_trunk((&rows, &types), &mut attend, products)?.f_reshape([count, time, -1])
         };
         forward().doing("the hidden states")

@@ -139,13 +139,16 @@ impl Network {
 impl Network {
     /// Every weight that is packed for the kernels.
     pub(crate) fn packed(&self) -> impl Iterator<Item = &PackedMatrix> {
-        let (Head::Vocabulary { product: head, .. } | Head::Labels(head)) = &self.head;
+        let head = match &self.head {
+            Head::Vocabulary { product, .. } | Head::Labels(product) => vec![product],
+            Head::Pooled { pooler, product } => vec![pooler, product],
+        };
         let layer = |layer| {
             let layer: &Layer = layer;
             let inputs = layer.attention.part.linears().iter().chain(layer.mlp.part.linears());
             inputs.chain([&layer.attention.output, &layer.mlp.output]).collect::<Vec<_>>()
         };
-        let linears = self.layers.iter().flat_map(layer).chain([head]);
+        let linears = self.layers.iter().flat_map(layer).chain(head);
         linears.filter_map(|linear| linear.packed().map(Arc::as_ref))
     }
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::Activation;
+use crate::lora::AdapterRows;
 use crate::{Family, ModelKind, Parameters};
 
 const VOCABULARY: usize = 37;
@@ -123,7 +124,8 @@ fn in_parts(model: &InferenceModel) -> Tensor {
     let (tokens, positions) = (tokens(), (0..TOKENS as u32).collect::<Vec<_>>());
     let mut kept = Kept::default();
     let parts = [0..9, 9..10, 10..TOKENS].map(|part| {
-        let rows = Rows { tokens: &tokens[part.clone()], positions: &positions[part] };
+        let rows =
+            Rows { tokens: &tokens[part.clone()], positions: &positions[part], adapters: AdapterRows::default() };
         model.trunk(&rows, &mut kept).unwrap()
     });
     Tensor::cat(&parts, 0)

@@ -53,9 +53,10 @@ impl BaseModules {
         }
         let module = |weight: &String| weight.strip_suffix(".weight").unwrap_or(weight).to_owned();
         let mut others = vec![module(&plan.embedding.tokens)];
-        others.extend(plan.embedding.positions.iter().map(|(weight, _)| module(weight)));
+        others.extend(plan.embedding.positions.iter().chain(&plan.embedding.types).map(|(weight, _)| module(weight)));
         match &plan.head {
             HeadPlan::Vocabulary { product, .. } | HeadPlan::Labels(product) => others.push(product.module.clone()),
+            HeadPlan::Pooled { pooler, product } => others.extend([pooler, product].map(|plan| plan.module.clone())),
         }
         Self { projections, others, layers: plan.layers.len() }
     }

@@ -80,6 +80,12 @@ impl WeightsFile {
         self.metadata.offset_keys()
     }
 
+    /// Reads every tensor, in the format it is stored in.
+    pub(crate) fn read(&mut self, device: Device) -> Result<Parameters, WeightsError> {
+        let names = self.names().into_iter();
+        names.map(|name| Ok((name.clone(), self.read_tensor(&name, device)?))).collect()
+    }
+
     /// Reads one tensor, in the format it is stored in.
     pub(crate) fn read_tensor(&mut self, name: &str, device: Device) -> Result<Tensor, WeightsError> {
         let io = |source| WeightsError::Io { doing: "reading", path: self.path.clone(), source };
