@@ -21,6 +21,7 @@ use crate::{Decoder, ModelConfig, ModelKind};
 
 mod adapters;
 mod context;
+mod draft;
 mod drive;
 mod error;
 mod event;
@@ -40,6 +41,7 @@ mod swap;
 
 use adapters::Adapters;
 use context::Tokens;
+use draft::DraftModel;
 use sample::{Asked, Sample, Work};
 use schedule::{Goal, Limits, Scheduler, Sequence, SequenceId};
 use score::Score;
@@ -74,6 +76,7 @@ pub struct Engine {
     requests: BTreeMap<RequestId, Vec<SequenceId>>,
     texts: Option<Arc<TokenTexts>>,
     adapters: Adapters,
+    draft: Option<DraftModel>,
     /// What happened and was not told yet.
     events: Vec<Event>,
     next_sequence: u64,
@@ -112,6 +115,7 @@ impl Engine {
             requests: BTreeMap::new(),
             texts: None,
             adapters: Adapters::default(),
+            draft: None,
             events: Vec::new(),
             next_sequence: 0,
             next_request: 0,
@@ -203,7 +207,7 @@ impl Engine {
     pub fn cancel(&mut self, id: RequestId) -> bool {
         let Some(sequences) = self.requests.remove(&id) else { return false };
         for sequence in sequences {
-            self.scheduler.finish(sequence);
+            self.end(sequence);
             self.works.remove(&sequence);
         }
         self.clean();
@@ -221,6 +225,15 @@ impl Engine {
         self.requests.entry(sequence.request).or_default().push(id);
         self.scheduler.submit(id, sequence);
         self.works.insert(id, work);
+    }
+
+    /// Takes a sequence out of the scheduler and the draft model.
+    fn end(&mut self, id: SequenceId) -> Option<Sequence> {
+        let sequence = self.scheduler.finish(id)?;
+        if let Some(draft) = &mut self.draft {
+            draft.forget(id, &sequence.tokens);
+        }
+        Some(sequence)
     }
 
     /// Forgets a sequence that ended, and its request after the last one.
@@ -244,6 +257,9 @@ impl Engine {
     fn check(&self, request: &Request) -> Result<(), RequestError> {
         self.check_head(ModelKind::CausalLm)?;
         self.check_adapter(request.adapter)?;
+        if matches!(request.speculation, Speculation::DraftModel { .. }) && self.draft.is_none() {
+            return Err(RequestError::NoDraftModel);
+        }
         request.sampling.validate().map_err(|source| RequestError::Sampling { source })?;
         for (name, value) in [("samples", request.samples), ("max_new_tokens", request.max_new_tokens)] {
             if value == 0 {

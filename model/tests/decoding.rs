@@ -174,3 +174,35 @@ fn reported_probabilities_are_the_greatest() {
         assert!(own.is_none_or(|(_, top)| top == log_prob));
     }
 }
+
+/// A draft model that is the model itself guesses everything right; another one of the same vocabulary something; neither changes
+/// a bit.
+#[test]
+fn speculation_by_a_draft_model_changes_no_bit_and_saves_steps() {
+    let fixture = fixture();
+    let small = ModelConfig { num_hidden_layers: 1, ..fixture.model.config().clone() };
+    let small = Decoder::init(small, 4, Device::Cpu).unwrap();
+    for (what, draft) in [("itself", &fixture.model), ("a smaller one", &small)] {
+        for sampling in [Sampling::GREEDY, Sampling::at(1.0), Sampling { repetition_penalty: 1.3, ..Sampling::at(0.8) }]
+        {
+            let request = Request { samples: 5, top_log_probs: 2, ..fixture.request("abc 12", sampling, 90) };
+            let (mut plain, mut ahead) = (fixture.engine(), fixture.engine());
+            let expected = run(&mut plain, &request);
+            let request = Request { speculation: Speculation::DraftModel { most: 4 }, ..request };
+            assert!(matches!(ahead.submit(request.clone()), Err(RequestError::NoDraftModel)));
+            // Room for fewer sequences than there are.
+            ahead.set_draft_model(draft, 10 * 32 * 2 * 2 * 2 * 12 * 4).unwrap();
+            for _ in 0..2 {
+                assert_eq!(run(&mut ahead, &request), expected, "{what}");
+            }
+            let stats = ahead.stats();
+            assert!(stats.accepted_drafts > 0, "{what}: {stats:?}");
+            if what == "itself" {
+                assert_eq!(stats.accepted_drafts, stats.drafted_tokens);
+                assert!(stats.steps < 2 * plain.stats().steps, "{stats:?}");
+            } else {
+                assert!(stats.accepted_drafts < stats.drafted_tokens, "{stats:?}");
+            }
+        }
+    }
+}

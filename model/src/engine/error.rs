@@ -32,6 +32,18 @@ pub enum EngineError {
         #[source]
         source: Box<crate::lora::AdapterError>,
     },
+    /// A model that cannot guess for this one.
+    #[error(
+        "a draft model needs a language-model head and a vocabulary of {need}; this one has a {have} head and {vocab_size}"
+    )]
+    DraftModel {
+        /// Its head.
+        have: ModelKind,
+        /// Its vocabulary.
+        vocab_size: usize,
+        /// The engine's vocabulary.
+        need: usize,
+    },
     /// New weights of another shape.
     #[error("new weights must be of the same shape as the old ones: {what} differs")]
     OtherShape {

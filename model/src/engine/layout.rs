@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use galapagos_kernels::{KvSlot, PAGE_TOKENS, Segment};
 
+use super::context::{Context, Tokens};
 use super::ids::AdapterId;
 use super::radix::{NodeId, RadixTree};
-use super::schedule::{Entry, Plan, Scheduler};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(crate) struct Layout {
     /// Page and slot of each row's key and value.
     pub(crate) slots: Vec<KvSlot>,
     pub(crate) segments: Vec<Segment>,
-    /// Rows of each entry of the plan.
+    /// Rows of each run.
     pub(crate) rows: Vec<Range<usize>>,
     /// Consecutive rows with one adapter.
     pub(crate) adapters: Vec<(Option<AdapterId>, Range<usize>)>,
@@ -30,53 +30,63 @@ pub(crate) struct Layout {
 struct Visited {
     node: NodeId,
     children: Vec<u32>,
-    /// Entries whose shared pages end here.
-    entries: Vec<u32>,
+    /// Runs whose shared pages end here.
+    runs: Vec<u32>,
     rows: Range<usize>,
 }
 
+/// Rows of one sequence: positions `start..end`, the last `drafts.len()` of which hold guessed tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowRun<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) adapter: Option<AdapterId>,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) drafts: &'a [u32],
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 impl Layout {
-    /// The rows of `plan`.
-    pub(crate) fn new(plan: &Plan, scheduler: &Scheduler) -> Self {
-        let mut walk = Walk::new(plan, scheduler);
-        let mut layout = Self { rows: vec![0..0; plan.entries.len()], ..Self::default() };
+    /// The rows of `runs`, whose shared pages are in `tree`.
+    pub(crate) fn new(runs: &[RowRun<'_>], tree: &RadixTree) -> Self {
+        let mut walk = Walk::new(runs, tree);
+        let mut layout = Self { rows: vec![0..0; runs.len()], ..Self::default() };
         let order = walk.order();
         for place in &order {
             let start = layout.tokens.len();
-            for entry in std::mem::take(&mut walk.visited[*place].entries) {
-                layout.add_rows(entry as usize, &plan.entries[entry as usize], scheduler);
+            for run in std::mem::take(&mut walk.visited[*place].runs) {
+                layout.add_rows(run as usize, &runs[run as usize]);
             }
             walk.visited[*place].rows = start..layout.tokens.len();
         }
         walk.widen(&order);
-        walk.segments(&order, scheduler.memory().tree(), &mut layout.segments);
-        for (entry, rows) in plan.entries.iter().zip(&layout.rows) {
-            add_private(entry, rows, scheduler, &mut layout.segments);
+        walk.segments(&order, tree, &mut layout.segments);
+        for (run, rows) in runs.iter().zip(&layout.rows) {
+            add_private(run, rows, &mut layout.segments);
         }
         layout
     }
 
-    fn add_rows(&mut self, index: usize, entry: &Entry, scheduler: &Scheduler) {
-        let Some((sequence, context)) = scheduler.planned(entry.sequence) else { return };
+    fn add_rows(&mut self, index: usize, run: &RowRun<'_>) {
         let first = self.tokens.len();
-        let known = entry.end - entry.drafts.len();
-        for position in entry.start..entry.end {
-            let drafted = || entry.drafts[position - known];
-            self.tokens.push(if position < known { sequence.tokens.at(position) } else { drafted() });
+        let known = run.end - run.drafts.len();
+        for position in run.start..run.end {
+            let drafted = || run.drafts[position - known];
+            self.tokens.push(if position < known { run.tokens.at(position) } else { drafted() });
             self.positions.push(position as u32);
-            let (page, slot) = context.slot(position);
+            let (page, slot) = run.context.slot(position);
             self.slots.push(KvSlot { page, slot: slot as u32 });
         }
         let rows = first..self.tokens.len();
         match self.adapters.last_mut() {
-            Some((adapter, run)) if *adapter == sequence.adapter => run.end = rows.end,
-            Some(_) | None => self.adapters.push((sequence.adapter, rows.clone())),
+            Some((adapter, known)) if *adapter == run.adapter => known.end = rows.end,
+            Some(_) | None => self.adapters.push((run.adapter, rows.clone())),
         }
         self.rows[index] = rows;
     }
 }
 
-/// The part of the tree that a plan sees.
+/// The part of the tree that a step sees.
 #[derive(Debug)]
 struct Walk {
     visited: Vec<Visited>,
@@ -84,14 +94,12 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(plan: &Plan, scheduler: &Scheduler) -> Self {
-        let tree = scheduler.memory().tree();
+    fn new(runs: &[RowRun<'_>], tree: &RadixTree) -> Self {
         let mut places = vec![u32::MAX; tree.slots()];
         let mut walk = Self { visited: Vec::new(), roots: Vec::new() };
-        for (index, entry) in (0u32..).zip(&plan.entries) {
-            let Some((_, context)) = scheduler.planned(entry.sequence) else { continue };
-            let place = walk.visit(context.node(), tree, &mut places);
-            walk.visited[place].entries.push(index);
+        for (index, run) in (0u32..).zip(runs) {
+            let place = walk.visit(run.context.node(), tree, &mut places);
+            walk.visited[place].runs.push(index);
         }
         walk
     }
@@ -104,7 +112,7 @@ impl Walk {
             let place = if known == u32::MAX { self.visited.len() } else { known as usize };
             if known == u32::MAX {
                 places[node.index()] = place as u32;
-                self.visited.push(Visited { node, children: Vec::new(), entries: Vec::new(), rows: 0..0 });
+                self.visited.push(Visited { node, children: Vec::new(), runs: Vec::new(), rows: 0..0 });
                 if tree.parent(node).is_none() {
                     self.roots.push(place);
                 }
@@ -166,17 +174,16 @@ impl Walk {
     }
 }
 
-/// Segments of the pages that belong to one entry's sequence alone. A row is named with the pages up to its own.
-fn add_private(entry: &Entry, rows: &Range<usize>, scheduler: &Scheduler, segments: &mut Vec<Segment>) {
-    let Some((_, context)) = scheduler.planned(entry.sequence) else { return };
-    let base = context.private_start();
+/// Segments of the pages that belong to one sequence alone. A row is named with the pages up to its own.
+fn add_private(run: &RowRun<'_>, rows: &Range<usize>, segments: &mut Vec<Segment>) {
+    let base = run.context.private_start();
     let mut first_of_last = usize::MAX;
-    for (index, page) in context.private().iter().enumerate() {
+    for (index, page) in run.context.private().iter().enumerate() {
         let start = base + index * PAGE_TOKENS;
-        if start >= entry.end {
+        if start >= run.end {
             return;
         }
-        let first = rows.start + start.saturating_sub(entry.start);
+        let first = rows.start + start.saturating_sub(run.start);
         match segments.last_mut().filter(|_| first == first_of_last) {
             Some(segment) => segment.pages.push(*page),
             None => {

@@ -48,6 +48,11 @@ pub enum Speculation {
         /// Tokens guessed at a time.
         most: usize,
     },
+    /// By the engine's draft model, which draws with the same random numbers.
+    DraftModel {
+        /// Tokens guessed at a time.
+        most: usize,
+    },
 }
 
 impl Request {
@@ -185,6 +190,9 @@ pub enum RequestError {
     /// Stop strings, but nothing that knows the tokens' texts.
     #[error("stop strings need the texts of tokens; give the engine a tokenizer first")]
     NoTexts,
+    /// Speculation by a draft model, but there is none.
+    #[error("the engine has no draft model; give it one first, or speculate otherwise")]
+    NoDraftModel,
     /// Nothing to continue.
     #[error("the prompt is empty; give at least one token")]
     EmptyPrompt,

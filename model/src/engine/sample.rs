@@ -78,7 +78,7 @@ impl Sample {
             Speculation::PromptLookup { .. } => {
                 Some(Lookup { drafter: PromptLookup::default(), history: request.prompt.clone() })
             }
-            Speculation::Off => None,
+            Speculation::Off | Speculation::DraftModel { .. } => None,
         };
         Self {
             request: id,
@@ -98,21 +98,36 @@ impl Sample {
         self.log_probs.len()
     }
 
-    /// At most `most` guesses of the next tokens: what a guide forces, else what speculation finds. Never so many that the completion
-    /// would be longer than asked for.
-    pub(super) fn draft(&mut self, most: usize) -> Vec<u32> {
-        let request = &self.asked.request;
-        let Speculation::PromptLookup { most: wanted } = request.speculation else { return Vec::new() };
-        let most = most.min(wanted).min(request.max_new_tokens.saturating_sub(self.log_probs.len() + 1));
-        if most == 0 {
-            return Vec::new();
+    /// At most `most` guesses of the next tokens: what the draft model found, or what a guide forces, or what stood here before. Never
+    /// so many that the completion would be longer than asked for.
+    pub(super) fn draft(&mut self, found: Option<Vec<u32>>, most: usize) -> Vec<u32> {
+        let most = most.min(self.drafts());
+        if let Some(mut found) = found {
+            found.truncate(most);
+            return found;
         }
+        let Some(lookup) = self.lookup.as_mut().filter(|_| most > 0) else { return Vec::new() };
         let guide = self.chooser.as_mut().and_then(|chooser| chooser.guide.as_mut());
         let forced = guide.map(|guide| guide.draft(most)).unwrap_or_default();
-        match &mut self.lookup {
-            Some(lookup) if forced.is_empty() => lookup.drafter.draft(&lookup.history, most),
-            Some(_) | None => forced,
+        if forced.is_empty() { lookup.drafter.draft(&lookup.history, most) } else { forced }
+    }
+
+    /// How many guesses the draft model is asked for.
+    pub(super) fn model_drafts(&self) -> usize {
+        match self.asked.request.speculation {
+            Speculation::DraftModel { .. } => self.drafts(),
+            Speculation::PromptLookup { .. } | Speculation::Off => 0,
         }
+    }
+
+    /// How many guesses are of use.
+    fn drafts(&self) -> usize {
+        let request = &self.asked.request;
+        let most = match request.speculation {
+            Speculation::Off => 0,
+            Speculation::PromptLookup { most } | Speculation::DraftModel { most } => most,
+        };
+        most.min(request.max_new_tokens.saturating_sub(self.made() + 1))
     }
 
     /// Tells how many of the last draft's tokens were right.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::context::{Context, PageTokens, Tokens, shared_work};
 use super::ids::{AdapterId, RequestId, WeightVersion};
+use super::layout::{Layout, RowRun};
 use super::memory::{Memory, PageCopy};
 use super::radix::NodeId;
 use galapagos_kernels::PAGE_TOKENS;
@@ -180,6 +181,23 @@ impl Scheduler {
     /// Copies to be done, in this order, before keys and values of the plan are written.
     pub(crate) fn take_copies(&mut self) -> Vec<PageCopy> {
         std::mem::take(&mut self.copies)
+    }
+
+    /// The rows of a plan, in its order.
+    pub(crate) fn layout<'a>(&'a self, plan: &'a Plan) -> Layout {
+        let run = |entry: &'a Entry| {
+            let Entry { sequence: id, start, end, drafts } = entry;
+            let Active { sequence: Sequence { adapter, tokens, .. }, context, .. } = self.active.get(id)?;
+            Some(RowRun { context, adapter: *adapter, tokens, drafts, start: *start, end: *end })
+        };
+        let runs: Vec<RowRun<'a>> = plan.entries.iter().filter_map(run).collect();
+        Layout::new(&runs, self.memory.tree())
+    }
+
+    /// Sequences that only miss the row of their last token.
+    pub(crate) fn drawing(&self) -> impl Iterator<Item = (SequenceId, &Tokens)> {
+        let drawing = self.active.iter().filter(|(_, active)| active.draws());
+        drawing.map(|(id, active)| (*id, &active.sequence.tokens))
     }
 
     /// Sequence and context of somebody in the plan.

@@ -51,13 +51,14 @@ impl Engine {
     /// [`EngineError`] when the computation fails; the step can be repeated.
     pub fn step(&mut self) -> Result<Vec<Event>, EngineError> {
         let _no_gradients = tch::no_grad_guard();
+        let mut found = self.model_drafts().doing("a draft")?;
         let works = &mut self.works;
         let mut drafts = |id, _: &Tokens, most| match works.get_mut(&id) {
-            Some(Work::Sample(sample)) => sample.draft(most),
+            Some(Work::Sample(sample)) => sample.draft(found.remove(&id), most),
             Some(Work::Score(_)) | None => Vec::new(),
         };
         if let Some(plan) = self.scheduler.plan(&mut drafts) {
-            let layout = Layout::new(&plan, &self.scheduler);
+            let layout = self.scheduler.layout(&plan);
             let outcome = self.compute(&plan, &layout).doing("a step of the engine")?;
             self.stats.steps += 1;
             self.stats.computed_tokens += layout.tokens.len() as u64;
@@ -253,7 +254,7 @@ impl Engine {
     }
 
     fn finish(&mut self, plan: &Plan, id: SequenceId, finish: Finish) {
-        let tokens = self.scheduler.finish(id).map(|sequence| sequence.tokens.made).unwrap_or_default();
+        let tokens = self.end(id).map(|sequence| sequence.tokens.made).unwrap_or_default();
         if let Some(Work::Sample(sample)) = self.works.remove(&id) {
             let (request, index) = (sample.request, sample.index);
             let completion = sample.complete(tokens, plan.version, finish);
@@ -263,7 +264,7 @@ impl Engine {
     }
 
     fn finish_score(&mut self, plan: &Plan, id: SequenceId) {
-        self.scheduler.finish(id);
+        self.end(id);
         if let Some(Work::Score(score)) = self.works.remove(&id) {
             let (request, version) = (score.request, plan.version);
             self.events.push(Event::Scored { request, values: score.values, version });
@@ -272,7 +273,7 @@ impl Engine {
     }
 
     fn fail(&mut self, id: SequenceId, (request, sample): (super::RequestId, usize), error: SampleError) {
-        self.scheduler.finish(id);
+        self.end(id);
         self.forget(id, request);
         self.events.push(Event::Failed { request, sample, error });
     }
@@ -284,7 +285,7 @@ fn known(entry: &Entry) -> usize {
 }
 
 /// Some rows of `x`, ascending.
-fn pick(x: &Tensor, rows: impl ExactSizeIterator<Item = usize>) -> Result<Tensor, TchError> {
+pub(super) fn pick(x: &Tensor, rows: impl ExactSizeIterator<Item = usize>) -> Result<Tensor, TchError> {
     if rows.len() as i64 == x.size()[0] {
         return Ok(x.shallow_clone());
     }

@@ -34,6 +34,9 @@ impl Engine {
         let copy = copy.doing("a copy of the new weights")?;
         self.current = WeightVersion(self.current.0 + 1);
         self.models.insert(self.current, copy);
+        if let Some(draft) = self.draft.as_mut().filter(|_| policy == SwapPolicy::Restart) {
+            draft.forget_all();
+        }
         for id in self.scheduler.swap(self.current, policy == SwapPolicy::Restart) {
             match self.works.get_mut(&id) {
                 Some(Work::Sample(sample)) if sample.made() > 0 => {

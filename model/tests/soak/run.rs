@@ -93,7 +93,11 @@ fn request(random: &mut Random) -> Request {
         stop_tokens: Arc::new((0..random.below(3) as u32).collect()),
         seed: random.below(1000),
         top_log_probs: random.below(3) as usize,
-        speculation: if random.one_in(3) { Speculation::PromptLookup { most: 4 } } else { Speculation::Off },
+        speculation: match random.below(6) {
+            0 | 1 => Speculation::PromptLookup { most: 4 },
+            2 => Speculation::DraftModel { most: 3 },
+            _ => Speculation::Off,
+        },
         ..Request::greedy(prompt, 1 + random.below(60) as usize)
     }
 }
@@ -115,11 +119,12 @@ pub fn run(soak: Soak, watch: &mut dyn FnMut(usize)) -> Verdict {
         max_rows: 48,
         max_sequences: 12,
         max_waiting: 24,
-        // 40 pages; the longest request needs 7.
-        kv_bytes: 40 * 32 * 2 * 2 * 2 * 8 * 4,
+        // 26 pages (heads narrower than 16 are padded); the longest request needs 7.
+        kv_bytes: 26 * 12_288,
         ..EngineOptions::default()
     };
     let mut engine = Engine::new(&models[0], options).unwrap();
+    engine.set_draft_model(&models[1], options.kv_bytes / 2).unwrap();
     let (mut random, mut verdict, mut open) = (Random(soak.seed), Verdict::default(), Open::default());
     let mut sampled: Vec<(Request, usize, Completion)> = Vec::new();
     let mut submitted = 0;
@@ -143,7 +148,7 @@ pub fn run(soak: Soak, watch: &mut dyn FnMut(usize)) -> Verdict {
         if random.one_in(30) {
             cancel(&mut engine, &mut open, &mut random, &mut verdict);
         }
-        if random.one_in(400) {
+        if random.one_in(120) {
             let policy = if random.one_in(2) { SwapPolicy::Finish } else { SwapPolicy::Restart };
             let next = models[(engine.version().0 as usize + 1) % 2].copy_to(tch::Kind::Float, Device::Cpu).unwrap();
             engine.swap(&next, policy).unwrap();

@@ -70,7 +70,7 @@ impl Simulation {
             let source = self.pages[from as usize];
             self.pages[to as usize][..tokens].copy_from_slice(&source[..tokens]);
         }
-        let layout = Layout::new(&plan, &self.scheduler);
+        let layout = self.scheduler.layout(&plan);
         self.write(&plan, &layout);
         self.check(&plan, &layout);
         self.rows += layout.tokens.len();
