@@ -65,6 +65,8 @@ pub enum Command {
     Eval(Eval),
     /// Talk to a member or a Hugging Face folder
     Chat(Chat),
+    /// Serve a member or a Hugging Face folder to OpenAI's clients (chat, completions, streaming)
+    Serve(Serve),
     /// Run a published system's honest experiment beside its negative control
     Reproduce(Reproduce),
     /// Measure the speed of a part of Galapagos beside what people use
@@ -96,9 +98,39 @@ pub struct Cluster {
     /// Folder in which recipes' base models are looked up by name
     #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
     pub models: PathBuf,
-    /// Generation engine of the workers: `tch` (libtorch) or `mock` (no model; for tests)
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// What generates the rollouts of a local cluster's workers.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Engine {
+    /// Generation engine of the workers: `tch` (built in), `openai` (a server, see --engine-url) or `mock` (for tests)
     #[arg(long, default_value = "tch")]
     pub engine: String,
+    /// With `--engine openai`: the server, http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub engine_url: Option<String>,
+    /// With `--engine openai`: the model's name there
+    #[arg(long, value_name = "NAME")]
+    pub engine_model: Option<String>,
+    /// With `--engine openai`: how new versions get there: fixed, adapter, endpoint, or hook=PROGRAM
+    #[arg(long, value_name = "WAY")]
+    pub engine_update: Option<String>,
+}
+
+impl Engine {
+    /// The worker's options with the same meaning.
+    #[must_use]
+    pub fn options(&self) -> Vec<(&'static str, &str)> {
+        let remote = [
+            ("--engine-url", &self.engine_url),
+            ("--engine-model", &self.engine_model),
+            ("--engine-update", &self.engine_update),
+        ];
+        let given = remote.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        std::iter::once(("--engine", self.engine.as_str())).chain(given).collect()
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -268,6 +300,21 @@ pub struct Chat {
     /// Send what is typed as it is, without the chat template
     #[arg(long)]
     pub raw: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Serve {
+    /// Hugging Face folder, or a member of the run folder
+    #[arg(default_value = "champion")]
+    pub model: String,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// Options of the server, after `--`; `galapagos worker serve --help` lists them
+    #[arg(last = true)]
+    pub options: Vec<OsString>,
     #[command(flatten)]
     pub target: Target,
 }

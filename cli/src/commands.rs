@@ -62,6 +62,7 @@ async fn dispatch_async(command: Command, json: bool) -> Result<Exit, Error> {
         Command::Merge(args) => merge::run(&args, json),
         Command::Eval(args) => eval::run(&args, json).await,
         Command::Chat(args) => eval::chat(&args).await,
+        Command::Serve(args) => eval::serve(args).await,
         Command::Reproduce(args) => reproduce::run(&args, json).await,
         Command::Coordinator(args) => coordinator::run(args).await,
         Command::Completions { .. }

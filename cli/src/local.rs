@@ -16,6 +16,8 @@ pub use folder::{FolderError, FolderLock, RunFolder, RunMark, write_atomically};
 pub use process::{Error as ProcessError, sibling, tail};
 use process::{Program, supervise};
 
+use crate::args::Engine;
+
 /// How long children may take to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(12);
 
@@ -32,8 +34,8 @@ pub struct Layout {
     pub listen: String,
     /// `HOST:PORT` of the metrics page; port 0 takes a free one.
     pub http: String,
-    /// `tch` or `mock`.
-    pub engine: String,
+    /// What generates the rollouts.
+    pub engine: Engine,
 }
 
 /// A running local cluster. Dropping it kills every process at once; [`LocalCluster::stop`] is the gentle way.
@@ -112,9 +114,11 @@ fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
             .option("--cache", folder.cache())
             .option("--models", &layout.models)
             .option("--slots", layout.slots.to_string())
-            .option("--engine", &layout.engine)
             .option("--trainer-bin", process::sibling("galapagos-trainer")?)
             .arg("--lifeline");
+        for (name, value) in layout.engine.options() {
+            worker.option(name, value);
+        }
         all.push(worker);
     }
     Ok(all)

@@ -1,11 +1,13 @@
 //! The command line. `galapagos` starts this executable with exactly these arguments.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use galapagos_domain::ids::WorkerId;
 
 use crate::bench::options::Bench;
+use crate::engine::openai::update::Update;
 use crate::session::Endpoint;
 
 /// Exit codes, for `--help`.
@@ -41,13 +43,18 @@ pub enum Command {
     /// Measure the speed of a part of this executable
     #[command(subcommand)]
     Bench(Bench),
+    /// Serve a Hugging Face folder to OpenAI's clients
+    Serve(Serve),
 }
 
 /// What computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EngineKind {
-    /// libtorch
+    /// The built-in engine
     Tch,
+    /// A server that speaks OpenAI's completions, such as vLLM
+    #[value(name = "openai")]
+    OpenAi,
     /// Deterministic, without weights: for tests
     Mock,
 }
@@ -74,12 +81,48 @@ pub struct Run {
     pub slots: u32,
     #[arg(long, value_enum, default_value_t = EngineKind::Tch)]
     pub engine: EngineKind,
+    #[command(flatten)]
+    pub remote: Remote,
     /// The trainer [default: galapagos-trainer beside this executable]
     #[arg(long, value_name = "PATH")]
     pub trainer_bin: Option<PathBuf>,
     /// End when standard input ends, which it does when the parent process dies
     #[arg(long)]
     pub lifeline: bool,
+}
+
+/// The server of `--engine openai`.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// The inference server: http://HOST:PORT. A key is read from GALAPAGOS_ENGINE_KEY
+    #[arg(long, value_name = "URL", required_if_eq("engine", "openai"))]
+    pub engine_url: Option<String>,
+    /// The model's name there
+    #[arg(long, value_name = "NAME", required_if_eq("engine", "openai"))]
+    pub engine_model: Option<String>,
+    /// How new versions get there: `fixed` (others do it), `adapter` (vLLM's runtime LoRA loading), `endpoint` (SGLang's
+    /// update_weights_from_disk) or `hook=PROGRAM`, called with the checkpoint's folder. The served version is checked always
+    #[arg(long, value_name = "WAY", default_value = "fixed", value_parser = parse_update)]
+    pub engine_update: Update,
+    /// With `adapter`: the folder of the base model
+    #[arg(long, value_name = "DIR")]
+    pub engine_base: Option<PathBuf>,
+    /// Seconds for one try of one request
+    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub engine_timeout: u64,
+    /// Tries of one request that fails in a way that may pass
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub engine_tries: u32,
+}
+
+fn parse_update(text: &str) -> Result<Update, String> {
+    match (text, text.strip_prefix("hook=")) {
+        ("fixed", _) => Ok(Update::Fixed),
+        ("adapter", _) => Ok(Update::Adapter),
+        ("endpoint", _) => Ok(Update::Endpoint),
+        (_, Some(program)) if !program.is_empty() => Ok(Update::Hook { program: program.to_owned() }),
+        _ => Err("must be fixed, adapter, endpoint or hook=PROGRAM".to_owned()),
+    }
 }
 
 /// A part of a task set that may be measured.
@@ -176,6 +219,43 @@ pub struct Export {
     pub json: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Hugging Face folder
+    pub model: PathBuf,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// Name clients ask for [default: the folder's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Number format of weights and cache
+    #[arg(long, value_enum, default_value_t = NumberFormat::Bf16)]
+    pub dtype: NumberFormat,
+    /// Computing threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: u16,
+    /// Memory of the key/value cache in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    pub kv_mib: u64,
+    /// Requests that may wait; further ones are answered with 429
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub queue: u32,
+    /// Seed of requests that bring none
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// End when standard input ends, which it does when the parent process dies
+    #[arg(long)]
+    pub lifeline: bool,
+}
+
+/// Number format of weights and cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NumberFormat {
+    F32,
+    Bf16,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +267,17 @@ mod tests {
         let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
         assert_eq!((run.name.as_str(), run.slots, run.engine, run.lifeline), ("w1", 2, EngineKind::Mock, true));
         assert_eq!(run.coordinator, Endpoint::Announced(PathBuf::from("/tmp/c.json")));
+    }
+
+    #[test]
+    fn a_remote_engine_needs_an_address_and_a_name() {
+        let line = "w run --name w1 --coordinator h:1 --artifacts a --cache c --models m --engine openai";
+        assert!(Arguments::try_parse_from(line.split_whitespace()).is_err());
+        let line = format!("{line} --engine-url http://h:1 --engine-model m --engine-update hook=/bin/reload");
+        let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
+        assert_eq!(run.remote.engine_update, Update::Hook { program: "/bin/reload".into() });
+        let bad = line.replace("hook=/bin/reload", "hook=");
+        assert!(Arguments::try_parse_from(bad.split_whitespace()).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod handle;
 pub mod mock;
+pub mod openai;
 mod recent;
 pub mod tch;
 
@@ -181,6 +182,8 @@ pub enum EngineError {
     WrongHead { checkpoint: Digest, what: String },
     #[error("checkpoint {checkpoint} scores sequence {sequence} with {value}; its training must have diverged")]
     NotFinite { checkpoint: Digest, sequence: usize, value: f32 },
+    #[error("checkpoint {checkpoint} cannot be used on the inference server")]
+    Remote { checkpoint: Digest, source: Box<openai::RemoteError> },
     #[error("the engine's thread panicked or ended while it worked on this; its log says why")]
     Panicked,
 }
@@ -196,9 +199,12 @@ impl EngineError {
             | Self::Request { .. }
             | Self::WrongHead { .. }
             | Self::NotFinite { .. } => FailureClass::Invalid,
-            Self::Cancelled | Self::WrongWeights { .. } | Self::Compute { .. } | Self::Panicked => {
-                FailureClass::Transient
-            }
+            // Whoever runs the server may mend it.
+            Self::Remote { .. }
+            | Self::Cancelled
+            | Self::WrongWeights { .. }
+            | Self::Compute { .. }
+            | Self::Panicked => FailureClass::Transient,
         }
     }
 }

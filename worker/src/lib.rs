@@ -22,6 +22,7 @@ pub mod node;
 pub mod operators;
 pub mod outbox;
 pub mod search;
+pub mod serve;
 pub mod session;
 pub mod slots;
 pub mod trainer_proc;

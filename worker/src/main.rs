@@ -9,7 +9,7 @@ use clap::Parser;
 use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
-use galapagos_worker::{chat, eval, import, merge, node};
+use galapagos_worker::{chat, eval, import, merge, node, serve};
 
 /// The coordinator will never take this worker.
 const REFUSED: u8 = 4;
@@ -41,6 +41,13 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Merge(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(merge::run(&config, &mut std::io::stdout().lock())?)
+        }
+        Command::Serve(config) => {
+            galapagos_telemetry::init_with(Format::Text, "info")?;
+            if config.lifeline {
+                lifeline::spawn_watch()?;
+            }
+            Ok(serve::run(&config, &mut std::io::stdout().lock())?)
         }
         Command::Chat(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;

@@ -2,6 +2,8 @@
 //! session has ended; SIGTERM and SIGINT ask it to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use galapagos_artifacts::ArtifactStore;
 use galapagos_telemetry::{SpawnError, TaskError};
@@ -13,6 +15,7 @@ use crate::checkpoints::Checkpoints;
 use crate::config::{EngineKind, Run};
 use crate::crew::Crew;
 use crate::engine::mock::MockEngine;
+use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::tch::TchEngine;
 use crate::engine::{Engine, EngineHandle};
 use crate::jobs::Workshop;
@@ -25,6 +28,9 @@ const EVENTS: usize = 256;
 /// Threads for store and rank input and output; the work itself has threads of its own.
 const IO_THREADS: usize = 2;
 
+/// Key of the inference server, for `--engine openai`.
+const ENGINE_KEY: &str = "GALAPAGOS_ENGINE_KEY";
+
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -34,6 +40,8 @@ pub enum NodeError {
     Signals { source: std::io::Error },
     #[error("cannot use the artifact store")]
     Store { source: galapagos_artifacts::Error },
+    #[error("cannot use the inference server")]
+    Engine { source: openai::client::ClientError },
     #[error("a thread is missing")]
     Thread { source: SpawnError },
     #[error("cannot say where this executable lies; give --trainer-bin")]
@@ -101,8 +109,8 @@ fn watch_signals(runtime: &Runtime) -> Result<watch::Receiver<bool>, NodeError> 
 
 fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
     let store = ArtifactStore::open(&config.artifacts).map_err(|source| NodeError::Store { source })?;
-    let kind = config.engine;
-    let engine = EngineHandle::start(move || make_engine(kind)).map_err(|source| NodeError::Thread { source })?;
+    let make = engine_maker(config, runtime)?;
+    let engine = EngineHandle::start(make).map_err(|source| NodeError::Thread { source })?;
     Ok(Workshop {
         checkpoints: Checkpoints::new(store.clone(), config.cache.clone()),
         store,
@@ -112,10 +120,29 @@ fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
     })
 }
 
-fn make_engine(kind: EngineKind) -> Box<dyn Engine> {
-    match kind {
-        EngineKind::Tch => Box::new(TchEngine::new()),
-        EngineKind::Mock => Box::new(MockEngine),
+fn engine_maker(config: &Run, runtime: &Runtime) -> Result<Box<dyn Fn() -> Box<dyn Engine> + Send>, NodeError> {
+    match config.engine {
+        EngineKind::Tch => Ok(Box::new(|| Box::new(TchEngine::new()))),
+        EngineKind::Mock => Ok(Box::new(|| Box::new(MockEngine))),
+        EngineKind::OpenAi => {
+            let remote = &config.remote;
+            let server = openai::client::Server {
+                url: remote.engine_url.clone().unwrap_or_default(),
+                key: std::env::var(ENGINE_KEY).ok(),
+                timeout: Duration::from_secs(remote.engine_timeout),
+                tries: remote.engine_tries,
+            };
+            let client = openai::client::Client::new(server).map_err(|source| NodeError::Engine { source })?;
+            let client = Arc::new(client);
+            let options = openai::Options {
+                model: remote.engine_model.clone().unwrap_or_default(),
+                update: remote.engine_update.clone(),
+                base: remote.engine_base.clone(),
+            };
+            let handle = runtime.handle().clone();
+            let make = move || OpenAiEngine::new(options.clone(), Arc::clone(&client), handle.clone());
+            Ok(Box::new(move || Box::new(make())))
+        }
     }
 }
 

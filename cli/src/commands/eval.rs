@@ -1,4 +1,4 @@
-//! `galapagos eval` and `galapagos chat`: the model is run by the sibling executable `galapagos-worker`; here it is only
+//! `galapagos eval`, `galapagos chat` and `galapagos serve`: the model is run by the sibling executable `galapagos-worker`; here it is only
 //! found (a folder, or a member of a run folder, which is exported first).
 
 use std::ffi::OsString;
@@ -39,6 +39,18 @@ pub async fn chat(args: &args::Chat) -> Result<Exit, Error> {
     if args.raw {
         passed.push("--raw".into());
     }
+    sibling::exec("galapagos-worker", passed)
+}
+
+/// `galapagos serve`.
+///
+/// # Errors
+/// If the model cannot be found, or the sibling cannot be started.
+pub async fn serve(args: args::Serve) -> Result<Exit, Error> {
+    let folder = model_folder(&args.model, &args.target).await?;
+    let mut passed: Vec<OsString> = vec!["serve".into(), folder.into()];
+    passed.extend(["--listen".into(), args.listen.to_string().into(), "--name".into(), args.model.into()]);
+    passed.extend(args.options);
     sibling::exec("galapagos-worker", passed)
 }
 

@@ -37,6 +37,9 @@ pub const SMALL_HIDDEN: usize = 256;
 /// Sequences that a small model computes at a time: they are cheap, and a step's overhead is shared by all.
 const SMALL_SEQUENCES: usize = 256;
 
+/// Keys and values of a probe: a few short sequences.
+const PROBE_BYTES: usize = 256 << 20;
+
 /// See the head of this file.
 #[derive(Debug)]
 pub struct TchEngine {
@@ -50,6 +53,29 @@ impl TchEngine {
     pub fn new() -> Self {
         tch::set_num_threads(1);
         Self { loaded: Recent::new(LOADED), codecs: Recent::new(CODECS) }
+    }
+}
+
+impl TchEngine {
+    /// What `checkpoint` says about `sequences(vocabulary)`: the size of its vocabulary, and the log-probability of every token of
+    /// every sequence but the first ones, computed in 32-bit floats.
+    ///
+    /// # Errors
+    /// As a load of the checkpoint, or of the computation.
+    pub fn probe(
+        &self,
+        checkpoint: &CheckpointDir,
+        sequences: impl Fn(u32) -> Vec<Vec<u32>>,
+    ) -> Result<(u32, Vec<f64>), EngineError> {
+        let model = read_committed(checkpoint)?;
+        let options = EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() };
+        let mut engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
+        let vocabulary = u32::try_from(model.config().vocab_size).unwrap_or(u32::MAX);
+        let request = |sequence: &Vec<u32>| ScoreRequest::continuation(&sequence[..1], &sequence[1..]);
+        let requests: Vec<ScoreRequest> = sequences(vocabulary).iter().map(request).collect();
+        let scores = engine.score(&requests, &mut RunControl::default());
+        let scores = scores.map_err(|error| failed(checkpoint, "be probed", error))?;
+        Ok((vocabulary, scores.into_iter().flatten().map(f64::from).collect()))
     }
 }
 
@@ -124,11 +150,17 @@ fn read_model(folder: &Path) -> Result<(Decoder, Digest), EngineError> {
     Ok((model, Digest::from_bytes(*digest.as_bytes())))
 }
 
-fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
+/// The model of a checkpoint, if its weights are those it was committed with.
+fn read_committed(checkpoint: &CheckpointDir) -> Result<Decoder, EngineError> {
     let (model, found) = read_model(&checkpoint.path)?;
     if found != checkpoint.weights {
         return Err(EngineError::WrongWeights { path: checkpoint.path.clone(), expected: checkpoint.weights, found });
     }
+    Ok(model)
+}
+
+fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
+    let model = read_committed(checkpoint)?;
     let defaults = EngineOptions::default();
     let options = if model.config().hidden_size < SMALL_HIDDEN {
         let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
@@ -136,12 +168,12 @@ fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
     } else {
         defaults
     };
-    let failed = |source: galapagos_model::EngineError| EngineError::Compute {
-        checkpoint: checkpoint.checkpoint,
-        what: "be loaded for inference",
-        source: source.into(),
-    };
-    ModelEngine::new(&model, options).map_err(failed)
+    ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))
+}
+
+fn unusable(checkpoint: &CheckpointDir, source: galapagos_model::EngineError) -> EngineError {
+    let what = "be loaded for inference";
+    EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source: source.into() }
 }
 
 fn model_requests(batch: &Batch) -> Vec<galapagos_model::Request> {

@@ -1,0 +1,167 @@
+//! `serve`: a model folder behind OpenAI's HTTP API.
+//!
+//! [`http`] reads requests and writes answers, [`plan`] turns one into what the engine is asked, [`line`] and [`desk`] own
+//! the engine on a thread of their own. Prints one line when it serves; ends on SIGTERM, SIGINT, or with its parent.
+
+pub mod api;
+mod desk;
+pub mod http;
+pub mod line;
+pub mod plan;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use galapagos_model::detokenize::TokenTexts;
+use galapagos_model::engine::{Engine, EngineError, EngineOptions};
+use galapagos_model::{
+    FolderError, ModelConfig, ModelFolder, ModelKind, Precision, TokenizerError, WeightsError, weights_digest,
+};
+use galapagos_telemetry::{SpawnError, clock};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{NumberFormat, Serve};
+use desk::Desk;
+use http::Server;
+use line::Line;
+use plan::Limits;
+
+/// Key that clients must send.
+const KEY: &str = "GALAPAGOS_SERVE_KEY";
+
+/// Threads for connections; the engine has its own.
+const IO_THREADS: usize = 2;
+
+/// Why a server cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot serve the model folder {}", path.display())]
+    Folder { path: PathBuf, source: FolderError },
+    #[error("{} has a {kind} head; only language models can be served", path.display())]
+    Head { path: PathBuf, kind: ModelKind },
+    #[error("cannot serve the tokenizer of {}", path.display())]
+    Tokenizer { path: PathBuf, source: TokenizerError },
+    #[error("the weights of {} cannot be hashed", path.display())]
+    Digest { path: PathBuf, source: WeightsError },
+    #[error("the engine cannot be started")]
+    Engine { source: EngineError },
+    #[error("a thread is missing")]
+    Thread { source: SpawnError },
+    #[error("cannot listen on {address}")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("serving failed")]
+    Io { source: std::io::Error },
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn run(config: &Serve, out: &mut dyn Write) -> Result<(), ServeError> {
+    let (desk, server) = prepare(config)?;
+    let io = |source| ServeError::Io { source };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(IO_THREADS).enable_all().build().map_err(io)?;
+    runtime.block_on(async {
+        let listen = |source| ServeError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (line, thread) =
+            Line::start(desk, Arc::clone(&server.tokenizer)).map_err(|source| ServeError::Thread { source })?;
+        let names = server.names.join(", ");
+        let router = http::router(Arc::new(server.with_line(line)));
+        writeln!(out, "serving {names} at http://{address}/v1").and_then(|()| out.flush()).map_err(io)?;
+        let end = asked_to_end().map_err(io)?;
+        axum::serve(listener, router).with_graceful_shutdown(end).await.map_err(io)?;
+        // The last clone of the line went with the router; the thread ends by itself.
+        drop(thread);
+        Ok(())
+    })
+}
+
+fn asked_to_end() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// A server that only lacks its line.
+struct Unlined {
+    names: Vec<String>,
+    fingerprint: String,
+    limits: Limits,
+    tokenizer: Arc<galapagos_model::Tokenizer>,
+}
+
+impl Unlined {
+    fn with_line(self, line: Line) -> Server {
+        Server {
+            line,
+            names: self.names,
+            fingerprint: self.fingerprint,
+            limits: self.limits,
+            key: std::env::var(KEY).ok().filter(|key| !key.is_empty()),
+            count: AtomicU64::new(0),
+            started: clock::wall_ms() / 1000,
+        }
+    }
+}
+
+fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
+    let path = config.model.clone();
+    let folder = |source| ServeError::Folder { path: path.clone(), source };
+    let opened = ModelFolder::open(&config.model).map_err(folder)?;
+    if opened.config().kind != ModelKind::CausalLm {
+        return Err(ServeError::Head { path, kind: opened.config().kind });
+    }
+    let model = opened.load(tch::Device::Cpu).map_err(folder)?;
+    let digest =
+        weights_digest(model.parameters()).map_err(|source| ServeError::Digest { path: path.clone(), source })?;
+    let limits = limits(opened.config(), config.seed);
+    let tokenizer = Arc::new(opened.into_tokenizer());
+    let tokens = |source| ServeError::Tokenizer { path: path.clone(), source };
+    let texts = Arc::new(TokenTexts::new(Arc::clone(&tokenizer)).map_err(tokens)?);
+    let mut engine = Engine::new(&model, options(config)).map_err(|source| ServeError::Engine { source })?;
+    engine.set_texts(Arc::clone(&texts));
+    let names = vec![served_name(config)];
+    let desk = Desk::new(engine, texts, limits.ends.clone(), BTreeMap::new());
+    Ok((desk, Unlined { names, fingerprint: digest.to_hex()[..16].to_owned(), limits, tokenizer }))
+}
+
+fn limits(config: &ModelConfig, seed: u64) -> Limits {
+    Limits {
+        positions: config.max_position_embeddings,
+        vocabulary: config.vocab_size,
+        ends: config.eos_token_ids.clone(),
+        seed,
+    }
+}
+
+fn options(config: &Serve) -> EngineOptions {
+    let precision = match config.dtype {
+        NumberFormat::F32 => Precision::F32,
+        NumberFormat::Bf16 => Precision::Bf16,
+    };
+    EngineOptions {
+        precision,
+        threads: usize::from(config.threads),
+        max_waiting: config.queue as usize,
+        kv_bytes: usize::try_from(config.kv_mib << 20).unwrap_or(usize::MAX),
+        ..EngineOptions::default()
+    }
+}
+
+fn served_name(config: &Serve) -> String {
+    let folder =
+        || config.model.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+    config.name.clone().unwrap_or_else(folder)
+}

@@ -1,0 +1,146 @@
+//! The remote engine: the same tokens as the built-in one, and no rollout from a wrong version.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::routing::post;
+use galapagos_domain::seed::Seed;
+use galapagos_worker::engine::openai::client::{Client, ClientError, Server};
+use galapagos_worker::engine::openai::update::Update;
+use galapagos_worker::engine::openai::{OpenAiEngine, Options};
+use galapagos_worker::engine::tch::TchEngine;
+use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Request, Watch};
+use serde_json::{Value, json};
+
+use crate::process::{Served, write_model};
+
+fn checkpoint(folder: &Path) -> CheckpointDir {
+    let weights = TchEngine::new().inspect(folder).unwrap();
+    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() }
+}
+
+fn batch(checkpoint: &CheckpointDir) -> Batch {
+    let request = |seed: u64| Request {
+        prompt: vec![2 + seed as u32 % 7, 5, 6],
+        samples: 3,
+        // The wire carries half the numbers: seeds are even here, so that both engines draw alike.
+        seed: Seed(seed * 2),
+        temperature: 1.0,
+        top_p: 0.95,
+    };
+    Batch {
+        checkpoint: checkpoint.clone(),
+        prefix: vec![3, 4],
+        requests: (0..5).map(request).collect(),
+        stop: vec![1, 9],
+        max_tokens: 12,
+    }
+}
+
+fn server(url: &str) -> Server {
+    Server { url: url.to_owned(), key: None, timeout: Duration::from_secs(30), tries: 4 }
+}
+
+fn engine(runtime: &tokio::runtime::Runtime, url: &str, update: Update) -> OpenAiEngine {
+    let client = Arc::new(Client::new(server(url)).unwrap());
+    let options = Options { model: "darwin".to_owned(), update, base: None };
+    OpenAiEngine::new(options, client, runtime.handle().clone())
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn a_servers_tokens_are_those_of_the_built_in_engine_and_another_version_gives_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    write_model(&first, 1);
+    write_model(&second, 2);
+    let served = Served::start(&first, "darwin");
+    let runtime = runtime();
+    let mut remote = engine(&runtime, &served.url, Update::Fixed);
+
+    let mut asked = batch(&checkpoint(&first));
+    let over_the_wire = remote.generate(&asked, &Watch::nobody()).unwrap();
+    for request in &mut asked.requests {
+        request.seed = Seed(request.seed.0 >> 1);
+    }
+    let here = TchEngine::new().generate(&asked, &Watch::nobody()).unwrap();
+    assert_eq!(over_the_wire.len(), 15);
+    for (there, here) in over_the_wire.iter().zip(&here) {
+        assert_eq!(there.tokens, here.tokens);
+        assert_eq!(there.log_probs, here.log_probs);
+    }
+
+    let error = remote.generate(&batch(&checkpoint(&second)), &Watch::nobody()).unwrap_err();
+    let said = galapagos_telemetry::ErrorChain::new(&error).to_string();
+    assert!(matches!(error, EngineError::Remote { .. }), "{said}");
+    assert!(said.contains("does not serve version") && said.contains("nothing was taken"), "{said}");
+}
+
+#[test]
+fn a_hook_that_fails_is_an_error_with_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 1);
+    let hook = folder.path().join("hook");
+    std::fs::write(&hook, "#!/bin/sh\necho no room for \"$1\" >&2\nexit 3\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&hook, mode).unwrap();
+    let runtime = runtime();
+    let update = Update::Hook { program: hook.display().to_string() };
+    let mut remote = engine(&runtime, "http://127.0.0.1:9", update);
+    let error = remote.generate(&batch(&checkpoint(folder.path())), &Watch::nobody()).unwrap_err();
+    let said = galapagos_telemetry::ErrorChain::new(&error).to_string();
+    assert!(said.contains("no room for") && said.contains("exit status: 3"), "{said}");
+}
+
+/// A server that answers with `statuses` in turn, then with success. Gives its address and the number of calls it had.
+async fn flaky(statuses: &'static [u16]) -> (String, Arc<AtomicU32>) {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let answer = move || async move {
+        let call = counted.fetch_add(1, Ordering::SeqCst) as usize;
+        let status = statuses.get(call).map_or(StatusCode::OK, |status| StatusCode::from_u16(*status).unwrap());
+        (status, [("retry-after", "0")], axum::Json(json!({"error": {"message": "the moon"}, "fine": true})))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/call", post(answer));
+    drop(galapagos_telemetry::spawn_task("flaky", async move { axum::serve(listener, router).await }));
+    (url, calls)
+}
+
+#[test]
+fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    runtime().block_on(async {
+        let call = |url: String| async move { Client::new(server(&url)).unwrap().post("/call", &Value::Null).await };
+
+        let (url, calls) = flaky(&[503, 429]).await;
+        assert_eq!(call(url).await.unwrap()["fine"], true);
+        assert_eq!(calls.load(Ordering::SeqCst), 3);
+
+        let (url, calls) = flaky(&[500, 500, 500, 500, 500]).await;
+        let error = call(url).await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::GaveUp { tries: 4, .. }) && error.to_string().contains("the moon"),
+            "{error}"
+        );
+        assert_eq!(calls.load(Ordering::SeqCst), 4);
+
+        let (url, calls) = flaky(&[400]).await;
+        let error = call(url).await.unwrap_err();
+        assert!(matches!(error, ClientError::Refused { .. }) && error.to_string().contains("the moon"), "{error}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_refused_before_any_call() {
+    for url in ["https://h", "h:80", "http://", "http://h/v1"] {
+        assert!(matches!(Client::new(server(url)), Err(ClientError::Url { .. })), "{url}");
+    }
+}
