@@ -229,6 +229,9 @@ pub struct Serve {
     /// Name clients ask for [default: the folder's name]
     #[arg(long)]
     pub name: Option<String>,
+    /// An adapter folder in PEFT's layout, served as model NAME; may be given several times
+    #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = parse_adapter)]
+    pub adapters: Vec<(String, PathBuf)>,
     /// Number format of weights and cache
     #[arg(long, value_enum, default_value_t = NumberFormat::Bf16)]
     pub dtype: NumberFormat,
@@ -254,6 +257,13 @@ pub struct Serve {
 pub enum NumberFormat {
     F32,
     Bf16,
+}
+
+fn parse_adapter(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => Ok((name.to_owned(), folder.into())),
+        _ => Err("must be NAME=DIR".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use galapagos_model::detokenize::TokenTexts;
-use galapagos_model::engine::{Engine, EngineError, EngineOptions};
+use galapagos_model::engine::{AdapterId, Engine, EngineError, EngineOptions};
+use galapagos_model::lora::{Adapter, AdapterError};
 use galapagos_model::{
     FolderError, ModelConfig, ModelFolder, ModelKind, Precision, TokenizerError, WeightsError, weights_digest,
 };
 use galapagos_telemetry::{SpawnError, clock};
+use tch::Device;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,13 +42,19 @@ const IO_THREADS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("cannot serve the model folder {}", path.display())]
-    Folder { path: PathBuf, source: FolderError },
+    Folder { path: PathBuf, source: Box<FolderError> },
     #[error("{} has a {kind} head; only language models can be served", path.display())]
     Head { path: PathBuf, kind: ModelKind },
     #[error("cannot serve the tokenizer of {}", path.display())]
     Tokenizer { path: PathBuf, source: TokenizerError },
     #[error("the weights of {} cannot be hashed", path.display())]
-    Digest { path: PathBuf, source: WeightsError },
+    Digest { path: PathBuf, source: Box<WeightsError> },
+    #[error("cannot serve the adapter {name}")]
+    Adapter { name: String, source: Box<AdapterError> },
+    #[error("two models would have the name {name}; give each --adapter a name of its own")]
+    SameName { name: String },
+    #[error("the engine cannot take the adapter {name}")]
+    Load { name: String, source: EngineError },
     #[error("the engine cannot be started")]
     Engine { source: EngineError },
     #[error("a thread is missing")]
@@ -118,23 +126,43 @@ impl Unlined {
 
 fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     let path = config.model.clone();
-    let folder = |source| ServeError::Folder { path: path.clone(), source };
+    let folder = |source| ServeError::Folder { path: path.clone(), source: Box::new(source) };
     let opened = ModelFolder::open(&config.model).map_err(folder)?;
     if opened.config().kind != ModelKind::CausalLm {
         return Err(ServeError::Head { path, kind: opened.config().kind });
     }
-    let model = opened.load(tch::Device::Cpu).map_err(folder)?;
-    let digest =
-        weights_digest(model.parameters()).map_err(|source| ServeError::Digest { path: path.clone(), source })?;
+    let model = opened.load(Device::Cpu).map_err(folder)?;
+    let digest = weights_digest(model.parameters())
+        .map_err(|source| ServeError::Digest { path: path.clone(), source: Box::new(source) })?;
     let limits = limits(opened.config(), config.seed);
     let tokenizer = Arc::new(opened.into_tokenizer());
     let tokens = |source| ServeError::Tokenizer { path: path.clone(), source };
     let texts = Arc::new(TokenTexts::new(Arc::clone(&tokenizer)).map_err(tokens)?);
     let mut engine = Engine::new(&model, options(config)).map_err(|source| ServeError::Engine { source })?;
     engine.set_texts(Arc::clone(&texts));
-    let names = vec![served_name(config)];
-    let desk = Desk::new(engine, texts, limits.ends.clone(), BTreeMap::new());
+    let (names, adapters) = load_adapters(config, model.config(), &mut engine)?;
+    let desk = Desk::new(engine, texts, limits.ends.clone(), adapters);
     Ok((desk, Unlined { names, fingerprint: digest.to_hex()[..16].to_owned(), limits, tokenizer }))
+}
+
+/// Names of all that is served, the model itself first, and the adapters among them.
+fn load_adapters(
+    config: &Serve,
+    base: &ModelConfig,
+    engine: &mut Engine,
+) -> Result<(Vec<String>, BTreeMap<String, AdapterId>), ServeError> {
+    let (mut names, mut adapters) = (vec![served_name(config)], BTreeMap::new());
+    for (name, folder) in &config.adapters {
+        if names.contains(name) {
+            return Err(ServeError::SameName { name: name.clone() });
+        }
+        let unfit = |source| ServeError::Adapter { name: name.clone(), source: Box::new(source) };
+        let adapter = Adapter::open(folder, base, Device::Cpu).map_err(unfit)?;
+        let id = engine.add_adapter(&adapter).map_err(|source| ServeError::Load { name: name.clone(), source })?;
+        adapters.insert(name.clone(), id);
+        names.push(name.clone());
+    }
+    Ok((names, adapters))
 }
 
 fn limits(config: &ModelConfig, seed: u64) -> Limits {

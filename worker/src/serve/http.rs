@@ -20,7 +20,7 @@ use super::api::error::ApiError;
 use super::api::request::{ChatRequest, CompletionRequest, Prompt};
 use super::api::response::{Heading, Kind, Part, Usage, models};
 use super::line::{Answer, Ask, Line, News};
-use super::plan::{Limits, plan};
+use super::plan::{Limits, Wanted, plan};
 
 /// Largest body in bytes: a prompt of a million tokens written as ids.
 const LARGEST_BODY: usize = 16 << 20;
@@ -74,9 +74,11 @@ async fn chat(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
     let prompt = server.line.tokenizer().encode_chat(&request.messages, true).map_err(|error| {
         ApiError::invalid(Some("messages"), format!("the chat template cannot take them: {}", chain(&error)))
     })?;
-    let heading = server.heading(Kind::Chat, number, &request.model, request.log_probs, &request.common);
-    let limit = request.max_tokens.or(Some(usize::MAX));
-    let ask = plan(&server.limits, &request.common, prompt, limit, request.log_probs, number)?;
+    let asked = (request.model.as_str(), request.log_probs.is_some(), request.common.return_token_ids);
+    let heading = server.heading(Kind::Chat, number, asked);
+    let max_tokens = request.max_tokens.or(Some(usize::MAX));
+    let wanted = Wanted { prompt, max_tokens, log_probs: request.log_probs, number };
+    let ask = plan(&server.limits, &request.common, wanted)?;
     let ask = Ask { adapter, ..ask };
     let usage = request.common.stream_options.unwrap_or_default().include_usage;
     server.answer(heading, vec![ask], request.common.stream, usage).await
@@ -87,7 +89,8 @@ async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body
     let request = CompletionRequest::read(&body)?;
     let number = server.number();
     let adapter = server.model(&request.model)?;
-    let heading = server.heading(Kind::Text, number, &request.model, request.log_probs, &request.common);
+    let asked = (request.model.as_str(), request.log_probs.is_some(), request.common.return_token_ids);
+    let heading = server.heading(Kind::Text, number, asked);
     let mut asks = Vec::new();
     for prompt in request.prompts {
         let tokens = match prompt {
@@ -96,7 +99,9 @@ async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body
                 ApiError::invalid(Some("prompt"), format!("it cannot be tokenised: {}", chain(&error)))
             })?,
         };
-        let ask = plan(&server.limits, &request.common, tokens, request.max_tokens, request.log_probs, number)?;
+        let (max_tokens, log_probs) = (request.max_tokens, request.log_probs);
+        let wanted = Wanted { prompt: tokens, max_tokens, log_probs, number };
+        let ask = plan(&server.limits, &request.common, wanted)?;
         asks.push(Ask { adapter: adapter.clone(), echo: request.echo, ..ask });
     }
     let usage = request.common.stream_options.unwrap_or_default().include_usage;
@@ -126,22 +131,15 @@ impl Server {
         }
     }
 
-    fn heading(
-        &self,
-        kind: Kind,
-        number: u64,
-        model: &str,
-        log_probs: Option<usize>,
-        common: &super::api::request::Common,
-    ) -> Heading {
+    fn heading(&self, kind: Kind, number: u64, (model, log_probs, token_ids): (&str, bool, bool)) -> Heading {
         Heading {
             kind,
             number,
             created: clock::wall_ms() / 1000,
             model: model.to_owned(),
             fingerprint: self.fingerprint.clone(),
-            log_probs: log_probs.is_some(),
-            token_ids: common.return_token_ids,
+            log_probs,
+            token_ids,
         }
     }
 

@@ -29,19 +29,24 @@ pub struct Limits {
     pub seed: u64,
 }
 
-/// What the engine is asked for `prompt`. `max_tokens` beyond what the model can hold stands for all there is room for only
-/// if it is `usize::MAX`; `number` is the request's at this server.
+/// One prompt and what stands beside [`Common`] in its request.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub prompt: Vec<u32>,
+    /// `usize::MAX` stands for all there is room for; `None` for OpenAI's default.
+    pub max_tokens: Option<usize>,
+    /// Candidates listed beside each token.
+    pub log_probs: Option<usize>,
+    /// Number of the request at this server.
+    pub number: u64,
+}
+
+/// What the engine is asked.
 ///
 /// # Errors
 /// [`ApiError`] with status 400 names the field, its value and what would be right.
-pub fn plan(
-    limits: &Limits,
-    common: &Common,
-    prompt: Vec<u32>,
-    max_tokens: Option<usize>,
-    log_probs: Option<usize>,
-    number: u64,
-) -> Result<Ask, ApiError> {
+pub fn plan(limits: &Limits, common: &Common, wanted: Wanted) -> Result<Ask, ApiError> {
+    let Wanted { prompt, max_tokens, log_probs, number } = wanted;
     let samples = common.n.unwrap_or(1);
     if samples == 0 || samples > MOST_CHOICES {
         return Err(out_of_range("n", samples, format!("between 1 and {MOST_CHOICES}")));
