@@ -149,7 +149,8 @@ pub fn character_tokenizer(vocabulary: usize) -> Tokenizer {
     Tokenizer::characters(&alphabet).unwrap()
 }
 
-fn write_tokenizer(folder: &Path, vocabulary: usize) {
+/// Writes [`character_tokenizer`] to a folder.
+pub fn write_tokenizer(folder: &Path, vocabulary: usize) {
     for (name, bytes) in character_tokenizer(vocabulary).files() {
         std::fs::write(folder.join(name), bytes).unwrap();
     }

@@ -9,7 +9,7 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -74,6 +74,18 @@ def scores(request):
     model = AutoModelForSequenceClassification.from_pretrained(request["folder"], dtype=torch.float32).eval()
     with torch.no_grad():
         return [model(torch.tensor([s])).logits[0].tolist() for s in request["sequences"]]
+
+
+def make_base(request):
+    """A random model of any family, no tensor at its trivial initial value."""
+    torch.manual_seed(request["seed"])
+    config = AutoConfig.for_model(**request["config"])
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(request["folder"])
+    return None
 
 
 def make_adapter(request):
@@ -152,7 +164,7 @@ def processors(request):
 
 DO = {
     f.__name__: f
-    for f in (make_model, make_adapter, adapted, logits, gradients, greedy, scores, tokenize, chat, processors)
+    for f in (make_model, make_base, make_adapter, adapted, logits, gradients, greedy, scores, tokenize, chat, processors)
 }
 
 if __name__ == "__main__":
