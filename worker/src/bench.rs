@@ -78,9 +78,9 @@ pub fn engine(config: &EngineBench, out: &mut dyn Write, log: &mut dyn Write) ->
         BenchPrecision::Bf16 => 2,
         BenchPrecision::F32 => 4,
     };
-    let size = Size::of(folder.config(), bytes);
     let speed = probe(config.precision.into(), scale).map_err(|source| BenchError::Probe { source })?;
     let model = folder.load(Device::Cpu).map_err(|source| BenchError::Model { source })?;
+    let size = Size::of(model.config(), model.parameters(), bytes);
     let mut sides = Both::new(config, &model, &chosen)?;
     let plan = Plan {
         prompts: &prompts,

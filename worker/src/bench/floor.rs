@@ -2,7 +2,7 @@
 //! memory and of a large matrix product. Every shared token is computed and read once. It leaves out norms, activations,
 //! sampling, LoRA factors and writing; a pass is bound by the slower of its two counts.
 
-use galapagos_model::ModelConfig;
+use galapagos_model::{ModelConfig, Parameters};
 use serde::Serialize;
 
 use super::rows::{Generate, Work};
@@ -32,19 +32,20 @@ pub struct Size {
 }
 
 impl Size {
-    /// Counts of the Llama shape: four attention and three feed-forward matrices a layer.
+    /// Counts the matrices among `parameters`; those with a row per token of the vocabulary are the embedding and the head.
     #[must_use]
-    pub fn of(config: &ModelConfig, bytes_per_number: usize) -> Self {
+    pub fn of(config: &ModelConfig, parameters: &Parameters, bytes_per_number: usize) -> Self {
         let layers = config.num_hidden_layers as f64;
-        let hidden = config.hidden_size as f64;
-        let query = (config.num_attention_heads * config.head_dim) as f64;
-        let kv = (config.num_key_value_heads * config.head_dim) as f64;
-        let feed_forward = 3.0 * hidden * config.intermediate_size as f64;
+        let vocabulary = config.vocab_size as i64;
+        let matrix = |shape: Vec<i64>| match shape[..] {
+            [rows, columns] if rows != vocabulary => (rows * columns) as f64,
+            _ => 0.0,
+        };
         Self {
-            layers: layers * (hidden * (2.0 * query + 2.0 * kv) + feed_forward),
-            head: hidden * config.vocab_size as f64,
-            kv: layers * 2.0 * kv,
-            query: layers * query,
+            layers: parameters.iter().map(|(_, tensor)| matrix(tensor.size())).sum(),
+            head: (config.hidden_size * config.vocab_size) as f64,
+            kv: layers * 2.0 * (config.num_key_value_heads * config.head_dim) as f64,
+            query: layers * (config.num_attention_heads * config.head_dim) as f64,
             bytes: bytes_per_number as f64,
         }
     }
