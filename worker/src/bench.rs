@@ -5,6 +5,7 @@
 //! Read in this order: `rows` (what is measured), `compare` (how), `ours` and `peer` (the sides), `floor` (what the machine
 //! would allow), `report`.
 
+mod adapters;
 mod compare;
 mod floor;
 mod machine;
@@ -158,7 +159,8 @@ fn check_lengths(chosen: &[(RowName, Rival)], scale: Scale, prompts: &Prompts, l
 #[derive(Debug)]
 struct Both {
     engine: Ours,
-    unshared: Option<Ours>,
+    /// With sharing off, which also keeps it from finding again what `engine` was asked.
+    second: Option<Ours>,
     peer: Option<Peer>,
 }
 
@@ -166,15 +168,20 @@ impl Both {
     fn new(config: &EngineBench, model: &Decoder, chosen: &[(RowName, Rival)]) -> Result<Self, BenchError> {
         let needs = |rival| chosen.iter().any(|(_, found)| *found == rival);
         let engine = |sharing| Ours::new(model, config.precision.into(), config.threads, sharing);
-        let failed = |source| BenchError::Engine { source };
         // First, because a missing peer is the likeliest failure.
         let peer = needs(Rival::Peer).then(|| Peer::start(config)).transpose();
         let peer = peer.map_err(|source| BenchError::Peer { source })?;
-        Ok(Self {
-            engine: engine(Sharing::On).map_err(failed)?,
-            unshared: needs(Rival::SharingOff).then(|| engine(Sharing::Off)).transpose().map_err(failed)?,
-            peer,
-        })
+        let engines = || {
+            let two = needs(Rival::SharingOff) || needs(Rival::OneAdapterAtATime);
+            let mut both = (engine(Sharing::On)?, two.then(|| engine(Sharing::Off)).transpose()?);
+            if needs(Rival::OneAdapterAtATime) {
+                both.0.add_adapters(rows::ADAPTERS)?;
+                both.1.as_mut().map_or(Ok(()), |second| second.add_adapters(rows::ADAPTERS))?;
+            }
+            Ok(both)
+        };
+        let (engine, second) = engines().map_err(|source| BenchError::Engine { source })?;
+        Ok(Self { engine, second, peer })
     }
 }
 
@@ -182,9 +189,9 @@ impl Sides for Both {
     fn run(&mut self, side: Side, work: &Work, seed: u64) -> Result<Outcome, RunError> {
         let missing = RunError::Unsupported { what: "a row that it was not started for" };
         match side {
-            Side::Ours => self.engine.run(work, seed),
-            Side::Other(Rival::OneAdapterAtATime) => Err(missing),
-            Side::Other(Rival::SharingOff) => self.unshared.as_mut().ok_or(missing)?.run(work, seed),
+            Side::Ours => self.engine.run(work, seed, false),
+            Side::Other(Rival::OneAdapterAtATime) => self.second.as_mut().ok_or(missing)?.run(work, seed, true),
+            Side::Other(Rival::SharingOff) => self.second.as_mut().ok_or(missing)?.run(work, seed, false),
             Side::Other(Rival::Peer) => self.peer.as_mut().ok_or(missing)?.run(work, seed),
         }
     }

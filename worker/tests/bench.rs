@@ -40,7 +40,7 @@ fn the_json_has_every_row_with_the_fields_that_scripts_rely_on() {
     assert!(report["load"]["start"].is_number() && report["load"]["end"].is_number(), "{}", report["load"]);
     let rows = report["rows"].as_array().unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["samples-512", "samples-2048", "tree", "score"]);
+    assert_eq!(names, ["samples-512", "samples-2048", "tree", "lora", "score"]);
     for row in rows {
         let number =
             |name: &str| row[name].as_f64().filter(|value| *value > 0.0).unwrap_or_else(|| panic!("{name}: {row}"));

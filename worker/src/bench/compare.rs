@@ -136,7 +136,8 @@ pub fn compare(plan: &Plan<'_>, name: RowName, rival: Rival, sides: &mut dyn Sid
     let (Some(work), Some(our_last), Some(their_last)) = (last, ours.last(), theirs.last()) else {
         return Err(RowError::NotComparable { row: name.text() });
     };
-    let agreement = agree(plan, (name, rival), &work, (our_last, their_last), sides)?;
+    let tokens = agreeing(&work, rival, &ours, &theirs);
+    let agreement = Agreement { tokens, ..judged(plan, (name, rival), &work, (our_last, their_last), sides)? };
     let counts = (our_last.counts, their_last.counts);
     let seconds = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.seconds).collect();
     let measured = row(plan, (name, rival), &work, (seconds(&ours), seconds(&theirs)), agreement);
@@ -182,21 +183,29 @@ fn row(
     }
 }
 
-/// Compares what the sides gave in the last run: tokens where both were greedy or drew alike, log-probabilities where both
-/// judged the same tokens, and our own recorded ones with a judge's where there is one.
-fn agree(
+/// Mean agreement of tokens over all runs, where both sides were greedy or drew alike.
+fn agreeing(work: &Work, rival: Rival, ours: &[Outcome], theirs: &[Outcome]) -> Option<f64> {
+    let comparable = match work {
+        Work::Generate(requests) | Work::Adapters { requests, .. } => {
+            requests.temperature == 0.0 || rival != Rival::Peer
+        }
+        Work::Tree(_) => rival != Rival::Peer,
+        Work::Score { .. } => false,
+    };
+    let shares = ours.iter().zip(theirs).map(|(ours, theirs)| agreement(&ours.tokens, &theirs.tokens));
+    let shares: Vec<f64> = shares.collect::<Option<_>>()?;
+    (comparable && !shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+}
+
+/// Compares log-probabilities of the last run: where both sides judged the same tokens, and our own recorded ones with a
+/// judge's where there is one.
+fn judged(
     plan: &Plan<'_>,
     (name, rival): (RowName, Rival),
     work: &Work,
     (ours, theirs): (&Outcome, &Outcome),
     sides: &mut dyn Sides,
 ) -> Result<Agreement, RowError> {
-    let comparable = match (work, rival) {
-        (Work::Generate(requests) | Work::Adapters { requests, .. }, Rival::Peer) => requests.temperature == 0.0,
-        (Work::Generate(_) | Work::Adapters { .. } | Work::Tree(_), _) => rival != Rival::Peer,
-        (Work::Score { .. }, _) => false,
-    };
-    let tokens = if comparable { agreement(&ours.tokens, &theirs.tokens) } else { None };
     let judged = match work {
         Work::Score { .. } => Some((ours.log_probs.clone(), theirs.log_probs.clone())),
         Work::Generate(requests) if rival == Rival::Peer => {
@@ -210,14 +219,14 @@ fn agree(
         Work::Generate(_) | Work::Adapters { .. } | Work::Tree(_) => None,
     };
     let Some((ours, theirs)) = judged else {
-        return Ok(Agreement { tokens, log_prob_mean: None, log_prob_max: None });
+        return Ok(Agreement { tokens: None, log_prob_mean: None, log_prob_max: None });
     };
     let (mean, most) = difference(&ours, &theirs).ok_or(RowError::NotComparable { row: name.text() })?;
     let tolerance = tolerance(plan.precision);
     if mean > tolerance {
         return Err(RowError::Differ { row: name.text(), mean, tolerance });
     }
-    Ok(Agreement { tokens, log_prob_mean: Some(mean), log_prob_max: Some(most) })
+    Ok(Agreement { tokens: None, log_prob_mean: Some(mean), log_prob_max: Some(most) })
 }
 
 /// Tokens per second of fewer tokens would be a lie.

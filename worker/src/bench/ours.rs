@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use galapagos_model::engine::AdapterId;
 use galapagos_model::{
     Completion, Decoder, Engine, EngineOptions, Precision, Request, RunControl, Sampling, ScoreRequest,
 };
 use serde::Serialize;
 
+use super::adapters;
 use super::machine::timed;
 use super::rows::{Generate, Work};
 use super::runner::{Outcome, RunError};
@@ -33,6 +35,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Ours {
     engine: Engine,
+    adapters: Vec<AdapterId>,
 }
 
 impl Ours {
@@ -47,7 +50,20 @@ impl Ours {
             share_prefixes: sharing == Sharing::On,
             ..EngineOptions::default()
         };
-        Ok(Self { engine: Engine::new(model, options).map_err(failed)? })
+        Ok(Self { engine: Engine::new(model, options).map_err(failed)?, adapters: Vec::new() })
+    }
+
+    /// Adds adapters that all differ, for `lora`.
+    ///
+    /// # Errors
+    /// The engine's, and for a model whose modules adapters do not know.
+    pub fn add_adapters(&mut self, count: usize) -> Result<(), RunError> {
+        for number in 0..count as u64 {
+            let adapter = adapters::random(self.engine.config(), number);
+            let adapter = adapter.map_err(|source| RunError::Engine { source })?;
+            self.adapters.push(self.engine.add_adapter(&adapter).map_err(failed)?);
+        }
+        Ok(())
     }
 
     /// Bytes that the pages take for the keys and values of one token.
@@ -56,11 +72,11 @@ impl Ours {
         (self.engine.stats().page_bytes / galapagos_model::engine::PAGE_TOKENS) as u64
     }
 
-    /// Does the work.
+    /// Does the work; with `one_adapter_at_a_time`, an adapter's requests wait for those of the adapter before.
     ///
     /// # Errors
     /// The engine's.
-    pub fn run(&mut self, work: &Work, seed: u64) -> Result<Outcome, RunError> {
+    pub fn run(&mut self, work: &Work, seed: u64, one_adapter_at_a_time: bool) -> Result<Outcome, RunError> {
         let before = self.engine.stats();
         let (done, seconds) = timed(|| match work {
             Work::Generate(requests) => self.generate(requests, seed).map(unzip),
@@ -68,7 +84,9 @@ impl Ours {
             Work::Score { prompt, continuations } => {
                 self.score(prompt, continuations).map(|log_probs| (Vec::new(), log_probs))
             }
-            Work::Adapters { .. } => Err(RunError::Unsupported { what: "adapters" }),
+            Work::Adapters { per_adapter, requests, .. } => {
+                self.adapt(requests, *per_adapter, one_adapter_at_a_time).map(unzip)
+            }
         });
         let (tokens, log_probs) = done?;
         let after = self.engine.stats();
@@ -102,6 +120,22 @@ impl Ours {
             contexts
                 .extend(requests.iter().zip(&new).map(|(request, new)| [&request.prompt[..], &new.tokens].concat()));
             made.extend(new);
+        }
+        Ok(made)
+    }
+
+    fn adapt(&mut self, work: &Generate, per_adapter: usize, alone: bool) -> Result<Vec<Completion>, RunError> {
+        let one = |(index, prompt): (usize, &Vec<u32>)| {
+            let adapter = self.adapters.get(index / per_adapter).copied();
+            let adapter = adapter.ok_or(RunError::Unsupported { what: "adapters that were not added" })?;
+            let plain = request(prompt.clone(), (work.new_tokens, work.temperature), index as u64);
+            Ok(Request { adapter: Some(adapter), ..plain })
+        };
+        let requests: Vec<Request> = work.prompts.iter().enumerate().map(one).collect::<Result<_, RunError>>()?;
+        let batch = if alone { per_adapter } else { requests.len() };
+        let mut made = Vec::with_capacity(requests.len());
+        for together in requests.chunks(batch) {
+            made.extend(self.complete(together)?);
         }
         Ok(made)
     }

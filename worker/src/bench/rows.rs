@@ -58,6 +58,9 @@ impl Scale {
     }
 }
 
+/// Adapters of `lora`.
+pub const ADAPTERS: usize = 16;
+
 /// What stands on the other side of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +78,7 @@ pub enum Rival {
 pub enum Work {
     Generate(Generate),
     Tree(Tree),
-    /// Request i is for adapter `i / requests.per_adapter`.
+    /// Request i is for adapter `i / per_adapter`.
     Adapters {
         adapters: usize,
         per_adapter: usize,
@@ -155,10 +158,8 @@ impl RowName {
             | (Self::Samples512 | Self::Samples2048 | Self::Tree | Self::Score, Against::Itself) => {
                 Some(Rival::SharingOff)
             }
-            // The engine takes no adapters yet.
-            (Self::Lora, Against::Hf | Against::Vllm | Against::Itself)
-            | (Self::Decode1 | Self::Decode32, Against::Itself)
-            | (Self::Score, Against::Vllm) => None,
+            (Self::Lora, Against::Hf | Against::Itself) => Some(Rival::OneAdapterAtATime),
+            (Self::Decode1 | Self::Decode32, Against::Itself) | (Self::Lora | Self::Score, Against::Vllm) => None,
         }
     }
 
@@ -168,13 +169,12 @@ impl RowName {
         match (self, against) {
             (Self::Decode1, Against::Hf) => Some(1.5),
             (Self::Decode32, Against::Hf) => Some(2.5),
-            (Self::Samples512, Against::Hf) => Some(3.0),
+            (Self::Samples512, Against::Hf) | (Self::Lora, Against::Hf | Against::Itself) => Some(3.0),
             (Self::Samples2048, Against::Hf) => Some(5.0),
             (Self::Tree, Against::Hf | Against::Itself) | (Self::Score, Against::Hf) => Some(4.0),
             (Self::Decode32 | Self::Tree, Against::Vllm) => Some(1.2),
             (Self::Samples512 | Self::Samples2048, Against::Vllm) => Some(1.0),
-            (Self::Lora, _)
-            | (Self::Decode1 | Self::Score, Against::Vllm)
+            (Self::Decode1 | Self::Lora | Self::Score, Against::Vllm)
             | (Self::Decode1 | Self::Decode32 | Self::Samples512 | Self::Samples2048 | Self::Score, Against::Itself) => {
                 None
             }
@@ -206,7 +206,7 @@ impl RowName {
                 Work::Tree(Tree::grow(texts(scale.count(16), 300), &shape, run))
             }
             Self::Lora => {
-                let (adapters, per_adapter) = (scale.count(16), 2);
+                let (adapters, per_adapter) = (scale.count(ADAPTERS), 2);
                 let requests = generate(texts(adapters * per_adapter, 64), 1, 64, 0.0);
                 Work::Adapters { adapters, per_adapter, requests }
             }
@@ -258,6 +258,7 @@ mod tests {
             for against in [Against::Hf, Against::Vllm, Against::Itself] {
                 assert!(row.target(against).is_none() || row.rival(against).is_some(), "{row:?} {against:?}");
             }
+            assert!(row.rival(Against::Hf).is_some(), "{row:?}");
             let named = RowName::from_str(row.text(), false);
             assert_eq!(named, Ok(row));
             assert_eq!(serde_json::to_value(row).unwrap(), row.text());
