@@ -22,7 +22,7 @@ pub(super) fn from_json(text: &str) -> Result<(ModelConfig, Vec<String>), Config
     fields.require_null("quantization_config")?;
     (family.definition().read)(&fields, &mut config)?;
     config.validate()?;
-    let ignored = fields.not_asked().into_iter().filter(|key| !is_harmless(key, &map[key])).collect();
+    let ignored = fields.not_asked().into_iter().filter(|key| !is_harmless(key)).collect();
     Ok((config, ignored))
 }
 
@@ -57,10 +57,9 @@ const HARMLESS: [&str; 27] = [
     "use_cache",
 ];
 
-/// Dropout acts in training only, and training here has none: zero says the same, anything else is worth a word.
-fn is_harmless(key: &str, value: &Value) -> bool {
-    let dropout = key.ends_with("dropout") || key.ends_with("pdrop") || key.ends_with("dropout_prob");
-    HARMLESS.contains(&key) || (dropout && value.as_f64() == Some(0.0))
+/// Dropout acts in training only, and training here has none.
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.contains(&key) || ["dropout", "pdrop", "dropout_prob"].iter().any(|end| key.ends_with(end))
 }
 
 fn family(fields: &Fields<'_>) -> Result<Family, ConfigError> {

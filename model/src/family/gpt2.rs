@@ -47,6 +47,11 @@ fn read(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), ConfigError
 }
 
 fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
+    // The same function under the name, and with the rounding, that GPT-2 has in transformers.
+    let activation = match config.activation {
+        Activation::GeluTanh => "gelu_new",
+        Activation::Silu | Activation::Gelu | Activation::Relu => config.activation.name(),
+    };
     let entries = [
         ("vocab_size", Value::from(config.vocab_size)),
         ("n_embd", config.hidden_size.into()),
@@ -54,7 +59,7 @@ fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
         ("n_head", config.num_attention_heads.into()),
         ("n_inner", config.intermediate_size.into()),
         ("n_positions", config.max_position_embeddings.into()),
-        ("activation_function", config.activation.name().into()),
+        ("activation_function", activation.into()),
         ("layer_norm_epsilon", config.rms_norm_eps.into()),
         ("initializer_range", config.initializer_range.into()),
         ("tie_word_embeddings", config.tie_word_embeddings.into()),

@@ -23,7 +23,8 @@ pub(super) fn read_shape(fields: &Fields<'_>, config: &mut ModelConfig) -> Resul
     config.activation = Activation::read(fields, "hidden_act", Activation::Silu)?;
     fields.require_one_of("mlp_bias", &[Value::from(false)])?;
     let size = if fields.has("sliding_window") { fields.optional_size("sliding_window")? } else { Some(4096) };
-    let window = size.filter(|_| fields.present("use_sliding_window") == Some(&Value::from(true)));
+    let slides = fields.flag("use_sliding_window")?.unwrap_or(false);
+    let window = size.filter(|_| slides);
     let first = fields.optional_size("max_window_layers")?.unwrap_or(28);
     config.windows = common::windows(fields, config.num_hidden_layers, window, |layer| layer >= first)?;
     Ok(())

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::python::{Made, Shape, ask, max_difference, padded, sequences, smollm2, tensors};
 
 /// Logits at every real position of each sequence, computed as one right-padded batch.
-fn batch_logits(model: &Decoder, sequences: &[Vec<u32>], precision: Precision) -> Vec<Tensor> {
+pub fn batch_logits(model: &Decoder, sequences: &[Vec<u32>], precision: Precision) -> Vec<Tensor> {
     let tokens = padded(sequences);
     let (_, time) = tokens.size2().unwrap();
     let hidden = model.hidden_states(&tokens, precision).unwrap();

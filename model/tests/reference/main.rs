@@ -5,6 +5,8 @@
 
 mod adapter;
 mod chat;
+mod classifiers;
+mod families;
 mod folder;
 mod generation;
 mod logits;

@@ -1,28 +1,60 @@
 //! Runs `reference.py` in the tests' Python and exchanges JSON and tensors with it.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use galapagos_model::{ModelFolder, Tokenizer};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-/// Answers of `transformers` to `requests`, in order.
+/// Answers of `transformers` to `requests`, in order, by a process of its own.
 pub fn ask(requests: &[Value]) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    let (request, response) = (folder.path().join("request.json"), folder.path().join("response.json"));
-    std::fs::write(&request, serde_json::to_vec(requests).unwrap()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/reference.py");
-    let output = Command::new(python())
-        .arg(script)
-        .args([&request, &response])
-        .env("OMP_NUM_THREADS", "1")
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap_or_else(|error| panic!("cannot start {}: {error}; run `make setup`", python().display()));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "reference.py failed (if a package is missing, run `make setup`):\n{errors}");
-    serde_json::from_slice(&std::fs::read(&response).unwrap()).unwrap()
+    Reference::start().ask(requests)
+}
+
+/// A running `reference.py`: starting it takes seconds, asking again does not.
+pub struct Reference {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    /// Its errors go here.
+    errors: tempfile::NamedTempFile,
+}
+
+impl Reference {
+    pub fn start() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/reference.py");
+        let errors = tempfile::NamedTempFile::new().unwrap();
+        let mut child = Command::new(python())
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors.reopen().unwrap())
+            .env("OMP_NUM_THREADS", "1")
+            .env("HF_HUB_OFFLINE", "1")
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}; run `make setup`", python().display()));
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers, errors }
+    }
+
+    /// Answers of `transformers` to `requests`, in order.
+    pub fn ask(&mut self, requests: &[Value]) -> Vec<Value> {
+        // A process that has ended shows itself by the missing answer.
+        let _ = writeln!(self.child.stdin.as_mut().unwrap(), "{}", json!(requests));
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        let errors = std::fs::read_to_string(self.errors.path()).unwrap();
+        assert!(!answer.is_empty(), "reference.py failed (if a package is missing, run `make setup`):\n{errors}");
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
 }
 
 fn python() -> PathBuf {

@@ -1,15 +1,16 @@
 """The independent side of the reference tests: what `transformers` says about the same folders.
 
-Called as `reference.py REQUEST RESPONSE`: REQUEST is a JSON list of {"do": name, ...}, answered in order by a JSON list in
-RESPONSE; tensors go through safetensors files that the request names.
+Each line of the input is a JSON list of {"do": name, ...}, answered in order by a JSON list on one line of the output; tensors go
+through safetensors files that the request names.
 """
 
 import json
 import sys
 
 import torch
+import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -27,13 +28,16 @@ def load(folder):
 
 
 def make_model(request):
-    """A random model, saved the way transformers saves; norms and head are not at their trivial initial values."""
+    """A random model, saved the way transformers saves; norms and biases are not at their trivial initial values."""
     torch.manual_seed(request["seed"])
-    model = LlamaForCausalLM(LlamaConfig(**request["config"]))
+    config = getattr(transformers, request.get("config_class", "LlamaConfig"))(**request["config"])
+    model = getattr(transformers, request.get("class", "LlamaForCausalLM"))(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter.uniform_(0.5, 1.5)
+            if parameter.dim() == 1 and name.endswith("weight"):
+                parameter.add_(torch.empty_like(parameter).uniform_(-0.5, 0.5))
+            elif parameter.dim() == 1:
+                parameter.normal_(0.0, 0.2)
     model.to(getattr(torch, request["dtype"])).save_pretrained(request["folder"])
     return None
 
@@ -120,6 +124,21 @@ def adapted(request):
     return None
 
 
+def classify(request):
+    """Logits of a classifier: for each batch {tokens, mask, types} those of the sequences or of their tokens."""
+    model = getattr(transformers, request["class"]).from_pretrained(request["folder"], dtype=torch.float32)
+    model.eval()
+    found = {}
+    with torch.no_grad():
+        for index, batch in enumerate(request["batches"]):
+            inputs = {"input_ids": torch.tensor(batch["tokens"]), "attention_mask": torch.tensor(batch["mask"])}
+            if batch.get("types"):
+                inputs["token_type_ids"] = torch.tensor(batch["types"])
+            found[str(index)] = model(**inputs).logits.contiguous()
+    save_file(found, request["out"])
+    return None
+
+
 def tokenize(request):
     tokenizer = AutoTokenizer.from_pretrained(request["folder"])
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in request["texts"]]
@@ -164,12 +183,13 @@ def processors(request):
 
 DO = {
     f.__name__: f
-    for f in (make_model, make_base, make_adapter, adapted, logits, gradients, greedy, scores, tokenize, chat, processors)
+    for f in (
+        make_model, make_base, make_adapter, adapted, logits, gradients, greedy, scores, classify, tokenize, chat, processors,
+    )
 }
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        requests = json.load(file)
-    responses = [DO[request["do"]](request) for request in requests]
-    with open(sys.argv[2], "w") as file:
-        json.dump(responses, file)
+    # What libraries print must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps([DO[request["do"]](request) for request in json.loads(line)]), file=answers, flush=True)
