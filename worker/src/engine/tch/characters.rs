@@ -1,4 +1,5 @@
-//! A character transformer from a recipe's shape: Llama architecture, one token per character, weights from the seed.
+//! A character transformer from a recipe's shape: a small model of the Llama family (its folder is a Llama folder) with one token per
+//! character, weights from the seed.
 
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
