@@ -69,7 +69,6 @@ pub enum BenchError {
 pub fn engine(config: &EngineBench, out: &mut dyn Write, log: &mut dyn Write) -> Result<(), BenchError> {
     let start = load();
     let chosen = chosen(config)?;
-    tch::set_num_threads(i32::try_from(config.threads).unwrap_or(i32::MAX));
     let folder = ModelFolder::open(&config.model).map_err(|source| BenchError::Model { source })?;
     let scale = if config.quick { Scale::Quick } else { Scale::Full };
     let prompts =
@@ -79,7 +78,10 @@ pub fn engine(config: &EngineBench, out: &mut dyn Write, log: &mut dyn Write) ->
         BenchPrecision::Bf16 => 2,
         BenchPrecision::F32 => 4,
     };
+    tch::set_num_threads(i32::try_from(config.threads).unwrap_or(i32::MAX));
     let speed = probe(config.precision.into(), scale).map_err(|source| BenchError::Probe { source })?;
+    // As in a worker: the engine's own threads compute, and libtorch's would spin on their cores.
+    tch::set_num_threads(1);
     let model = folder.load(Device::Cpu).map_err(|source| BenchError::Model { source })?;
     let size = Size::of(model.config(), model.parameters(), bytes);
     let mut sides = Both::new(config, &model, &chosen)?;
