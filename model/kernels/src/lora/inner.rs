@@ -6,7 +6,7 @@ use crate::loops::{Kernel, fma};
 use crate::matrix::cells::round_to_bf16;
 
 /// Sums that run side by side in a dot product.
-const LANES: usize = 32;
+const LANES: usize = 64;
 /// Outputs computed together.
 pub(super) const BLOCK: usize = 64;
 
@@ -47,10 +47,13 @@ pub(super) fn blocks(up: &[f32], outputs: usize, rank: usize) -> Vec<f32> {
 }
 
 trait Number: Copy {
+    const ZERO: Self;
     fn wide(self) -> f32;
 }
 
 impl Number for f32 {
+    const ZERO: Self = 0.0;
+
     #[inline(always)]
     fn wide(self) -> f32 {
         self
@@ -58,6 +61,8 @@ impl Number for f32 {
 }
 
 impl Number for u16 {
+    const ZERO: Self = 0;
+
     #[inline(always)]
     fn wide(self) -> f32 {
         f32::from_bits(u32::from(self) << 16)
@@ -137,19 +142,41 @@ fn dot<N: Number, const FMA: bool>(weight: &[N], x: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     let ((weights, weight_rest), (xs, x_rest)) = (weight.as_chunks::<LANES>(), x.as_chunks::<LANES>());
     for (weight, x) in weights.iter().zip(xs) {
-        for ((sum, weight), x) in sums.iter_mut().zip(weight).zip(x) {
-            *sum = fma::<FMA>(weight.wide(), *x, *sum);
+        add_products::<N, FMA>(weight, x, &mut sums);
+    }
+    if !x_rest.is_empty() {
+        // Filled up rather than shorter, so that the sums stay in registers.
+        let (mut weight, mut x) = ([N::ZERO; LANES], [0.0; LANES]);
+        weight[..weight_rest.len()].copy_from_slice(weight_rest);
+        x[..x_rest.len()].copy_from_slice(x_rest);
+        add_products::<N, FMA>(&weight, &x, &mut sums);
+    }
+    total(sums)
+}
+
+#[inline(always)]
+fn add_products<N: Number, const FMA: bool>(weight: &[N; LANES], x: &[f32; LANES], sums: &mut [f32; LANES]) {
+    let mut wide = [0.0f32; LANES];
+    for (wide, weight) in wide.iter_mut().zip(weight) {
+        *wide = weight.wide();
+    }
+    for lane in 0..LANES {
+        sums[lane] = fma::<FMA>(wide[lane], x[lane], sums[lane]);
+    }
+}
+
+/// The sum of the lanes, by halves.
+#[inline(always)]
+fn total(sums: [f32; LANES]) -> f32 {
+    let halved = |sums: &[f32], out: &mut [f32]| {
+        let (low, high) = sums.split_at(out.len());
+        for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+            *out = low + high;
         }
-    }
-    for ((sum, weight), x) in sums.iter_mut().zip(weight_rest).zip(x_rest) {
-        *sum = fma::<FMA>(weight.wide(), *x, *sum);
-    }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    sums[0]
+    };
+    let (mut a, mut b, mut c) = ([0.0f32; LANES / 2], [0.0f32; LANES / 4], [0.0f32; LANES / 8]);
+    halved(&sums, &mut a);
+    halved(&a, &mut b);
+    halved(&b, &mut c);
+    c.iter().sum()
 }
