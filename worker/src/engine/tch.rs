@@ -14,7 +14,7 @@ use std::sync::Arc;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
-use galapagos_model::engine::{Made, SampleError};
+use galapagos_model::engine::{Invariance, Made, SampleError};
 use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
     Sampling, ScoreRequest, weights_digest,
@@ -168,7 +168,24 @@ fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
     } else {
         defaults
     };
-    ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))
+    let engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
+    check_invariance(checkpoint, &engine)?;
+    Ok(engine)
+}
+
+/// A kernel that computes wrongly on this machine, or differently in other batches, must not make a rollout.
+fn check_invariance(checkpoint: &CheckpointDir, engine: &ModelEngine) -> Result<(), EngineError> {
+    let what = "be computed on this machine: its kernels failed their self-test";
+    let failed = |source| EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source };
+    match engine.invariance() {
+        Invariance::Proven => Ok(()),
+        Invariance::NotPromised => {
+            tracing::warn!("on this device a completion may depend on what else is in its batch");
+            Ok(())
+        }
+        Invariance::Kernel(defect) => Err(failed(defect.into())),
+        Invariance::Attention(defect) => Err(failed(defect.into())),
+    }
 }
 
 fn unusable(checkpoint: &CheckpointDir, source: galapagos_model::EngineError) -> EngineError {
