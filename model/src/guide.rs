@@ -12,7 +12,8 @@
 //! let compiled = vocabulary.compile(&GuideSpec::Regex("[0-9]{4}".to_owned()))?; // once for a request
 //! let mut guide = compiled.clone(); // for each sample
 //! while !guide.is_stopped() {
-//!     guide.accept(choose(&guide.mask()?))?;
+//!     let token = choose(&guide.mask()?);
+//!     guide.accept(token)?;
 //! }
 //! # Ok(())
 //! # }

@@ -1,6 +1,6 @@
 //! `serve`: a model folder behind OpenAI's HTTP API.
 //!
-//! [`http`] reads requests and writes answers, [`plan`] turns one into what the engine is asked, [`line`] and [`desk`] own
+//! `http` reads requests and writes answers, `plan` turns one into what the engine is asked, `line` and `desk` own
 //! the engine on a thread of their own. Prints one line when it serves; ends on SIGTERM, SIGINT, or with its parent.
 
 pub mod api;
