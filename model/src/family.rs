@@ -1,7 +1,7 @@
-//! The families of models this crate runs, one definition each: which keys of `config.json` it has, and the [`Plan`] they
+//! The families of models this crate runs, one definition each: which keys of `config.json` it has, and the `Plan` they
 //! lead to, that is tensor names and shapes and how each layer computes.
 //!
-//! A family computes nothing itself; [`crate::decoder::network`] runs any plan with the shared blocks.
+//! A family computes nothing itself; `decoder::network` runs any plan with the shared blocks.
 
 use std::collections::BTreeMap;
 

@@ -52,7 +52,7 @@ pub struct SequenceRows<'a> {
     pub guide: Option<&'a mut Guide>,
     /// Tokens that were drafted for these positions; empty for a plain step.
     pub draft: &'a [u32],
-    /// Row `i` [vocabulary] holds the logits after the first `i` drafted tokens; one row more than drafted tokens.
+    /// Row `i` `[vocabulary]` holds the logits after the first `i` drafted tokens; one row more than drafted tokens.
     pub logits: &'a [f32],
     /// Most probable tokens to report.
     pub top: usize,

@@ -116,7 +116,7 @@ impl PackedMatrix {
         packed
     }
 
-    /// The same with `bias` [outputs] added to each product.
+    /// The same with `bias` `[outputs]` added to each product.
     ///
     /// # Panics
     /// Never for `outputs` numbers.
@@ -164,7 +164,7 @@ impl PackedMatrix {
         size_of_val(self.weight.as_slice()) + self.bias.as_ref().map_or(0, |bias| size_of_val(bias.as_slice()))
     }
 
-    /// Copies row `row` of the weight, as 32-bit floats, into `out` [inputs]: the embedding of a tied head.
+    /// Copies row `row` of the weight, as 32-bit floats, into `out` `[inputs]`: the embedding of a tied head.
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
         assert!(row < self.outputs && out.len() == self.inputs, "row {row} of a weight of {} rows", self.outputs);
         let (panel, lane) = self.place(row);

@@ -4,7 +4,7 @@
 //! sequences a page belongs to is the caller's business: this is storage, laid out for the attention kernel. Numbers stand in
 //! *cells* of 32 bits, a float or a pair of bfloat16. The page has, for each layer and each head, one run of memory:
 //!
-//! - keys, cells [`head_dim` / 2 pairs (f32: `head_dim`)][token]: sixteen tokens' scores take one broadcast pair of the query;
+//! - keys, cells `[head_dim / 2 pairs (f32: head_dim)][token]`: sixteen tokens' scores take one broadcast pair of the query;
 //! - values, cells [token / 2 (f32: token)][dimension, padded to 16]: a broadcast pair of weights meets sixteen dimensions.
 //!
 //! Slots that were never written hold anything; the kernel never lets them into a result.

@@ -17,7 +17,7 @@ use crate::{Pool, vocabulary};
 /// The norm `x / sqrt(mean(x^2) + eps) * (offset + weight)`.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm<'a> {
-    /// [width].
+    /// `[width]`.
     pub weight: &'a [f32],
     /// Added to the mean of squares.
     pub eps: f32,
@@ -28,9 +28,9 @@ pub struct RmsNorm<'a> {
 /// The norm `(x - mean) / sqrt(variance + eps) * weight + bias`.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm<'a> {
-    /// [width].
+    /// `[width]`.
     pub weight: &'a [f32],
-    /// [width].
+    /// `[width]`.
     pub bias: &'a [f32],
     /// Added to the variance.
     pub eps: f32,
@@ -143,7 +143,7 @@ fn activate_all_by(isa: Isa, pool: &Pool, activation: Activation, x: &mut [f32])
     for_rows(pool, x, 1, 8, |_, x| dispatch(isa, activation::InPlace { activation, x }));
 }
 
-/// `log(sum(exp(logits)))` of each row of `logits` [rows, width] into `out` [rows].
+/// `log(sum(exp(logits)))` of each row of `logits` [rows, width] into `out` `[rows]`.
 pub fn log_sum_exp(pool: &Pool, logits: &[f32], width: usize, out: &mut [f32]) {
     assert_eq!(logits.len(), out.len() * width, "logits are [rows, {width}]");
     for_rows(pool, out, 1, 8 * width, |rows, out| {

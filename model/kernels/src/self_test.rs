@@ -25,7 +25,7 @@ pub enum KernelDefect {
     Variant {
         /// The kernel.
         kernel: &'static str,
-        /// Its shape: [outputs, inputs] of a product, [width] of the others.
+        /// Its shape: [outputs, inputs] of a product, `[width]` of the others.
         shape: Vec<usize>,
         /// The form of the vector instructions.
         isa: &'static str,

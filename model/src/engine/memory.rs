@@ -25,7 +25,7 @@ pub(crate) struct PageCopy {
     pub(crate) tokens: usize,
 }
 
-/// How the pages of a [`Memory`] are used.
+/// How the pages of a `Memory` are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageCounts {
     /// Pages the budget allows.
