@@ -20,6 +20,7 @@ pub mod self_test;
 pub mod vocabulary;
 
 mod loops;
+mod memory;
 mod slices;
 #[cfg(target_arch = "x86_64")]
 mod vector;

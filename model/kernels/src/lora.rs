@@ -15,7 +15,7 @@ use crate::{Format, Isa, Pool};
 
 mod inner;
 
-use inner::{AddRows, Numbers};
+use inner::{AddRows, Blocks, LANES, UP_CHAINS};
 
 /// Rows of one task: few enough to share a prompt among threads, many enough to read weights seldom.
 const TASK_ROWS: usize = 16;
@@ -39,21 +39,28 @@ pub struct LowRankPart<'a> {
 #[derive(Debug)]
 pub struct LowRank {
     inputs: usize,
-    rank: usize,
-    down: Numbers,
+    /// The matrices A below each other, each from a row that chains begin at.
+    down: Blocks,
+    /// The factor of each row of `down`.
+    scales: Vec<f32>,
     parts: Vec<Part>,
 }
 
-/// One projection's share: rows `first..first + rank` of the stacked A, and its B in blocks.
+/// One projection's share: rows `first..first + rank` of the stacked A, and its B.
 #[derive(Debug)]
 struct Part {
     first: usize,
     rank: usize,
     column: usize,
     outputs: usize,
-    scale: f32,
-    /// [block of outputs][rank][output in block], the last block filled up with zeros.
-    up: Numbers,
+    up: Blocks,
+}
+
+impl Part {
+    /// Rows of the stacked A up to the next part.
+    fn padded_rank(&self) -> usize {
+        self.rank.next_multiple_of(UP_CHAINS)
+    }
 }
 
 impl LowRank {
@@ -63,26 +70,27 @@ impl LowRank {
     /// Never when the parts' matrices have the sizes that `inputs` and their ranks say.
     #[must_use]
     pub fn pack(inputs: usize, parts: &[LowRankPart<'_>], format: Format) -> Self {
-        let mut down = Vec::new();
-        let mut packed = Vec::with_capacity(parts.len());
-        let mut first = 0;
+        let nothing = vec![0.0; inputs];
+        let (mut rows, mut scales) = (Vec::new(), Vec::new());
         for part in parts {
             assert_eq!(part.down.len(), part.rank * inputs, "A has rank x inputs values");
             assert_eq!(part.up.len() % part.rank, 0, "B has outputs x rank values");
-            down.extend_from_slice(part.down);
-            let outputs = part.up.len() / part.rank;
-            let up = inner::blocks(part.up, outputs, part.rank);
-            packed.push(Part {
-                first,
-                rank: part.rank,
-                column: part.column,
-                outputs,
-                scale: part.scale,
-                up: Numbers::new(&up, format),
-            });
-            first += part.rank;
+            rows.extend(part.down.chunks_exact(inputs));
+            rows.resize(rows.len().next_multiple_of(UP_CHAINS), &nothing);
+            scales.resize(rows.len(), part.scale);
         }
-        Self { inputs, rank: first, down: Numbers::new(&down, format), parts: packed }
+        scales.resize(rows.len().next_multiple_of(LANES), 0.0);
+        // In the order in which they are read.
+        let down = Blocks::down(&rows, inputs, format);
+        let mut first = 0;
+        let pack = |part: &LowRankPart<'_>| {
+            let outputs = part.up.len() / part.rank;
+            let up = Blocks::up(part.up, part.rank, format);
+            let packed = Part { first, rank: part.rank, column: part.column, outputs, up };
+            first += packed.padded_rank();
+            packed
+        };
+        Self { inputs, down, scales, parts: parts.iter().map(pack).collect() }
     }
 
     /// Width of the input.

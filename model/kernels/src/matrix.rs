@@ -9,6 +9,7 @@ mod product;
 pub use product::{Product, multiply_all};
 
 use crate::isa::Isa;
+use crate::memory::Large;
 use crate::rows::Activation;
 use crate::{Format, Pool};
 use micro::{LANES, Step};
@@ -75,7 +76,7 @@ impl Source<'_> {
 #[derive(Debug)]
 pub struct PackedMatrix {
     /// [panel][step], the outputs beyond the last are 0.
-    weight: Vec<Step>,
+    weight: Large<Step>,
     steps: usize,
     outputs: usize,
     inputs: usize,
@@ -161,7 +162,7 @@ impl PackedMatrix {
     /// Memory of the weight, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(self.weight.as_slice()) + self.bias.as_ref().map_or(0, |bias| size_of_val(bias.as_slice()))
+        size_of_val(&self.weight[..]) + self.bias.as_ref().map_or(0, |bias| size_of_val(bias.as_slice()))
     }
 
     /// Copies row `row` of the weight, as 32-bit floats, into `out` `[inputs]`: the embedding of a tied head.
@@ -190,7 +191,7 @@ impl PackedMatrix {
     fn zeros(outputs: usize, inputs: usize, format: Format) -> Self {
         assert!(outputs > 0 && inputs > 0, "a weight has outputs and inputs");
         let steps = cells::steps(format, inputs);
-        let weight = vec![Step([0; LANES]); outputs.div_ceil(LANES) * steps];
+        let weight = Large::zeros(outputs.div_ceil(LANES) * steps);
         Self { weight, steps, outputs, inputs, format, bias: None, is_gated: false, isa: Isa::best() }
     }
 

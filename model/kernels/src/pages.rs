@@ -10,6 +10,7 @@
 //! Slots that were never written hold anything; the kernel never lets them into a result.
 
 use crate::matrix::cells::{number, round_to_bf16, steps};
+use crate::memory::Large;
 use crate::{Format, Pool};
 
 /// Positions of one page.
@@ -105,14 +106,8 @@ pub struct KvSlot {
 #[derive(Debug)]
 pub struct KvPages {
     geometry: KvGeometry,
-    pages: Vec<Page>,
-}
-
-/// The cells of a page start at a cache line inside an allocation that the system hands out zeroed without touching it.
-#[derive(Debug)]
-struct Page {
-    cells: Vec<u32>,
-    start: usize,
+    /// The cells of each page.
+    pages: Vec<Large<u32>>,
 }
 
 impl KvPages {
@@ -142,9 +137,7 @@ impl KvPages {
 
     /// Makes page [`KvPages::len`] and gives its id. Memory is taken from the system as it is first written.
     pub fn add(&mut self) -> PageId {
-        let cells = vec![0u32; self.geometry.page_cells() + LINE];
-        let misplaced = cells.as_ptr().addr() / size_of::<u32>() % LINE;
-        self.pages.push(Page { start: (LINE - misplaced) % LINE, cells });
+        self.pages.push(Large::zeros(self.geometry.page_cells()));
         self.pages.len() as PageId - 1
     }
 
@@ -159,7 +152,6 @@ impl KvPages {
         #[expect(clippy::expect_used, reason = "ids are the caller's: a wrong one is a defect, as an index is")]
         let [from, to] =
             self.pages.get_disjoint_mut([from as usize, to as usize]).expect("two different pages of this store");
-        let (from, to) = (&from.cells[from.start..], &mut to.cells[to.start..]);
         let heads = from.chunks_exact(geometry.head_cells()).zip(to.chunks_exact_mut(geometry.head_cells()));
         for (from, to) in heads.take(geometry.layers * geometry.heads) {
             let (from, from_values) = from.split_at(geometry.key_cells());
@@ -193,8 +185,8 @@ impl KvPages {
         for at in rows.slots {
             assert!((at.slot as usize) < PAGE_TOKENS, "slot {} of a page of {PAGE_TOKENS}", at.slot);
             let page = &mut self.pages[at.page as usize];
-            let first = page.start + geometry.head_start(layer, 0);
-            layers.push(page.cells[first..first + geometry.heads * geometry.head_cells()].as_mut_ptr());
+            let first = geometry.head_start(layer, 0);
+            layers.push(page[first..first + geometry.heads * geometry.head_cells()].as_mut_ptr());
         }
         let layers = Layers(layers);
         // A part is the keys or the values of one head: parts never touch the same cell, tokens of a part may.
@@ -230,7 +222,7 @@ impl KvPages {
     /// The cells of a head: its keys, then its values.
     pub(crate) fn cells(&self, page: PageId, layer: usize, head: usize) -> (&[u32], &[u32]) {
         let page = &self.pages[page as usize];
-        let cells = &page.cells[page.start + self.geometry.head_start(layer, head)..];
+        let cells = &page[self.geometry.head_start(layer, head)..];
         cells[..self.geometry.head_cells()].split_at(self.geometry.key_cells())
     }
 

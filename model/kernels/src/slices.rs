@@ -23,6 +23,11 @@ impl<'a, T> SharedSlice<'a, T> {
         Self { first: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
     }
 
+    /// Where item `index` lies.
+    pub(crate) fn place(&self, index: usize) -> *const T {
+        self.first.wrapping_add(index)
+    }
+
     /// `length` items from `start` on.
     ///
     /// # Safety

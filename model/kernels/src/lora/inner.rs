@@ -1,71 +1,72 @@
 //! The arithmetic of low-rank updates, in the order of sums that defines their results.
+//!
+//! Both matrices are packed in cells as a product's weights are (see `matrix::cells`): one 32-bit float, or two bfloat16 numbers that
+//! a sum meets one after the other. Each output of a row is [`CHAINS`] sums that take every fourth number, or every second, added
+//! at the end: an order given by the adapter's shape, however many rows share the reading of its weights.
 
 use super::{LowRank, Part};
 use crate::Format;
 use crate::loops::{Kernel, fma};
-use crate::matrix::cells::round_to_bf16;
+use crate::matrix::cells;
+use crate::memory::{Large, fetch_early};
 
-/// Sums that run side by side in a dot product.
-const LANES: usize = 64;
-/// Outputs computed together.
-pub(super) const BLOCK: usize = 64;
+/// Outputs that lie side by side, and in steps of which ranks are padded.
+pub(super) const LANES: usize = 16;
+/// Rows that share a reading of the weights.
+const TILE_ROWS: usize = 4;
+/// Cells of a block between their fetch from memory and their use.
+const AHEAD: usize = 48;
+/// Sums of one number of `A x`.
+const CHAINS: usize = 4;
+/// Sums of one number of `B small`.
+pub(super) const UP_CHAINS: usize = 2;
 
-/// Packed weights.
+/// A matrix [outputs, inputs] in blocks of [`LANES`] outputs: [block][cell][lane].
 #[derive(Debug)]
-pub(super) enum Numbers {
-    F32(Vec<f32>),
-    /// Upper halves of 32-bit floats.
-    Bf16(Vec<u16>),
+pub(super) struct Blocks {
+    cells: Large<[u32; LANES]>,
+    /// Cells of one output: those of its inputs, filled up with zeros to a whole number of turns of all chains.
+    steps: usize,
+    format: Format,
 }
 
-impl Numbers {
-    pub(super) fn new(values: &[f32], format: Format) -> Self {
-        match format {
-            Format::F32 => Self::F32(values.to_vec()),
-            Format::Bf16 => Self::Bf16(values.iter().map(|value| (round_to_bf16(*value) >> 16) as u16).collect()),
+impl Blocks {
+    /// Packs rows of `inputs` numbers; a row's sums will run in `chains` chains.
+    fn pack(rows: &[&[f32]], inputs: usize, chains: usize, format: Format) -> Self {
+        let padded = inputs.next_multiple_of(chains);
+        let steps = cells::steps(format, padded);
+        let mut blocks: Large<[u32; LANES]> = Large::zeros(rows.len().div_ceil(LANES) * steps);
+        let (mut full, mut row_cells) = (vec![0.0; padded], vec![0; steps]);
+        for (output, row) in rows.iter().enumerate() {
+            full[..inputs].copy_from_slice(row);
+            cells::write_cells(format, &full, &mut row_cells);
+            for (block, cell) in blocks[output / LANES * steps..].iter_mut().zip(&row_cells) {
+                block[output % LANES] = *cell;
+            }
         }
+        Self { cells: blocks, steps, format }
+    }
+
+    /// A, with rows of parts below each other.
+    pub(super) fn down(rows: &[&[f32]], inputs: usize, format: Format) -> Self {
+        Self::pack(rows, inputs, CHAINS, format)
+    }
+
+    /// B [outputs, rank].
+    pub(super) fn up(up: &[f32], rank: usize, format: Format) -> Self {
+        Self::pack(&up.chunks_exact(rank).collect::<Vec<_>>(), rank, UP_CHAINS, format)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::F32(values) => size_of_val(values.as_slice()),
-            Self::Bf16(values) => size_of_val(values.as_slice()),
-        }
+        size_of_val(&self.cells[..])
     }
-}
 
-/// `up` [outputs, rank] as [block][rank][output in block].
-pub(super) fn blocks(up: &[f32], outputs: usize, rank: usize) -> Vec<f32> {
-    let mut packed = vec![0.0; outputs.div_ceil(BLOCK) * BLOCK * rank];
-    for (output, row) in up.chunks_exact(rank).enumerate() {
-        let block = &mut packed[output / BLOCK * BLOCK * rank..];
-        for (index, value) in row.iter().enumerate() {
-            block[index * BLOCK + output % BLOCK] = *value;
-        }
+    fn block(&self, index: usize) -> &[[u32; LANES]] {
+        &self.cells[index * self.steps..][..self.steps]
     }
-    packed
-}
 
-trait Number: Copy {
-    const ZERO: Self;
-    fn wide(self) -> f32;
-}
-
-impl Number for f32 {
-    const ZERO: Self = 0.0;
-
-    #[inline(always)]
-    fn wide(self) -> f32 {
-        self
-    }
-}
-
-impl Number for u16 {
-    const ZERO: Self = 0;
-
-    #[inline(always)]
-    fn wide(self) -> f32 {
-        f32::from_bits(u32::from(self) << 16)
+    fn count(&self) -> usize {
+        self.cells.len() / self.steps
     }
 }
 
@@ -83,100 +84,144 @@ impl Kernel for AddRows<'_> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
+        match self.update.down.format {
+            Format::F32 => self.tiles::<FMA, false>(),
+            Format::Bf16 => self.tiles::<FMA, true>(),
+        }
+    }
+}
+
+impl AddRows<'_> {
+    #[inline(always)]
+    fn tiles<const FMA: bool, const BF16: bool>(self) {
         let Self { update, x, width, out } = self;
-        let mut small = vec![0.0; x.len() / update.inputs * update.rank];
-        match &update.down {
-            Numbers::F32(down) => shrink::<f32, FMA>(update, down, x, &mut small),
-            Numbers::Bf16(down) => shrink::<u16, FMA>(update, down, x, &mut small),
-        }
-        for part in &update.parts {
-            match &part.up {
-                Numbers::F32(up) => expand::<f32, FMA>((update.rank, part), up, &small, width, out),
-                Numbers::Bf16(up) => expand::<u16, FMA>((update.rank, part), up, &small, width, out),
+        let padded = update.inputs.next_multiple_of(CHAINS);
+        // With zeros behind each row, as the weights have them.
+        let mut wide = vec![0.0; TILE_ROWS * padded];
+        let mut small = vec![0.0; TILE_ROWS * update.down.count() * LANES];
+        for (x, out) in x.chunks(TILE_ROWS * update.inputs).zip(out.chunks_mut(TILE_ROWS * width)) {
+            for (wide, x) in wide.chunks_exact_mut(padded).zip(x.chunks_exact(update.inputs)) {
+                wide[..update.inputs].copy_from_slice(x);
+            }
+            let tile = Tile { update, x: &wide, width };
+            match x.len() / update.inputs {
+                1 => tile.add::<1, FMA, BF16>(&mut small, out),
+                2 => tile.add::<2, FMA, BF16>(&mut small, out),
+                3 => tile.add::<3, FMA, BF16>(&mut small, out),
+                _ => tile.add::<TILE_ROWS, FMA, BF16>(&mut small, out),
             }
         }
     }
 }
 
-/// `small[row] = scale * A x[row]`, with the scale of each row of A.
-#[inline(always)]
-fn shrink<N: Number, const FMA: bool>(update: &LowRank, down: &[N], x: &[f32], small: &mut [f32]) {
-    for part in &update.parts {
-        for index in part.first..part.first + part.rank {
-            let weight = &down[index * update.inputs..][..update.inputs];
-            for (x, small) in x.chunks_exact(update.inputs).zip(small.chunks_exact_mut(update.rank)) {
-                small[index] = dot::<N, FMA>(weight, x) * part.scale;
-            }
-        }
-    }
-}
-
-/// `out[row][part's columns] += B small[row]`.
-#[inline(always)]
-fn expand<N: Number, const FMA: bool>(
-    (rank, part): (usize, &Part),
-    up: &[N],
-    small: &[f32],
+/// Some rows and what is added to them.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    update: &'a LowRank,
+    /// [rows, inputs rounded up to whole turns].
+    x: &'a [f32],
+    /// Of the output.
     width: usize,
-    out: &mut [f32],
-) {
-    for (block, weights) in up.chunks_exact(BLOCK * part.rank).enumerate() {
-        let start = part.column + block * BLOCK;
-        let count = BLOCK.min(part.outputs - block * BLOCK);
-        for (small, out) in small.chunks_exact(rank).zip(out.chunks_exact_mut(width)) {
-            let mut sums = [0.0f32; BLOCK];
-            for (small, weights) in small[part.first..][..part.rank].iter().zip(weights.as_chunks::<BLOCK>().0) {
-                for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum = fma::<FMA>(*small, weight.wide(), *sum);
+}
+
+impl Tile<'_> {
+    #[inline(always)]
+    fn add<const ROWS: usize, const FMA: bool, const BF16: bool>(self, small: &mut [f32], out: &mut [f32]) {
+        self.shrink::<ROWS, FMA, BF16>(small);
+        for part in &self.update.parts {
+            self.expand::<ROWS, FMA, BF16>(part, small, out);
+        }
+    }
+
+    /// `small[row] = scale * A x[row]`, [rows, blocks of lanes], with the scale of each row of A.
+    #[inline(always)]
+    fn shrink<const ROWS: usize, const FMA: bool, const BF16: bool>(self, small: &mut [f32]) {
+        let down = &self.update.down;
+        let padded = self.x.len() / TILE_ROWS;
+        let rows: [&[[f32; CHAINS]]; ROWS] =
+            std::array::from_fn(|row| self.x[row * padded..][..padded].as_chunks::<CHAINS>().0);
+        let stride = down.count() * LANES;
+        for block in 0..down.count() {
+            let weights = down.block(block);
+            let mut sums = [[[0.0f32; LANES]; CHAINS]; ROWS];
+            for turn in 0..padded / CHAINS {
+                let weights: [[f32; LANES]; CHAINS] = turn_of::<CHAINS, BF16>(weights, turn);
+                for (sums, x) in sums.iter_mut().zip(&rows) {
+                    for ((sums, weights), x) in sums.iter_mut().zip(&weights).zip(x[turn]) {
+                        add_scaled::<FMA>(sums, weights, x);
+                    }
                 }
             }
-            for (out, sum) in out[start..start + count].iter_mut().zip(&sums) {
-                *out += sum;
+            for (row, [a, b, c, d]) in sums.iter().enumerate() {
+                let small = &mut small[row * stride + block * LANES..][..LANES];
+                let scales = &self.update.scales[block * LANES..][..LANES];
+                for lane in 0..LANES {
+                    small[lane] = scales[lane] * ((a[lane] + c[lane]) + (b[lane] + d[lane]));
+                }
+            }
+        }
+    }
+
+    /// `out[row][part's columns] += B small[row]`.
+    #[inline(always)]
+    fn expand<const ROWS: usize, const FMA: bool, const BF16: bool>(self, part: &Part, small: &[f32], out: &mut [f32]) {
+        let stride = self.update.down.count() * LANES;
+        let rows: [&[[f32; UP_CHAINS]]; ROWS] =
+            std::array::from_fn(|row| small[row * stride + part.first..][..part.padded_rank()].as_chunks().0);
+        for block in 0..part.up.count() {
+            let weights = part.up.block(block);
+            let mut sums = [[[0.0f32; LANES]; UP_CHAINS]; ROWS];
+            for turn in 0..part.padded_rank() / UP_CHAINS {
+                let weights: [[f32; LANES]; UP_CHAINS] = turn_of::<UP_CHAINS, BF16>(weights, turn);
+                for (sums, small) in sums.iter_mut().zip(&rows) {
+                    for ((sums, weights), small) in sums.iter_mut().zip(&weights).zip(small[turn]) {
+                        add_scaled::<FMA>(sums, weights, small);
+                    }
+                }
+            }
+            let count = LANES.min(part.outputs - block * LANES);
+            for (row, [even, odd]) in sums.iter().enumerate() {
+                let out = &mut out[row * self.width + part.column + block * LANES..][..count];
+                if let Some(out) = out.first_chunk_mut::<LANES>() {
+                    for lane in 0..LANES {
+                        out[lane] += even[lane] + odd[lane];
+                    }
+                } else {
+                    for ((out, even), odd) in out.iter_mut().zip(even).zip(odd) {
+                        *out += even + odd;
+                    }
+                }
             }
         }
     }
 }
 
+/// The numbers that all chains take in one turn.
 #[inline(always)]
-fn dot<N: Number, const FMA: bool>(weight: &[N], x: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let ((weights, weight_rest), (xs, x_rest)) = (weight.as_chunks::<LANES>(), x.as_chunks::<LANES>());
-    for (weight, x) in weights.iter().zip(xs) {
-        add_products::<N, FMA>(weight, x, &mut sums);
-    }
-    if !x_rest.is_empty() {
-        // Filled up rather than shorter, so that the sums stay in registers.
-        let (mut weight, mut x) = ([N::ZERO; LANES], [0.0; LANES]);
-        weight[..weight_rest.len()].copy_from_slice(weight_rest);
-        x[..x_rest.len()].copy_from_slice(x_rest);
-        add_products::<N, FMA>(&weight, &x, &mut sums);
-    }
-    total(sums)
-}
-
-#[inline(always)]
-fn add_products<N: Number, const FMA: bool>(weight: &[N; LANES], x: &[f32; LANES], sums: &mut [f32; LANES]) {
-    let mut wide = [0.0f32; LANES];
-    for (wide, weight) in wide.iter_mut().zip(weight) {
-        *wide = weight.wide();
-    }
-    for lane in 0..LANES {
-        sums[lane] = fma::<FMA>(wide[lane], x[lane], sums[lane]);
-    }
-}
-
-/// The sum of the lanes, by halves.
-#[inline(always)]
-fn total(sums: [f32; LANES]) -> f32 {
-    let halved = |sums: &[f32], out: &mut [f32]| {
-        let (low, high) = sums.split_at(out.len());
-        for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
-            *out = low + high;
+fn turn_of<const N: usize, const BF16: bool>(cells: &[[u32; LANES]], turn: usize) -> [[f32; LANES]; N] {
+    let mut numbers = [[0.0; LANES]; N];
+    if BF16 {
+        for (index, cells) in cells[turn * N / 2..][..N / 2].iter().enumerate() {
+            fetch_early(std::ptr::from_ref(cells).wrapping_add(AHEAD));
+            for lane in 0..LANES {
+                numbers[2 * index][lane] = f32::from_bits(cells[lane] << 16);
+                numbers[2 * index + 1][lane] = f32::from_bits(cells[lane] & 0xffff_0000);
+            }
         }
-    };
-    let (mut a, mut b, mut c) = ([0.0f32; LANES / 2], [0.0f32; LANES / 4], [0.0f32; LANES / 8]);
-    halved(&sums, &mut a);
-    halved(&a, &mut b);
-    halved(&b, &mut c);
-    c.iter().sum()
+    } else {
+        for (numbers, cells) in numbers.iter_mut().zip(&cells[turn * N..][..N]) {
+            fetch_early(std::ptr::from_ref(cells).wrapping_add(AHEAD));
+            for lane in 0..LANES {
+                numbers[lane] = f32::from_bits(cells[lane]);
+            }
+        }
+    }
+    numbers
+}
+
+#[inline(always)]
+fn add_scaled<const FMA: bool>(sums: &mut [f32; LANES], weights: &[f32; LANES], x: f32) {
+    for lane in 0..LANES {
+        sums[lane] = fma::<FMA>(weights[lane], x, sums[lane]);
+    }
 }

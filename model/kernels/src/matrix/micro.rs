@@ -13,6 +13,7 @@ mod portable;
 
 use crate::Format;
 use crate::isa::{Form, Isa};
+use crate::memory::Plain;
 
 /// Outputs of a panel.
 pub(crate) const LANES: usize = 32;
@@ -26,6 +27,9 @@ const AHEAD_BYTES: usize = 3072;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Step(pub(crate) [u32; LANES]);
+
+// SAFETY: numbers, aligned to 128 bytes.
+unsafe impl Plain for Step {}
 
 /// The steps of a panel, and what to fetch from memory meanwhile.
 #[derive(Clone, Copy, Debug)]

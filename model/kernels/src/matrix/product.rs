@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::cells;
 use super::micro::{Inputs, LANES, MOST_ROWS, Panel, Tile, multiply_tile};
 use super::{Epilogue, HALF, PackedMatrix};
+use crate::memory::fetch_early;
 use crate::rows::activation::gate_line;
 use crate::slices::{SharedSlice, share};
 use crate::{Format, Pool};
@@ -110,10 +111,20 @@ impl<'a> Output<'a> {
                 let weight = Panel::new(self.matrix.panel(panel), block, blocks);
                 let block = share(rows.len(), blocks, block);
                 let start = rows.start + block.start;
+                self.fetch_outputs(panel, start..start + block.len());
                 multiply_tile(self.matrix.isa, self.matrix.format, weight, inputs.part(start, block.len()), &mut tile);
                 for (row, sums) in tile.iter_mut().enumerate().take(block.len()) {
                     self.finish(panel, start + row, sums);
                 }
+            }
+        }
+    }
+
+    /// Has the outputs of a tile at hand when it is computed: rows of a vocabulary lie far from each other.
+    fn fetch_outputs(&self, panel: usize, rows: Range<usize>) {
+        for row in rows {
+            for half in 0..2 {
+                fetch_early(self.out.place(row * self.width + self.matrix.half(panel, half).0 % self.width));
             }
         }
     }
