@@ -15,6 +15,7 @@ use galapagos_kernels::Pool;
 use crate::compute::Doing;
 use crate::detokenize::TokenTexts;
 use crate::inference::InferenceModel;
+use crate::profile::Profile;
 use crate::sampling::Scratch;
 use crate::stop::StopStrings;
 use crate::{Decoder, ModelConfig, ModelKind};
@@ -82,6 +83,9 @@ pub struct Engine {
     next_sequence: u64,
     next_request: u64,
     stats: Stats,
+    /// Whether steps are measured, and what was since it was asked.
+    profiles: bool,
+    profile: Profile,
     scratch: Vec<Scratch>,
 }
 
@@ -120,6 +124,8 @@ impl Engine {
             next_sequence: 0,
             next_request: 0,
             stats: Stats::default(),
+            profiles: false,
+            profile: Profile::default(),
             scratch: Vec::new(),
         })
     }

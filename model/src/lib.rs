@@ -3,7 +3,7 @@
 //!
 //! Start at [`ModelFolder::open`], which checks everything on disk; [`ModelFolder::load`] gives a [`Decoder`]. Training uses
 //! [`Decoder::hidden_states`]; rollouts and critics use an [`Engine`]. Nothing here knows of jobs, workers
-//! or rounds, reads a clock, or draws randomness that was not seeded by the caller.
+//! or rounds, reads a clock but for profiles, or draws randomness that was not seeded by the caller.
 #![deny(unsafe_code)]
 
 pub mod chat;
@@ -19,6 +19,7 @@ pub mod folder;
 pub mod gguf;
 pub mod guide;
 pub mod lora;
+pub mod profile;
 pub mod sampling;
 pub mod speculate;
 pub mod stop;

@@ -15,6 +15,15 @@ pub fn monotonic_ms() -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds since the first reading in this process: for profiles.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the ban points to")]
+pub fn monotonic_ns() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let elapsed = START.get_or_init(Instant::now).elapsed();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds since 1970-01-01 UTC. May jump either way when the machine's clock is set; 0 on a clock before 1970.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the clock that the ban points to")]

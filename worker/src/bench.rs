@@ -22,6 +22,7 @@ mod tree;
 
 use std::io::{self, Write};
 
+use galapagos_model::profile::Profile;
 use galapagos_model::{Decoder, FolderError, ModelFolder, TokenizerError};
 use tch::{Device, TchError};
 
@@ -196,6 +197,10 @@ impl Sides for Both {
             Side::Other(Rival::SharingOff) => self.second.as_mut().ok_or(missing)?.run(work, seed, false),
             Side::Other(Rival::Peer) => self.peer.as_mut().ok_or(missing)?.run(work, seed),
         }
+    }
+
+    fn profile(&mut self, work: &Work, seed: u64) -> Result<Profile, RunError> {
+        self.engine.profile(work, seed)
     }
 
     fn judge(&mut self, prompt: &[u32], continuations: &[Vec<u32>]) -> Result<Option<Vec<Vec<f32>>>, RunError> {

@@ -11,6 +11,7 @@ use tch::{Kind, TchError, Tensor};
 use super::{Builder, Hold, copy_of};
 use crate::family::plan::LinearPlan;
 use crate::lora::AdapterRows;
+use crate::profile::{Phase, phase};
 use crate::tensors::{bf16s, f32s, f32s_mut, zeros_f32};
 
 /// How products are computed.
@@ -96,18 +97,22 @@ impl Linear {
     /// `x weight^T + bias` for `x` [rows, inputs].
     pub(crate) fn forward(&self, x: &Tensor, products: Products<'_>) -> Result<Tensor, TchError> {
         let kind = products.kind;
-        let out = match &self.weight {
+        let out = phase(Phase::Products, || self.product(x, kind))?;
+        products.adapters.add(&self.parts, x, out, kind)
+    }
+
+    fn product(&self, x: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
+        match &self.weight {
             Weight::Tensor(weight, bias) => {
                 let bias = bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
-                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)?
+                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)
             }
             Weight::Packed(matrix, pool) => {
                 let mut out = zeros_f32(&[rows(x), matrix.outputs()])?;
                 matrix.multiply(pool, f32s(x)?, Epilogue::Store, f32s_mut(&mut out)?);
-                out
+                Ok(out)
             }
-        };
-        products.adapters.add(&self.parts, x, out, kind)
+        }
     }
 
     /// [`Linear::forward`] of several products of one input, in one go where weights are packed.
@@ -119,13 +124,7 @@ impl Linear {
             let x = x.f_to_kind(products.kind)?;
             return linears.iter().map(|linear| linear.forward(&x, products)).collect();
         };
-        let mut outputs =
-            packed.iter().map(|matrix| zeros_f32(&[rows(x), matrix.outputs()])).collect::<Result<Vec<_>, _>>()?;
-        let calls = packed
-            .iter()
-            .zip(&mut outputs)
-            .map(|(matrix, out)| Ok(Product { matrix, epilogue: Epilogue::Store, out: f32s_mut(out)? }));
-        multiply_all(pool, f32s(x)?, &mut calls.collect::<Result<Vec<_>, TchError>>()?);
+        let outputs = phase(Phase::Products, || multiply_packed(pool, &packed, x))?;
         let adapted = |(linear, out): (&Self, Tensor)| products.adapters.add(&linear.parts, x, out, products.kind);
         linears.iter().zip(outputs).map(adapted).collect()
     }
@@ -147,7 +146,8 @@ impl Linear {
             let both = self.forward(x, products)?;
             gated(pool, activation, f32s(&both)?, width, f32s_mut(&mut out)?);
         } else {
-            matrix.multiply(pool, f32s(x)?, Epilogue::Gate(activation), f32s_mut(&mut out)?);
+            let (numbers, gated) = (f32s(x)?, f32s_mut(&mut out)?);
+            phase(Phase::Products, || matrix.multiply(pool, numbers, Epilogue::Gate(activation), gated));
         }
         Ok(out)
     }
@@ -158,7 +158,8 @@ impl Linear {
         match &self.weight {
             Weight::Tensor(..) => residual.f_add(&self.forward(x, products)?),
             Weight::Packed(matrix, pool) => {
-                matrix.multiply(pool, f32s(x)?, Epilogue::Add, f32s_mut(&mut residual)?);
+                let (numbers, sums) = (f32s(x)?, f32s_mut(&mut residual)?);
+                phase(Phase::Products, || matrix.multiply(pool, numbers, Epilogue::Add, sums));
                 products.adapters.add(&self.parts, x, residual, products.kind)
             }
         }
@@ -170,6 +171,16 @@ impl Linear {
             Weight::Tensor(..) => None,
         }
     }
+}
+
+/// The products of `x` with each of the weights, in one fork.
+fn multiply_packed(pool: &Pool, weights: &[&PackedMatrix], x: &Tensor) -> Result<Vec<Tensor>, TchError> {
+    let outputs = weights.iter().map(|matrix| zeros_f32(&[rows(x), matrix.outputs()]));
+    let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    let calls = weights.iter().zip(&mut outputs);
+    let calls = calls.map(|(matrix, out)| Ok(Product { matrix, epilogue: Epilogue::Store, out: f32s_mut(out)? }));
+    multiply_all(pool, f32s(x)?, &mut calls.collect::<Result<Vec<_>, TchError>>()?);
+    Ok(outputs)
 }
 
 impl Part {

@@ -8,6 +8,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::{Builder, Hold};
 use crate::family::plan::{NormKind, NormPlan};
+use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, f32s_mut, zeros_f32};
 
 /// A norm over the last dimension.
@@ -37,10 +38,10 @@ impl Norm {
 
     /// Normalises the last dimension of `x` to 32-bit floats.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        match &self.pool {
+        phase(Phase::Rows, || match &self.pool {
             Some(pool) => self.by_kernel(pool, x),
             None => self.by_libtorch(x),
-        }
+        })
     }
 
     fn by_kernel(&self, pool: &Pool, x: &Tensor) -> Result<Tensor, TchError> {

@@ -11,6 +11,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::Hold;
 use crate::ModelConfig;
 use crate::config::RopeScaling;
+use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, f32s_mut};
 
 /// The frequencies of a model; in inference with cosines and sines of all its positions.
@@ -100,7 +101,11 @@ pub(crate) enum Rotation {
 
 impl Rotation {
     /// Rotates `x` [rows, heads, `head_dim`]; by kernels in place, so that nothing else may have a handle on it.
-    pub(crate) fn rotate(&self, mut x: Tensor) -> Result<Tensor, TchError> {
+    pub(crate) fn rotate(&self, x: Tensor) -> Result<Tensor, TchError> {
+        phase(Phase::Rows, || self.turned(x))
+    }
+
+    fn turned(&self, mut x: Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Libtorch { cos, sin } => {
                 let halves = x.f_chunk(2, -1)?;

@@ -18,6 +18,7 @@ use crate::compute::Doing;
 use crate::guide::Guide;
 use crate::inference::Rows;
 use crate::lora::AdapterRows;
+use crate::profile::{Phase, Profile, measure, phase};
 use crate::sampling::Chosen;
 use crate::speculate::{SequenceRows, VerifyError, verify_all};
 use crate::stop::Finish;
@@ -50,6 +51,27 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when the computation fails; the step can be repeated.
     pub fn step(&mut self) -> Result<Vec<Event>, EngineError> {
+        if !self.profiles {
+            return self.compute_step();
+        }
+        let (events, profile) = measure(|| self.compute_step());
+        self.profile.add(&profile);
+        events
+    }
+
+    /// From now on, steps are measured (which costs some 50 ns a phase); gives what was measured so far and begins anew.
+    pub fn start_profile(&mut self) -> Profile {
+        self.profiles = true;
+        std::mem::take(&mut self.profile)
+    }
+
+    /// Steps are no longer measured; gives what was.
+    pub fn end_profile(&mut self) -> Profile {
+        self.profiles = false;
+        std::mem::take(&mut self.profile)
+    }
+
+    fn compute_step(&mut self) -> Result<Vec<Event>, EngineError> {
         let _no_gradients = tch::no_grad_guard();
         let mut found = self.model_drafts().doing("a draft")?;
         let works = &mut self.works;
@@ -57,12 +79,16 @@ impl Engine {
             Some(Work::Sample(sample)) => sample.draft(found.remove(&id), most),
             Some(Work::Score(_)) | None => Vec::new(),
         };
-        if let Some(plan) = self.scheduler.plan(&mut drafts) {
+        let plan = phase(Phase::Schedule, || {
+            let plan = self.scheduler.plan(&mut drafts)?;
             let layout = self.scheduler.layout(&plan);
+            Some((plan, layout))
+        });
+        if let Some((plan, layout)) = plan {
             let outcome = self.compute(&plan, &layout).doing("a step of the engine")?;
             self.stats.steps += 1;
             self.stats.computed_tokens += layout.tokens.len() as u64;
-            self.commit(&plan, outcome);
+            phase(Phase::Schedule, || self.commit(&plan, outcome));
         } else if !self.scheduler.is_idle() {
             let (active, waiting) = (self.scheduler.active(), self.scheduler.waiting());
             return Err(EngineError::Stuck { active, waiting });
@@ -82,11 +108,11 @@ impl Engine {
         let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, adapters: AdapterRows(&adapters) };
         let x = model.trunk(&rows, &mut self.store.attention(layout, &self.pool))?;
         let mut outcome = Outcome::default();
-        self.read(plan, layout, &x, &mut outcome.reads)?;
+        phase(Phase::Choose, || self.read(plan, layout, &x, &mut outcome.reads))?;
         let (drawing, rows) = self.draw_rows(plan, layout);
         if !rows.is_empty() {
             let logits = self.logits(plan, &pick(&x, rows.into_iter())?)?;
-            outcome.chosen = self.choose(&drawing, f32s(&logits)?);
+            outcome.chosen = phase(Phase::Choose, || Ok::<_, TchError>(self.choose(&drawing, f32s(&logits)?)))?;
         }
         Ok(outcome)
     }

@@ -8,6 +8,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::layout::Layout;
 use super::memory::PageCopy;
 use crate::inference::{Attend, Projected};
+use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, new_f32};
 use tensors::TensorPages;
 
@@ -70,6 +71,12 @@ pub(super) struct StepAttention<'a> {
 
 impl Attend for StepAttention<'_> {
     fn attend(&mut self, layer: usize, rows: &Projected, spec: &AttentionSpec) -> Result<Tensor, TchError> {
+        phase(Phase::Attention, || self.compute(layer, rows, spec))
+    }
+}
+
+impl StepAttention<'_> {
+    fn compute(&mut self, layer: usize, rows: &Projected, spec: &AttentionSpec) -> Result<Tensor, TchError> {
         let pages = match self.store {
             Store::Tensors(pages) => return pages.attend(layer, rows, spec, self.layout),
             Store::Kernels(pages) => pages,

@@ -15,6 +15,7 @@ use super::targets::products;
 use super::{Adapter, AdapterError, LowRankUpdate};
 use crate::blocks::linear::Part;
 use crate::family::plan::LinearPlan;
+use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, f32s_mut};
 use crate::weights::tensor_error;
 use crate::{ModelConfig, Precision, family};
@@ -145,8 +146,10 @@ impl AdapterRows<'_> {
         if self.0.is_empty() {
             return Ok(out);
         }
-        let out = self.add_packed(parts, x, out)?;
-        self.add_tensors(parts, x, out, kind)
+        phase(Phase::Adapters, || {
+            let out = self.add_packed(parts, x, out)?;
+            self.add_tensors(parts, x, out, kind)
+        })
     }
 
     fn add_packed(&self, parts: &[Part], x: &Tensor, out: Tensor) -> Result<Tensor, TchError> {

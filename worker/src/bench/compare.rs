@@ -1,5 +1,6 @@
 //! One row: both sides in turns on the same work, medians, and whether they computed the same thing.
 
+use galapagos_model::profile::Profile;
 use serde::Serialize;
 
 use super::floor::{Floor, Size, Speed, floor};
@@ -25,6 +26,12 @@ pub trait Sides {
     /// # Errors
     /// [`RunError`].
     fn run(&mut self, side: Side, work: &Work, seed: u64) -> Result<Outcome, RunError>;
+
+    /// Where our time goes, from one more run.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    fn profile(&mut self, work: &Work, seed: u64) -> Result<Profile, RunError>;
 
     /// What another implementation gives for the log-probabilities of these tokens, where one is at hand.
     ///
@@ -69,6 +76,8 @@ pub struct Row {
     pub peer_counts: Option<Counts>,
     pub ours_runs: Vec<Seconds>,
     pub peer_runs: Vec<Seconds>,
+    /// Wall seconds of one more run of our side, by what they were spent on.
+    pub ours_profile: Profile,
     pub floor: Floor,
     /// What bounds the floor: `memory` or `arithmetic`.
     pub bound: &'static str,
@@ -139,9 +148,12 @@ pub fn compare(plan: &Plan<'_>, name: RowName, rival: Rival, sides: &mut dyn Sid
     let tokens = agreeing(&work, rival, &ours, &theirs);
     let agreement = Agreement { tokens, ..judged(plan, (name, rival), &work, (our_last, their_last), sides)? };
     let counts = (our_last.counts, their_last.counts);
+    let run = u64::from(plan.runs) + 1;
+    let more = name.work(plan.scale, plan.prompts, run);
+    let ours_profile = sides.profile(&more, run).map_err(failed)?;
     let seconds = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.seconds).collect();
     let measured = row(plan, (name, rival), &work, (seconds(&ours), seconds(&theirs)), agreement);
-    Ok(Row { ours_counts: counts.0, peer_counts: counts.1, ..measured })
+    Ok(Row { ours_counts: counts.0, peer_counts: counts.1, ours_profile, ..measured })
 }
 
 fn row(
@@ -174,6 +186,7 @@ fn row(
         tokens,
         ours_counts: None,
         peer_counts: None,
+        ours_profile: Profile::default(),
         bound: floor.bound(),
         share_of_floor: floor.seconds / middle(&ours),
         floor,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use galapagos_model::engine::AdapterId;
+use galapagos_model::profile::Profile;
 use galapagos_model::{
     Completion, Decoder, Engine, EngineOptions, Precision, Request, RunControl, Sampling, ScoreRequest,
 };
@@ -70,6 +71,17 @@ impl Ours {
     #[must_use]
     pub fn kv_bytes(&self) -> u64 {
         (self.engine.stats().page_bytes / galapagos_model::engine::PAGE_TOKENS) as u64
+    }
+
+    /// Where the engine's time goes in one more run of the work.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn profile(&mut self, work: &Work, seed: u64) -> Result<Profile, RunError> {
+        let _before = self.engine.start_profile();
+        let done = self.run(work, seed, false);
+        let profile = self.engine.end_profile();
+        done.map(|_| profile)
     }
 
     /// Does the work; with `one_adapter_at_a_time`, an adapter's requests wait for those of the adapter before.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use galapagos_model::profile::Profile;
 use serde::Serialize;
 
 use super::compare::Row;
@@ -75,6 +76,9 @@ impl Report {
             let line: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             writeln!(out, "{}", line.join("  ").trim_end())?;
         }
+        for row in &self.rows {
+            writeln!(out, "{}", spent(row))?;
+        }
         writeln!(
             out,
             "ours and peer in tokens/s; of floor: the share of what memory and arithmetic allow; same: greedy tokens"
@@ -110,6 +114,26 @@ impl Report {
             },
         ]
     }
+}
+
+/// Where our time goes, the largest share first; what is below half a percent is left out.
+fn spent(row: &Row) -> String {
+    let Profile { products, adapters, attention, rows, choose, schedule, rest } = row.ours_profile;
+    let mut shares = [
+        (products, "products"),
+        (adapters, "adapters"),
+        (attention, "attention"),
+        (rows, "norms and rotations"),
+        (choose, "choosing tokens"),
+        (schedule, "scheduling"),
+        (rest, "rest"),
+    ];
+    shares.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let total = row.ours_profile.total();
+    let shares = shares.into_iter().map(|(seconds, name)| (100.0 * seconds / total, name));
+    let shares: Vec<String> =
+        shares.filter(|(share, _)| *share >= 0.5).map(|(share, name)| format!("{name} {share:.0}%")).collect();
+    format!("{}: our time goes to {}", row.name.text(), shares.join(", "))
 }
 
 fn shown(value: Option<f64>, digits: usize) -> String {

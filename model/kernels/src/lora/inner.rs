@@ -153,10 +153,12 @@ impl Tile<'_> {
                 }
             }
             for (row, [a, b, c, d]) in sums.iter().enumerate() {
-                let small = &mut small[row * stride + block * LANES..][..LANES];
-                let scales = &self.update.scales[block * LANES..][..LANES];
-                for lane in 0..LANES {
-                    small[lane] = scales[lane] * ((a[lane] + c[lane]) + (b[lane] + d[lane]));
+                let small = small[row * stride + block * LANES..].first_chunk_mut::<LANES>();
+                let scales = self.update.scales[block * LANES..].first_chunk::<LANES>();
+                if let (Some(small), Some(scales)) = (small, scales) {
+                    for lane in 0..LANES {
+                        small[lane] = scales[lane] * ((a[lane] + c[lane]) + (b[lane] + d[lane]));
+                    }
                 }
             }
         }
@@ -181,16 +183,11 @@ impl Tile<'_> {
             }
             let count = LANES.min(part.outputs - block * LANES);
             for (row, [even, odd]) in sums.iter().enumerate() {
-                let out = &mut out[row * self.width + part.column + block * LANES..][..count];
-                if let Some(out) = out.first_chunk_mut::<LANES>() {
-                    for lane in 0..LANES {
-                        out[lane] += even[lane] + odd[lane];
-                    }
-                } else {
-                    for ((out, even), odd) in out.iter_mut().zip(even).zip(odd) {
-                        *out += even + odd;
-                    }
+                let mut total = [0.0; LANES];
+                for lane in 0..LANES {
+                    total[lane] = even[lane] + odd[lane];
                 }
+                add_to(&mut out[row * self.width + part.column + block * LANES..][..count], total);
             }
         }
     }
@@ -217,6 +214,19 @@ fn turn_of<const N: usize, const BF16: bool>(cells: &[[u32; LANES]], turn: usize
         }
     }
     numbers
+}
+
+/// `out += total`, whose last lanes may have no place.
+#[inline(always)]
+fn add_to(out: &mut [f32], total: [f32; LANES]) {
+    match out.first_chunk_mut::<LANES>() {
+        Some(out) => {
+            for lane in 0..LANES {
+                out[lane] += total[lane];
+            }
+        }
+        None => out.iter_mut().zip(total).for_each(|(out, total)| *out += total),
+    }
 }
 
 #[inline(always)]
