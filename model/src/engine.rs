@@ -90,7 +90,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Copies the weights of `model`, a language model or one with a scalar head. Pages are made when they are needed.
+    /// Copies the weights of `model`, whose head decides what can be asked for. Pages are made when they are needed.
     ///
     /// # Errors
     /// [`EngineError::Option`] for options that contradict each other, [`EngineError::Compute`] when libtorch cannot hold the copy.
@@ -204,7 +204,7 @@ impl Engine {
         let id = self.new_request();
         let tokens = Tokens { prompt: request.tokens[..request.positions()].into(), made: Vec::new() };
         let goal = Goal::Read { first: request.rows().first().copied().unwrap_or(0), read: 0 };
-        let work = Work::Score(Box::new(Score::new(id, request)));
+        let work = Work::Score(Box::new(Score::new(id, request, self.config.label_count())));
         self.queue(Sequence { request: id, adapter: request.adapter, tokens, goal }, work);
         Ok(id)
     }
@@ -261,7 +261,7 @@ impl Engine {
     }
 
     fn check(&self, request: &Request) -> Result<(), RequestError> {
-        self.check_head(ModelKind::CausalLm)?;
+        self.check_head(true)?;
         self.check_adapter(request.adapter)?;
         if matches!(request.speculation, Speculation::DraftModel { .. }) && self.draft.is_none() {
             return Err(RequestError::NoDraftModel);
@@ -278,11 +278,10 @@ impl Engine {
     }
 
     fn check_score(&self, request: &ScoreRequest) -> Result<(), RequestError> {
-        let need = match request.read {
-            Read::LogProbs { .. } => ModelKind::CausalLm,
-            Read::Values { .. } => ModelKind::Scalar,
-        };
-        self.check_head(need)?;
+        self.check_head(match request.read {
+            Read::LogProbs { .. } => true,
+            Read::Values { .. } => false,
+        })?;
         self.check_adapter(request.adapter)?;
         if request.tokens.is_empty() {
             return Err(RequestError::EmptyPrompt);
@@ -291,9 +290,14 @@ impl Engine {
         self.check_tokens(&request.tokens, request.positions())
     }
 
-    fn check_head(&self, need: ModelKind) -> Result<(), RequestError> {
+    /// Whether the head gives what is asked for: log-probabilities of tokens, or values.
+    fn check_head(&self, tokens: bool) -> Result<(), RequestError> {
         let have = self.config.kind;
-        if have == need { Ok(()) } else { Err(RequestError::WrongHead { have, need }) }
+        if (have == ModelKind::CausalLm) == tokens {
+            return Ok(());
+        }
+        let need = if tokens { "language-model" } else { "scalar or classification" };
+        Err(RequestError::WrongHead { have, need })
     }
 
     fn check_adapter(&self, adapter: Option<AdapterId>) -> Result<(), RequestError> {

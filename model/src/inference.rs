@@ -1,4 +1,4 @@
-//! The forward of inference: rows of tokens in, hidden states, logits or scores out.
+//! The forward of inference: rows of tokens in, hidden states, logits or labels out.
 //!
 //! One row is one token of some sequence. A row's result does not depend on the other rows; how a row looks at earlier tokens
 //! is the caller's ([`Attend`]), which keeps keys and values.
@@ -90,10 +90,9 @@ impl InferenceModel {
         self.network.logits(&self.network.normed(x)?, self.products())
     }
 
-    /// Scores [rows] of a scalar model in 32-bit floats; `None` for a language model.
-    pub(crate) fn scores(&self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
-        let scores = self.network.labels(&self.network.normed(x)?)?;
-        scores.map(|scores| scores.f_squeeze_dim(-1)).transpose()
+    /// What the head says [rows, labels] in 32-bit floats; `None` for a language model.
+    pub(crate) fn labels(&self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
+        self.network.labels(&self.network.normed(x)?)
     }
 
     fn products(&self) -> Products<'static> {

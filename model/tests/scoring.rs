@@ -1,4 +1,4 @@
-//! Scores of given sequences: log-probabilities of continuations, and the scalar head at chosen positions.
+//! Scores of given sequences: log-probabilities of continuations, and what scalar heads and classifiers say at chosen positions.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use galapagos_model::engine::Read;
@@ -96,6 +96,45 @@ fn values_at_step_ends_are_those_of_the_prefixes() {
     }
 }
 
+/// A judge of steps and one of whole solutions, with two and more classes: siblings of a search tree share their beginnings.
+#[test]
+fn labels_at_step_ends_do_not_depend_on_the_batch_and_agree_with_the_training_forward() {
+    let _no_gradients = tch::no_grad_guard();
+    let stem = tokens(7, 70);
+    let siblings = |seed: u32| -> Vec<u32> { [&stem, &tokens(seed % 5, 40)[..], &tokens(seed, 25)[..]].concat() };
+    let sequences: Vec<Vec<u32>> = (0..20).map(siblings).collect();
+    for (kind, count) in [(ModelKind::TokenClassifier, 2), (ModelKind::SequenceClassifier, 5)] {
+        let labels = (0..count).map(|label| format!("LABEL_{label}")).collect();
+        let judge = model().with_head(kind, labels, 2).unwrap();
+        let positions = match kind {
+            ModelKind::TokenClassifier => vec![70, 95, 96, 109, 134],
+            _ => vec![134],
+        };
+        let read = Read::Values { positions: positions.clone() };
+        let request = |tokens: &Vec<u32>| ScoreRequest { tokens: tokens.clone(), adapter: None, read: read.clone() };
+        let requests: Vec<ScoreRequest> = sequences.iter().map(request).collect();
+        let mut whole = Engine::new(&judge, options(Precision::F32)).unwrap();
+        let together = score(&mut whole, &requests);
+        let computed = whole.stats().computed_tokens;
+        assert!(computed < 1500, "{computed} of 2700 tokens were computed");
+        let small = EngineOptions { max_rows: 9, max_sequences: 3, kv_bytes: 12 * 24_576, ..options(Precision::F32) };
+        let unshared = EngineOptions { share_prefixes: false, ..options(Precision::F32) };
+        for options in [small, unshared] {
+            assert_eq!(score(&mut Engine::new(&judge, options).unwrap(), &requests), together, "{options:?}");
+        }
+        for (sequence, found) in sequences.iter().zip(&together) {
+            assert_eq!(found.len(), positions.len() * count);
+            let all: Vec<i64> = sequence.iter().map(|token| i64::from(*token)).collect();
+            let hidden = judge.hidden_states(&Tensor::from_slice(&all).unsqueeze(0), Precision::F32).unwrap();
+            let rows: Vec<i64> = positions.iter().map(|position| *position as i64).collect();
+            let expected = judge.labels_at(&hidden, &Tensor::from_slice(&rows)).unwrap();
+            let found = Tensor::from_slice(found).view_as(&expected);
+            let difference = (found - &expected).abs().max().double_value(&[]);
+            assert!(difference <= 1e-5, "{kind:?}: {difference} of {}", expected.abs().max().double_value(&[]));
+        }
+    }
+}
+
 /// Log-probabilities of a completion are those it was drawn with, bit for bit, and the context is computed once.
 #[test]
 fn log_probs_of_continuations_are_those_of_drawing_them() {
@@ -135,6 +174,9 @@ fn scores_that_cannot_be_had_are_refused() {
     refused(&mut critic, values(vec![4, 4]));
     refused(&mut critic, ScoreRequest::continuation(&[1], &[2]));
     refused(&mut policy, values(vec![1]));
+    let error = policy.score(&[values(vec![1])], &mut RunControl::default()).unwrap_err();
+    let text = std::error::Error::source(&error).unwrap().to_string();
+    assert!(text.contains("language-model") && text.contains("scalar or classification"), "{text}");
     refused(&mut policy, ScoreRequest::continuation(&[], &[2]));
     refused(&mut policy, ScoreRequest::continuation(&[1], &[]));
     let generated = critic.generate(&[Request::greedy(vec![1], 1)], &mut RunControl::default());

@@ -97,7 +97,7 @@ impl Engine {
         })
     }
 
-    /// The values of every request, in order of request and position.
+    /// The values of every request, in order of request, position and label.
     ///
     /// # Errors
     /// As [`Engine::generate`].

@@ -30,7 +30,7 @@ pub enum Event {
     Scored {
         /// Which.
         request: RequestId,
-        /// What was read, in order of position.
+        /// What was read, in order of position; at a position in order of labels.
         values: Vec<f32>,
         /// The weights it was computed with.
         version: WeightVersion,

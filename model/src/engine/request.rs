@@ -99,7 +99,9 @@ pub enum Read {
         /// The first token that is scored.
         from: usize,
     },
-    /// The scalar head's output at each of these positions.
+    /// What the head says at each of these positions: the number of a scalar head, one logit for each label of a classifier. Of
+    /// classes of whole sequences, the last position is the answer. What lies before the first position may come from other
+    /// requests; from there on everything is computed.
     Values {
         /// Ascending, without repetition.
         positions: Vec<usize>,
@@ -114,11 +116,19 @@ impl ScoreRequest {
         Self { tokens: [context, continuation].concat(), adapter: None, read }
     }
 
-    /// The scalar head's output at the last token of `tokens`.
+    /// [`Read::Values`] at the last token of `tokens`.
     #[must_use]
     pub fn last_value(tokens: Vec<u32>) -> Self {
         let read = Read::Values { positions: vec![tokens.len().saturating_sub(1)] };
         Self { tokens, adapter: None, read }
+    }
+
+    /// Numbers that are read at each position, of a model with that many labels.
+    pub(super) fn width(&self, labels: usize) -> usize {
+        match self.read {
+            Read::LogProbs { .. } => 1,
+            Read::Values { .. } => labels,
+        }
     }
 
     /// Positions whose rows are read, ascending.
@@ -236,8 +246,8 @@ pub enum RequestError {
     WrongHead {
         /// Head of the model at hand.
         have: crate::ModelKind,
-        /// Head that is needed.
-        need: crate::ModelKind,
+        /// Heads that would do.
+        need: &'static str,
     },
     /// The queue is full: step until there is room, then submit again.
     #[error(

@@ -12,16 +12,20 @@ pub(super) struct Score {
     rows: Vec<usize>,
     /// The token whose log-probability is read, for each of them; empty if values are.
     targets: Vec<u32>,
+    /// Numbers read at each of them.
+    width: usize,
+    /// Row by row.
     pub(super) values: Vec<f32>,
 }
 
 impl Score {
-    pub(super) fn new(request: RequestId, asked: &ScoreRequest) -> Self {
+    /// Of a model with that many labels.
+    pub(super) fn new(request: RequestId, asked: &ScoreRequest, labels: usize) -> Self {
         let targets = match asked.read {
             Read::LogProbs { from } => asked.tokens[from..].to_vec(),
             Read::Values { .. } => Vec::new(),
         };
-        Self { request, rows: asked.rows(), targets, values: Vec::new() }
+        Self { request, rows: asked.rows(), targets, width: asked.width(labels), values: Vec::new() }
     }
 
     /// Begins again.
@@ -31,7 +35,7 @@ impl Score {
 
     /// Positions in `start..end` that are to be read, each with the token whose log-probability it is, if one is.
     pub(super) fn reads(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, Option<u32>)> + '_ {
-        let unread = self.values.len()..self.rows.len();
+        let unread = self.read()..self.rows.len();
         let rows = unread.map(|index| (self.rows[index], self.targets.get(index).copied()));
         rows.skip_while(move |(row, _)| *row < start).take_while(move |(row, _)| *row < end)
     }
@@ -39,7 +43,7 @@ impl Score {
     /// Adds what was read next.
     pub(super) fn push(&mut self, value: f32) -> Result<(), SampleError> {
         if !value.is_finite() {
-            let position = self.rows.get(self.values.len()).copied().unwrap_or(0);
+            let position = self.rows.get(self.read()).copied().unwrap_or(0);
             return Err(SampleError::NotFinite { position, value });
         }
         self.values.push(value);
@@ -47,6 +51,11 @@ impl Score {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.values.len() == self.rows.len()
+        self.read() == self.rows.len()
+    }
+
+    /// Rows that were read, all of them wholly but the one that is being read.
+    fn read(&self) -> usize {
+        self.values.len() / self.width
     }
 }

@@ -27,12 +27,12 @@ use crate::tensors::f32s;
 /// Rows whose logits are held at a time when scoring.
 const LOGIT_ROWS: usize = 64;
 
-/// A row whose number is wanted, and what for.
+/// A row whose numbers are wanted, and what for.
 #[derive(Clone, Copy, Debug)]
 struct ReadRow {
     row: usize,
     sequence: SequenceId,
-    /// The token whose log-probability it is; the head's value without one.
+    /// The token whose log-probability is wanted; all that the head says without one.
     target: Option<u32>,
 }
 
@@ -41,6 +41,7 @@ struct ReadRow {
 struct Outcome {
     /// Of each entry that draws: at least one token.
     chosen: BTreeMap<SequenceId, Result<Vec<Chosen>, VerifyError>>,
+    /// Of each sequence in order of position.
     reads: Vec<(SequenceId, f32)>,
 }
 
@@ -169,9 +170,10 @@ impl Engine {
             found.extend(logits.zip(rows).map(log_prob));
         }
         if !values.is_empty() {
-            let scores = self.models[&plan.version].scores(&pick(x, values.iter().map(|row| row.row))?)?;
-            let scores = on_cpu(&scores.ok_or_else(|| TchError::Shape("the model has no scalar head".to_owned()))?)?;
-            found.extend(values.iter().map(|row| row.sequence).zip(f32s(&scores)?.iter().copied()));
+            let said = self.models[&plan.version].labels(&pick(x, values.iter().map(|row| row.row))?)?;
+            let said = on_cpu(&said.ok_or_else(|| TchError::Shape("the model's head gives no values".to_owned()))?)?;
+            let rows = values.iter().zip(f32s(&said)?.chunks_exact(self.config.label_count()));
+            found.extend(rows.flat_map(|(row, numbers)| numbers.iter().map(|number| (row.sequence, *number))));
         }
         Ok(())
     }

@@ -175,15 +175,18 @@ fn logits_in_bfloat16_are_close_in_divergence() {
 }
 
 #[test]
-fn scores_are_those_of_training() {
+fn labels_are_those_of_training() {
     let _no_gradients = tch::no_grad_guard();
-    for config in configs() {
-        let model = model(config).with_head(ModelKind::Scalar, Vec::new(), 5).unwrap();
-        let expected = trained(&model, |hidden, rows| model.scores_at(hidden, rows).unwrap());
+    let labels = |count: usize| (0..count).map(|label| format!("label {label}")).collect::<Vec<_>>();
+    let kinds = [(ModelKind::Scalar, 0), (ModelKind::SequenceClassifier, 3), (ModelKind::TokenClassifier, 2)];
+    for (config, (kind, count)) in configs().into_iter().flat_map(|config| kinds.map(|kind| (config.clone(), kind))) {
+        let model = model(config).with_head(kind, labels(count), 5).unwrap();
+        let expected = trained(&model, |hidden, rows| model.labels_at(hidden, rows).unwrap());
         for inference in both_backings(&model, Precision::F32) {
-            let found = inference.scores(&in_parts(&inference)).unwrap().unwrap();
+            let found = inference.labels(&in_parts(&inference)).unwrap().unwrap();
+            assert_eq!(found.size(), expected.size());
             let difference = (&found - &expected).abs().max().double_value(&[]);
-            assert!(difference <= 1e-4, "{:?}: scores differ by {difference}", inference.config());
+            assert!(difference <= 1e-4, "{:?}: labels differ by {difference}", inference.config());
             assert!(inference.logits(&in_parts(&inference)).unwrap().is_none());
         }
     }
