@@ -110,6 +110,8 @@ pub struct ModelConfig {
     pub final_logit_softcapping: Option<f64>,
     /// Attention scores are divided by its square root; `None` for `head_dim`.
     pub query_pre_attn_scalar: Option<f64>,
+    /// Attention scores of layer `i`, from 0, are also divided by `i + 1`.
+    pub scale_attn_by_inverse_layer_idx: bool,
     /// Whether the output projection is the embedding itself.
     pub tie_word_embeddings: bool,
     /// Standard deviation of random initial weights.
@@ -147,6 +149,7 @@ impl Default for ModelConfig {
             attn_logit_softcapping: None,
             final_logit_softcapping: None,
             query_pre_attn_scalar: None,
+            scale_attn_by_inverse_layer_idx: false,
             tie_word_embeddings: false,
             initializer_range: 0.02,
             bos_token_id: None,
@@ -228,6 +231,7 @@ impl ModelConfig {
             return Err(invalid("head_dim", self.head_dim, "even, for rotary embeddings"));
         }
         self.validate_numbers()?;
+        self.validate_scores()?;
         self.validate_head()?;
         self.rope_scaling.validate()?;
         self.validate_windows()?;
@@ -255,6 +259,25 @@ impl ModelConfig {
         }
         if !(self.initializer_range.is_finite() && self.initializer_range >= 0.0) {
             return Err(invalid("initializer_range", self.initializer_range, "not negative"));
+        }
+        Ok(())
+    }
+
+    /// Attention that only some families can express.
+    fn validate_scores(&self) -> Result<(), ConfigError> {
+        let possible = match self.family {
+            Family::Gemma2 => true,
+            Family::Gpt2 => self.query_pre_attn_scalar.is_none_or(|scalar| scalar == 1.0),
+            Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Bert => {
+                self.query_pre_attn_scalar.is_none()
+            }
+        };
+        if !possible {
+            let scalar = format!("{:?}", self.query_pre_attn_scalar);
+            return Err(invalid("query_pre_attn_scalar", scalar, format!("what the {} family has", self.family)));
+        }
+        if self.scale_attn_by_inverse_layer_idx && self.family != Family::Gpt2 {
+            return Err(invalid("scale_attn_by_inverse_layer_idx", true, format!("false for {}", self.family)));
         }
         Ok(())
     }

@@ -38,8 +38,9 @@ fn read(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), ConfigError
     config.initializer_range = fields.number("initializer_range")?.unwrap_or(0.02);
     config.tie_word_embeddings = fields.flag("tie_word_embeddings")?.unwrap_or(true);
     (config.attention_bias, config.mlp_bias) = (true, true);
-    fields.require_one_of("scale_attn_weights", &[Value::from(true)])?;
-    fields.require_one_of("scale_attn_by_inverse_layer_idx", &[Value::from(false)])?;
+    // Scores that are not scaled are divided by the root of 1.
+    config.query_pre_attn_scalar = (!fields.flag("scale_attn_weights")?.unwrap_or(true)).then_some(1.0);
+    config.scale_attn_by_inverse_layer_idx = fields.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false);
     fields.require_one_of("add_cross_attention", &[Value::from(false)])?;
     // Only where sums are rounded.
     fields.present("reorder_and_upcast_attn");
@@ -63,6 +64,8 @@ fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
         ("layer_norm_epsilon", config.rms_norm_eps.into()),
         ("initializer_range", config.initializer_range.into()),
         ("tie_word_embeddings", config.tie_word_embeddings.into()),
+        ("scale_attn_weights", config.query_pre_attn_scalar.is_none().into()),
+        ("scale_attn_by_inverse_layer_idx", config.scale_attn_by_inverse_layer_idx.into()),
         ("attn_pdrop", 0.0.into()),
         ("embd_pdrop", 0.0.into()),
         ("resid_pdrop", 0.0.into()),
@@ -109,7 +112,7 @@ fn layer(config: &ModelConfig, layer: usize) -> LayerPlan {
             query_norm: None,
             key_norm: None,
             rotary: false,
-            spec: AttentionSpec { scale: (1.0 / (config.head_dim as f64).sqrt()) as f32, soft_cap: None, window: None },
+            spec: AttentionSpec { scale: scale(config, layer), soft_cap: None, window: None },
         },
         attention_norms: norms("ln_1"),
         mlp: MlpPlan {
@@ -120,6 +123,13 @@ fn layer(config: &ModelConfig, layer: usize) -> LayerPlan {
         },
         mlp_norms: norms("ln_2"),
     }
+}
+
+/// What the scores of a layer are multiplied by.
+fn scale(config: &ModelConfig, layer: usize) -> f32 {
+    let root = config.query_pre_attn_scalar.unwrap_or(config.head_dim as f64).sqrt();
+    let depth = if config.scale_attn_by_inverse_layer_idx { (layer + 1) as f64 } else { 1.0 };
+    (1.0 / (root * depth)) as f32
 }
 
 fn layer_norm(config: &ModelConfig, module: String) -> NormPlan {

@@ -98,6 +98,12 @@ fn configs() -> Vec<ModelConfig> {
         base(Family::Qwen3),
         gemma,
         ModelConfig { tie_word_embeddings: false, ..gpt.clone() },
+        ModelConfig {
+            query_pre_attn_scalar: Some(1.0),
+            scale_attn_by_inverse_layer_idx: true,
+            initializer_range: 0.1,
+            ..gpt.clone()
+        },
         gpt,
     ]
 }

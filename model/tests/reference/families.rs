@@ -57,6 +57,12 @@ fn models() -> Vec<(&'static str, Value, &'static str)> {
     wide_gpt2["n_inner"] = 60.into();
     wide_gpt2["activation_function"] = "gelu".into();
     wide_gpt2["tie_word_embeddings"] = false.into();
+    let mut unscaled_gpt2 = gpt2.clone();
+    unscaled_gpt2["scale_attn_weights"] = false.into();
+    // Half the deviation, so that scores four times as great leave attention undecided.
+    unscaled_gpt2["initializer_range"] = 0.05.into();
+    let mut scaled_gpt2 = gpt2.clone();
+    scaled_gpt2["scale_attn_by_inverse_layer_idx"] = true.into();
     vec![
         ("Llama", config(&json!({"attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false})), "float32"),
         ("Llama", config(&rope(json!({"rope_type": "linear", "rope_theta": 5000.0, "factor": 4.0}))), "float16"),
@@ -89,6 +95,8 @@ fn models() -> Vec<(&'static str, Value, &'static str)> {
         ("Gemma2", config(&json!({"attn_logit_softcapping": null, "final_logit_softcapping": null})), "float32"),
         ("GPT2", gpt2, "float32"),
         ("GPT2", wide_gpt2, "float32"),
+        ("GPT2", unscaled_gpt2, "float32"),
+        ("GPT2", scaled_gpt2, "float32"),
     ]
 }
 
