@@ -17,7 +17,7 @@ mod save;
 
 pub use save::{Model, SaveOptions};
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// A folder whose configuration, tokenizer and weights' headers fit together.
@@ -152,7 +152,7 @@ fn read_config(folder: &Path) -> Result<(ModelConfig, Vec<String>), FolderError>
 /// Weights and tokenizer, in a form that can be read.
 fn require_files(folder: &Path) -> Result<(), FolderError> {
     let has = |name: &str| folder.join(name).is_file();
-    if !Tokenizer::FORMS.iter().any(|name| has(name)) {
+    if !Tokenizer::is_in(folder) {
         let hint = if has("tokenizer.model") {
             "; a SentencePiece model is not read, save the tokenizer with transformers to get a tokenizer.json"
         } else {

@@ -8,17 +8,26 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::folder::CONFIG;
 use crate::{ChatMessage, ChatTemplate};
 
 mod characters;
+mod vocabulary;
 
 pub(crate) const TOKENIZER_JSON: &str = "tokenizer.json";
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// What else belongs to a tokenizer in a Hugging Face folder.
-pub(crate) const OPTIONAL_FILES: [&str; 6] =
-    [TOKENIZER_CONFIG, CHAT_TEMPLATE, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"];
+pub(crate) const OPTIONAL_FILES: [&str; 7] = [
+    TOKENIZER_CONFIG,
+    CHAT_TEMPLATE,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+];
 
 /// A tokenizer with its special tokens and chat template.
 pub struct Tokenizer {
@@ -41,25 +50,34 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Files of which a folder must have one.
-    pub(crate) const FORMS: [&str; 1] = [TOKENIZER_JSON];
+    /// Whether `folder` holds a tokenizer in a form that is read here.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(TOKENIZER_JSON).is_file() || vocabulary::is_in(folder)
+    }
 
-    /// Reads the tokenizer files of a Hugging Face folder.
+    /// Reads the tokenizer files of a Hugging Face folder. One without `tokenizer.json` gets it here, if its vocabulary is of a
+    /// known class.
     ///
     /// # Errors
-    /// [`TokenizerError::Read`] without a `tokenizer.json`, [`TokenizerError::Parse`] for a broken file.
+    /// [`TokenizerError::Read`] without a tokenizer, [`TokenizerError::Parse`] or [`TokenizerError::Vocabulary`] for a broken file.
     pub fn from_folder(folder: &Path) -> Result<Self, TokenizerError> {
         let read = |name: &str| {
             let path = folder.join(name);
             std::fs::read(&path).map_err(|source| TokenizerError::Read { path, source })
         };
-        let mut files = BTreeMap::from([(TOKENIZER_JSON.to_owned(), read(TOKENIZER_JSON)?)]);
+        let read_if_there = |name: &str| match read(name) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(TokenizerError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let mut files = BTreeMap::new();
         for name in OPTIONAL_FILES {
-            match read(name) {
-                Ok(bytes) => drop(files.insert(name.to_owned(), bytes)),
-                Err(TokenizerError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            files.extend(read_if_there(name)?.map(|bytes| (name.to_owned(), bytes)));
+        }
+        if !folder.join(TOKENIZER_JSON).is_file() && vocabulary::is_in(folder) {
+            vocabulary::complete(&mut files, read_if_there(CONFIG)?)?;
+        } else {
+            files.insert(TOKENIZER_JSON.to_owned(), read(TOKENIZER_JSON)?);
         }
         Self::from_files(files)
     }
@@ -261,6 +279,14 @@ pub enum TokenizerError {
         /// What the parser said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A vocabulary does not say what tokenizer it is of, or contradicts itself.
+    #[error("no tokenizer can be made from {file}: {problem}")]
+    Vocabulary {
+        /// The file.
+        file: String,
+        /// What is wrong, and what would be right.
+        problem: String,
     },
     /// A character-level tokenizer cannot be made from this alphabet.
     #[error("the alphabet {problem}; list every character once")]

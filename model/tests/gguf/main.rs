@@ -7,4 +7,6 @@ mod formats;
 mod hostile;
 mod python;
 mod smollm2;
+#[path = "../reference/texts.rs"]
+mod texts;
 mod tokenizers;

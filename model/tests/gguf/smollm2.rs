@@ -6,7 +6,7 @@ use galapagos_model::{ModelConfig, ModelFolder, weights_digest};
 use tch::Device;
 
 use crate::python::{cache, import};
-use crate::tokenizers::nasty_texts;
+use crate::texts::nasty_texts;
 
 const FILE: &str = "gguf/SmolLM2-135M-Instruct.Q4_1.gguf";
 

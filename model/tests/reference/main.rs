@@ -12,4 +12,6 @@ mod generation;
 mod logits;
 mod python;
 mod sampling;
+mod texts;
 mod tokenizer;
+mod vocabulary;
