@@ -27,6 +27,8 @@ pub(super) enum Change {
     },
     /// 1 is subtracted: GGUF stores Gemma's norms as the factor itself.
     MinusOne,
+    /// Rows become columns.
+    Transpose,
 }
 
 /// A tensor of the file and its place in the folder.
@@ -35,6 +37,16 @@ pub(super) struct Placed {
     pub(super) source: TensorInfo,
     pub(super) name: String,
     pub(super) change: Change,
+}
+
+impl Placed {
+    /// The shape in the folder.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        match self.change {
+            Change::None | Change::SplitHalves { .. } | Change::MinusOne => self.source.shape.clone(),
+            Change::Transpose => self.source.shape.iter().rev().copied().collect(),
+        }
+    }
 }
 
 /// A model as it will stand in the folder, but for its tokens.
@@ -54,18 +66,21 @@ struct Family {
     model_type: &'static str,
     class: &'static str,
     names: Names,
+    /// Whether positions are rotations and norms have no bias, as in all families around Llama.
+    rotary: bool,
     /// Keys below the architecture's name that only this family has.
     keys: &'static [&'static str],
     /// Settings only this family has.
     settings: fn(&Shape, &Reader<'_>) -> Result<Value, GgufError>,
 }
 
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 5] = [
     Family {
         architecture: "llama",
         model_type: "llama",
         class: "LlamaForCausalLM",
         names: names::LLAMA,
+        rotary: true,
         keys: &[],
         settings: |shape, _| {
             let head_dim = shape.head_dim;
@@ -77,6 +92,7 @@ const FAMILIES: [Family; 4] = [
         model_type: "qwen2",
         class: "Qwen2ForCausalLM",
         names: names::QWEN2,
+        rotary: true,
         keys: &[],
         settings: qwen2_settings,
     },
@@ -85,6 +101,7 @@ const FAMILIES: [Family; 4] = [
         model_type: "qwen3",
         class: "Qwen3ForCausalLM",
         names: names::QWEN3,
+        rotary: true,
         keys: &[],
         settings: |shape, _| {
             let head_dim = shape.head_dim;
@@ -98,17 +115,26 @@ const FAMILIES: [Family; 4] = [
         model_type: "gemma2",
         class: "Gemma2ForCausalLM",
         names: names::GEMMA2,
+        rotary: true,
         keys: &["attn_logit_softcapping", "final_logit_softcapping", "attention.sliding_window"],
         settings: gemma2_settings,
+    },
+    Family {
+        architecture: "gpt2",
+        model_type: "gpt2",
+        class: "GPT2LMHeadModel",
+        names: names::GPT2,
+        rotary: false,
+        keys: &[],
+        settings: gpt2_settings,
     },
 ];
 
 /// Keys below the architecture's name that all families have and that are used or say nothing about the forward pass.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 12] = [
     "attention.head_count",
     "attention.head_count_kv",
     "attention.key_length",
-    "attention.layer_norm_rms_epsilon",
     "attention.value_length",
     "block_count",
     "context_length",
@@ -116,6 +142,13 @@ const KEYS: [&str; 27] = [
     "expert_count",
     "expert_used_count",
     "feed_forward_length",
+    "tensor_data_layout",
+    "vocab_size",
+];
+
+/// Those of families with rotary positions.
+const ROTARY_KEYS: [&str; 15] = [
+    RMS_EPS,
     "rope.dimension_count",
     "rope.freq_base",
     "rope.scale_linear",
@@ -130,9 +163,11 @@ const KEYS: [&str; 27] = [
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
     "rope.scaling.yarn_ext_factor",
-    "tensor_data_layout",
-    "vocab_size",
 ];
+
+/// What is added to the mean square, or to the variance.
+const RMS_EPS: &str = "attention.layer_norm_rms_epsilon";
+const LAYER_EPS: &str = "attention.layer_norm_epsilon";
 
 /// Plans the folder for the model in `file`.
 pub(super) fn plan(file: &GgufFile) -> Result<Plan, GgufError> {
@@ -144,13 +179,18 @@ pub(super) fn plan(file: &GgufFile) -> Result<Plan, GgufError> {
     };
     let reader = Reader { metadata: &file.metadata, architecture: name };
     reader.refuse_unknown(family)?;
-    let shape = Shape::read(&reader)?;
+    let shape = Shape::read(&reader, if family.rotary { RMS_EPS } else { LAYER_EPS })?;
     let tensors = place(file, family, &shape)?;
     let vocabulary = vocabulary(file, &shape)?;
-    let mut config = common_config(family, &shape, vocabulary);
+    let mut config = Map::new();
+    config.insert("architectures".into(), json!([family.class]));
+    config.insert("model_type".into(), family.model_type.into());
+    config.insert("vocab_size".into(), vocabulary.into());
     config.insert("tie_word_embeddings".into(), (!tensors.iter().any(|tensor| tensor.name == names::HEAD)).into());
-    if let Some(scaling) = rope::scaling(&reader, &shape, rope::frequency_factors(file)?)? {
-        config.insert("rope_scaling".into(), scaling);
+    if family.rotary {
+        config.extend(rotary_settings(&shape));
+        let scaling = rope::scaling(&reader, &shape, rope::frequency_factors(file)?)?;
+        config.extend(scaling.map(|scaling| ("rope_scaling".to_owned(), scaling)));
     }
     if let Value::Object(settings) = (family.settings)(&shape, &reader)? {
         config.extend(settings);
@@ -190,7 +230,8 @@ impl Reader<'_> {
         let prefix = format!("{}.", self.architecture);
         for key in self.metadata.keys_under(&prefix) {
             let short = key.strip_prefix(&prefix).unwrap_or(key);
-            if !KEYS.contains(&short) && !family.keys.contains(&short) {
+            let own: &[&str] = if family.rotary { &ROTARY_KEYS } else { &[LAYER_EPS] };
+            if ![&KEYS, own, family.keys].into_iter().any(|known| known.contains(&short)) {
                 return Err(key_error(key, "is not known here and may change what the model computes"));
             }
         }
@@ -217,7 +258,8 @@ struct Shape {
 }
 
 impl Shape {
-    fn read(reader: &Reader<'_>) -> Result<Self, GgufError> {
+    /// `eps` is the key of the number that norms add.
+    fn read(reader: &Reader<'_>, eps: &str) -> Result<Self, GgufError> {
         let (hidden, heads) = (reader.positive("embedding_length")?, reader.positive("attention.head_count")?);
         let head_dim = match reader.size("attention.key_length")? {
             Some(size) => size,
@@ -245,7 +287,7 @@ impl Shape {
             let problem = format!("is {key_heads}, no divisor of the number of heads {heads}");
             return Err(key_error(&reader.key("attention.head_count_kv"), problem));
         }
-        let eps_key = reader.key("attention.layer_norm_rms_epsilon");
+        let eps_key = reader.key(eps);
         Ok(Self {
             layers: reader.positive("block_count")?,
             hidden,
@@ -260,24 +302,19 @@ impl Shape {
     }
 }
 
-fn common_config(family: &Family, shape: &Shape, vocabulary: usize) -> Map<String, Value> {
-    let value = json!({
-        "architectures": [family.class],
-        "model_type": family.model_type,
-        "vocab_size": vocabulary,
-        "hidden_size": shape.hidden,
-        "intermediate_size": shape.feed_forward,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.key_heads,
-        "rms_norm_eps": shape.eps,
-        "rope_theta": shape.rope_base,
-        "max_position_embeddings": shape.context,
-    });
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+/// What the families around Llama have in common.
+fn rotary_settings(shape: &Shape) -> [(String, Value); 8] {
+    [
+        ("hidden_size", shape.hidden.into()),
+        ("intermediate_size", shape.feed_forward.into()),
+        ("num_hidden_layers", shape.layers.into()),
+        ("num_attention_heads", shape.heads.into()),
+        ("num_key_value_heads", shape.key_heads.into()),
+        ("rms_norm_eps", shape.eps.into()),
+        ("rope_theta", shape.rope_base.into()),
+        ("max_position_embeddings", shape.context.into()),
+    ]
+    .map(|(name, value): (&str, Value)| (name.to_owned(), value))
 }
 
 /// The configuration of Qwen 2 has no width of a head: it is always hidden / heads.
@@ -287,6 +324,26 @@ fn qwen2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufError
         return Err(key_error(&reader.key("attention.key_length"), problem));
     }
     Ok(json!({"hidden_act": "silu", "use_sliding_window": false}))
+}
+
+/// The activation is the one GGUF's runtime has for this architecture; scores are always scaled by the head's width.
+fn gpt2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufError> {
+    if shape.head_dim * shape.heads != shape.hidden || shape.key_heads != shape.heads {
+        let problem = format!(
+            "is {}; gpt2 has as many key heads as query heads, of width embedding length / heads",
+            shape.heads
+        );
+        return Err(key_error(&reader.key("attention.head_count"), problem));
+    }
+    Ok(json!({
+        "n_embd": shape.hidden,
+        "n_inner": shape.feed_forward,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "n_positions": shape.context,
+        "layer_norm_epsilon": shape.eps,
+        "activation_function": "gelu_new",
+    }))
 }
 
 /// Layers of the one Gemma 2 (27B) whose scores are scaled by hidden / heads and not by the head's width; GGUF has no key
@@ -311,7 +368,7 @@ fn gemma2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufErro
 fn place(file: &GgufFile, family: &Family, shape: &Shape) -> Result<Vec<Placed>, GgufError> {
     let mut placed = Vec::new();
     for source in &file.tensors {
-        if source.name == rope::FACTORS {
+        if family.rotary && source.name == rope::FACTORS {
             continue;
         }
         let Some((name, role)) = family.names.find(&source.name, shape.layers) else {
@@ -323,6 +380,7 @@ fn place(file: &GgufFile, family: &Family, shape: &Shape) -> Result<Vec<Placed>,
             Role::Queries => Change::SplitHalves { heads: shape.heads },
             Role::Keys => Change::SplitHalves { heads: shape.key_heads },
             Role::NormFactor => Change::MinusOne,
+            Role::Transposed => Change::Transpose,
         };
         if let Change::SplitHalves { heads } = change
             && source.rows() != heads * shape.head_dim

@@ -1,6 +1,6 @@
 //! Weights from a GGUF file to a `safetensors` file, a stretch of rows at a time: memory does not grow with the model.
 //!
-//! Only tensors whose rows change places are read as a whole (one projection of queries or keys).
+//! Only tensors whose rows change places or become columns are read as a whole (one projection).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -64,7 +64,7 @@ fn header(path: &Path, tensors: &[Placed], stored: StoredType) -> Result<Vec<u8>
     let infos = tensors.iter().map(|tensor| {
         let start = offset;
         offset += tensor.source.values() * width;
-        let info = TensorInfo { dtype, shape: tensor.source.shape.clone(), data_offsets: (start, offset) };
+        let info = TensorInfo { dtype, shape: tensor.shape(), data_offsets: (start, offset) };
         (tensor.name.clone(), info)
     });
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -93,7 +93,7 @@ impl Writer<'_> {
     fn tensor(&mut self, file: &GgufFile, tensor: &Placed) -> Result<(), Stop> {
         let source = &tensor.source;
         let stretch = match tensor.change {
-            Change::SplitHalves { .. } => source.rows(),
+            Change::SplitHalves { .. } | Change::Transpose => source.rows(),
             Change::None | Change::MinusOne => (STRETCH / source.row_values()).clamp(1, source.rows()),
         };
         let mut values = Vec::new();
@@ -104,6 +104,7 @@ impl Writer<'_> {
             match tensor.change {
                 Change::None => {}
                 Change::SplitHalves { heads } => values = split_halves(&values, heads, source.row_values()),
+                Change::Transpose => values = transpose(&values, source.row_values()),
                 Change::MinusOne => values.iter_mut().for_each(|value| *value -= 1.0),
             }
             let bytes =
@@ -129,6 +130,11 @@ fn split_halves(values: &[f32], heads: usize, row: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+/// Rows of that width to columns.
+fn transpose(values: &[f32], row: usize) -> Vec<f32> {
+    (0..row).flat_map(|column| values.iter().skip(column).step_by(row).copied()).collect()
 }
 
 /// The values in the stored format, little-endian; an error if one leaves its range.

@@ -100,3 +100,19 @@ fn reference_qwen_and_gemma() {
         Case("gemma2", config("gemma2", &plain(10_000.0), &gemma), true),
     ]);
 }
+
+#[test]
+fn reference_gpt2() {
+    let config = |more: &Value| {
+        let mut config = json!({
+            "model_type": "gpt2", "vocab_size": 272, "n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 512,
+            "n_inner": 96, "initializer_range": 0.2, "eos_token_id": 257, "pad_token_id": 256, "bos_token_id": null,
+        });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+    };
+    check(&[
+        Case("gpt2", config(&json!({})), false),
+        Case("gpt2-untied", config(&json!({"tie_word_embeddings": false, "layer_norm_epsilon": 1e-4})), false),
+    ]);
+}

@@ -23,6 +23,7 @@ ARCHITECTURES = {
     "qwen2": gguf.MODEL_ARCH.QWEN2,
     "qwen3": gguf.MODEL_ARCH.QWEN3,
     "gemma2": gguf.MODEL_ARCH.GEMMA2,
+    "gpt2": gguf.MODEL_ARCH.GPT2,
 }
 
 
@@ -115,31 +116,17 @@ def model(request):
     made = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
-            if "norm" in name or "bias" in name:
+            if "norm" in name or ".ln_" in name or "bias" in name:
                 parameter.uniform_(0.25, 1.5)
     made.save_pretrained(request["folder"])
     config = made.config
     architecture = config.model_type
     names = gguf.get_tensor_name_map(ARCHITECTURES[architecture], config.num_hidden_layers)
     writer = GGUFWriter(request["file"], architecture)
-    write_shape(writer, {
-        "layers": config.num_hidden_layers, "hidden": config.hidden_size, "ffn": config.intermediate_size,
-        "heads": config.num_attention_heads, "kv": config.num_key_value_heads, "eps": config.rms_norm_eps,
-    })
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    rope = config.rope_parameters
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] in ("linear", "yarn"):
-        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
-        writer.add_rope_scaling_factor(rope["factor"])
-    if rope["rope_type"] == "yarn":
-        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
-    if architecture == "gemma2":
-        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
-        writer.add_final_logit_softcapping(config.final_logit_softcapping)
-        writer.add_sliding_window(config.sliding_window)
+    if architecture == "gpt2":
+        write_gpt2(writer, config)
+    else:
+        write_rotary(writer, config)
     write_byte_tokenizer(writer, config.vocab_size, request["pre"])
     for name, tensor in made.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
@@ -151,16 +138,51 @@ def model(request):
             values = interleave(values, config.num_key_value_heads)
         if architecture == "gemma2" and "norm" in name:
             values = values + 1
+        if name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
+            values = values.T
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), np.ascontiguousarray(values))
-    if rope["rope_type"] == "llama3":
-        writer.add_tensor("rope_freqs.weight", llama3_factors(made, config, head_dim))
+    if architecture != "gpt2" and config.rope_parameters["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_factors(made, config))
     finish(writer)
     return {"parameters": sum(p.numel() for p in made.parameters())}
 
 
-def llama3_factors(made, config, head_dim):
+def write_gpt2(writer, config):
+    writer.add_block_count(config.n_layer)
+    writer.add_context_length(config.n_positions)
+    writer.add_embedding_length(config.n_embd)
+    writer.add_feed_forward_length(config.n_inner or 4 * config.n_embd)
+    writer.add_head_count(config.n_head)
+    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+
+
+def head_width(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def write_rotary(writer, config):
+    write_shape(writer, {
+        "layers": config.num_hidden_layers, "hidden": config.hidden_size, "ffn": config.intermediate_size,
+        "heads": config.num_attention_heads, "kv": config.num_key_value_heads, "eps": config.rms_norm_eps,
+    })
+    rope = config.rope_parameters
+    writer.add_key_length(head_width(config))
+    writer.add_value_length(head_width(config))
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] in ("linear", "yarn"):
+        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
+        writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    if config.model_type == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
+        writer.add_sliding_window(config.sliding_window)
+
+
+def llama3_factors(made, config):
     """What transformers itself divides the frequencies by."""
-    plain = config.rope_parameters["rope_theta"] ** -(np.arange(0, head_dim, 2) / head_dim)
+    plain = config.rope_parameters["rope_theta"] ** -(np.arange(0, head_width(config), 2) / head_width(config))
     return (plain / made.model.rotary_emb.inv_freq.double().numpy()).astype(np.float32)
 
 

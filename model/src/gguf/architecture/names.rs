@@ -16,12 +16,15 @@ pub(super) enum Role {
     Keys,
     /// A norm stored as the factor where `transformers` adds 1.
     NormFactor,
+    /// A weight that `transformers` stores as [inputs, outputs].
+    Transposed,
 }
 
 type Entry = (&'static str, &'static str, Role);
 
-/// Names outside and inside the layers; those inside without their `blk.N.` and `model.layers.N.`.
+/// Names outside and inside the layers; those inside without their `blk.N.` and, in `transformers`, `{layers}N.`.
 pub(super) struct Names {
+    layers: &'static str,
     outside: &'static [Entry],
     inside: &'static [Entry],
 }
@@ -43,12 +46,16 @@ const PRE_NORMS: [Entry; 2] = [
     ("ffn_norm.weight", "post_attention_layernorm.weight", Role::Plain),
 ];
 
+const LAYERS: &str = "model.layers.";
+
 pub(super) const LLAMA: Names = Names {
+    layers: LAYERS,
     outside: &OUTSIDE,
     inside: &[PRE_NORMS[0], PRE_NORMS[1], (Q.0, Q.1, Role::Queries), (K.0, K.1, Role::Keys), V, O, GATE, UP, DOWN],
 };
 
 pub(super) const QWEN2: Names = Names {
+    layers: LAYERS,
     outside: &OUTSIDE,
     inside: &[
         PRE_NORMS[0],
@@ -67,6 +74,7 @@ pub(super) const QWEN2: Names = Names {
 };
 
 pub(super) const QWEN3: Names = Names {
+    layers: LAYERS,
     outside: &OUTSIDE,
     inside: &[
         PRE_NORMS[0],
@@ -84,6 +92,7 @@ pub(super) const QWEN3: Names = Names {
 };
 
 pub(super) const GEMMA2: Names = Names {
+    layers: LAYERS,
     outside: &[EMBEDDING_ENTRY, ("output_norm.weight", "model.norm.weight", Role::NormFactor), HEAD_ENTRY],
     inside: &[
         (ATTENTION_NORM.0, ATTENTION_NORM.1, Role::NormFactor),
@@ -100,6 +109,31 @@ pub(super) const GEMMA2: Names = Names {
     ],
 };
 
+pub(super) const GPT2: Names = Names {
+    layers: "transformer.h.",
+    outside: &[
+        (EMBEDDING, "transformer.wte.weight", Role::Plain),
+        ("position_embd.weight", "transformer.wpe.weight", Role::Plain),
+        ("output_norm.weight", "transformer.ln_f.weight", Role::Plain),
+        ("output_norm.bias", "transformer.ln_f.bias", Role::Plain),
+        HEAD_ENTRY,
+    ],
+    inside: &[
+        ("attn_norm.weight", "ln_1.weight", Role::Plain),
+        ("attn_norm.bias", "ln_1.bias", Role::Plain),
+        ("attn_qkv.weight", "attn.c_attn.weight", Role::Transposed),
+        ("attn_qkv.bias", "attn.c_attn.bias", Role::Plain),
+        ("attn_output.weight", "attn.c_proj.weight", Role::Transposed),
+        ("attn_output.bias", "attn.c_proj.bias", Role::Plain),
+        ("ffn_norm.weight", "ln_2.weight", Role::Plain),
+        ("ffn_norm.bias", "ln_2.bias", Role::Plain),
+        ("ffn_up.weight", "mlp.c_fc.weight", Role::Transposed),
+        ("ffn_up.bias", "mlp.c_fc.bias", Role::Plain),
+        ("ffn_down.weight", "mlp.c_proj.weight", Role::Transposed),
+        ("ffn_down.bias", "mlp.c_proj.bias", Role::Plain),
+    ],
+};
+
 impl Names {
     /// The name in `transformers` of the tensor that GGUF calls `name`, in a model of that many layers.
     pub(super) fn find(&self, name: &str, layers: usize) -> Option<(String, Role)> {
@@ -109,7 +143,7 @@ impl Names {
         let (number, rest) = name.strip_prefix("blk.")?.split_once('.')?;
         let layer = number.parse::<usize>().ok().filter(|layer| *layer < layers && layer.to_string() == number)?;
         let (_, found, role) = self.inside.iter().find(|entry| entry.0 == rest)?;
-        Some((format!("model.layers.{layer}.{found}"), *role))
+        Some((format!("{}{layer}.{found}", self.layers), *role))
     }
 
     /// GGUF's names of all tensors that a model of that many layers must have.
