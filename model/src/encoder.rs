@@ -1,7 +1,8 @@
 //! An encoder that classifies sequences or tokens (BERT): judges, reward models of steps, text classifiers.
 //!
-//! Every token sees every real token of its sequence, before and after it. Padding may stand on either side; positions count from
-//! the first column, padding included, as in `transformers`.
+//! Every token sees every real token of its sequence, before and after it. [`Encoder::classify`] takes lists of inputs and pads
+//! nothing; training has padded batches, with padding on either side: positions count from the first column, padding included, as in
+//! `transformers`.
 
 use galapagos_kernels::AttentionSpec;
 use tch::{Device, Kind, TchError, Tensor};
@@ -13,6 +14,10 @@ use crate::decoder::network::Network;
 use crate::lora::AdapterRows;
 use crate::weights::{Parameters, WeightsError};
 use crate::{ModelConfig, ModelKind, Precision, family};
+
+mod classify;
+
+pub use classify::EncoderInput;
 
 /// An encoder: configuration and weights. As in [`crate::Decoder`], an optimiser that changes the weights in place changes the
 /// model.
@@ -177,18 +182,29 @@ struct BothWays {
 
 impl Attend for BothWays {
     fn attend(&mut self, _: usize, rows: &Projected, spec: &AttentionSpec) -> Result<Tensor, TchError> {
-        let (_, heads, head_dim) = rows.query.size3()?;
-        let sequences = |rows: &Tensor| rows.f_reshape([self.count, self.time, -1, head_dim])?.f_transpose(1, 2);
-        let mixed = Tensor::f_scaled_dot_product_attention(
-            &sequences(&rows.query)?,
-            &sequences(&rows.key)?,
-            &sequences(&rows.value)?,
-            Some(&self.seen),
-            0.0,
-            false,
-            f64::from(spec.scale),
-            false,
-        )?;
-        mixed.f_transpose(1, 2)?.f_reshape([self.count * self.time, heads, head_dim])
+        attend_both_ways(rows, (self.count, self.time), Some(&self.seen), spec)
     }
+}
+
+/// The attention output of the rows of `count` sequences of `time` rows each, which see all of their sequence or what the mask, to be
+/// broadcast over heads and queries, lets them see.
+fn attend_both_ways(
+    rows: &Projected,
+    (count, time): (i64, i64),
+    seen: Option<&Tensor>,
+    spec: &AttentionSpec,
+) -> Result<Tensor, TchError> {
+    let (_, heads, head_dim) = rows.query.size3()?;
+    let sequences = |rows: &Tensor| rows.f_reshape([count, time, -1, head_dim])?.f_transpose(1, 2);
+    let mixed = Tensor::f_scaled_dot_product_attention(
+        &sequences(&rows.query)?,
+        &sequences(&rows.key)?,
+        &sequences(&rows.value)?,
+        seen,
+        0.0,
+        false,
+        f64::from(spec.scale),
+        false,
+    )?;
+    mixed.f_transpose(1, 2)?.f_reshape([count * time, heads, head_dim])
 }

@@ -37,7 +37,7 @@ pub use compute::{ComputeError, Precision};
 pub use config::{Activation, ConfigError, ModelConfig, ModelKind, RopeScaling};
 pub use decoder::Decoder;
 pub use digest::weights_digest;
-pub use encoder::{Encoder, EncoderBatch};
+pub use encoder::{Encoder, EncoderBatch, EncoderInput};
 pub use engine::{
     Completion, Engine, EngineError, EngineOptions, Event, GenerateError, Request, RequestError, RunControl,
     ScoreRequest,
