@@ -1,12 +1,16 @@
 //! The feed-forward part of a layer: `down(activation(gate(x)) * up(x))`, or `down(activation(up(x)))` without a gate. The
 //! last product is the layer's, which adds it to the residual stream.
 
-use galapagos_kernels::rows::Activation;
+use std::sync::Arc;
+
+use galapagos_kernels::Pool;
+use galapagos_kernels::rows::{Activation, activate_all};
 use tch::{TchError, Tensor};
 
 use super::linear::Linear;
-use super::{Builder, Pass};
+use super::{Builder, Hold, Pass};
 use crate::family::plan::MlpPlan;
+use crate::tensors::f32s_mut;
 
 /// Everything but the last product.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(crate) struct Mlp {
 #[derive(Debug)]
 enum Inputs {
     Plain(Linear),
+    /// The same where the kernels compute: libtorch's activations round an element by its place in the batch.
+    PlainByKernel(Linear, Arc<Pool>),
     /// Gate and up.
     Gated([Linear; 2]),
     /// Gate and up in one product that also applies the activation.
@@ -27,7 +33,10 @@ enum Inputs {
 impl Mlp {
     pub(crate) fn new(builder: &Builder<'_>, plan: &MlpPlan) -> Result<Self, TchError> {
         let inputs = match &plan.gate {
-            None => Inputs::Plain(builder.linear(&plan.up)?),
+            None => match &builder.hold {
+                Hold::Packed(_, pool) => Inputs::PlainByKernel(builder.linear(&plan.up)?, Arc::clone(pool)),
+                Hold::Shared | Hold::Copied(_) => Inputs::Plain(builder.linear(&plan.up)?),
+            },
             Some(gate) => match Linear::gated(builder, gate, &plan.up)? {
                 Some(joined) => Inputs::GatedAtOnce(joined),
                 None => Inputs::Gated([builder.linear(gate)?, builder.linear(&plan.up)?]),
@@ -39,7 +48,9 @@ impl Mlp {
     /// Its products.
     pub(crate) fn linears(&self) -> &[Linear] {
         match &self.inputs {
-            Inputs::Plain(linear) | Inputs::GatedAtOnce(linear) => std::slice::from_ref(linear),
+            Inputs::Plain(linear) | Inputs::PlainByKernel(linear, _) | Inputs::GatedAtOnce(linear) => {
+                std::slice::from_ref(linear)
+            }
             Inputs::Gated(linears) => linears,
         }
     }
@@ -48,6 +59,11 @@ impl Mlp {
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
         match &self.inputs {
             Inputs::Plain(up) => activate(self.activation, &up.forward(x, pass.products)?),
+            Inputs::PlainByKernel(up, pool) => {
+                let mut inner = up.forward(x, pass.products)?;
+                activate_all(pool, self.activation, f32s_mut(&mut inner)?);
+                Ok(inner)
+            }
             Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation, pass.products),
             Inputs::Gated(both) => match Linear::forward_all(both, x, pass.products)?.as_slice() {
                 [gate, up] => activate(self.activation, gate)?.f_mul(up),
