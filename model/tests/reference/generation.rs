@@ -1,10 +1,12 @@
 //! Greedy tokens of the engine, and scores of the scalar head.
 
-use galapagos_model::{Decoder, Engine, EngineOptions, ModelFolder, Precision, Request, RunControl, ScoreRequest};
+use galapagos_model::{
+    Decoder, Engine, EngineOptions, ModelConfig, ModelFolder, Precision, Request, RunControl, ScoreRequest,
+};
 use serde_json::json;
 use tch::Device;
 
-use crate::python::{Made, Shape, ask, sequences, smollm2};
+use crate::python::{Made, Shape, ask, character_tokenizer, sequences, single_thread, smollm2};
 
 const NEW_TOKENS: usize = 200;
 
@@ -41,6 +43,34 @@ fn reference_greedy_tokens_of_random_models() {
         let shared = [&prompts[2][..33], &prompts[0]].concat();
         prompts.push(shared);
         prompts
+    });
+}
+
+/// As recipes make them, but for larger weights, so that tokens differ clearly.
+#[test]
+fn reference_greedy_tokens_of_a_character_transformer() {
+    single_thread();
+    let tokenizer = character_tokenizer(30);
+    let config = ModelConfig {
+        vocab_size: tokenizer.vocab_size(),
+        hidden_size: 64,
+        intermediate_size: 128,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 4,
+        head_dim: 16,
+        rms_norm_eps: 1e-5,
+        max_position_embeddings: 256,
+        initializer_range: 0.2,
+        eos_token_ids: tokenizer.eos().into_iter().collect(),
+        pad_token_id: tokenizer.pad(),
+        ..ModelConfig::default()
+    };
+    config.validate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    ModelFolder::save(folder.path(), &Decoder::init(config, 7, Device::Cpu).unwrap(), &tokenizer).unwrap();
+    check_greedy(&[ModelFolder::open(folder.path()).unwrap()], |folder| {
+        sequences(folder.config().vocab_size, &[9, 1, 40, 33])
     });
 }
 
