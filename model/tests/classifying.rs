@@ -1,9 +1,7 @@
 //! Lists of inputs through an encoder: results in the caller's order, whatever is classified together.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-use galapagos_model::{
-    ComputeError, Encoder, EncoderBatch, EncoderInput, Family, ModelConfig, ModelKind, Precision,
-};
+use galapagos_model::{ComputeError, Encoder, EncoderBatch, EncoderInput, Family, ModelConfig, ModelKind, Precision};
 use tch::{Device, Tensor};
 
 const VOCABULARY: usize = 50;
@@ -51,7 +49,8 @@ fn greatest_difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn results_are_in_order_and_do_not_depend_on_what_is_classified_together() {
     let inputs = inputs();
-    for (kind, labels) in [(ModelKind::SequenceClassifier, 3), (ModelKind::Scalar, 0), (ModelKind::TokenClassifier, 5)] {
+    for (kind, labels) in [(ModelKind::SequenceClassifier, 3), (ModelKind::Scalar, 0), (ModelKind::TokenClassifier, 5)]
+    {
         let model = model(kind, labels);
         let per_row = model.config().label_count();
         let together = model.classify(&inputs, 1 << 20, Precision::F32).unwrap();
@@ -84,9 +83,7 @@ fn padded(model: &Encoder, input: &EncoderInput) -> Vec<f32> {
     let batch = EncoderBatch { tokens: &tokens, mask: &mask, types: Some(&types) };
     let hidden = model.hidden_states(&batch, Precision::F32).unwrap();
     let said = match model.config().kind {
-        ModelKind::TokenClassifier => {
-            model.token_logits(&hidden).unwrap().narrow(1, 0, input.tokens.len() as i64)
-        }
+        ModelKind::TokenClassifier => model.token_logits(&hidden).unwrap().narrow(1, 0, input.tokens.len() as i64),
         _ => model.sequence_logits(&hidden).unwrap(),
     };
     Vec::try_from(said.contiguous().view([-1])).unwrap()

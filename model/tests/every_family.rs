@@ -60,7 +60,8 @@ fn configs() -> Vec<ModelConfig> {
         }),
         Family::Bert => None,
     };
-    let characters = ModelConfig { num_key_value_heads: 4, head_dim: 12, tie_word_embeddings: true, ..base(Family::Llama) };
+    let characters =
+        ModelConfig { num_key_value_heads: 4, head_dim: 12, tie_word_embeddings: true, ..base(Family::Llama) };
     Family::ALL.into_iter().filter_map(made).chain([characters]).collect()
 }
 
@@ -172,7 +173,8 @@ fn the_engine_agrees_with_the_training_forward() {
         let model = model(config);
         let expected = trained(&model, &sequences, 150, 0);
         let asked = sequences.iter().map(|tokens| ScoreRequest::continuation(&tokens[..1], &tokens[1..]));
-        let mut engine = Engine::new(&model, EngineOptions { max_rows: 50, max_sequences: 8, ..options(Precision::F32) }).unwrap();
+        let mut engine =
+            Engine::new(&model, EngineOptions { max_rows: 50, max_sequences: 8, ..options(Precision::F32) }).unwrap();
         let found = engine.score(&asked.collect::<Vec<_>>(), &mut RunControl::default()).unwrap();
         for ((sequence, expected), found) in sequences.iter().zip(&expected).zip(&found) {
             for (position, found) in found.iter().enumerate() {

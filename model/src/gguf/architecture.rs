@@ -329,10 +329,8 @@ fn qwen2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufError
 /// The activation is the one GGUF's runtime has for this architecture; scores are always scaled by the head's width.
 fn gpt2_settings(shape: &Shape, reader: &Reader<'_>) -> Result<Value, GgufError> {
     if shape.head_dim * shape.heads != shape.hidden || shape.key_heads != shape.heads {
-        let problem = format!(
-            "is {}; gpt2 has as many key heads as query heads, of width embedding length / heads",
-            shape.heads
-        );
+        let problem =
+            format!("is {}; gpt2 has as many key heads as query heads, of width embedding length / heads", shape.heads);
         return Err(key_error(&reader.key("attention.head_count"), problem));
     }
     Ok(json!({

@@ -56,11 +56,9 @@ impl Class {
                 ("cls_token", "[CLS]"),
                 ("mask_token", "[MASK]"),
             ],
-            Self::Gpt2 => &[
-                ("unk_token", "<|endoftext|>"),
-                ("bos_token", "<|endoftext|>"),
-                ("eos_token", "<|endoftext|>"),
-            ],
+            Self::Gpt2 => {
+                &[("unk_token", "<|endoftext|>"), ("bos_token", "<|endoftext|>"), ("eos_token", "<|endoftext|>")]
+            }
         }
     }
 }
@@ -121,7 +119,8 @@ fn bert(files: &Files, config: &Map<String, Value>) -> Result<(Vocabulary, Value
     let lines = WordPiece::read_bytes(required(files, VOCAB_TXT)?).map_err(|source| parse(VOCAB_TXT, source))?;
     let vocabulary: Vocabulary = lines.into_iter().collect();
     if flag(config, "do_basic_tokenize")? == Some(false) {
-        let problem = "`do_basic_tokenize` is false; only true is implemented, as in the newer versions of transformers";
+        let problem =
+            "`do_basic_tokenize` is false; only true is implemented, as in the newer versions of transformers";
         return Err(wrong(TOKENIZER_CONFIG, problem.to_owned()));
     }
     let json = json!({
@@ -143,11 +142,9 @@ fn bert(files: &Files, config: &Map<String, Value>) -> Result<(Vocabulary, Value
 }
 
 fn gpt2(files: &Files, config: &Map<String, Value>) -> Result<(Vocabulary, Value), TokenizerError> {
-    let vocabulary: Vocabulary = serde_json::from_slice(required(files, VOCAB_JSON)?)
-        .map_err(|source| parse(VOCAB_JSON, source.into()))?;
-    let byte_level = |prefix: bool| {
-        json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": true})
-    };
+    let vocabulary: Vocabulary =
+        serde_json::from_slice(required(files, VOCAB_JSON)?).map_err(|source| parse(VOCAB_JSON, source.into()))?;
+    let byte_level = |prefix: bool| json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": true});
     let json = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
         "pre_tokenizer": byte_level(flag(config, "add_prefix_space")?.unwrap_or(false)),
@@ -261,7 +258,8 @@ fn with_id(id: u32, mut token: Map<String, Value>) -> Value {
 fn added_token(token: &Value, special: bool) -> Option<Map<String, Value>> {
     let content = token.as_str().or_else(|| token.get("content")?.as_str())?;
     let flag = |name: &str| Value::from(token.get(name).and_then(Value::as_bool).unwrap_or(false));
-    let mut flags = Map::from_iter(["single_word", "lstrip", "rstrip", "normalized"].map(|name| (name.to_owned(), flag(name))));
+    let mut flags =
+        Map::from_iter(["single_word", "lstrip", "rstrip", "normalized"].map(|name| (name.to_owned(), flag(name))));
     flags.insert("content".to_owned(), content.into());
     flags.insert("special".to_owned(), if special { true.into() } else { flag("special") });
     Some(flags)
@@ -274,7 +272,8 @@ fn around(config: &Map<String, Value>, vocabulary: &Vocabulary) -> Value {
     let sequence = |name: &str, of: u8| json!({"Sequence": {"id": name, "type_id": of}});
     let single = vec![token(cls, 0), sequence("A", 0), token(sep, 0)];
     let second = [sequence("B", 1), token(sep, 1)];
-    let described = |text: &str| (text.to_owned(), json!({"id": text, "ids": [vocabulary.get(text)], "tokens": [text]}));
+    let described =
+        |text: &str| (text.to_owned(), json!({"id": text, "ids": [vocabulary.get(text)], "tokens": [text]}));
     json!({
         "type": "TemplateProcessing",
         "single": single,

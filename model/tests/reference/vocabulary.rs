@@ -18,7 +18,8 @@ fn folder(files: &[(&str, String)]) -> TempDir {
 
 /// Texts, and some with the special tokens of these classes.
 fn texts() -> Vec<String> {
-    let special = ["[CLS] a[SEP]b [PAD]", "x[MASK] [UNK]", "a<|endoftext|> b", "one <Extra> two<extra>", "[unused0] ##a"];
+    let special =
+        ["[CLS] a[SEP]b [PAD]", "x[MASK] [UNK]", "a<|endoftext|> b", "one <Extra> two<extra>", "[unused0] ##a"];
     special.iter().map(|text| (*text).to_owned()).chain(nasty_texts(150)).collect()
 }
 
