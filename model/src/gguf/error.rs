@@ -71,15 +71,6 @@ pub enum GgufError {
         /// What is wrong and what would be right.
         problem: &'static str,
     },
-    /// The header of the weights cannot be made.
-    #[error("the header of {} cannot be made", path.display())]
-    Header {
-        /// The weights file.
-        path: PathBuf,
-        /// What the encoder said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }
 
 pub(super) fn key(key: &str, problem: impl Into<String>) -> GgufError {

@@ -2,24 +2,20 @@
 //!
 //! Only tensors whose rows change places or become columns are read as a whole (one projection).
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::architecture::{Change, Placed};
 use super::error::tensor as tensor_error;
 use super::file::GgufFile;
 use super::{GgufError, StoredType};
-use crate::files::write_atomically;
+use crate::weights::safetensors_file::{Slot, WriteError, write_file};
 
 /// Values read at a time: 16 MB as f32.
 const STRETCH: usize = 1 << 22;
-const LENGTH_BYTES: usize = 8;
 
 /// Writes `tensors` of `file` to `path`, complete or not at all. `progress` hears how many values are written.
 pub(super) fn write(
@@ -29,68 +25,31 @@ pub(super) fn write(
     stored: StoredType,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), GgufError> {
-    let header = header(path, tensors, stored)?;
-    let mut failed = None;
-    let written = write_atomically(path, |out| {
-        let mut writer = Writer { out: BufWriter::with_capacity(1 << 20, out), stored, done: 0, progress };
-        writer.out.write_all(&(header.len() as u64).to_le_bytes())?;
-        writer.out.write_all(&header)?;
-        for tensor in tensors {
-            match writer.tensor(file, tensor) {
-                Ok(()) => {}
-                Err(Stop::Io(source)) => return Err(source),
-                Err(Stop::Gguf(error)) => {
-                    failed = Some(error);
-                    return Err(std::io::Error::other("a tensor could not be converted"));
-                }
-            }
-        }
-        writer.out.flush()
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => written.map_err(|source| GgufError::Write { path: path.to_owned(), source }),
-    }
-}
-
-/// The header, padded with blanks to 8 bytes as the format asks.
-fn header(path: &Path, tensors: &[Placed], stored: StoredType) -> Result<Vec<u8>, GgufError> {
-    let (dtype, width) = match stored {
-        StoredType::F32 => (Dtype::F32, 4),
-        StoredType::BF16 => (Dtype::BF16, 2),
-        StoredType::F16 => (Dtype::F16, 2),
+    let dtype = match stored {
+        StoredType::F32 => Dtype::F32,
+        StoredType::BF16 => Dtype::BF16,
+        StoredType::F16 => Dtype::F16,
     };
-    let mut offset = 0;
-    let infos = tensors.iter().map(|tensor| {
-        let start = offset;
-        offset += tensor.source.values() * width;
-        let info = TensorInfo { dtype, shape: tensor.shape(), data_offsets: (start, offset) };
-        (tensor.name.clone(), info)
+    let slots = tensors.iter().map(|tensor| Slot { name: tensor.name.clone(), dtype, shape: tensor.shape() });
+    let written = write_file(path, slots.collect(), |out| {
+        let mut writer = Writer { out, stored, done: 0, progress };
+        tensors.iter().try_for_each(|tensor| writer.tensor(file, tensor))
     });
-    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let unusable =
-        |source: Box<dyn std::error::Error + Send + Sync>| GgufError::Header { path: path.to_owned(), source };
-    let metadata = Metadata::new(Some(format), infos.collect()).map_err(|error| unusable(error.into()))?;
-    let mut header = serde_json::to_vec(&metadata).map_err(|error| unusable(error.into()))?;
-    header.resize(header.len().next_multiple_of(LENGTH_BYTES), b' ');
-    Ok(header)
-}
-
-/// Either side of the copy may fail.
-enum Stop {
-    Io(std::io::Error),
-    Gguf(GgufError),
+    written.map_err(|error| match error {
+        WriteError::Io(source) => GgufError::Write { path: path.to_owned(), source },
+        WriteError::Numbers(error) => error,
+    })
 }
 
 struct Writer<'a> {
-    out: BufWriter<&'a mut File>,
+    out: &'a mut dyn Write,
     stored: StoredType,
     done: u64,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl Writer<'_> {
-    fn tensor(&mut self, file: &GgufFile, tensor: &Placed) -> Result<(), Stop> {
+    fn tensor(&mut self, file: &GgufFile, tensor: &Placed) -> Result<(), WriteError<GgufError>> {
         let source = &tensor.source;
         let stretch = match tensor.change {
             Change::SplitHalves { .. } | Change::Transpose => source.rows(),
@@ -100,16 +59,16 @@ impl Writer<'_> {
         let mut first = 0;
         while first < source.rows() {
             let count = stretch.min(source.rows() - first);
-            file.read_rows(source, (first, count), &mut values).map_err(Stop::Gguf)?;
+            file.read_rows(source, (first, count), &mut values).map_err(WriteError::Numbers)?;
             match tensor.change {
                 Change::None => {}
                 Change::SplitHalves { heads } => values = split_halves(&values, heads, source.row_values()),
                 Change::Transpose => values = transpose(&values, source.row_values()),
                 Change::MinusOne => values.iter_mut().for_each(|value| *value -= 1.0),
             }
-            let bytes =
-                encode(&values, self.stored).map_err(|problem| Stop::Gguf(tensor_error(&source.name, problem)))?;
-            self.out.write_all(&bytes).map_err(Stop::Io)?;
+            let bytes = encode(&values, self.stored)
+                .map_err(|problem| WriteError::Numbers(tensor_error(&source.name, problem)))?;
+            self.out.write_all(&bytes)?;
             first += count;
             self.done += values.len() as u64;
             (self.progress)(self.done);

@@ -103,48 +103,88 @@ impl WeightsFile {
     }
 }
 
+/// A tensor to be written.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError<E> {
+    /// The system refused.
+    Io(std::io::Error),
+    /// The numbers could not be had.
+    Numbers(E),
+}
+
+impl<E> From<std::io::Error> for WriteError<E> {
+    fn from(source: std::io::Error) -> Self {
+        Self::Io(source)
+    }
+}
+
 /// Writes `parameters` to `path`, complete or not at all.
 pub(crate) fn write(path: &Path, parameters: &Parameters) -> Result<(), WeightsError> {
-    let header = header(path, parameters)?;
-    let io = |source| WeightsError::Io { doing: "writing", path: path.to_owned(), source };
+    let slot = |(name, tensor): (&str, &Tensor)| {
+        let shape = tensor.size().into_iter().map(|size| size as usize).collect();
+        Ok(Slot { name: name.to_owned(), dtype: dtype_of(name, tensor.kind())?, shape })
+    };
+    let slots = parameters.iter().map(slot).collect::<Result<Vec<_>, WeightsError>>()?;
+    let written = write_file(path, slots, |out| {
+        for (name, tensor) in parameters.iter() {
+            let bytes =
+                bytes_of(tensor).map_err(|source| WriteError::Numbers(tensor_error("writing", name, source)))?;
+            out.write_all(&bytes)?;
+        }
+        Ok(())
+    });
+    written.map_err(|error| match error {
+        WriteError::Io(source) => WeightsError::Io { doing: "writing", path: path.to_owned(), source },
+        WriteError::Numbers(error) => error,
+    })
+}
+
+/// Writes a file of these tensors, complete or not at all; `numbers` writes their bytes in the same order.
+pub(crate) fn write_file<E>(
+    path: &Path,
+    slots: Vec<Slot>,
+    numbers: impl FnOnce(&mut BufWriter<&mut File>) -> Result<(), WriteError<E>>,
+) -> Result<(), WriteError<E>> {
+    let header = header(slots)?;
     let mut failed = None;
     let written = write_atomically(path, |file| {
         let mut out = BufWriter::with_capacity(1 << 20, file);
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for (name, tensor) in parameters.iter() {
-            match bytes_of(tensor) {
-                Ok(bytes) => out.write_all(&bytes)?,
-                Err(source) => {
-                    failed = Some(tensor_error("writing", name, source));
-                    return Err(std::io::Error::other("a tensor could not be read"));
-                }
+        match numbers(&mut out) {
+            Ok(()) => out.flush(),
+            Err(WriteError::Io(source)) => Err(source),
+            Err(WriteError::Numbers(error)) => {
+                failed = Some(error);
+                Err(std::io::Error::other("the numbers of a tensor could not be had"))
             }
         }
-        out.flush()
     });
     match failed {
-        Some(error) => Err(error),
-        None => written.map_err(io),
+        Some(error) => Err(WriteError::Numbers(error)),
+        None => Ok(written?),
     }
 }
 
 /// The header, padded with blanks to 8 bytes as the format asks.
-fn header(path: &Path, parameters: &Parameters) -> Result<Vec<u8>, WeightsError> {
-    let mut infos = Vec::with_capacity(parameters.len());
+fn header(slots: Vec<Slot>) -> std::io::Result<Vec<u8>> {
     let mut offset = 0;
-    for (name, tensor) in parameters.iter() {
-        let dtype = dtype_of(name, tensor.kind())?;
-        let end = offset + tensor.numel() * tensor.kind().elt_size_in_bytes();
-        let shape = tensor.size().into_iter().map(|size| size as usize).collect();
-        infos.push((name.to_owned(), TensorInfo { dtype, shape, data_offsets: (offset, end) }));
-        offset = end;
-    }
+    let infos = slots.into_iter().map(|Slot { name, dtype, shape }| {
+        let start = offset;
+        offset += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        (name, TensorInfo { dtype, shape, data_offsets: (start, offset) })
+    });
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let unusable = |source| WeightsError::Header { path: path.to_owned(), source };
-    let metadata = Metadata::new(Some(format), infos)
-        .map_err(|error| unusable(<serde_json::Error as serde::ser::Error>::custom(error)))?;
-    let mut header = serde_json::to_vec(&metadata).map_err(unusable)?;
+    let metadata = Metadata::new(Some(format), infos.collect()).map_err(std::io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
     header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
     Ok(header)
 }
