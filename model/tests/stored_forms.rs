@@ -209,3 +209,32 @@ fn special_tokens_of_the_generation_config_count() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(ModelFolder::open(folder.path()).unwrap().config().eos_token_ids, [1]);
 }
+
+/// A vocabulary alone makes a tokenizer; what is written from it has the newer form, and nothing of the older one stays behind.
+#[test]
+fn older_tokenizers_open_and_are_written_in_the_newer_form() {
+    let gpt2 = model(Family::Gpt2);
+    let folder = tempfile::tempdir().unwrap();
+    ModelFolder::save(folder.path(), &gpt2, &tokenizer()).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let letters = (2..27).zip('a'..).map(|(id, letter)| (letter.to_string(), Value::from(id)));
+    let special = [("<|endoftext|>".to_owned(), 1.into()), ("ab".to_owned(), 0.into())];
+    let vocabulary = letters.chain(special).collect::<serde_json::Map<_, _>>();
+    std::fs::write(folder.path().join("vocab.json"), Value::Object(vocabulary).to_string()).unwrap();
+    let error = ModelFolder::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("tokenizer.json"), "merges are missing: {error}");
+    std::fs::write(folder.path().join("merges.txt"), "#version: 0.2\na b\n").unwrap();
+
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    assert_eq!(opened.tokenizer().encode("abc<|endoftext|>b").unwrap(), [0, 4, 1, 3]);
+    assert_eq!(opened.tokenizer().eos(), Some(1));
+    let written = tempfile::tempdir().unwrap();
+    ModelFolder::save(written.path(), &gpt2, opened.tokenizer()).unwrap();
+    assert!(names(written.path()).contains(&"tokenizer.json".to_owned()));
+    assert_eq!(ModelFolder::open(written.path()).unwrap().tokenizer().files(), opened.tokenizer().files());
+    ModelFolder::save(written.path(), &gpt2, &tokenizer()).unwrap();
+    let left: Vec<String> = names(written.path()).into_iter().filter(|name| name.contains("vocab")).collect();
+    assert_eq!(left, Vec::<String>::new());
+}
