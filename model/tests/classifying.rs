@@ -35,7 +35,8 @@ fn inputs() -> Vec<EncoderInput> {
     let input = |seed: u32| {
         let length = [1, 7, 128, 40, 7, 63, 2, 90][seed as usize % 8] - seed % 2 * (seed / 16);
         let tokens: Vec<u32> = (0..length).map(|i| (i * i * 7 + i * seed + seed * 13) % VOCABULARY as u32).collect();
-        let types = if seed % 3 == 0 { (0..length).map(|i| u32::from(i > length / 2)).collect() } else { Vec::new() };
+        let types =
+            if seed.is_multiple_of(3) { (0..length).map(|i| u32::from(i > length / 2)).collect() } else { Vec::new() };
         EncoderInput { tokens, types }
     };
     (0..48).map(input).collect()

@@ -120,7 +120,7 @@ fn requests() -> Vec<Request> {
     let request = |seed: u32| Request {
         prompt: [tokens(40, 37), tokens(seed, [1, 30, 33, 61][seed as usize % 4])].concat(),
         samples: 2,
-        sampling: Arc::new(if seed % 2 == 0 { Sampling::GREEDY } else { Sampling::at(1.0) }),
+        sampling: Arc::new(if seed.is_multiple_of(2) { Sampling::GREEDY } else { Sampling::at(1.0) }),
         max_new_tokens: 10 + 7 * (seed as usize % 3),
         seed: u64::from(seed),
         ..Request::greedy(Vec::new(), 1)

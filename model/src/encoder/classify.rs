@@ -171,8 +171,8 @@ mod tests {
         let cut = |most| batches(&[0, 1, 2, 3, 4, 5], |index| lengths[index], most);
         assert_eq!(cut(10), [0..3, 3..4, 4..5, 5..6]);
         assert_eq!(cut(18), [0..3, 3..5, 5..6]);
-        assert_eq!(cut(1000), [0..6]);
+        assert_eq!(cut(32), [0..5, 5..6]);
         assert_eq!(cut(0), [0..1, 1..2, 2..3, 3..4, 4..5, 5..6]);
-        assert_eq!(batches(&[], |_| 1, 10), []);
+        assert!(batches(&[], |_| 1, 10).is_empty());
     }
 }
