@@ -1,9 +1,27 @@
-//! Files that are there completely or not at all: written beside their place, flushed to disk, then renamed.
+//! Files that are there completely or not at all: written beside their place, flushed to disk, then renamed. And the error of
+//! whatever the system refuses about a file.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The system refused something about a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {} failed", path.display())]
+pub struct FileError {
+    /// What we tried.
+    pub doing: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// The error of `doing` something with the file at `path`.
+pub(crate) fn file_error<E: From<FileError>>(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> E {
+    move |source| FileError { doing, path: path.to_owned(), source }.into()
+}
 
 /// Lets `fill` write a new file and puts it at `path`. On an error the old file, if any, is untouched.
 pub(crate) fn write_atomically(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use crate::config::ConfigError;
+use crate::files::{FileError, file_error};
 use crate::weights::stored::{INDEX, SINGLE, StoredWeights};
 use crate::weights::{Parameters, WeightsError};
 use crate::{Decoder, Encoder, ModelConfig, Tokenizer, TokenizerError};
@@ -141,7 +142,7 @@ fn read_config(folder: &Path) -> Result<(ModelConfig, Vec<String>), FolderError>
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
             return Err(FolderError::NoFile { path, hint: "" });
         }
-        Err(source) => return Err(FolderError::Read { path, source }),
+        Err(source) => return Err(file_error("reading", &path)(source)),
     };
     let (mut config, ignored) =
         ModelConfig::from_json_with_ignored(&text).map_err(|source| FolderError::Config { path, source })?;
@@ -213,24 +214,9 @@ pub enum FolderError {
         /// What may help.
         hint: &'static str,
     },
-    /// A file cannot be read.
-    #[error("reading {} failed", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file cannot be written.
-    #[error("writing {} failed", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration is refused.
     #[error("the configuration {} cannot be used", path.display())]
     Config {

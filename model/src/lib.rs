@@ -43,6 +43,7 @@ pub use engine::{
     ScoreRequest,
 };
 pub use family::Family;
+pub use files::FileError;
 pub use folder::{FolderError, Model, ModelFolder, SaveOptions};
 pub use sampling::Sampling;
 pub use stop::Finish;

@@ -10,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::ModelConfig;
 use crate::family::TensorPlan;
+use crate::files::FileError;
 
 pub(crate) mod safetensors_file;
 pub(crate) mod shards;
@@ -240,17 +241,9 @@ pub enum WeightsError {
         #[source]
         source: TchError,
     },
-    /// The file cannot be opened, read or written.
-    #[error("{doing} {} failed", path.display())]
-    Io {
-        /// What we tried.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is shorter than its own header says, or longer.
     #[error(
         "{} is corrupt: its header describes {expected_bytes} bytes but the file has {found_bytes}; copy or download it again",

@@ -93,11 +93,9 @@ impl RankError {
 /// A disk may be full now and not later; a folder that is wrong stays wrong.
 fn folder_class(error: &FolderError) -> FailureClass {
     match error {
-        FolderError::Read { .. } | FolderError::Write { .. } => FailureClass::Transient,
+        FolderError::File(_) => FailureClass::Transient,
         FolderError::Weights { source, .. } => match **source {
-            WeightsError::Io { .. } | WeightsError::Tensor { .. } | WeightsError::Build { .. } => {
-                FailureClass::Transient
-            }
+            WeightsError::File(_) | WeightsError::Tensor { .. } | WeightsError::Build { .. } => FailureClass::Transient,
             WeightsError::Missing { .. }
             | WeightsError::Shape { .. }
             | WeightsError::Unknown { .. }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::FolderError;
 use crate::config::{ConfigError, Fields};
+use crate::files::file_error;
 use crate::{ModelConfig, config};
 
 /// Adds the end-of-sequence tokens of the file at `path`, and the other special tokens where `config` has none. No file adds
@@ -14,7 +15,7 @@ pub(super) fn add_special_tokens(path: &Path, config: &mut ModelConfig) -> Resul
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(FolderError::Read { path: path.to_owned(), source }),
+        Err(source) => return Err(file_error("reading", path)(source)),
     };
     add(&text, config).map_err(|source| FolderError::GenerationConfig { path: path.to_owned(), source })
 }

@@ -1,13 +1,13 @@
 //! A model folder out: its files in an order in which a folder with a `config.json` is whole.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::Kind;
 
 use super::{CONFIG, FolderError, GENERATION_CONFIG, weights_error};
 use crate::config::generation_json;
-use crate::files::write_atomically;
+use crate::files::{file_error, write_atomically};
 use crate::tokenizer::OPTIONAL_FILES;
 use crate::weights::{Parameters, kind_of_weights, shards};
 use crate::{Decoder, Encoder, ModelConfig, Tokenizer};
@@ -54,11 +54,10 @@ pub(super) fn write(
     tokenizer: &Tokenizer,
     options: &SaveOptions,
 ) -> Result<(), FolderError> {
-    let write_error = |path: PathBuf| move |source| FolderError::Write { path, source };
-    std::fs::create_dir_all(path).map_err(write_error(path.to_owned()))?;
+    std::fs::create_dir_all(path).map_err(file_error::<FolderError>("writing", path))?;
     let write = |name: &str, bytes: &[u8]| {
         let target = path.join(name);
-        write_atomically(&target, |file| file.write_all(bytes)).map_err(write_error(target))
+        write_atomically(&target, |file| file.write_all(bytes)).map_err(file_error("writing", &target))
     };
     // Without a configuration the folder is not a model until all is written; another tokenizer's files would be read
     // as parts of this one.
@@ -76,9 +75,7 @@ pub(super) fn write(
 
 fn remove_if_there(path: &Path) -> Result<(), FolderError> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FolderError::Write { path: path.to_owned(), source })
-        }
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(file_error("removing", path)(source)),
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -3,27 +3,14 @@
 
 use std::path::PathBuf;
 
+use crate::files::FileError;
+
 /// Why a GGUF file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
-    /// The system refused to read.
-    #[error("reading {} failed", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The system refused to write.
-    #[error("writing {} failed", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The bytes are not what the format says.
     #[error("{what} at byte {offset}: {problem}")]
     Format {

@@ -10,6 +10,7 @@ use super::dequantise::dequantise;
 use super::error::tensor as tensor_error;
 use super::metadata::Metadata;
 use super::{GgmlType, GgufError};
+use crate::files::file_error;
 
 /// More tensors than any model has.
 const MAX_TENSORS: u64 = 1 << 20;
@@ -58,8 +59,8 @@ pub(super) struct GgufFile {
 impl GgufFile {
     /// Opens and checks the file at `path`.
     pub(super) fn open(path: &Path) -> Result<Self, GgufError> {
-        let read = |source| GgufError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
+        let read = file_error::<GgufError>("reading", path);
+        let file = File::open(path).map_err(&read)?;
         let status = file.metadata().map_err(read)?;
         if !status.is_file() {
             return Err(GgufError::Target { path: path.to_owned(), problem: "is not a file; name a .gguf file" });
@@ -75,11 +76,11 @@ impl GgufFile {
         (first, count): (usize, usize),
         out: &mut Vec<f32>,
     ) -> Result<(), GgufError> {
-        let read = |source| GgufError::Read { path: self.path.clone(), source };
+        let read = file_error::<GgufError>("reading", &self.path);
         let row_bytes = tensor.row_values() / tensor.kind.block_values() * tensor.kind.block_bytes();
         let mut bytes = vec![0; count * row_bytes];
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(tensor.start + (first * row_bytes) as u64)).map_err(read)?;
+        file.seek(SeekFrom::Start(tensor.start + (first * row_bytes) as u64)).map_err(&read)?;
         file.read_exact(&mut bytes).map_err(read)?;
         out.resize(count * tensor.row_values(), 0.0);
         dequantise(tensor.kind, &bytes, out);

@@ -10,7 +10,7 @@ use super::architecture::{self, Plan};
 use super::file::GgufFile;
 use super::tokenizer::{self, Made};
 use super::{GgufError, stream};
-use crate::files::write_atomically;
+use crate::files::{file_error, write_atomically};
 
 const WEIGHTS: &str = "model.safetensors";
 
@@ -172,7 +172,7 @@ impl Staged {
         own.push(name);
         own.push(format!(".importing-{}", std::process::id()));
         let path = target.with_file_name(own);
-        std::fs::create_dir_all(&path).map_err(|source| GgufError::Write { path: path.clone(), source })?;
+        std::fs::create_dir_all(&path).map_err(file_error::<GgufError>("writing", &path))?;
         Ok(Self { path, target: target.to_owned(), published: false })
     }
 
@@ -185,18 +185,17 @@ impl Staged {
     /// Gives the folder its name, in one step.
     ///
     /// # Errors
-    /// [`GgufError::Target`] when the name was taken meanwhile, [`GgufError::Write`] when the system refuses.
+    /// [`GgufError::Target`] when the name was taken meanwhile, [`GgufError::File`] when the system refuses.
     pub fn publish(mut self) -> Result<(), GgufError> {
         refuse_taken(&self.target)?;
-        std::fs::rename(&self.path, &self.target)
-            .map_err(|source| GgufError::Write { path: self.target.clone(), source })?;
+        std::fs::rename(&self.path, &self.target).map_err(file_error::<GgufError>("writing", &self.target))?;
         self.published = true;
         Ok(())
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), GgufError> {
         let path = self.path.join(name);
-        write_atomically(&path, |file| file.write_all(bytes)).map_err(|source| GgufError::Write { path, source })
+        write_atomically(&path, |file| file.write_all(bytes)).map_err(file_error("writing", &path))
     }
 }
 
@@ -218,6 +217,6 @@ fn refuse_taken(target: &Path) -> Result<(), GgufError> {
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => taken("is not a folder; name a new folder"),
-        Err(source) => Err(GgufError::Read { path: target.to_owned(), source }),
+        Err(source) => Err(file_error("reading", target)(source)),
     }
 }

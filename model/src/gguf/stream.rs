@@ -12,6 +12,7 @@ use super::architecture::{Change, Placed};
 use super::error::tensor as tensor_error;
 use super::file::GgufFile;
 use super::{GgufError, StoredType};
+use crate::files::file_error;
 use crate::weights::safetensors_file::{Slot, WriteError, write_file};
 
 /// Values read at a time: 16 MB as f32.
@@ -36,7 +37,7 @@ pub(super) fn write(
         tensors.iter().try_for_each(|tensor| writer.tensor(file, tensor))
     });
     written.map_err(|error| match error {
-        WriteError::Io(source) => GgufError::Write { path: path.to_owned(), source },
+        WriteError::Io(source) => file_error("writing", path)(source),
         WriteError::Numbers(error) => error,
     })
 }

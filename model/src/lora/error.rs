@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::WeightsError;
+use crate::files::FileError;
 
 /// Why an adapter's settings are refused.
 #[derive(Debug, thiserror::Error)]
@@ -108,24 +109,9 @@ pub enum AdapterError {
         /// What may help.
         hint: &'static str,
     },
-    /// A file cannot be read.
-    #[error("reading {} failed", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file cannot be written.
-    #[error("writing {} failed", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The settings in a file are refused, or do not fit the base.
     #[error("the adapter's {} cannot be used with this base", path.display())]
     Config {

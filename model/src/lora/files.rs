@@ -13,7 +13,7 @@ use super::config::AdapterConfig;
 use super::error::AdapterError;
 use super::targets::{BaseModules, Update, layer_of};
 use crate::ModelConfig;
-use crate::files::write_atomically;
+use crate::files::{file_error, write_atomically};
 use crate::weights::Parameters;
 use crate::weights::safetensors_file::{self, WeightsFile};
 
@@ -46,7 +46,7 @@ pub(super) fn open(path: &Path, base: &ModelConfig, device: Device) -> Result<Ad
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
             return Err(AdapterError::NoFile { path: config_path, hint: "" });
         }
-        Err(source) => return Err(AdapterError::Read { path: config_path, source }),
+        Err(source) => return Err(file_error("reading", &config_path)(source)),
     };
     let refused = |source| AdapterError::Config { path: config_path.clone(), source };
     let config = AdapterConfig::from_json(&text).map_err(refused)?;
@@ -69,15 +69,11 @@ pub(super) fn open(path: &Path, base: &ModelConfig, device: Device) -> Result<Ad
 }
 
 pub(super) fn save(path: &Path, adapter: &Adapter) -> Result<(), AdapterError> {
-    let write_error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| AdapterError::Write { path, source }
-    };
-    std::fs::create_dir_all(path).map_err(write_error(path))?;
+    std::fs::create_dir_all(path).map_err(file_error::<AdapterError>("writing", path))?;
     let config_path = path.join(CONFIG);
     match std::fs::remove_file(&config_path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            return Err(AdapterError::Write { path: config_path, source });
+            return Err(file_error("removing", &config_path)(source));
         }
         Ok(()) | Err(_) => {}
     }
@@ -87,7 +83,7 @@ pub(super) fn save(path: &Path, adapter: &Adapter) -> Result<(), AdapterError> {
         source: Box::new(source),
     })?;
     let text = adapter.config.to_json(adapter.transposed);
-    write_atomically(&config_path, |file| file.write_all(text.as_bytes())).map_err(write_error(&config_path))
+    write_atomically(&config_path, |file| file.write_all(text.as_bytes())).map_err(file_error("writing", &config_path))
 }
 
 pub(super) fn tensor_problem(place: &str, tensor: &str, problem: impl Into<String>) -> AdapterError {

@@ -72,7 +72,7 @@ impl AppliedAdapter {
         if device != Device::Cpu {
             let copy = |(module, update): (&String, &LowRankUpdate)| {
                 let copy = update.copy_to(precision.kind(), device).map_err(|source| failed(module, source))?;
-                Ok((module.clone(), copy))
+                Ok::<_, AdapterError>((module.clone(), copy))
             };
             return Ok(Self(Form::Tensors(adapter.updates.iter().map(copy).collect::<Result<_, _>>()?)));
         }

@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Parameters, WeightsError, tensor_error};
 use crate::digest::bytes_of;
-use crate::files::write_atomically;
+use crate::files::{file_error, write_atomically};
 
 /// The format's own limit; larger lengths mean that this is no `safetensors` file.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -32,15 +32,15 @@ pub(crate) struct WeightsFile {
 
 impl WeightsFile {
     pub(crate) fn open(path: &Path) -> Result<Self, WeightsError> {
-        let io = |source| WeightsError::Io { doing: "reading", path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
-        let found_bytes = file.metadata().map_err(io)?.len();
+        let io = file_error::<WeightsError>("reading", path);
+        let mut file = File::open(path).map_err(&io)?;
+        let found_bytes = file.metadata().map_err(&io)?.len();
         let length = |expected_bytes| WeightsError::Length { path: path.to_owned(), expected_bytes, found_bytes };
         if found_bytes < LENGTH_BYTES {
             return Err(length(LENGTH_BYTES));
         }
         let mut length_bytes = [0; 8];
-        file.read_exact(&mut length_bytes).map_err(io)?;
+        file.read_exact(&mut length_bytes).map_err(&io)?;
         let header_bytes = u64::from_le_bytes(length_bytes);
         let data_start = header_bytes.saturating_add(LENGTH_BYTES);
         if header_bytes > MAX_HEADER_BYTES || data_start > found_bytes {
@@ -88,13 +88,13 @@ impl WeightsFile {
 
     /// Reads one tensor, in the format it is stored in.
     pub(crate) fn read_tensor(&mut self, name: &str, device: Device) -> Result<Tensor, WeightsError> {
-        let io = |source| WeightsError::Io { doing: "reading", path: self.path.clone(), source };
+        let io = file_error::<WeightsError>("reading", &self.path);
         let Some(info) = self.metadata.info(name) else {
             return Err(WeightsError::Missing { name: name.to_owned(), shape: Vec::new() });
         };
         let kind = kind_of(name, info.dtype)?;
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        self.file.seek(SeekFrom::Start(self.data_start + info.data_offsets.0 as u64)).map_err(io)?;
+        self.file.seek(SeekFrom::Start(self.data_start + info.data_offsets.0 as u64)).map_err(&io)?;
         self.file.read_exact(&mut bytes).map_err(io)?;
         let shape: Vec<i64> = info.shape.iter().map(|size| *size as i64).collect();
         Tensor::f_from_data_size(&bytes, &shape, kind)
@@ -142,7 +142,7 @@ pub(crate) fn write(path: &Path, parameters: &Parameters) -> Result<(), WeightsE
         Ok(())
     });
     written.map_err(|error| match error {
-        WriteError::Io(source) => WeightsError::Io { doing: "writing", path: path.to_owned(), source },
+        WriteError::Io(source) => file_error("writing", path)(source),
         WriteError::Numbers(error) => error,
     })
 }

@@ -1,13 +1,13 @@
 //! Weights out: one file, or several of bounded size with an index, named as Hugging Face names them.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::stored::{INDEX, SINGLE};
 use super::{Parameters, WeightsError, safetensors_file};
-use crate::files::write_atomically;
+use crate::files::{file_error, write_atomically};
 
 /// Writes `parameters` to `folder`: as one file, unless that would have more than `max_bytes` of tensors. Files of an older model
 /// there that this one does not replace are removed.
@@ -16,7 +16,7 @@ pub(crate) fn write(folder: &Path, parameters: &Parameters, max_bytes: Option<u6
     let names = shard_names(shards.len());
     for stale in weight_files(folder)?.into_iter().filter(|name| !names.contains(name)) {
         let path = folder.join(stale);
-        std::fs::remove_file(&path).map_err(|source| WeightsError::Io { doing: "removing", path, source })?;
+        std::fs::remove_file(&path).map_err(file_error::<WeightsError>("removing", &path))?;
     }
     for (shard, name) in shards.iter().zip(&names) {
         safetensors_file::write(&folder.join(name), shard)?;
@@ -55,10 +55,10 @@ fn shard_names(count: usize) -> Vec<String> {
 
 /// Names of the weights' files in a folder, index included.
 fn weight_files(folder: &Path) -> Result<Vec<String>, WeightsError> {
-    let io = |source| WeightsError::Io { doing: "listing", path: folder.to_owned(), source };
+    let io = file_error::<WeightsError>("listing", folder);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+    for entry in std::fs::read_dir(folder).map_err(&io)? {
+        let name = entry.map_err(&io)?.file_name().to_string_lossy().into_owned();
         let is_shard = name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors");
         if is_shard || name == SINGLE || name == INDEX {
             found.push(name);
@@ -76,8 +76,8 @@ fn write_index(path: &Path, shards: &[Parameters], names: &[String]) -> Result<(
         }
     }
     let index = json!({"metadata": {"total_size": total_size}, "weight_map": weight_map});
-    let io = |source| WeightsError::Io { doing: "writing", path: PathBuf::from(path), source };
-    write_atomically(path, |file| file.write_all(format!("{index:#}\n").as_bytes())).map_err(io)
+    write_atomically(path, |file| file.write_all(format!("{index:#}\n").as_bytes()))
+        .map_err(file_error("writing", path))
 }
 
 #[cfg(test)]

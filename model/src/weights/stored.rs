@@ -14,6 +14,7 @@ use super::safetensors_file::WeightsFile;
 use super::{Parameters, WeightsError, check_layout, tensor_error};
 use crate::ModelConfig;
 use crate::family::{self, TensorPlan};
+use crate::files::file_error;
 
 /// The one file of small models.
 pub(crate) const SINGLE: &str = "model.safetensors";
@@ -158,8 +159,7 @@ fn open_shards(folder: &Path) -> Result<Vec<WeightsFile>, WeightsError> {
 }
 
 fn read_index(path: &Path) -> Result<Map<String, Value>, WeightsError> {
-    let text =
-        std::fs::read(path).map_err(|source| WeightsError::Io { doing: "reading", path: path.to_owned(), source })?;
+    let text = std::fs::read(path).map_err(file_error::<WeightsError>("reading", path))?;
     let index: Value =
         serde_json::from_slice(&text).map_err(|source| WeightsError::Header { path: path.to_owned(), source })?;
     match index.get("weight_map").and_then(Value::as_object) {
