@@ -8,6 +8,7 @@ mod help;
 mod import;
 mod inspect;
 mod merge;
+mod model;
 mod reproduce;
 mod run;
 mod sibling;

@@ -2,13 +2,13 @@
 //! found (a folder, or a member of a run folder, which is exported first).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use galapagos_artifacts::{ArtifactStore, checkpoint};
 
-use super::sibling;
+use super::{model, sibling};
 use crate::args;
-use crate::client::{Client, run_folder};
+use crate::client::run_folder;
 use crate::error::{Error, Exit};
 
 /// `galapagos eval`.
@@ -48,19 +48,29 @@ pub async fn chat(args: &args::Chat) -> Result<Exit, Error> {
 /// If the model cannot be found, or the sibling cannot be started.
 pub async fn serve(args: args::Serve) -> Result<Exit, Error> {
     let folder = model_folder(&args.model, &args.target).await?;
+    sibling::exec("galapagos-worker", serve_arguments(&args, folder))
+}
+
+/// A member is served under the name it was asked by, as its folder in the cache is called after its digest; a folder under its
+/// own, which the worker knows. `--name` among the options wins.
+fn serve_arguments(args: &args::Serve, folder: PathBuf) -> Vec<OsString> {
+    let named = |option: &OsString| option.to_str().is_some_and(|text| text == "--name" || text.starts_with("--name="));
+    let member = folder != Path::new(&args.model) && !args.options.iter().any(named);
     let mut passed: Vec<OsString> = vec!["serve".into(), folder.into()];
-    passed.extend(["--listen".into(), args.listen.to_string().into(), "--name".into(), args.model.into()]);
-    passed.extend(args.options);
-    sibling::exec("galapagos-worker", passed)
+    passed.extend(["--listen".into(), args.listen.to_string().into()]);
+    if member {
+        passed.extend(["--name".into(), args.model.clone().into()]);
+    }
+    passed.extend(args.options.iter().cloned());
+    passed
 }
 
 /// A Hugging Face folder as given, or the member of that name in the run folder's cache.
 async fn model_folder(model: &str, target: &args::Target) -> Result<PathBuf, Error> {
-    let given = PathBuf::from(model);
-    if given.join("config.json").is_file() {
+    if let Some(given) = model::given_folder(model)? {
         return Ok(given);
     }
-    let mut client = Client::open(target).await?;
+    let mut client = model::open_client(target, model).await?;
     let evolution = client.resolve(None).await?;
     let member = client.member(&evolution, model).await?;
     let folder = client.folder.clone();
@@ -75,4 +85,29 @@ async fn model_folder(model: &str, target: &args::Target) -> Result<PathBuf, Err
     checkpoint::materialise(&store, &member.checkpoint, &folder.cache())
         .await
         .map_err(|source| Error::Artifact { source })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn passed(line: &str, folder: &str) -> Vec<OsString> {
+        let args = args::Args::parse_from(line.split_whitespace());
+        let args::Command::Serve(serve) = args.command else { panic!("{line}") };
+        serve_arguments(&serve, PathBuf::from(folder))
+    }
+
+    #[test]
+    fn a_folder_keeps_its_own_name_and_a_member_the_one_it_was_asked_by() {
+        let folder = passed("galapagos serve models/small -- --threads 2", "models/small");
+        assert_eq!(folder, ["serve", "models/small", "--listen", "127.0.0.1:8000", "--threads", "2"]);
+        let member = passed("galapagos serve champion", "run/cache/ab12");
+        assert_eq!(member, ["serve", "run/cache/ab12", "--listen", "127.0.0.1:8000", "--name", "champion"]);
+        for options in ["--name darwin", "--name=darwin"] {
+            let named = passed(&format!("galapagos serve champion -- {options}"), "run/cache/ab12");
+            assert!(!named.contains(&"champion".into()), "{named:?}");
+        }
+    }
 }

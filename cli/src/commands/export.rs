@@ -2,14 +2,13 @@
 //! number format, is written anew by the sibling executable `galapagos-worker`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use galapagos_artifacts::{ArtifactStore, checkpoint};
 use galapagos_domain::member::Member;
 
-use super::{print, print_json, sibling};
+use super::{model, print, print_json, sibling};
 use crate::args;
-use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::export;
 
@@ -19,12 +18,11 @@ use crate::export;
 /// If there is no such member, or no artifact store is known, or the folder cannot be written.
 pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
     let wanted = args.folder.as_ref().or(args.to.as_ref());
-    let given = PathBuf::from(&args.model);
-    if given.join("config.json").is_file() {
+    if let Some(given) = model::given_folder(&args.model)? {
         let to = wanted.ok_or_else(|| Error::Usage { message: "name the folder to write".into() })?;
         return anew(&given, to, args.dtype, json);
     }
-    let mut client = Client::open(&args.target).await?;
+    let mut client = model::open_client(&args.target, &args.model).await?;
     let evolution = client.resolve(args.evolution.as_deref()).await?;
     let member = client.member(&evolution, &args.model).await?;
     let folder = client.folder.clone();
