@@ -1,7 +1,8 @@
 //! `serve`: a model folder behind OpenAI's HTTP API.
 //!
 //! `http` reads requests and writes answers, `plan` turns one into what the engine is asked, `line` and `desk` own
-//! the engine on a thread of their own. Prints one line when it serves; ends on SIGTERM, SIGINT, or with its parent.
+//! the engine on a thread of their own. Prints one line when it serves; ends on SIGTERM, SIGINT, with its parent, or as an error
+//! when the engine's thread dies.
 
 pub mod api;
 mod desk;
@@ -9,11 +10,16 @@ pub mod http;
 pub mod line;
 pub mod plan;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::engine::{AdapterId, Engine, EngineError, EngineOptions};
@@ -37,6 +43,9 @@ const KEY: &str = "GALAPAGOS_SERVE_KEY";
 
 /// Threads for connections; the engine has its own.
 const IO_THREADS: usize = 2;
+
+/// How long a server whose engine died waits for clients to read that.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a server cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +72,8 @@ pub enum ServeError {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("serving failed")]
     Io { source: std::io::Error },
+    #[error("the engine's thread panicked: {why}; the requests it held were told so. Start the server again")]
+    EngineDied { why: String },
 }
 
 /// Serves until told to stop.
@@ -78,17 +89,38 @@ pub fn run(config: &Serve, out: &mut dyn Write) -> Result<(), ServeError> {
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (line, thread) =
-            Line::start(desk, Arc::clone(&server.tokenizer)).map_err(|source| ServeError::Thread { source })?;
+        let line = Line::start(desk, Arc::clone(&server.tokenizer)).map_err(|source| ServeError::Thread { source })?;
         let names = server.names.join(", ");
-        let router = http::router(Arc::new(server.with_line(line)));
         writeln!(out, "serving {names} at http://{address}/v1").and_then(|()| out.flush()).map_err(io)?;
-        let end = asked_to_end().map_err(io)?;
-        axum::serve(listener, router).with_graceful_shutdown(end).await.map_err(io)?;
-        // The last clone of the line went with the router; the thread ends by itself.
-        drop(thread);
-        Ok(())
+        answer(listener, server.with_line(line), asked_to_end().map_err(io)?).await
     })
+}
+
+/// Answers until `end`, or until the engine dies: then those who wait are told, and nobody is kept longer than [`LAST_WORDS`].
+async fn answer(
+    listener: TcpListener,
+    server: Server,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let life = server.line.life().clone();
+    let died = life.clone().died();
+    let end = async move {
+        tokio::select! {
+            () = end => {}
+            () = died => {}
+        }
+    };
+    let router = http::router(Arc::new(server));
+    let mut served = pin!(axum::serve(listener, router).with_graceful_shutdown(end).into_future());
+    let overdue = async {
+        life.clone().died().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        ended = &mut served => ended.map_err(|source| ServeError::Io { source })?,
+        () = overdue => {}
+    }
+    life.cause().map_or(Ok(()), |why| Err(ServeError::EngineDied { why }))
 }
 
 fn asked_to_end() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
@@ -188,8 +220,12 @@ fn options(config: &Serve) -> EngineOptions {
     }
 }
 
+/// The given name, or the folder's; `.` and its like have one once they are resolved.
 fn served_name(config: &Serve) -> String {
-    let folder =
-        || config.model.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+    let folder = || {
+        let resolved = config.model.canonicalize();
+        let name = resolved.as_deref().unwrap_or(&config.model).file_name();
+        name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+    };
     config.name.clone().unwrap_or_else(folder)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use galapagos_model::Finish;
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::engine::{
-    AdapterId, Completion, Engine, Event, Request, RequestError, RequestId, ScoreRequest, TokenEvent,
+    AdapterId, Completion, Engine, EngineError, Event, Request, RequestError, RequestId, ScoreRequest, TokenEvent,
 };
 use galapagos_model::guide::{Guide, GuideVocabulary};
 use galapagos_telemetry::ErrorChain;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::api::error::ApiError;
 use super::api::response::{Part, TokenInfo};
-use super::line::{Ask, Letter, News};
+use super::line::{Ask, Letter, News, Work};
 
 /// See the head of this file.
 pub struct Desk {
@@ -43,28 +43,41 @@ impl std::fmt::Debug for Desk {
     }
 }
 
-impl Desk {
-    /// A desk without requests.
-    #[must_use]
-    pub fn new(engine: Engine, texts: Arc<TokenTexts>, ends: Vec<u32>, adapters: BTreeMap<String, AdapterId>) -> Self {
-        let (open, echoes) = (BTreeMap::new(), BTreeMap::new());
-        Self { engine, texts, ends, vocabulary: None, adapters, open, echoes }
-    }
-
-    /// Whether no request runs.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
+impl Work for Desk {
+    fn is_idle(&self) -> bool {
         self.engine.is_idle()
     }
 
-    /// Begins what `letter` asks, or tells its client why not.
-    pub(super) fn take(&mut self, letter: Letter) {
+    fn take(&mut self, letter: Letter) {
         let begun = if letter.ask.echo { self.score_prompt(&letter.ask) } else { self.begin(&letter.ask) };
         match begun {
             Err(error) => tell(&letter.news, News::Failed(error)),
             Ok(id) if letter.ask.echo => drop(self.echoes.insert(id, letter)),
             Ok(id) => drop(self.open.insert(id, Running { news: letter.news, left: letter.ask.samples })),
         }
+    }
+
+    fn step(&mut self) {
+        let events = self.engine.step();
+        self.stepped(events);
+    }
+
+    fn abandon(&mut self, error: &ApiError) {
+        for (_, running) in std::mem::take(&mut self.open) {
+            tell(&running.news, News::Failed(error.clone()));
+        }
+        for (_, letter) in std::mem::take(&mut self.echoes) {
+            tell(&letter.news, News::Failed(error.clone()));
+        }
+    }
+}
+
+impl Desk {
+    /// A desk without requests.
+    #[must_use]
+    pub fn new(engine: Engine, texts: Arc<TokenTexts>, ends: Vec<u32>, adapters: BTreeMap<String, AdapterId>) -> Self {
+        let (open, echoes) = (BTreeMap::new(), BTreeMap::new());
+        Self { engine, texts, ends, vocabulary: None, adapters, open, echoes }
     }
 
     fn score_prompt(&mut self, ask: &Ask) -> Result<RequestId, ApiError> {
@@ -112,27 +125,19 @@ impl Desk {
         compiled.map_err(|error| wrong(&error))
     }
 
-    /// One step of the engine.
-    pub(super) fn step(&mut self) {
-        match self.engine.step() {
+    /// What a step of the engine gave. After a failed one the engine is as it was before it, and would fail again: all that
+    /// runs in it is ended.
+    pub(super) fn stepped(&mut self, events: Result<Vec<Event>, EngineError>) {
+        match events {
             Ok(events) => events.into_iter().for_each(|event| self.sort(event)),
             Err(error) => {
                 tracing::error!("the engine failed: {}", ErrorChain::new(&error));
-                self.fail_all(&chain(&error));
+                let running: Vec<RequestId> = self.open.keys().chain(self.echoes.keys()).copied().collect();
+                self.abandon(&ApiError::internal(format!("the engine failed: {}", chain(&error))));
+                for id in running {
+                    self.engine.cancel(id);
+                }
             }
-        }
-    }
-
-    /// After a failed step the engine is as it was before it: the same step would fail again.
-    fn fail_all(&mut self, why: &str) {
-        let error = ApiError::internal(format!("the engine failed: {why}"));
-        for (id, running) in std::mem::take(&mut self.open) {
-            self.engine.cancel(id);
-            tell(&running.news, News::Failed(error.clone()));
-        }
-        for (id, letter) in std::mem::take(&mut self.echoes) {
-            self.engine.cancel(id);
-            tell(&letter.news, News::Failed(error.clone()));
         }
     }
 

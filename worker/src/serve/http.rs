@@ -47,7 +47,7 @@ pub struct Server {
 /// The addresses.
 pub fn router(server: Arc<Server>) -> Router {
     Router::new()
-        .route("/health", get(|| async { "ok" }))
+        .route("/health", get(health))
         .route("/v1/models", get(list))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completions))
@@ -59,6 +59,10 @@ pub fn router(server: Arc<Server>) -> Router {
 
 async fn nowhere(method: Method, uri: Uri) -> ApiError {
     ApiError::no_route(method.as_str(), uri.path())
+}
+
+async fn health(State(server): State<Arc<Server>>) -> Result<&'static str, ApiError> {
+    server.line.life().cause().map_or(Ok("ok"), |why| Err(ApiError::ended(&why)))
 }
 
 async fn list(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -196,7 +200,7 @@ async fn collect(answers: Vec<Answer>, samples: usize, prompts: &[Vec<u32>]) -> 
     }
     match parts.iter().all(|part| part.finish.is_some()) {
         true => Ok((parts, usage)),
-        false => Err(ApiError::internal("the engine ended before the answer did; the server's log says why")),
+        false => Err(ApiError::cut_off()),
     }
 }
 
@@ -260,7 +264,7 @@ impl Streaming {
                 self.ended = true;
                 vec![error.body()]
             }
-            None if self.open > 0 => vec![ApiError::internal("the engine ended before the answer did").body()],
+            None if self.open > 0 => vec![ApiError::cut_off().body()],
             None if self.tell_usage => vec![self.heading.closing(self.counts)],
             None => Vec::new(),
         }

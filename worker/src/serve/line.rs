@@ -2,15 +2,17 @@
 //! between two steps of the engine whatever has come in joins the running batch.
 //!
 //! A client that goes away is noticed at the next news for it, and its request is cancelled. A failure of the engine ends all
-//! running requests with its cause, never silently.
+//! running requests with its cause, never silently. A panic ends the thread as well, and [`Life`] tells of it.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use galapagos_model::guide::GuideSpec;
 use galapagos_model::{Sampling, Tokenizer};
-use galapagos_telemetry::{SpawnError, ThreadHandle, spawn_thread};
-use tokio::sync::mpsc;
+use galapagos_telemetry::{SpawnError, spawn_thread};
+use tokio::sync::{mpsc, watch};
 
 use super::api::error::ApiError;
 use super::api::response::Part;
@@ -62,11 +64,44 @@ pub(super) struct Letter {
     pub(super) news: mpsc::Sender<News>,
 }
 
+/// What the thread runs on: a [`Desk`], and in tests what fails on purpose.
+pub(super) trait Work: Send + 'static {
+    /// Whether no request runs.
+    fn is_idle(&self) -> bool;
+    /// Begins what a letter asks, or tells its client why not.
+    fn take(&mut self, letter: Letter);
+    /// Advances all that run.
+    fn step(&mut self);
+    /// Tells all that run that they have failed, and forgets them. The engine may be broken: it is not touched.
+    fn abandon(&mut self, error: &ApiError);
+}
+
+/// Tells of the thread's death: `None` while it lives and after an orderly end, else the panic's message.
+#[derive(Debug, Clone)]
+pub struct Life(watch::Receiver<Option<String>>);
+
+impl Life {
+    /// What the thread died of, if it did.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Returns once the thread has died.
+    pub async fn died(mut self) {
+        if self.0.wait_for(Option::is_some).await.is_err() {
+            // It ended in order, and nothing can change that.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// The way to the thread. The thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Line {
     inbox: SyncSender<Letter>,
     tokenizer: Arc<Tokenizer>,
+    life: Life,
 }
 
 impl std::fmt::Debug for Letter {
@@ -80,10 +115,29 @@ impl Line {
     ///
     /// # Errors
     /// If the operating system refuses a thread.
-    pub fn start(desk: Desk, tokenizer: Arc<Tokenizer>) -> Result<(Self, ThreadHandle<()>), SpawnError> {
+    pub fn start(desk: Desk, tokenizer: Arc<Tokenizer>) -> Result<Self, SpawnError> {
+        Self::start_on(desk, tokenizer)
+    }
+
+    pub(super) fn start_on(mut work: impl Work, tokenizer: Arc<Tokenizer>) -> Result<Self, SpawnError> {
         let (inbox, letters) = sync_channel(INBOX);
-        let thread = spawn_thread("engine", move || serve(desk, &letters))?;
-        Ok((Self { inbox, tokenizer }, thread))
+        let (say, life) = watch::channel(None);
+        // Whoever holds the line sees the thread end: by its life, and by letters that are refused.
+        drop(spawn_thread("engine", move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut work, &letters)));
+            if let Err(payload) = ended {
+                let why = message(payload.as_ref());
+                say.send_replace(Some(why.clone()));
+                work.abandon(&ApiError::ended(&why));
+            }
+        })?);
+        Ok(Self { inbox, tokenizer, life: Life(life) })
+    }
+
+    /// See [`Life`].
+    #[must_use]
+    pub fn life(&self) -> &Life {
+        &self.life
     }
 
     /// The model's tokenizer.
@@ -106,13 +160,13 @@ impl Line {
                 Err(ApiError::busy(format!("{INBOX} requests wait already to be looked at; try again in a moment")))
             }
             Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
-                Err(ApiError::internal("the engine has ended; the server's log says why"))
+                Err(ApiError::ended(&self.life.cause().unwrap_or_else(|| "the server is ending".to_owned())))
             }
         }
     }
 }
 
-fn serve(mut desk: Desk, letters: &Receiver<Letter>) {
+fn serve(desk: &mut impl Work, letters: &Receiver<Letter>) {
     loop {
         let letter = if desk.is_idle() {
             match letters.recv() {
@@ -131,4 +185,9 @@ fn serve(mut desk: Desk, letters: &Receiver<Letter>) {
             None => desk.step(),
         }
     }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }

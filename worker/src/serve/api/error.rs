@@ -68,6 +68,19 @@ impl ApiError {
         Self { status: 500, message: message.into(), kind: "server_error", param: None, code: None }
     }
 
+    /// The engine is gone, and the server ends; whoever supervises it starts it again.
+    #[must_use]
+    pub fn ended(why: &str) -> Self {
+        let message = format!("the engine has ended ({why}); this server is about to end too");
+        Self { status: 503, code: Some("engine_ended"), ..Self::internal(message) }
+    }
+
+    /// The engine ended while it held the request.
+    #[must_use]
+    pub fn cut_off() -> Self {
+        Self::ended("while it held this request; the server's log says why")
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
