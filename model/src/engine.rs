@@ -40,6 +40,9 @@ mod step;
 mod store;
 mod swap;
 
+#[cfg(test)]
+mod operators_tests;
+
 use adapters::Adapters;
 use context::Tokens;
 use draft::DraftModel;
@@ -97,11 +100,14 @@ impl Engine {
     pub fn new(model: &Decoder, options: EngineOptions) -> Result<Self, EngineError> {
         let _no_gradients = tch::no_grad_guard();
         let pool = Arc::new(Pool::new(options.threads.max(1)));
-        let current = WeightVersion(0);
         let inference =
             InferenceModel::new(model, options.precision, Arc::clone(&pool)).doing("a copy of the weights")?;
-        let geometry = inference.kv_geometry();
-        let page_bytes = geometry.bytes_per_page();
+        Self::on(inference, pool, options)
+    }
+
+    fn on(inference: InferenceModel, pool: Arc<Pool>, options: EngineOptions) -> Result<Self, EngineError> {
+        let current = WeightVersion(0);
+        let page_bytes = inference.kv_geometry().bytes_per_page();
         let pages = options.kv_bytes / page_bytes;
         check_options(&options, pages, page_bytes)?;
         let limits =
@@ -110,7 +116,7 @@ impl Engine {
             options,
             pool,
             config: inference.config().clone(),
-            store: Store::new(geometry, inference.device()),
+            store: Store::new(&inference),
             models: BTreeMap::from([(current, inference)]),
             current,
             scheduler: Scheduler::new(limits, pages, current),

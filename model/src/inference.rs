@@ -24,23 +24,33 @@ pub(crate) struct InferenceModel {
     config: ModelConfig,
     network: Network,
     precision: Precision,
+    /// Whether the kernels compute it, and not libtorch's operators.
+    by_kernels: bool,
 }
 
 impl InferenceModel {
-    /// Copies the weights of `model` in the format of `precision`; `pool` runs the kernels.
+    /// Copies the weights of `model` in the format of `precision`; `pool` runs the kernels. Elsewhere than on a CPU it is computed with
+    /// libtorch's operators.
     pub(crate) fn new(model: &Decoder, precision: Precision, pool: Arc<Pool>) -> Result<Self, TchError> {
         let hold = match model.device() {
             Device::Cpu => Hold::Packed(precision.format(), pool),
-            _ => Hold::Copied(precision.kind()),
+            Device::Cuda(_) | Device::Mps | Device::Vulkan => Hold::Copied(precision.kind()),
         };
         Self::holding(model, precision, hold)
     }
 
+    /// [`InferenceModel::new`] with the operators on every device: on a CPU, to compare the two.
+    #[cfg(test)]
+    pub(crate) fn by_operators(model: &Decoder, precision: Precision) -> Result<Self, TchError> {
+        Self::holding(model, precision, Hold::Copied(precision.kind()))
+    }
+
     fn holding(model: &Decoder, precision: Precision, hold: Hold) -> Result<Self, TchError> {
         let config = model.config().clone();
+        let by_kernels = matches!(hold, Hold::Packed(..));
         let builder = Builder { parameters: model.parameters(), hold };
         let network = Network::new(&config, &family::plan(&config), &builder)?;
-        Ok(Self { config, network, precision })
+        Ok(Self { config, network, precision, by_kernels })
     }
 
     /// A copy of `adapter` in this model's format, for rows of its passes; `pool` runs its kernels.
@@ -48,7 +58,12 @@ impl InferenceModel {
     /// # Errors
     /// [`AdapterError`] when the adapter is not one of this model.
     pub(crate) fn adapter(&self, adapter: &Adapter, pool: &Arc<Pool>) -> Result<AppliedAdapter, AdapterError> {
-        AppliedAdapter::copied(adapter, &self.config, (self.precision, self.device()), pool)
+        let base = &self.config;
+        if self.by_kernels {
+            AppliedAdapter::packed(adapter, base, self.precision.format(), pool)
+        } else {
+            AppliedAdapter::copied(adapter, base, (self.kind(), self.device()))
+        }
     }
 
     /// Every weight that is packed for the kernels; none on devices without them.
@@ -58,6 +73,11 @@ impl InferenceModel {
 
     pub(crate) fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Whether the kernels compute it, and not libtorch's operators.
+    pub(crate) fn is_by_kernels(&self) -> bool {
+        self.by_kernels
     }
 
     pub(crate) fn device(&self) -> Device {

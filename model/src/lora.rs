@@ -187,6 +187,6 @@ impl Adapter {
 #[cfg(test)]
 mod rows_tests;
 #[cfg(test)]
-mod test_base;
+pub(crate) mod test_base;
 #[cfg(test)]
 mod tests;

@@ -116,8 +116,7 @@ impl DraftModel {
         kv_bytes: usize,
     ) -> Result<Self, EngineError> {
         let inference = InferenceModel::new(model, precision, Arc::clone(pool)).doing("a copy of the draft model")?;
-        let geometry = inference.kv_geometry();
-        let page_bytes = geometry.bytes_per_page();
+        let page_bytes = inference.kv_geometry().bytes_per_page();
         if kv_bytes < page_bytes {
             let expected = format!("at least {page_bytes}, a page of the draft model");
             return Err(EngineError::Option { name: "kv_bytes", value: kv_bytes, expected });
@@ -125,7 +124,7 @@ impl DraftModel {
         let mut memory = Memory::new(kv_bytes / page_bytes);
         let root = memory.add_root();
         Ok(Self {
-            store: Store::new(geometry, inference.device()),
+            store: Store::new(&inference),
             model: inference,
             pool: Arc::clone(pool),
             memory,

@@ -2,7 +2,6 @@
 
 use galapagos_kernels::attention::{AttentionDefect, self_test as attention_self_test};
 use galapagos_kernels::{KernelDefect, self_test};
-use tch::Device;
 
 use super::Engine;
 
@@ -33,7 +32,7 @@ impl Engine {
     #[must_use]
     pub fn invariance(&self) -> Invariance {
         let model = &self.models[&self.current];
-        if model.device() != Device::Cpu {
+        if !model.is_by_kernels() {
             return Invariance::NotPromised;
         }
         if let Err(defect) = self_test(&self.pool, model.packed()) {

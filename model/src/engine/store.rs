@@ -2,12 +2,12 @@
 
 mod tensors;
 
-use galapagos_kernels::{AttentionCall, AttentionSpec, KvGeometry, KvPages, KvRows, Pool, attention};
+use galapagos_kernels::{AttentionCall, AttentionSpec, KvPages, KvRows, Pool, attention};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::layout::Layout;
 use super::memory::PageCopy;
-use crate::inference::{Attend, Projected};
+use crate::inference::{Attend, InferenceModel, Projected};
 use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, new_f32};
 use tensors::TensorPages;
@@ -22,11 +22,13 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// A store without pages.
-    pub(super) fn new(geometry: KvGeometry, device: Device) -> Self {
-        match device {
-            Device::Cpu => Self::Kernels(KvPages::new(geometry)),
-            Device::Cuda(_) | Device::Mps | Device::Vulkan => Self::Tensors(TensorPages::new(geometry, device)),
+    /// A store without pages, for the rows of `model`.
+    pub(super) fn new(model: &InferenceModel) -> Self {
+        let geometry = model.kv_geometry();
+        if model.is_by_kernels() {
+            Self::Kernels(KvPages::new(geometry))
+        } else {
+            Self::Tensors(TensorPages::new(geometry, model.device()))
         }
     }
 

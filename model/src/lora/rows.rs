@@ -18,7 +18,7 @@ use crate::family::plan::LinearPlan;
 use crate::profile::{Phase, phase};
 use crate::tensors::{f32s, f32s_mut};
 use crate::weights::tensor_error;
-use crate::{ModelConfig, Precision, family};
+use crate::{ModelConfig, family};
 
 /// An adapter in the form in which a forward applies it.
 #[derive(Debug)]
@@ -54,32 +54,34 @@ impl AppliedAdapter {
         Ok(Self(Form::Tensors(adapter.updates.iter().map(share).collect())))
     }
 
-    /// A copy for inference with a model of `base` on `device`, in the format of `precision`. `pool` runs the kernels.
+    /// A copy in format `kind` on `device`, for inference with libtorch's operators.
     ///
     /// # Errors
     /// [`AdapterError`] when the adapter is not one of this base, or libtorch fails.
     pub(crate) fn copied(
         adapter: &Adapter,
         base: &ModelConfig,
-        (precision, device): (Precision, Device),
+        (kind, device): (Kind, Device),
+    ) -> Result<Self, AdapterError> {
+        adapter.check_base(base)?;
+        let copy = |(module, update): (&String, &LowRankUpdate)| {
+            let copy = update.copy_to(kind, device).map_err(|source| failed(module, source))?;
+            Ok((module.clone(), copy))
+        };
+        Ok(Self(Form::Tensors(adapter.updates.iter().map(copy).collect::<Result<_, AdapterError>>()?)))
+    }
+
+    /// A copy in `format` for inference with the kernels, which `pool` runs.
+    ///
+    /// # Errors
+    /// As [`AppliedAdapter::copied`].
+    pub(crate) fn packed(
+        adapter: &Adapter,
+        base: &ModelConfig,
+        format: Format,
         pool: &Arc<Pool>,
     ) -> Result<Self, AdapterError> {
         adapter.check_base(base)?;
-        let failed = |module: &str, source| AdapterError::Weights {
-            place: "the adapter".to_owned(),
-            source: Box::new(tensor_error("copying", module, source)),
-        };
-        if device != Device::Cpu {
-            let copy = |(module, update): (&String, &LowRankUpdate)| {
-                let copy = update.copy_to(precision.kind(), device).map_err(|source| failed(module, source))?;
-                Ok::<_, AdapterError>((module.clone(), copy))
-            };
-            return Ok(Self(Form::Tensors(adapter.updates.iter().map(copy).collect::<Result<_, _>>()?)));
-        }
-        let format = match precision {
-            Precision::F32 => Format::F32,
-            Precision::Bf16 => Format::Bf16,
-        };
         let mut packed = HashMap::new();
         for plans in family::plan(base).layers.iter().flat_map(products) {
             let Some(first) = plans.first() else { continue };
@@ -89,6 +91,10 @@ impl AppliedAdapter {
         }
         Ok(Self(Form::Packed { products: packed, pool: Arc::clone(pool) }))
     }
+}
+
+fn failed(module: &str, source: TchError) -> AdapterError {
+    AdapterError::Weights { place: "the adapter".to_owned(), source: Box::new(tensor_error("copying", module, source)) }
 }
 
 impl AppliedAdapter {
