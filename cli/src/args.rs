@@ -117,6 +117,9 @@ pub struct Engine {
     /// With `--engine openai`: how new versions get there: fixed, adapter, endpoint, or hook=PROGRAM
     #[arg(long, value_name = "WAY")]
     pub engine_update: Option<String>,
+    /// What the workers' engines compute on: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
 }
 
 impl Engine {
@@ -127,6 +130,7 @@ impl Engine {
             ("--engine-url", &self.engine_url),
             ("--engine-model", &self.engine_model),
             ("--engine-update", &self.engine_update),
+            ("--device", &self.device),
         ];
         let given = remote.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         std::iter::once(("--engine", self.engine.as_str())).chain(given).collect()
@@ -254,6 +258,9 @@ pub struct Export {
     /// Number format of the weights [default: as they are]
     #[arg(long, value_enum)]
     pub dtype: Option<Stored>,
+    /// Most bytes of weights in one file, such as 5GB or 500MB [default: one file for all]
+    #[arg(long, value_name = "SIZE")]
+    pub max_shard_size: Option<String>,
     /// Evolution id [default: the only one]
     #[arg(long)]
     pub evolution: Option<String>,
@@ -288,6 +295,9 @@ pub struct Eval {
     /// Seed that generated the tasks
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
     #[command(flatten)]
     pub target: Target,
 }
@@ -301,7 +311,51 @@ pub struct Chat {
     #[arg(long)]
     pub raw: bool,
     #[command(flatten)]
+    pub drawing: Drawing,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    #[command(flatten)]
     pub target: Target,
+}
+
+/// How answers are drawn. What is not given is the worker's default.
+#[derive(Debug, ClapArgs)]
+pub struct Drawing {
+    /// 0 always takes the most probable token [default: 0]
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<String>,
+    /// Draw among this many most probable tokens [default: all]
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<String>,
+    /// Draw among the most probable tokens that together have this probability [default: 1]
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<String>,
+    /// Draw among tokens with at least this part of the greatest probability [default: 0]
+    #[arg(long, value_name = "P")]
+    pub min_p: Option<String>,
+    /// Longest answer in tokens [default: 256]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<String>,
+    /// Seed of the draws [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<String>,
+}
+
+impl Drawing {
+    /// The worker's options with the same meaning.
+    #[must_use]
+    pub fn options(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("--temperature", &self.temperature),
+            ("--top-k", &self.top_k),
+            ("--top-p", &self.top_p),
+            ("--min-p", &self.min_p),
+            ("--max-tokens", &self.max_tokens),
+            ("--seed", &self.seed),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -312,6 +366,9 @@ pub struct Serve {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
     /// Options of the server, after `--`; `galapagos worker serve --help` lists them
     #[arg(last = true)]
     pub options: Vec<OsString>,

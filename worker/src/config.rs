@@ -5,16 +5,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use galapagos_domain::ids::WorkerId;
+use galapagos_model::Precision;
 
 use crate::bench::options::Bench;
+use crate::device::Wanted;
 use crate::engine::openai::update::Update;
 use crate::session::Endpoint;
+use crate::size;
 
 /// Exit codes, for `--help`.
 const EXITS: &str = "Exit codes:
   0  done; for `run`: asked to stop, and everything was given back
   1  failed, with the causes on standard error
-  2  wrong command line
+  2  wrong command line, or a device that is not there
   3  cancelled: the parent process is gone (with --lifeline)
   4  refused by the coordinator for good: another protocol version, or the same name elsewhere";
 
@@ -81,6 +84,9 @@ pub struct Run {
     pub slots: u32,
     #[arg(long, value_enum, default_value_t = EngineKind::Tch)]
     pub engine: EngineKind,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Wanted,
     #[command(flatten)]
     pub remote: Remote,
     /// The trainer [default: galapagos-trainer beside this executable]
@@ -148,6 +154,9 @@ pub struct Eval {
     /// Tasks per set [default: all]
     #[arg(long)]
     pub n: Option<u32>,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Wanted,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -176,11 +185,23 @@ pub struct Chat {
     /// 0 always takes the most probable token
     #[arg(long, default_value_t = 0.0)]
     pub temperature: f64,
+    /// Draw among this many most probable tokens [default: all]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: Option<u32>,
+    /// Draw among the most probable tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Draw among tokens with at least this part of the greatest probability
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub min_p: f64,
     /// Longest answer in tokens
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Wanted,
 }
 
 /// The number format of written weights.
@@ -214,6 +235,9 @@ pub struct Export {
     /// Number format of the weights [default: as they are]
     #[arg(long, value_enum)]
     pub dtype: Option<Stored>,
+    /// Most bytes of weights in one file, such as 5GB or 500MB; a larger tensor has a file of its own [default: one file]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub max_shard_size: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -232,9 +256,12 @@ pub struct Serve {
     /// An adapter folder in PEFT's layout, served as model NAME; may be given several times
     #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = parse_adapter)]
     pub adapters: Vec<(String, PathBuf)>,
-    /// Number format of weights and cache
-    #[arg(long, value_enum, default_value_t = NumberFormat::Bf16)]
-    pub dtype: NumberFormat,
+    /// Number format of weights and cache [default: bf16, but f32 for small models and for devices without bfloat16]
+    #[arg(long, value_enum)]
+    pub dtype: Option<NumberFormat>,
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Wanted,
     /// Computing threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
@@ -257,6 +284,15 @@ pub struct Serve {
 pub enum NumberFormat {
     F32,
     Bf16,
+}
+
+impl From<NumberFormat> for Precision {
+    fn from(format: NumberFormat) -> Self {
+        match format {
+            NumberFormat::F32 => Self::F32,
+            NumberFormat::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 fn parse_adapter(text: &str) -> Result<(String, PathBuf), String> {

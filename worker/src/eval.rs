@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::config::{Eval, MeasuredSplit};
+use crate::device::{DeviceError, Place};
 use crate::engine::tch::TchEngine;
 use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
 use crate::jobs::JobError;
@@ -38,6 +39,8 @@ pub enum EvalError {
     Model { path: PathBuf, source: EngineError },
     #[error("cannot prepare the tasks")]
     Tasks { source: JobError },
+    #[error("cannot use the device of --device")]
+    Device { source: DeviceError },
     #[error("the engine cannot be started")]
     Engine { source: SpawnError },
     #[error("cannot write the result")]
@@ -70,7 +73,9 @@ struct Measured {
 /// [`EvalError`].
 pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     let recipe = read_recipe(&config.recipe)?;
-    let engine = EngineHandle::start(|| Box::new(TchEngine::new())).map_err(|source| EvalError::Engine { source })?;
+    let place = Place::find(config.device).map_err(|source| EvalError::Device { source })?;
+    let engine =
+        EngineHandle::start(move || Box::new(TchEngine::on(place))).map_err(|source| EvalError::Engine { source })?;
     let failed = |source| EvalError::Model { path: config.model.clone(), source };
     let checkpoint = adopt(&engine, &config.model).map_err(failed)?;
     let codec = engine.codec(&checkpoint).map_err(failed)?;
@@ -100,7 +105,7 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
 }
 
 /// A folder that was never committed: its own weights are the right ones.
-pub(crate) fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDir, EngineError> {
+fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDir, EngineError> {
     let weights = engine.inspect(folder.to_owned())?;
     Ok(CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() })
 }

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use galapagos_model::gguf::{GgufError, GgufModel, Progress, StoredType, Summary};
-use galapagos_model::{Decoder, FolderError, ModelFolder, WeightsError};
+use galapagos_model::{Decoder, FolderError, ModelFolder, SaveOptions, WeightsError};
 use serde::Serialize;
 use tch::{Device, Kind};
 
 use crate::config::{Export, Import, Stored};
+use crate::ignored;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +60,9 @@ pub fn run(config: &Import, out: &mut dyn Write, progress: &mut dyn Write) -> Re
     let stored = stored_type(config.dtype);
     let mut shown = None;
     let staged = model.stage(&config.dir, stored, &mut |now| shown = show(progress, shown, now)).map_err(failed)?;
-    ModelFolder::open(staged.path())
+    let opened = ModelFolder::open(staged.path())
         .map_err(|source| ImportError::Unusable { path: config.file.clone(), source: Box::new(source) })?;
+    ignored::tell(&opened);
     staged.publish().map_err(failed)?;
     let summary = model.summary();
     if config.json {
@@ -112,7 +114,7 @@ fn write_summary(out: &mut dyn Write, summary: &Summary, config: &Import, stored
     writeln!(out, "next: galapagos chat {}{raw}", config.dir.display())
 }
 
-/// Writes a model folder anew, checked, with its weights in the wanted format.
+/// Writes a model folder anew, checked, with its weights in the wanted format, in files of at most the wanted size.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -122,11 +124,13 @@ pub fn export(config: &Export, out: &mut dyn Write) -> Result<(), ImportError> {
         return Err(ImportError::Taken { path: config.dir.clone() });
     }
     let folder = ModelFolder::open(&config.model).map_err(failed)?;
+    ignored::tell(&folder);
     let mut model = folder.load(Device::Cpu).map_err(failed)?;
     if let Some(stored) = config.dtype {
         model = convert(&model, config, stored_type(stored))?;
     }
-    ModelFolder::save(&config.dir, &model, folder.tokenizer()).map_err(failed)?;
+    let options = SaveOptions { max_shard_bytes: config.max_shard_size };
+    ModelFolder::save_with(&config.dir, &model, folder.tokenizer(), &options).map_err(failed)?;
     if config.json {
         return print_json(out, &serde_json::json!({"version": 1, "model": config.model, "folder": config.dir}));
     }

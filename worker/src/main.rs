@@ -9,8 +9,11 @@ use clap::Parser;
 use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
+use galapagos_worker::device::DeviceError;
 use galapagos_worker::{chat, eval, import, merge, node, serve};
 
+/// The command line asks for what is not there.
+const USAGE: u8 = 2;
 /// The coordinator will never take this worker.
 const REFUSED: u8 = 4;
 
@@ -19,10 +22,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{}", report(error.as_ref()));
-            let refused = error.downcast_ref::<node::NodeError>().is_some_and(node::NodeError::is_refusal);
-            ExitCode::from(if refused { REFUSED } else { 1 })
+            ExitCode::from(code(error.as_ref()))
         }
     }
+}
+
+fn code(error: &(dyn Error + 'static)) -> u8 {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<DeviceError>() {
+            return USAGE;
+        }
+        cause = error.source();
+    }
+    let refused = error.downcast_ref::<node::NodeError>().is_some_and(node::NodeError::is_refusal);
+    if refused { REFUSED } else { 1 }
 }
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
@@ -51,7 +65,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Chat(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
-            Ok(chat::run(&config, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?)
+            Ok(chat::run(&config, &mut std::io::stdout().lock())?)
         }
         Command::Import(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::config::Merge;
+use crate::ignored;
 
 /// Why nothing was merged.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,7 @@ pub fn run(config: &Merge, out: &mut dyn Write) -> Result<(), MergeError> {
         return Err(MergeError::Taken { path: config.dir.clone() });
     }
     let folder = ModelFolder::open(&config.base).map_err(base_error)?;
+    ignored::tell(&folder);
     let adapter = Adapter::open(&config.adapter, folder.config(), Device::Cpu).map_err(adapter_error)?;
     let base = folder.load(Device::Cpu).map_err(base_error)?;
     let merged = merge(&base, &adapter).map_err(adapter_error)?.into_model();

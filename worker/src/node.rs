@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::checkpoints::Checkpoints;
 use crate::config::{EngineKind, Run};
 use crate::crew::Crew;
+use crate::device::{DeviceError, Place};
 use crate::engine::mock::MockEngine;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::tch::TchEngine;
@@ -40,6 +41,8 @@ pub enum NodeError {
     Signals { source: std::io::Error },
     #[error("cannot use the artifact store")]
     Store { source: galapagos_artifacts::Error },
+    #[error("cannot use the device of --device")]
+    Device { source: DeviceError },
     #[error("cannot use the inference server")]
     Engine { source: openai::client::ClientError },
     #[error("a thread is missing")]
@@ -72,11 +75,12 @@ pub fn run(config: Run) -> Result<(), NodeError> {
         .build()
         .map_err(|source| NodeError::Runtime { source })?;
     let leave = watch_signals(&runtime)?;
-    let shop = workshop(&config, &runtime)?;
+    let place = place(&config)?;
+    let shop = workshop(&config, place, &runtime)?;
     let (say, events) = mpsc::channel(EVENTS);
     let crew = Crew::new(shop, trainer(&config)?, say);
     let session = Session {
-        identity: Identity::new(config.name.clone(), config.slots),
+        identity: Identity { device: place.to_string(), ..Identity::new(config.name.clone(), config.slots) },
         endpoint: config.coordinator,
         hands: Box::new(crew),
         events,
@@ -107,9 +111,19 @@ fn watch_signals(runtime: &Runtime) -> Result<watch::Receiver<bool>, NodeError> 
     Ok(asked)
 }
 
-fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
+/// Where the engine computes; the mock computes nothing.
+fn place(config: &Run) -> Result<Place, NodeError> {
+    match config.engine {
+        EngineKind::Mock => Ok(Place::CPU),
+        EngineKind::Tch | EngineKind::OpenAi => {
+            Place::find(config.device).map_err(|source| NodeError::Device { source })
+        }
+    }
+}
+
+fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, NodeError> {
     let store = ArtifactStore::open(&config.artifacts).map_err(|source| NodeError::Store { source })?;
-    let make = engine_maker(config, runtime)?;
+    let make = engine_maker(config, place, runtime)?;
     let engine = EngineHandle::start(make).map_err(|source| NodeError::Thread { source })?;
     Ok(Workshop {
         checkpoints: Checkpoints::new(store.clone(), config.cache.clone()),
@@ -120,9 +134,13 @@ fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
     })
 }
 
-fn engine_maker(config: &Run, runtime: &Runtime) -> Result<Box<dyn Fn() -> Box<dyn Engine> + Send>, NodeError> {
+fn engine_maker(
+    config: &Run,
+    place: Place,
+    runtime: &Runtime,
+) -> Result<Box<dyn Fn() -> Box<dyn Engine> + Send>, NodeError> {
     match config.engine {
-        EngineKind::Tch => Ok(Box::new(|| Box::new(TchEngine::new()))),
+        EngineKind::Tch => Ok(Box::new(move || Box::new(TchEngine::on(place)))),
         EngineKind::Mock => Ok(Box::new(|| Box::new(MockEngine))),
         EngineKind::OpenAi => {
             let remote = &config.remote;
@@ -140,7 +158,8 @@ fn engine_maker(config: &Run, runtime: &Runtime) -> Result<Box<dyn Fn() -> Box<d
                 base: remote.engine_base.clone(),
             };
             let handle = runtime.handle().clone();
-            let make = move || OpenAiEngine::new(options.clone(), Arc::clone(&client), handle.clone());
+            let make =
+                move || OpenAiEngine::new(options.clone(), Arc::clone(&client), handle.clone()).computing_on(place);
             Ok(Box::new(move || Box::new(make())))
         }
     }

@@ -32,7 +32,9 @@ use tch::Device;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{NumberFormat, Serve};
+use crate::config::Serve;
+use crate::device::{DeviceError, Place};
+use crate::ignored;
 use desk::Desk;
 use http::Server;
 use line::Line;
@@ -50,6 +52,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Why a server cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    #[error("cannot use the device of --device")]
+    Device { source: DeviceError },
     #[error("cannot serve the model folder {}", path.display())]
     Folder { path: PathBuf, source: Box<FolderError> },
     #[error("{} has a {kind} head; only language models can be served", path.display())]
@@ -157,20 +161,25 @@ impl Unlined {
 }
 
 fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
+    let device = |source| ServeError::Device { source };
+    let place = Place::find(config.device).map_err(device)?;
     let path = config.model.clone();
     let folder = |source| ServeError::Folder { path: path.clone(), source: Box::new(source) };
     let opened = ModelFolder::open(&config.model).map_err(folder)?;
     if opened.config().kind != ModelKind::CausalLm {
         return Err(ServeError::Head { path, kind: opened.config().kind });
     }
-    let model = opened.load(Device::Cpu).map_err(folder)?;
+    ignored::tell(&opened);
+    let precision = config.dtype.map_or_else(|| place.precision(opened.config().hidden_size), Precision::from);
+    place.check(precision).map_err(device)?;
+    let model = opened.load(place.device).map_err(folder)?;
     let digest = weights_digest(model.parameters())
         .map_err(|source| ServeError::Digest { path: path.clone(), source: Box::new(source) })?;
     let limits = limits(opened.config(), config.seed);
     let tokenizer = Arc::new(opened.into_tokenizer());
     let tokens = |source| ServeError::Tokenizer { path: path.clone(), source };
     let texts = Arc::new(TokenTexts::new(Arc::clone(&tokenizer)).map_err(tokens)?);
-    let mut engine = Engine::new(&model, options(config)).map_err(|source| ServeError::Engine { source })?;
+    let mut engine = Engine::new(&model, options(config, precision)).map_err(|source| ServeError::Engine { source })?;
     engine.set_texts(Arc::clone(&texts));
     let (names, adapters) = load_adapters(config, model.config(), &mut engine)?;
     let desk = Desk::new(engine, texts, limits.ends.clone(), adapters);
@@ -206,11 +215,7 @@ fn limits(config: &ModelConfig, seed: u64) -> Limits {
     }
 }
 
-fn options(config: &Serve) -> EngineOptions {
-    let precision = match config.dtype {
-        NumberFormat::F32 => Precision::F32,
-        NumberFormat::Bf16 => Precision::Bf16,
-    };
+fn options(config: &Serve, precision: Precision) -> EngineOptions {
     EngineOptions {
         precision,
         threads: usize::from(config.threads),

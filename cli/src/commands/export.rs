@@ -1,5 +1,5 @@
-//! `galapagos export`: a member is copied as it was committed; a folder, or a member whose weights are wanted in another
-//! number format, is written anew by the sibling executable `galapagos-worker`.
+//! `galapagos export`: a member is copied as it was committed; a folder, or a member whose weights are wanted in another number
+//! format or in several files, is written anew by the sibling executable `galapagos-worker`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
     let wanted = args.folder.as_ref().or(args.to.as_ref());
     if let Some(given) = model::given_folder(&args.model)? {
         let to = wanted.ok_or_else(|| Error::Usage { message: "name the folder to write".into() })?;
-        return anew(&given, to, args.dtype, json);
+        return anew(&given, to, args, json);
     }
     let mut client = model::open_client(&args.target, &args.model).await?;
     let evolution = client.resolve(args.evolution.as_deref()).await?;
@@ -38,17 +38,15 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
         (None, None) => return Err(Error::Usage { message: "name the folder to write with --to".into() }),
     };
     let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source })?;
-    match args.dtype {
-        None => copy(&store, &member, &to, json).await,
-        Some(_) => {
-            let folder = folder.ok_or_else(|| Error::Usage {
-                message: "--dtype needs a run folder (--dir); without one, export first and then export that folder"
-                    .into(),
-            })?;
-            let cached = checkpoint::materialise(&store, &member.checkpoint, &folder.cache()).await;
-            anew(&cached.map_err(|source| Error::Artifact { source })?, &to, args.dtype, json)
-        }
+    if args.dtype.is_none() && args.max_shard_size.is_none() {
+        return copy(&store, &member, &to, json).await;
     }
+    let folder = folder.ok_or_else(|| Error::Usage {
+        message: "--dtype and --max-shard-size need a run folder (--dir); without one, export first and then export that folder"
+            .into(),
+    })?;
+    let cached = checkpoint::materialise(&store, &member.checkpoint, &folder.cache()).await;
+    anew(&cached.map_err(|source| Error::Artifact { source })?, &to, args, json)
 }
 
 async fn copy(store: &ArtifactStore, member: &Member, to: &Path, json: bool) -> Result<Exit, Error> {
@@ -62,10 +60,13 @@ async fn copy(store: &ArtifactStore, member: &Member, to: &Path, json: bool) -> 
 }
 
 /// Becomes the sibling, which refuses a folder that is not empty.
-fn anew(folder: &Path, to: &Path, dtype: Option<args::Stored>, json: bool) -> Result<Exit, Error> {
+fn anew(folder: &Path, to: &Path, args: &args::Export, json: bool) -> Result<Exit, Error> {
     let mut passed: Vec<OsString> = vec!["export".into(), folder.into(), to.into()];
-    if let Some(dtype) = dtype {
+    if let Some(dtype) = args.dtype {
         passed.extend(["--dtype".into(), dtype.name().into()]);
+    }
+    if let Some(size) = &args.max_shard_size {
+        passed.extend(["--max-shard-size".into(), size.into()]);
     }
     if json {
         passed.push("--json".into());

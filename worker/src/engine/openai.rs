@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 
 use super::tch::TchEngine;
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, ScoreBatch, Watch};
+use crate::device::Place;
 use client::{Client, ClientError};
 use probe::Finding;
 use update::{Update, UpdateError};
@@ -106,6 +107,12 @@ impl OpenAiEngine {
     #[must_use]
     pub fn new(options: Options, client: Arc<Client>, runtime: Handle) -> Self {
         Self { options, client, runtime, local: TchEngine::new(), versions: Vec::new(), served: None }
+    }
+
+    /// The same with its own computations (critics, and what the server should say) at `place`.
+    #[must_use]
+    pub fn computing_on(self, place: Place) -> Self {
+        Self { local: TchEngine::on(place), ..self }
     }
 
     /// Brings `checkpoint` to the server if it is not the version brought last, and checks what is served. Gives the name to

@@ -1,8 +1,7 @@
 //! The engine on libtorch, over `galapagos_model`. Keeps a few checkpoints loaded; checks every load against the digest
 //! that its checkpoint was committed with.
 //!
-//! Number format: bfloat16 for real models; 32-bit floats for models narrower than [`SMALL_HIDDEN`] (the character
-//! transformers), which are too small to gain from bfloat16 and too small to bear its rounding.
+//! Where it computes, and in which number format, says its [`Place`].
 
 mod characters;
 mod codec;
@@ -19,10 +18,11 @@ use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
     Sampling, ScoreRequest, weights_digest,
 };
-use tch::Device;
 
 use super::recent::Recent;
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
+use crate::device::{Place, SMALL_HIDDEN};
+use crate::ignored;
 use codec::HuggingFaceCodec;
 
 /// Checkpoints kept loaded: base, champion and candidate, or policy and critic.
@@ -30,9 +30,6 @@ const LOADED: usize = 3;
 
 /// Tokenizers kept loaded.
 const CODECS: usize = 4;
-
-/// Models narrower than this compute in 32-bit floats.
-pub const SMALL_HIDDEN: usize = 256;
 
 /// Sequences that a small model computes at a time: they are cheap, and a step's overhead is shared by all.
 const SMALL_SEQUENCES: usize = 256;
@@ -43,16 +40,23 @@ const PROBE_BYTES: usize = 256 << 20;
 /// See the head of this file.
 #[derive(Debug)]
 pub struct TchEngine {
+    place: Place,
     loaded: Recent<Digest, ModelEngine>,
     codecs: Recent<Digest, Arc<HuggingFaceCodec>>,
 }
 
 impl TchEngine {
-    /// An engine with nothing loaded. Sets libtorch to one thread: workers share a machine by processes.
+    /// [`TchEngine::on`] the CPU.
     #[must_use]
     pub fn new() -> Self {
+        Self::on(Place::CPU)
+    }
+
+    /// An engine with nothing loaded. Sets libtorch to one thread: workers share a machine by processes.
+    #[must_use]
+    pub fn on(place: Place) -> Self {
         tch::set_num_threads(1);
-        Self { loaded: Recent::new(LOADED), codecs: Recent::new(CODECS) }
+        Self { place, loaded: Recent::new(LOADED), codecs: Recent::new(CODECS) }
     }
 }
 
@@ -67,7 +71,7 @@ impl TchEngine {
         checkpoint: &CheckpointDir,
         sequences: impl Fn(u32) -> Vec<Vec<u32>>,
     ) -> Result<(u32, Vec<f64>), EngineError> {
-        let model = read_committed(checkpoint)?;
+        let model = read_committed(checkpoint, self.place)?;
         let options = EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() };
         let mut engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
         let vocabulary = u32::try_from(model.config().vocab_size).unwrap_or(u32::MAX);
@@ -93,7 +97,8 @@ impl Engine for TchEngine {
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
-        let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, || load(&batch.checkpoint))?;
+        let load = || load(&batch.checkpoint, self.place);
+        let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, load)?;
         if engine.config().kind != ModelKind::CausalLm {
             return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
         }
@@ -109,7 +114,7 @@ impl Engine for TchEngine {
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
         let checkpoint = batch.checkpoint.checkpoint;
-        let engine = self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint))?;
+        let engine = self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint, self.place))?;
         if engine.config().kind != ModelKind::Scalar {
             return Err(wrong_head(&batch.checkpoint, "score: it has no scalar head"));
         }
@@ -126,7 +131,8 @@ impl Engine for TchEngine {
     }
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
-        read_model(folder).map(|(_, digest)| digest)
+        let opened = open(folder)?;
+        read_model(&opened, Place::CPU).map(|(_, digest)| digest)
     }
 
     fn initialise(&mut self, shape: &Characters, seed: Seed, folder: &Path) -> Result<Digest, EngineError> {
@@ -138,11 +144,15 @@ impl Engine for TchEngine {
     }
 }
 
-/// Opens, reads and hashes a model folder.
-fn read_model(folder: &Path) -> Result<(Decoder, Digest), EngineError> {
+fn open(folder: &Path) -> Result<ModelFolder, EngineError> {
+    ModelFolder::open(folder).map_err(|source| EngineError::Load { path: folder.to_owned(), source: source.into() })
+}
+
+/// Reads and hashes the model of a folder.
+fn read_model(folder: &ModelFolder, place: Place) -> Result<(Decoder, Digest), EngineError> {
     let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Load { path: folder.to_owned(), source };
-    let model = ModelFolder::open(folder).and_then(|f| f.load(Device::Cpu)).map_err(|e| failed(e.into()))?;
+        |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Load { path: folder.path().to_owned(), source };
+    let model = folder.load(place.device).map_err(|e| failed(e.into()))?;
     if let Some(name) = model.parameters().first_not_finite().map_err(|e| failed(e.into()))? {
         return Err(failed(format!("tensor `{name}` holds numbers that are not finite").into()));
     }
@@ -151,20 +161,23 @@ fn read_model(folder: &Path) -> Result<(Decoder, Digest), EngineError> {
 }
 
 /// The model of a checkpoint, if its weights are those it was committed with.
-fn read_committed(checkpoint: &CheckpointDir) -> Result<Decoder, EngineError> {
-    let (model, found) = read_model(&checkpoint.path)?;
+fn read_committed(checkpoint: &CheckpointDir, place: Place) -> Result<Decoder, EngineError> {
+    let folder = open(&checkpoint.path)?;
+    ignored::tell(&folder);
+    let (model, found) = read_model(&folder, place)?;
     if found != checkpoint.weights {
         return Err(EngineError::WrongWeights { path: checkpoint.path.clone(), expected: checkpoint.weights, found });
     }
     Ok(model)
 }
 
-fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
-    let model = read_committed(checkpoint)?;
-    let defaults = EngineOptions::default();
-    let options = if model.config().hidden_size < SMALL_HIDDEN {
+fn load(checkpoint: &CheckpointDir, place: Place) -> Result<ModelEngine, EngineError> {
+    let model = read_committed(checkpoint, place)?;
+    let hidden_size = model.config().hidden_size;
+    let defaults = EngineOptions { precision: place.precision(hidden_size), ..EngineOptions::default() };
+    let options = if hidden_size < SMALL_HIDDEN {
         let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
-        EngineOptions { precision: Precision::F32, max_sequences, max_rows, ..defaults }
+        EngineOptions { max_sequences, max_rows, ..defaults }
     } else {
         defaults
     };
@@ -176,15 +189,19 @@ fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
 /// A kernel that computes wrongly on this machine, or differently in other batches, must not make a rollout.
 fn check_invariance(checkpoint: &CheckpointDir, engine: &ModelEngine) -> Result<(), EngineError> {
     let what = "be computed on this machine: its kernels failed their self-test";
-    let failed = |source| EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source };
+    self_test(engine).map_err(|source| EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source })
+}
+
+/// [`ModelEngine::invariance`] as an error; a device that promises none is a warning.
+pub(crate) fn self_test(engine: &ModelEngine) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     match engine.invariance() {
         Invariance::Proven => Ok(()),
         Invariance::NotPromised => {
             tracing::warn!("on this device a completion may depend on what else is in its batch");
             Ok(())
         }
-        Invariance::Kernel(defect) => Err(failed(defect.into())),
-        Invariance::Attention(defect) => Err(failed(defect.into())),
+        Invariance::Kernel(defect) => Err(defect.into()),
+        Invariance::Attention(defect) => Err(defect.into()),
     }
 }
 

@@ -1,0 +1,82 @@
+//! What is said before anything is computed: of devices that are not there, and of configuration keys that nothing uses.
+
+use std::path::Path;
+
+use galapagos_domain::recipe::Characters;
+use galapagos_domain::seed::Seed;
+use galapagos_model::ModelFolder;
+use galapagos_model::lora::{Adapter, AdapterConfig, ModuleNames};
+use galapagos_worker::engine::Engine;
+use galapagos_worker::engine::tch::TchEngine;
+use serde_json::json;
+use tch::{Cuda, Device};
+
+use crate::process::{add_keys, run, text, write_model};
+
+const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../recipes/tests/micro.yaml");
+
+/// A command line of every command that computes.
+fn computing(model: &str) -> [Vec<&str>; 4] {
+    let place = ["--coordinator", "127.0.0.1:9", "--artifacts", model, "--cache", model, "--models", model];
+    [
+        vec!["serve", model, "--listen", "127.0.0.1:0"],
+        vec!["eval", model, "--recipe", RECIPE],
+        vec!["chat", model, "--raw"],
+        [&["run", "--name", "w1"][..], &place].concat(),
+    ]
+}
+
+#[test]
+fn a_device_that_is_not_there_ends_the_program_at_once_with_what_would_be_right() {
+    if Cuda::is_available() {
+        // Then another number is not there, which the unit tests of `device` cover.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 64);
+    for line in computing(folder.path().to_str().unwrap()) {
+        let ended = run(&[&line[..], &["--device", "cuda"]].concat());
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{line:?}: {said}");
+        assert!(said.contains("no CUDA device") && said.contains("--device cpu"), "{line:?}: {said}");
+        let ended = run(&[&line[..], &["--device", "gpu"]].concat());
+        assert_eq!(ended.status.code(), Some(2), "{line:?}");
+        assert!(text(&ended.stderr).contains("cuda:N"), "{}", text(&ended.stderr));
+    }
+}
+
+fn adapter(model: &Path, to: &Path) {
+    let folder = ModelFolder::open(model).unwrap();
+    let settings = AdapterConfig::new(2, 4.0, ModuleNames::List(vec!["q_proj".into()]));
+    Adapter::init(settings, folder.config(), 1, Device::Cpu).unwrap().save(to).unwrap();
+}
+
+#[test]
+fn keys_of_the_configuration_that_nothing_uses_are_named_once_and_harmless_ones_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    let [model, lora, out] = ["model", "lora", "out"].map(|name| place.path().join(name));
+    // It has the characters that the recipe's tasks are written in.
+    let alphabet = "0123456789>".to_owned();
+    let shape = Characters { alphabet, layers: 1, hidden: 32, heads: 2, ffn: 32, context: 64 };
+    TchEngine::new().initialise(&shape, Seed(1), &model).unwrap();
+    adapter(&model, &lora);
+    let keys = [("zeta_routing", json!(3)), ("alpha_gate", json!(true)), ("use_cache", json!(true))];
+    add_keys(&model, &keys);
+    let [model, lora, out] = [&model, &lora, &out].map(|path| path.to_str().unwrap());
+    let merged = format!("{out}-merged");
+    let lines = [
+        vec!["export", model, out],
+        vec!["merge", model, lora, &merged],
+        vec!["eval", model, "--recipe", RECIPE, "--n", "1"],
+        vec!["chat", model, "--raw"],
+        // Fails after the model was read: 999 is no address that this machine listens on.
+        vec!["serve", model, "--listen", "192.0.2.1:9"],
+    ];
+    for line in lines {
+        let said = text(&run(&line).stderr);
+        let warnings: Vec<&str> = said.lines().filter(|line| line.contains("ignored keys")).collect();
+        assert_eq!(warnings.len(), 1, "{line:?}: {said}");
+        assert!(warnings[0].contains("config.json: ignored keys: alpha_gate, zeta_routing"), "{said}");
+        assert!(warnings[0].contains("WARN") && !said.contains("use_cache"), "{said}");
+    }
+}
