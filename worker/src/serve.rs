@@ -172,6 +172,7 @@ fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     ignored::tell(&opened);
     let precision = config.dtype.map_or_else(|| place.precision(opened.config().hidden_size), Precision::from);
     place.check(precision).map_err(device)?;
+    tracing::info!("computing on {place} in {precision:?}");
     let model = opened.load(place.device).map_err(folder)?;
     let digest = weights_digest(model.parameters())
         .map_err(|source| ServeError::Digest { path: path.clone(), source: Box::new(source) })?;

@@ -1,6 +1,8 @@
 //! What is said before anything is computed: of devices that are not there, and of configuration keys that nothing uses.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
@@ -11,7 +13,7 @@ use galapagos_worker::engine::tch::TchEngine;
 use serde_json::json;
 use tch::{Cuda, Device};
 
-use crate::process::{add_keys, run, text, write_model};
+use crate::process::{add_keys, run, text, worker, write_model};
 
 const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../recipes/tests/micro.yaml");
 
@@ -42,6 +44,28 @@ fn a_device_that_is_not_there_ends_the_program_at_once_with_what_would_be_right(
         let ended = run(&[&line[..], &["--device", "gpu"]].concat());
         assert_eq!(ended.status.code(), Some(2), "{line:?}");
         assert!(text(&ended.stderr).contains("cuda:N"), "{}", text(&ended.stderr));
+    }
+}
+
+#[test]
+fn a_folder_is_served_under_its_own_name_however_it_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let model = place.path().join("darwin");
+    write_model(&model, 64);
+    for written in [model.to_str().unwrap(), ".", "../darwin/"] {
+        let mut child = worker()
+            .args(["serve", written, "--listen", "127.0.0.1:0", "--device", "cpu", "--lifeline"])
+            .current_dir(&model)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        // It comes once it serves, or the output ends without it.
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(line.starts_with("serving darwin at http://"), "{written}: {line:?}");
     }
 }
 
