@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::sse::{Event, Sse};
@@ -57,7 +58,9 @@ pub fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-async fn nowhere(method: Method, uri: Uri) -> ApiError {
+async fn nowhere(method: Method, uri: Uri, body: Result<Bytes, BytesRejection>) -> ApiError {
+    // It is read to its end: after a body that nobody reads the connection is closed, maybe on the client's next request.
+    drop(body);
     ApiError::no_route(method.as_str(), uri.path())
 }
 

@@ -1,5 +1,7 @@
 //! A server whose engine fails: every request is told, and a dead engine ends the server.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use galapagos_model::engine::EngineError;
@@ -101,6 +103,42 @@ fn a_panic_of_the_engine_is_told_to_all_and_ends_the_server_as_an_error() {
     assert!(told.contains(CAUSE) && told.contains("engine_ended"), "{told}");
     let error = ended.unwrap_err();
     assert!(matches!(error, ServeError::EngineDied { .. }) && error.to_string().contains(CAUSE), "{error}");
+}
+
+/// Does nothing.
+struct Idle;
+
+impl Work for Idle {
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    fn take(&mut self, _: Letter) {}
+
+    fn step(&mut self) {}
+
+    fn abandon(&mut self, _: &ApiError) {}
+}
+
+#[test]
+fn a_connection_outlives_a_request_to_an_unknown_address() {
+    let runtime = runtime();
+    let url = runtime.block_on(async {
+        let (listener, url) = listener().await;
+        let router = http::router(Arc::new(server(Idle)));
+        drop(galapagos_telemetry::spawn_task("server", async move { axum::serve(listener, router).await }));
+        url
+    });
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"POST /nowhere HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n").unwrap();
+    // The body comes late, as from a slow client: a server that does not wait for it has answered by now.
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(stream.read(&mut [0; 1]).is_err(), "answered without the body");
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"{}GET /health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    assert!(heard.contains("404") && heard.contains("200 OK") && heard.ends_with("ok"), "{heard}");
 }
 
 /// Panics at the first letter, which is lost with it.
