@@ -1,6 +1,6 @@
 //! Folders written here and read by `transformers`.
 
-use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, weights_digest};
+use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, SaveOptions, weights_digest};
 use serde_json::json;
 use tch::Device;
 
@@ -20,14 +20,22 @@ fn reference_saved_folders_give_the_same_logits_and_the_same_bytes() {
         let digest = weights_digest(model.parameters()).unwrap();
         assert_eq!(weights_digest(reopened.load(Device::Cpu).unwrap().parameters()).unwrap(), digest);
 
+        let split = tempfile::tempdir().unwrap();
+        let options = SaveOptions { max_shard_bytes: Some(20_000) };
+        ModelFolder::save_with(split.path(), &model, folder.tokenizer(), &options).unwrap();
+        assert!(split.path().join("model.safetensors.index.json").is_file());
+
         let out = tempfile::tempdir().unwrap();
-        let files = ["before", "after"].map(|name| out.path().join(name));
+        let files = ["before", "after", "split"].map(|name| out.path().join(name));
         let sequences = sequences(folder.config().vocab_size, &[20]);
         ask(&[
             json!({"do": "logits", "folder": made.path(), "sequences": sequences, "out": files[0]}),
             json!({"do": "logits", "folder": saved.path(), "sequences": sequences, "out": files[1]}),
+            json!({"do": "logits", "folder": split.path(), "sequences": sequences, "out": files[2]}),
         ]);
-        assert_eq!(max_difference(&tensors(&files[0])["0"], &tensors(&files[1])["0"]), 0.0);
+        for written in &files[1..] {
+            assert_eq!(max_difference(&tensors(&files[0])["0"], &tensors(written)["0"]), 0.0);
+        }
     }
 }
 
