@@ -76,7 +76,7 @@ pub enum ServeError {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("serving failed")]
     Io { source: std::io::Error },
-    #[error("the engine's thread panicked: {why}; the requests it held were told so. Start the server again")]
+    #[error("the engine died: {why}; the requests it held were told so. Start the server again")]
     EngineDied { why: String },
 }
 

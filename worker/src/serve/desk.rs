@@ -17,6 +17,9 @@ use super::api::error::ApiError;
 use super::api::response::{Part, TokenInfo};
 use super::line::{Ask, Letter, News, Work};
 
+/// Failed steps without a good one between them after which the engine is given up: it may be a device that is lost for good.
+const MOST_FAILURES: u32 = 3;
+
 /// See the head of this file.
 pub struct Desk {
     engine: Engine,
@@ -29,6 +32,8 @@ pub struct Desk {
     open: BTreeMap<RequestId, Running>,
     /// Prompts that are scored before they are echoed, with their asks.
     echoes: BTreeMap<RequestId, Letter>,
+    /// Steps that failed since the last good one.
+    failures: u32,
 }
 
 struct Running {
@@ -57,9 +62,9 @@ impl Work for Desk {
         }
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<(), String> {
         let events = self.engine.step();
-        self.stepped(events);
+        self.stepped(events)
     }
 
     fn abandon(&mut self, error: &ApiError) {
@@ -77,7 +82,7 @@ impl Desk {
     #[must_use]
     pub fn new(engine: Engine, texts: Arc<TokenTexts>, ends: Vec<u32>, adapters: BTreeMap<String, AdapterId>) -> Self {
         let (open, echoes) = (BTreeMap::new(), BTreeMap::new());
-        Self { engine, texts, ends, vocabulary: None, adapters, open, echoes }
+        Self { engine, texts, ends, vocabulary: None, adapters, open, echoes, failures: 0 }
     }
 
     fn score_prompt(&mut self, ask: &Ask) -> Result<RequestId, ApiError> {
@@ -127,15 +132,29 @@ impl Desk {
 
     /// What a step of the engine gave. After a failed one the engine is as it was before it, and would fail again: all that
     /// runs in it is ended.
-    pub(super) fn stepped(&mut self, events: Result<Vec<Event>, EngineError>) {
+    ///
+    /// # Errors
+    /// The cause of the last of [`MOST_FAILURES`] failures.
+    pub(super) fn stepped(&mut self, events: Result<Vec<Event>, EngineError>) -> Result<(), String> {
         match events {
-            Ok(events) => events.into_iter().for_each(|event| self.sort(event)),
+            Ok(events) => {
+                self.failures = 0;
+                events.into_iter().for_each(|event| self.sort(event));
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!("the engine failed: {}", ErrorChain::new(&error));
                 let running: Vec<RequestId> = self.open.keys().chain(self.echoes.keys()).copied().collect();
                 self.abandon(&ApiError::internal(format!("the engine failed: {}", chain(&error))));
                 for id in running {
                     self.engine.cancel(id);
+                }
+                self.failures += 1;
+                let given_up = self.failures >= MOST_FAILURES;
+                if given_up {
+                    Err(format!("it failed {MOST_FAILURES} times in a row: {}", chain(&error)))
+                } else {
+                    Ok(())
                 }
             }
         }

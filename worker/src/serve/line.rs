@@ -2,7 +2,7 @@
 //! between two steps of the engine whatever has come in joins the running batch.
 //!
 //! A client that goes away is noticed at the next news for it, and its request is cancelled. A failure of the engine ends all
-//! running requests with its cause, never silently. A panic ends the thread as well, and [`Life`] tells of it.
+//! running requests with its cause, never silently. A panic, or failures without end, end the thread as well, and [`Life`] tells of it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,13 +70,16 @@ pub(super) trait Work: Send + 'static {
     fn is_idle(&self) -> bool;
     /// Begins what a letter asks, or tells its client why not.
     fn take(&mut self, letter: Letter);
-    /// Advances all that run.
-    fn step(&mut self);
+    /// Advances all that run, or tells those that cannot go on.
+    ///
+    /// # Errors
+    /// Why the engine is given up.
+    fn step(&mut self) -> Result<(), String>;
     /// Tells all that run that they have failed, and forgets them. The engine may be broken: it is not touched.
     fn abandon(&mut self, error: &ApiError);
 }
 
-/// Tells of the thread's death: `None` while it lives and after an orderly end, else the panic's message.
+/// Tells of the thread's death: `None` while it lives and after an orderly end, else the cause.
 #[derive(Debug, Clone)]
 pub struct Life(watch::Receiver<Option<String>>);
 
@@ -124,9 +127,9 @@ impl Line {
         let (say, life) = watch::channel(None);
         // Whoever holds the line sees the thread end: by its life, and by letters that are refused.
         drop(spawn_thread("engine", move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut work, &letters)));
-            if let Err(payload) = ended {
-                let why = message(payload.as_ref());
+            let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut work, &letters)))
+                .unwrap_or_else(|payload| Err(format!("it panicked: {}", message(payload.as_ref()))));
+            if let Err(why) = ended {
                 say.send_replace(Some(why.clone()));
                 work.abandon(&ApiError::ended(&why));
             }
@@ -166,23 +169,24 @@ impl Line {
     }
 }
 
-fn serve(desk: &mut impl Work, letters: &Receiver<Letter>) {
+/// Serves until the last line is gone, or as an error until the engine is given up.
+fn serve(desk: &mut impl Work, letters: &Receiver<Letter>) -> Result<(), String> {
     loop {
         let letter = if desk.is_idle() {
             match letters.recv() {
                 Ok(letter) => Some(letter),
-                Err(_) => return,
+                Err(_) => return Ok(()),
             }
         } else {
             match letters.try_recv() {
                 Ok(letter) => Some(letter),
                 Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => return Ok(()),
             }
         };
         match letter {
             Some(letter) => desk.take(letter),
-            None => desk.step(),
+            None => desk.step()?,
         }
     }
 }

@@ -73,9 +73,10 @@ impl Work for DiesInAStep {
         self.0.push(letter);
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<(), String> {
         assert!(self.0.len() < 2, "{CAUSE}");
         std::thread::yield_now();
+        Ok(())
     }
 
     fn abandon(&mut self, error: &ApiError) {
@@ -115,7 +116,9 @@ impl Work for Idle {
 
     fn take(&mut self, _: Letter) {}
 
-    fn step(&mut self) {}
+    fn step(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 
     fn abandon(&mut self, _: &ApiError) {}
 }
@@ -153,7 +156,9 @@ impl Work for DiesAtALetter {
         panic!("{CAUSE}");
     }
 
-    fn step(&mut self) {}
+    fn step(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 
     fn abandon(&mut self, _: &ApiError) {}
 }
@@ -199,8 +204,8 @@ fn an_error_of_a_step_is_told_and_the_desk_goes_on() {
     };
 
     let mut lost = [asking(&mut desk, false), asking(&mut desk, true)];
-    desk.step();
-    desk.stepped(Err(EngineError::Stuck { active: 2, waiting: 0 }));
+    desk.step().unwrap();
+    desk.stepped(failure()).unwrap();
     assert!(desk.is_idle());
     for news in &mut lost {
         let heard: Vec<News> = std::iter::from_fn(|| news.try_recv().ok()).collect();
@@ -211,10 +216,20 @@ fn an_error_of_a_step_is_told_and_the_desk_goes_on() {
 
     let mut next = asking(&mut desk, false);
     while !desk.is_idle() {
-        desk.step();
+        desk.step().unwrap();
     }
     let heard: Vec<News> = std::iter::from_fn(|| next.try_recv().ok()).collect();
     assert!(matches!(heard.last(), Some(News::Part(Part { finish: Some(_), .. }))), "{heard:?}");
+
+    // The good steps count: it takes three failures in a row to give the engine up.
+    desk.stepped(failure()).unwrap();
+    desk.stepped(failure()).unwrap();
+    let why = desk.stepped(failure()).unwrap_err();
+    assert!(why.contains("3 times in a row") && why.contains("this is a defect"), "{why}");
+}
+
+fn failure() -> Result<Vec<galapagos_model::Event>, EngineError> {
+    Err(EngineError::Stuck { active: 2, waiting: 0 })
 }
 
 fn ask(echo: bool) -> Ask {

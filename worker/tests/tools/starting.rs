@@ -93,7 +93,7 @@ fn keys_of_the_configuration_that_nothing_uses_are_named_once_and_harmless_ones_
         vec!["merge", model, lora, &merged],
         vec!["eval", model, "--recipe", RECIPE, "--n", "1"],
         vec!["chat", model, "--raw"],
-        // Fails after the model was read: 999 is no address that this machine listens on.
+        // Fails after the model was read: no machine has this address.
         vec!["serve", model, "--listen", "192.0.2.1:9"],
     ];
     for line in lines {
