@@ -7,6 +7,7 @@ use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, EvolutionId, JobId, Name};
 use crate::recipe::Base;
 use crate::recipe::curate::Operator;
+use crate::recipe::guide::{Guide, Speculate};
 use crate::recipe::search::Verifier;
 use crate::recipe::tasks::{Builtin, Split};
 use crate::seed::Seed;
@@ -62,13 +63,54 @@ pub struct TaskSlice {
 }
 
 /// How completions are sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// 0 is greedy.
     pub temperature: f64,
     pub top_p: f64,
     /// Longest completion; the family's limit when absent.
     pub max_tokens: Option<u32>,
+    /// Most probable tokens kept; all when absent.
+    #[serde(default)]
+    pub top_k: Option<u32>,
+    /// 0 keeps all.
+    #[serde(default)]
+    pub min_p: f64,
+    /// 1 changes nothing.
+    #[serde(default = "one")]
+    pub repetition_penalty: f64,
+    #[serde(default)]
+    pub guide: Option<Guide>,
+    /// Changes the speed alone.
+    #[serde(default)]
+    pub speculate: Speculate,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Sampling {
+    /// Plain sampling at a temperature, up to the family's limit.
+    #[must_use]
+    pub const fn at(temperature: f64) -> Self {
+        Self {
+            temperature,
+            top_p: 1.0,
+            max_tokens: None,
+            top_k: None,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            guide: None,
+            speculate: Speculate::Off,
+        }
+    }
+
+    /// The same, but always the most probable token.
+    #[must_use]
+    pub fn greedy(&self) -> Self {
+        Self { temperature: 0.0, top_p: 1.0, top_k: None, min_p: 0.0, ..self.clone() }
+    }
 }
 
 /// `samples` completions per task, verified, as one trajectory file in order of (task, sample).

@@ -1,5 +1,5 @@
 //! The recipe language as types: what a person may ask for. Parsing with locations, validation and planning stand in
-//! the submodules; this file and `recipe/{step,search,curate,train,tournament,evaluate,tasks}.rs` are the grammar.
+//! the submodules; this file and `recipe/{step,search,guide,curate,train,tournament,evaluate,tasks}.rs` are the grammar.
 //!
 //! Every field has a default or is required; unknown fields are refused. A choice is a map with one key or a bare word.
 
@@ -8,6 +8,7 @@ pub mod curate;
 pub mod diagnostic;
 pub mod document;
 pub mod evaluate;
+pub mod guide;
 mod parse;
 pub mod path;
 mod read;
@@ -157,6 +158,12 @@ impl Number {
                 vars.get(&name).copied()
             }
         }
+    }
+
+    /// The value under `vars`, if it is a whole number from 0.
+    #[must_use]
+    pub fn whole(&self, vars: &BTreeMap<Name, f64>) -> Option<u32> {
+        self.resolve(vars).and_then(shape::whole)
     }
 }
 

@@ -100,6 +100,8 @@ fn escaped(text: &str) -> String {
 /// A tokenizer's vocabulary as guides see it. Made once for a tokenizer (in a second or so) and shared.
 pub struct GuideVocabulary {
     factory: ParserFactory,
+    /// The end tokens, if completions end by one of them alone.
+    ends: Option<Arc<[u32]>>,
 }
 
 impl std::fmt::Debug for GuideVocabulary {
@@ -115,12 +117,28 @@ impl GuideVocabulary {
     /// # Errors
     /// [`GuideError::NoEnd`] without one in the vocabulary, or what the tokenizer or `llguidance` says.
     pub fn new(texts: &TokenTexts, ends: &[u32]) -> Result<Self, GuideError> {
-        let environment: TokEnv = Arc::new(environment::Environment::new(texts, ends)?);
+        Self::with(texts, ends, &[])
+    }
+
+    /// For completions whose last token is one of `ends`, and which have none of the tokens `barred` that are not ends: a match
+    /// that cannot be continued is not the end, but allows the end tokens alone.
+    ///
+    /// So what ends an answer is drawn by the model and stands in the completion, as without a guide.
+    ///
+    /// # Errors
+    /// As [`GuideVocabulary::new`].
+    pub fn ended_by_token(texts: &TokenTexts, ends: &[u32], barred: &[u32]) -> Result<Self, GuideError> {
+        let vocabulary = Self::with(texts, ends, barred)?;
+        Ok(Self { ends: Some(vocabulary.factory.tok_env().tok_trie().eos_tokens().into()), ..vocabulary })
+    }
+
+    fn with(texts: &TokenTexts, ends: &[u32], barred: &[u32]) -> Result<Self, GuideError> {
+        let environment: TokEnv = Arc::new(environment::Environment::new(texts, ends, barred)?);
         let slices = llguidance::earley::SlicedBiasComputer::general_slices();
         let mut factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &slices)
             .map_err(|error| GuideError::Vocabulary { reason: format!("{error:#}") })?;
         factory.quiet().limits_mut().verbose_errors = false;
-        Ok(Self { factory })
+        Ok(Self { factory, ends: None })
     }
 
     /// Compiles `spec`; clone the guide for each sample.
@@ -130,14 +148,33 @@ impl GuideVocabulary {
     pub fn compile(&self, spec: &GuideSpec) -> Result<Guide, GuideError> {
         let parser = self.factory.create_parser(spec.grammar()?);
         let matcher = Matcher::new(Ok(parser.map_err(|error| spec.refused(&plain(&format!("{error:#}"))))?));
-        let mut guide = Guide { matcher, accepted: 0 };
+        let mut guide = Guide { matcher, accepted: 0, ends: self.ends.clone(), ended: false };
         // What no token can begin is found here and not at the first position.
         let mask = guide.mask().map_err(|error| spec.refused(&error.to_string()))?;
         if mask.count() == 0 && !guide.is_stopped() {
             return Err(spec.refused("no text of this vocabulary's tokens matches it"));
         }
+        if let GuideSpec::Choice(texts) = spec
+            && let Some(text) = texts.iter().find(|text| guide.fit(text.as_bytes()) != Fit::Whole)
+        {
+            return Err(spec.refused(&format!("{text:?} cannot be written with this vocabulary's tokens")));
+        }
         Ok(guide)
     }
+}
+
+/// How a text stands to a guide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It matches.
+    Whole,
+    /// Some match begins with it.
+    Begun,
+    /// No match begins with it.
+    Not {
+        /// Bytes that still could have been a beginning, up to a token's border.
+        bytes: usize,
+    },
 }
 
 /// The state of one sample's guide.
@@ -147,6 +184,10 @@ impl GuideVocabulary {
 pub struct Guide {
     matcher: Matcher,
     accepted: usize,
+    /// The end tokens, if one of them must be the last token.
+    ends: Option<Arc<[u32]>>,
+    /// Whether an end token was accepted behind a match that cannot be continued, which the matcher does not count.
+    ended: bool,
 }
 
 impl std::fmt::Debug for Guide {
@@ -171,6 +212,12 @@ impl Guide {
     /// # Errors
     /// [`GuideError::Token`] for any other token; the guide is then of no more use.
     pub fn accept(&mut self, token: u32) -> Result<(), GuideError> {
+        if self.awaits_end() {
+            let ends = self.ends.as_ref().is_some_and(|ends| ends.contains(&token));
+            self.ended = ends;
+            self.accepted += usize::from(ends);
+            return if ends { Ok(()) } else { Err(GuideError::Token { token, position: self.accepted }) };
+        }
         match self.matcher.try_consume_tokens(&[token]).map_err(step_error)? {
             0 => Err(GuideError::Token { token, position: self.accepted }),
             _ => {
@@ -185,20 +232,51 @@ impl Guide {
     /// # Errors
     /// As [`Guide::mask`].
     pub fn is_complete(&mut self) -> Result<bool, GuideError> {
-        if self.is_stopped() { Ok(true) } else { self.matcher.is_accepting().map_err(step_error) }
+        if self.is_stopped() || self.awaits_end() { Ok(true) } else { self.matcher.is_accepting().map_err(step_error) }
     }
 
-    /// Whether the completion has ended: an end token was accepted, or the match can not be continued.
+    /// Whether the completion has ended: an end token was accepted, or the match can not be continued and needs none.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        matches!(
-            self.matcher.stop_reason(),
-            StopReason::EndOfSentence | StopReason::NoExtension | StopReason::NoExtensionBias
-        )
+        match self.matcher.stop_reason() {
+            StopReason::EndOfSentence => true,
+            StopReason::NoExtension | StopReason::NoExtensionBias => self.ends.is_none() || self.ended,
+            _ => false,
+        }
+    }
+
+    /// Whether the match can not be continued and the end token is still to come.
+    fn awaits_end(&self) -> bool {
+        let whole = matches!(self.matcher.stop_reason(), StopReason::NoExtension | StopReason::NoExtensionBias);
+        whole && self.ends.is_some() && !self.ended
+    }
+
+    /// How the guide's text so far, followed by `text`, stands to it. The guide stays where it is.
+    #[must_use]
+    pub fn fit(&self, text: &[u8]) -> Fit {
+        let Ok(environment) = self.matcher.tok_env() else { return Fit::Not { bytes: 0 } };
+        let (trie, mut guide, mut bytes) = (environment.tok_trie(), self.clone(), 0);
+        for token in trie.greedy_tokenize(text) {
+            let word = trie.token(token);
+            // A byte that no token has is left out by the trie.
+            if guide.is_stopped() || !text[bytes..].starts_with(word) || guide.accept(token).is_err() {
+                return Fit::Not { bytes };
+            }
+            bytes += word.len();
+        }
+        match guide.is_complete() {
+            _ if bytes < text.len() => Fit::Not { bytes },
+            Ok(true) => Fit::Whole,
+            Ok(false) => Fit::Begun,
+            Err(_) => Fit::Not { bytes },
+        }
     }
 
     /// Tokens that spell what the guide forces next, as a draft: a model may spell it by other tokens.
     pub fn draft(&mut self, most: usize) -> Vec<u32> {
+        if self.is_stopped() || self.awaits_end() {
+            return Vec::new();
+        }
         let Ok(environment) = self.matcher.tok_env() else { return Vec::new() };
         let forced = self.matcher.clone().compute_ff_bytes();
         let mut tokens = environment.tok_trie().greedy_tokenize(&forced);
@@ -211,7 +289,10 @@ impl Guide {
     /// # Errors
     /// [`GuideError::Step`] for more tokens than were accepted.
     pub fn roll_back(&mut self, tokens: usize) -> Result<(), GuideError> {
-        self.matcher.rollback(tokens).map_err(step_error)?;
+        // The matcher did not count the end token.
+        let uncounted = usize::from(self.ended && tokens > 0);
+        self.matcher.rollback(tokens - uncounted).map_err(step_error)?;
+        self.ended &= tokens == 0;
         self.accepted -= tokens;
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod strategies;
 
 use galapagos_domain::cluster::view::Status;
+use galapagos_domain::job::Sampling;
 use galapagos_domain::session::{CoordinatorMessage, WorkerMessage};
 use galapagos_proto::convert::{ConvertError, EvolutionSummary, document, parse_document};
 use galapagos_proto::v1;
@@ -41,6 +42,25 @@ fn a_summary_survives_the_wire_in_every_status() {
         };
         assert_eq!(EvolutionSummary::try_from(v1::EvolutionSummary::from(summary.clone())).unwrap(), summary);
     }
+}
+
+#[test]
+fn sampling_keeps_the_order_of_a_schemas_properties_and_refuses_what_it_does_not_know() {
+    let guide = r#"{"json_schema":{"type":"object","properties":{"z":{},"a":{}}}}"#;
+    let sampling = Sampling { guide: serde_json::from_str(guide).unwrap(), ..Sampling::at(0.5) };
+    let wire = v1::Sampling::from(sampling);
+    assert_eq!(wire.guide_json.as_deref(), Some(guide));
+    let back = Sampling::try_from(wire.clone()).unwrap();
+    assert_eq!(v1::Sampling::from(back), wire);
+
+    let unknown = v1::Sampling { guide_json: Some(r#"{"poem":"a"}"#.to_owned()), ..wire.clone() };
+    let error = Sampling::try_from(unknown).unwrap_err();
+    assert!(matches!(error, ConvertError::Fragment { message: "Sampling", field: "guide_json", .. }), "{error}");
+    let old = v1::Sampling { repetition_penalty: None, ..wire.clone() };
+    let error = Sampling::try_from(old).unwrap_err();
+    assert_eq!(error.to_string(), "Sampling lacks `repetition_penalty`");
+    let none = v1::Sampling { speculate_json: String::new(), ..wire };
+    assert!(matches!(Sampling::try_from(none), Err(ConvertError::Fragment { field: "speculate_json", .. })));
 }
 
 fn refused(kind: v1::worker_message::Kind) -> ConvertError {

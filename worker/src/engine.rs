@@ -3,6 +3,7 @@
 //! A result is a function of the batch alone: each request brings its own seed, and which other requests share a batch
 //! or which job ran before must not show in it. Jobs reach an engine through an [`EngineHandle`], never directly.
 
+pub mod guided;
 mod handle;
 pub mod mock;
 pub mod openai;
@@ -14,13 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
-use galapagos_domain::job::FailureClass;
+use galapagos_domain::job::{FailureClass, Sampling};
 use galapagos_domain::recipe::Characters;
+use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
 
 pub use handle::EngineHandle;
 
 use crate::cancel::Cancel;
+use guided::Guided;
 
 /// A checkpoint as a folder on this machine's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,12 @@ pub trait Codec: Send + Sync + Debug {
     /// # Errors
     /// [`EngineError::Text`] if the vocabulary cannot be decoded.
     fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError>;
+
+    /// Compiles `guide` for completions that the tokens `stop` end, as [`Batch`] has them; remembers it.
+    ///
+    /// # Errors
+    /// [`EngineError::Guide`] if completions in this vocabulary cannot be held to it.
+    fn guided(&self, guide: &Guide, stop: &[u32], terminator: Option<char>) -> Result<Guided, EngineError>;
 }
 
 /// Completions that are asked for from one prompt.
@@ -62,9 +71,8 @@ pub struct Request {
     pub samples: u32,
     /// Sample i draws from a stream of (seed, i).
     pub seed: Seed,
-    /// 0 is greedy.
-    pub temperature: f64,
-    pub top_p: f64,
+    /// How tokens are chosen; how many is for the batch to say.
+    pub sampling: Arc<Sampling>,
 }
 
 /// Requests to one checkpoint that share a prefix and a stop rule.
@@ -73,7 +81,10 @@ pub struct Batch {
     pub checkpoint: CheckpointDir,
     pub prefix: Vec<u32>,
     pub requests: Vec<Request>,
+    /// Tokens that end a completion.
     pub stop: Vec<u32>,
+    /// The character that every stop token with a text holds; a completion's text ends before it. `None` if none has a text.
+    pub terminator: Option<char>,
     pub max_tokens: u32,
 }
 
@@ -178,6 +189,10 @@ pub enum EngineError {
     Compute { checkpoint: Digest, what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("a request to checkpoint {checkpoint} cannot be run")]
     Request { checkpoint: Digest, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("completions cannot be held to the guide {{{guide}}} in the vocabulary of this checkpoint")]
+    Guide { guide: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("this engine cannot {what}")]
+    Unsupported { what: String },
     #[error("checkpoint {checkpoint} cannot {what}")]
     WrongHead { checkpoint: Digest, what: String },
     #[error("checkpoint {checkpoint} scores sequence {sequence} with {value}; its training must have diverged")]
@@ -197,6 +212,8 @@ impl EngineError {
             | Self::Initialise { .. }
             | Self::Text { .. }
             | Self::Request { .. }
+            | Self::Guide { .. }
+            | Self::Unsupported { .. }
             | Self::WrongHead { .. }
             | Self::NotFinite { .. } => FailureClass::Invalid,
             // Whoever runs the server may mend it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use galapagos_domain::ids::{Digest, Name};
-use galapagos_domain::job::TaskSlice;
+use galapagos_domain::job::{Sampling, TaskSlice};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::diagnostic::Diagnostics;
 use galapagos_domain::recipe::tasks::{Builtin, Split};
@@ -134,7 +134,7 @@ fn measure(
 ) -> Result<Measured, EngineError> {
     let meter = Meter::new(Cancel::default(), Arc::new(|_| {}));
     let policy = Policy { engine, checkpoint, codec, meter: &meter };
-    let asks: Vec<Ask> = (0..tasks.items.len()).map(|place| Ask::greedy(place, tasks)).collect();
+    let asks = Ask::greedy(tasks, &Sampling::at(0.0));
     let panel = Panel::rule();
     let mut verdicts = VerdictCounts::default();
     for (place, samples) in policy.answer(tasks, &asks)?.into_iter().enumerate() {

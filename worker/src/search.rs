@@ -5,32 +5,38 @@ mod sample_k;
 
 use std::sync::Arc;
 
+use galapagos_domain::job::Sampling;
 use galapagos_domain::seed::Seed;
 
 pub use sample_k::SampleK;
 
 use crate::engine::{Batch, CheckpointDir, Codec, Completion, EngineError, EngineHandle, Request};
 use crate::jobs::meter::Meter;
-use crate::jobs::tasks::Tasks;
+use crate::jobs::tasks::{Item, Tasks};
 
 /// Completions of one task that a strategy asks for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
     /// Place of the task among the job's tasks.
     pub place: usize,
     pub samples: u32,
     /// Sample i draws from a stream of (seed, i).
     pub seed: Seed,
-    /// 0 is greedy.
-    pub temperature: f64,
-    pub top_p: f64,
+    pub sampling: Arc<Sampling>,
 }
 
 impl Ask {
-    /// The most probable completion of the task at `place`.
+    /// The most probable completion of each task, under the guide of `sampling`.
     #[must_use]
-    pub fn greedy(place: usize, tasks: &Tasks) -> Self {
-        Self { place, samples: 1, seed: tasks.items[place].seed, temperature: 0.0, top_p: 1.0 }
+    pub fn greedy(tasks: &Tasks, sampling: &Sampling) -> Vec<Self> {
+        let sampling = Arc::new(sampling.greedy());
+        let ask = |(place, item): (usize, &Item)| Self {
+            place,
+            samples: 1,
+            seed: item.seed,
+            sampling: Arc::clone(&sampling),
+        };
+        tasks.items.iter().enumerate().map(ask).collect()
     }
 }
 
@@ -64,14 +70,14 @@ impl Policy<'_> {
             prompt: tasks.items[ask.place].prompt.clone(),
             samples: ask.samples,
             seed: ask.seed,
-            temperature: ask.temperature,
-            top_p: ask.top_p,
+            sampling: Arc::clone(&ask.sampling),
         };
         let batch = Batch {
             checkpoint: self.checkpoint.clone(),
             prefix: tasks.prefix.clone(),
             requests: asks.iter().map(request).collect(),
             stop: tasks.stop.clone(),
+            terminator: Some(tasks.terminator),
             max_tokens: tasks.max_tokens,
         };
         let completions = self.engine.generate(batch, self.meter.watch())?;

@@ -10,11 +10,12 @@ use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{
     BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice,
 };
+use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::Verifier;
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::{Base, Characters};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::task::Family;
+use galapagos_domain::task::{Family, TaskSetData};
 use galapagos_domain::trajectory::Trajectory;
 use galapagos_worker::cancel::Cancel;
 use galapagos_worker::checkpoints::Checkpoints;
@@ -24,7 +25,7 @@ use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
 use galapagos_worker::jobs::{self, JobError, Workshop};
 
-const SAMPLING: Sampling = Sampling { temperature: 1.0, top_p: 1.0, max_tokens: None };
+const SAMPLING: Sampling = Sampling::at(1.0);
 
 struct Bench {
     shop: Workshop,
@@ -77,15 +78,26 @@ impl Bench {
     }
 
     fn rows(&self, policy: Digest, indices: std::ops::Range<u32>) -> Vec<Trajectory> {
-        let spec = RolloutSpec {
-            policy,
-            tasks: slice(Split::Train, indices),
-            samples: 3,
-            sampling: SAMPLING,
-            verify: vec![Verifier::Rule],
-        };
-        let JobOutput::Rollout { trajectories: file, .. } = self.run(JobKind::Rollout(spec)).unwrap() else { panic!() };
-        trajectories::decode(self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap()).unwrap()
+        self.sampled(policy, indices, SAMPLING).unwrap()
+    }
+
+    fn sampled(
+        &self,
+        policy: Digest,
+        indices: std::ops::Range<u32>,
+        sampling: Sampling,
+    ) -> Result<Vec<Trajectory>, JobError> {
+        let tasks = slice(Split::Train, indices);
+        let spec = RolloutSpec { policy, tasks, samples: 3, sampling, verify: vec![Verifier::Rule] };
+        let JobOutput::Rollout { trajectories: file, .. } = self.run(JobKind::Rollout(spec))? else { panic!() };
+        Ok(trajectories::decode(self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap()).unwrap())
+    }
+
+    /// What a rollout under `guide` is refused with.
+    fn guide_refused(&self, policy: Digest, guide: Guide) -> String {
+        let error = self.sampled(policy, 0..1, Sampling { guide: Some(guide), ..SAMPLING }).unwrap_err();
+        assert_eq!(error.class(), FailureClass::Invalid);
+        failure::report(error.class(), &error).chain.join("\n")
     }
 }
 
@@ -124,6 +136,105 @@ fn a_rollout_is_the_same_whatever_shares_its_batch() {
     assert_eq!(whole, pieces);
     assert!(whole.iter().any(|row| row.completion != whole[0].completion), "it samples");
     assert!(whole.iter().all(|row| row.completion_tokens.len() == row.log_probs.len()));
+}
+
+#[test]
+fn a_guided_rollout_yields_its_choices_each_ended_by_the_model() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let choices = ["7", "12", "123"].map(str::to_owned);
+    let guided = Sampling { guide: Some(Guide::Choice(choices.to_vec())), ..SAMPLING };
+    let rows = bench.sampled(policy, 0..12, guided.clone()).unwrap();
+    let checkpoint = bench.runtime.block_on(bench.shop.checkpoints.open(&policy)).unwrap();
+    let stop = bench.shop.engine.codec(&checkpoint).unwrap().stop_tokens('\n').unwrap();
+    for row in &rows {
+        assert!(choices.contains(&row.completion), "{:?}", row.completion);
+        assert!(stop.contains(row.completion_tokens.last().unwrap()), "it ends with a stop token: {row:?}");
+        assert_eq!(row.completion_tokens.len(), row.completion.len() + 1);
+        assert_eq!(row.completion_tokens.len(), row.log_probs.len());
+    }
+    for choice in &choices {
+        assert!(rows.iter().any(|row| row.completion == *choice), "{choice} never came");
+    }
+    let free = bench.rows(policy, 0..12);
+    assert!(free.iter().any(|row| !choices.contains(&row.completion)), "a random model writes other things unguided");
+    let pieces = [0..5, 5..12].map(|piece| bench.sampled(policy, piece, guided.clone()).unwrap());
+    assert_eq!(pieces.concat(), rows, "what shares a batch changes nothing");
+}
+
+#[test]
+fn speculation_changes_no_token_guided_or_not() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let guide = Some(Guide::Regex("12[0-9]3?".to_owned()));
+    for plain in [
+        SAMPLING,
+        Sampling { guide, ..SAMPLING },
+        Sampling { max_tokens: Some(20), repetition_penalty: 1.2, min_p: 0.02, top_k: Some(6), ..SAMPLING },
+        SAMPLING.greedy(),
+    ] {
+        let ahead = Sampling { speculate: Speculate::Lookup, ..plain.clone() };
+        assert_eq!(bench.sampled(policy, 0..6, ahead).unwrap(), bench.sampled(policy, 0..6, plain).unwrap());
+    }
+}
+
+#[test]
+fn cut_offs_and_penalties_reach_the_engine() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let long = Sampling { max_tokens: Some(16), ..SAMPLING };
+    let tokens = |sampling: Sampling| -> Vec<Vec<u32>> {
+        bench.sampled(policy, 0..4, sampling).unwrap().into_iter().map(|row| row.completion_tokens).collect()
+    };
+    let greedy = tokens(long.greedy());
+    assert_eq!(tokens(Sampling { top_k: Some(1), ..long.clone() }), greedy);
+    assert_eq!(tokens(Sampling { min_p: 1.0, ..long.clone() }), greedy);
+    assert_ne!(tokens(long.clone()), greedy);
+    assert_ne!(tokens(Sampling { repetition_penalty: 2.0, ..long.greedy() }), greedy);
+}
+
+#[test]
+fn a_guide_that_cannot_be_followed_is_invalid_and_named() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let cases = [
+        (Guide::Regex("1(2".to_owned()), "regex: \"1(2\"", "regular expression"),
+        (Guide::Lark("start: missing".to_owned()), "lark: \"start: missing\"", "missing"),
+        (
+            Guide::Choice(vec!["1".to_owned(), "one".to_owned()]),
+            "choice: [\"1\", \"one\"]",
+            "\"one\" cannot be written",
+        ),
+        // The first character can be written and the second ends an answer.
+        (Guide::Regex("1\n2".to_owned()), "regex: \"1\\n2\"", "the guide failed"),
+    ];
+    for (guide, name, why) in cases {
+        let chain = bench.guide_refused(policy, guide);
+        assert!(chain.contains(name) && chain.contains(why), "{chain}");
+    }
+}
+
+#[test]
+fn bouts_and_evaluations_are_guided_too() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let tasks = slice(Split::Val, 0..1);
+    let answer = TaskSetData::generate(&tasks.source, tasks.split, tasks.seed).unwrap().get(0).unwrap().answer.clone();
+    let sampling = Sampling { guide: Some(Guide::Choice(vec![answer])), ..SAMPLING };
+    let critic = None;
+    let spec = EvaluateSpec {
+        policy,
+        critic,
+        critic_shots: true,
+        tasks: tasks.clone(),
+        samples: 4,
+        sampling: sampling.clone(),
+    };
+    let JobOutput::Evaluate { tasks: outcomes, .. } = bench.run(JobKind::Evaluate(spec)).unwrap() else { panic!() };
+    assert!(outcomes[0].greedy_pass && outcomes[0].passes == 4, "the right answer is the only choice: {outcomes:?}");
+    let guide = Some(Guide::Regex("[".to_owned()));
+    let bout = BoutSpec { holder: policy, challenger: policy, tasks, sampling: Sampling { guide, ..sampling } };
+    assert_eq!(bench.run(JobKind::Bout(bout)).unwrap_err().class(), FailureClass::Invalid);
 }
 
 #[test]

@@ -126,6 +126,12 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// A number that must be whole.
+    fn whole(&self, number: &Number) -> Result<u32, ResolveError> {
+        let value = self.number(number)?;
+        number.whole(&self.evolution.recipe.vars).ok_or(ResolveError::NotWhole(value))
+    }
+
     /// How many tasks a split of a set holds.
     fn available(&self, set: &Name, split: Split) -> Result<u32, ResolveError> {
         let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;

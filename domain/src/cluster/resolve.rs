@@ -8,7 +8,7 @@ use crate::recipe::train::{Source, Start, Train};
 use crate::recipe::{Head, Role};
 
 /// Why a recipe step cannot be made of what there is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ResolveError {
     #[error("`{0}` is neither `base`, `champion`, a role, nor a member that an earlier train step named")]
     UnknownMember(Name),
@@ -24,6 +24,8 @@ pub enum ResolveError {
     UnknownDataset(Name),
     #[error("variable `{0}` is not declared under `vars`")]
     UnknownVariable(String),
+    #[error("`top_k` is {0}, which is not a whole number")]
+    NotWhole(f64),
     #[error("a name of the recipe step cannot be part of an id")]
     BadId(#[source] InvalidId),
     #[error("recipe step {position} of {phase} is not in the recipe")]

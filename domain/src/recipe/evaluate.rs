@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
+use super::guide::{Guide, Speculate};
 use super::search::default_temperature;
 use super::tournament::Selection;
 use crate::ids::Name;
@@ -22,6 +23,11 @@ pub struct Evaluate {
     /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
     pub temperature: Number,
+    /// What every completion must be, the greedy one too.
+    #[serde(default)]
+    pub guide: Option<Guide>,
+    #[serde(default)]
+    pub speculate: Speculate,
 }
 
 /// A metric over tasks.

@@ -6,6 +6,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Number;
+use super::guide::{Guide, Speculate};
 use super::shape::{self, Never, Shape};
 use crate::ids::Name;
 
@@ -90,6 +91,20 @@ pub struct SampleK {
     /// Longest completion in tokens; the task family's own limit when absent.
     #[serde(default)]
     pub max_tokens: Option<u32>,
+    /// So many most probable tokens are kept; all when absent. A whole number.
+    #[serde(default)]
+    pub top_k: Option<Number>,
+    /// Tokens less probable than this part of the most probable one are dropped; 0 keeps all.
+    #[serde(default = "default_min_p")]
+    pub min_p: Number,
+    /// Above 1 makes tokens of prompt and completion less likely to come again; 1 changes nothing.
+    #[serde(default = "default_repetition_penalty")]
+    pub repetition_penalty: Number,
+    /// What every completion must be, up to the character that ends an answer.
+    #[serde(default)]
+    pub guide: Option<Guide>,
+    #[serde(default)]
+    pub speculate: Speculate,
 }
 
 /// Temperature of sampling where a recipe does not say.
@@ -100,6 +115,14 @@ pub(crate) fn default_temperature() -> Number {
 }
 
 fn default_top_p() -> Number {
+    Number::Value(1.0)
+}
+
+fn default_min_p() -> Number {
+    Number::Value(0.0)
+}
+
+fn default_repetition_penalty() -> Number {
     Number::Value(1.0)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
+use super::guide::{Guide, Speculate};
 use super::search::{Amount, default_temperature};
 use super::tasks::Split;
 use crate::ids::Name;
@@ -30,6 +31,11 @@ pub struct Tournament {
     pub max_pairs: u32,
     #[serde(default = "default_temperature")]
     pub temperature: Number,
+    /// What the completions of both sides must be.
+    #[serde(default)]
+    pub guide: Option<Guide>,
+    #[serde(default)]
+    pub speculate: Speculate,
 }
 
 /// Some tasks of a set.

@@ -55,10 +55,17 @@ pub(super) fn is_planned(word: &str) -> bool {
     PLANNED.contains(&word)
 }
 
+/// [`is_planned`] of a field. Operators are words and no fields: `top_k` as a field is that of `sample_k`, in the wrong place.
+pub(super) fn is_planned_field(field: &str) -> bool {
+    is_planned(field) && field != "top_k"
+}
+
 /// Defaults as (choice or verb, field, value), for suggestions.
-pub(super) const DEFAULTS: [(&str, &str, f64); 16] = [
+pub(super) const DEFAULTS: [(&str, &str, f64); 18] = [
     ("sample_k", "temperature", DEFAULT_TEMPERATURE),
     ("sample_k", "top_p", 1.0),
+    ("sample_k", "min_p", 0.0),
+    ("sample_k", "repetition_penalty", 1.0),
     ("evaluate", "temperature", DEFAULT_TEMPERATURE),
     ("tournament", "temperature", DEFAULT_TEMPERATURE),
     ("tournament", "max_pairs", 400.0),

@@ -1,5 +1,7 @@
 //! A tokenizer's vocabulary as a trie of bytes.
 
+use std::collections::HashSet;
+
 use llguidance::toktrie::{TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use super::GuideError;
@@ -14,12 +16,17 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    pub(super) fn new(texts: &TokenTexts, ends: &[u32]) -> Result<Self, GuideError> {
+    /// `barred` tokens are as good as not there.
+    pub(super) fn new(texts: &TokenTexts, ends: &[u32], barred: &[u32]) -> Result<Self, GuideError> {
         let size = texts.tokenizer().vocab_size() as u32;
         let known: Vec<u32> = ends.iter().copied().filter(|end| *end < size).collect();
         let Some(first) = known.first() else { return Err(GuideError::NoEnd { ends: ends.to_vec() }) };
-        let words: Result<Vec<Vec<u8>>, GuideError> =
-            (0..size).map(|token| word(texts, token, known.contains(&token))).collect();
+        let barred: HashSet<u32> = barred.iter().copied().collect();
+        let word = |token: u32| match barred.contains(&token) && !known.contains(&token) {
+            true => Ok(Vec::new()),
+            false => word(texts, token, known.contains(&token)),
+        };
+        let words: Result<Vec<Vec<u8>>, GuideError> = (0..size).map(word).collect();
         let trie = TokTrie::from(&TokRxInfo::new(size, *first), &words?).with_eos_tokens(&known);
         Ok(Self { trie })
     }

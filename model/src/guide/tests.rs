@@ -107,6 +107,57 @@ fn choices_are_taken_literally() {
 }
 
 #[test]
+fn an_end_token_is_drawn_behind_a_match_and_barred_tokens_never() {
+    let texts = texts();
+    let id = |piece: &str| texts.tokenizer().token_id(piece).unwrap();
+    let line = id("Ċ");
+    let vocabulary = GuideVocabulary::ended_by_token(&texts, &[END, line], &[id("abc"), line]).unwrap();
+    let choices = ["abc", "ab", "x y"].map(str::to_owned);
+    let guide = vocabulary.compile(&GuideSpec::Choice(choices.to_vec())).unwrap();
+    let mut ends = BTreeMap::new();
+    for seed in 1..60 {
+        let text = complete(&texts, guide.clone(), seed);
+        let answer = text.strip_suffix('\n').unwrap_or(&text);
+        assert!(choices.iter().any(|choice| choice == answer), "{text:?}");
+        *ends.entry(text.ends_with('\n')).or_insert(0) += 1;
+    }
+    assert!(ends[&true] > 3 && ends[&false] > 3, "the model chooses its end: {ends:?}");
+
+    // Behind "x y" nothing but an end may come, and taking it back opens the guide again.
+    let mut whole = guide.clone();
+    ["x", "Ġ", "y"].iter().for_each(|piece| whole.accept(id(piece)).unwrap());
+    assert!(!whole.is_stopped() && whole.is_complete().unwrap() && whole.draft(4).is_empty());
+    assert_eq!(whole.mask().unwrap().count(), 2);
+    assert!(whole.clone().accept(id("x")).is_err());
+    whole.accept(line).unwrap();
+    assert!(whole.is_stopped());
+    whole.roll_back(2).unwrap();
+    assert!(!whole.is_stopped() && !whole.is_complete().unwrap() && whole.mask().unwrap().allows(id("y")));
+    let mut barred = guide;
+    assert!(barred.mask().unwrap().allows(id("ab")) && barred.accept(id("abc")).is_err());
+}
+
+#[test]
+fn a_text_is_held_against_a_guide_byte_by_byte() {
+    let texts = texts();
+    for vocabulary in
+        [GuideVocabulary::new(&texts, &[END]).unwrap(), GuideVocabulary::ended_by_token(&texts, &[END], &[]).unwrap()]
+    {
+        let guide = vocabulary.compile(&GuideSpec::Regex("ab[0-9]{2}(é|x*)".to_owned())).unwrap();
+        for whole in ["ab12", "ab12é", "ab12xx"] {
+            assert_eq!(guide.fit(whole.as_bytes()), Fit::Whole, "{whole}");
+        }
+        for begun in ["", "a", "ab1"] {
+            assert_eq!(guide.fit(begun.as_bytes()), Fit::Begun, "{begun}");
+        }
+        assert_eq!(guide.fit(&"ab12é".as_bytes()[..5]), Fit::Begun, "half a character");
+        for (wrong, bytes) in [("ax", 1), ("abx", 2), ("ab12éx", 6), ("x", 0)] {
+            assert_eq!(guide.fit(wrong.as_bytes()), Fit::Not { bytes }, "{wrong}");
+        }
+    }
+}
+
+#[test]
 fn grammars_are_followed() {
     let texts = texts();
     let grammar = "start: sum\nsum: term (\"+\" term)*\nterm: NUMBER | \"(\" sum \")\"\nNUMBER: /[1-9][0-9]?/\n";

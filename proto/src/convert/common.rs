@@ -102,7 +102,16 @@ impl TryFrom<v1::TaskSlice> for TaskSlice {
 
 impl From<Sampling> for v1::Sampling {
     fn from(sampling: Sampling) -> Self {
-        Self { temperature: sampling.temperature, top_p: sampling.top_p, max_tokens: sampling.max_tokens }
+        Self {
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            max_tokens: sampling.max_tokens,
+            top_k: sampling.top_k,
+            min_p: sampling.min_p,
+            repetition_penalty: Some(sampling.repetition_penalty),
+            guide_json: sampling.guide.as_ref().map(to_json),
+            speculate_json: to_json(&sampling.speculate),
+        }
     }
 }
 
@@ -114,6 +123,12 @@ impl TryFrom<v1::Sampling> for Sampling {
             temperature: fields.finite("temperature", wire.temperature)?,
             top_p: fields.finite("top_p", wire.top_p)?,
             max_tokens: wire.max_tokens,
+            top_k: wire.top_k,
+            min_p: fields.finite("min_p", wire.min_p)?,
+            repetition_penalty: fields
+                .finite("repetition_penalty", fields.required("repetition_penalty", wire.repetition_penalty)?)?,
+            guide: wire.guide_json.map(|json| fields.fragment("guide_json", &json)).transpose()?,
+            speculate: fields.fragment("speculate_json", &wire.speculate_json)?,
         })
     }
 }

@@ -9,6 +9,7 @@ use galapagos_domain::job::{
     OperatorCount, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
 };
 use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
+use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::Verifier;
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::train::{Loss, On, Pointwise, Precision, Source, Start, Train};
@@ -67,9 +68,39 @@ fn slice() -> BoxedStrategy<TaskSlice> {
 }
 
 fn sampling() -> BoxedStrategy<Sampling> {
-    (number(), number(), option::of(any::<u32>()))
-        .prop_map(|(temperature, top_p, max_tokens)| Sampling { temperature, top_p, max_tokens })
+    let speculate = prop_oneof![Just(Speculate::Off), Just(Speculate::Lookup)];
+    let limits = (option::of(any::<u32>()), option::of(any::<u32>()));
+    (number(), number(), limits, number(), number(), option::of(guide()), speculate)
+        .prop_map(|(temperature, top_p, (max_tokens, top_k), min_p, repetition_penalty, guide, speculate)| Sampling {
+            temperature,
+            top_p,
+            max_tokens,
+            top_k,
+            min_p,
+            repetition_penalty,
+            guide,
+            speculate,
+        })
         .boxed()
+}
+
+fn guide() -> BoxedStrategy<Guide> {
+    let text = || prop_oneof![Just("start: \"a\" | /\\n+/\n".to_owned()), "[ -~]{1,9}"];
+    let schema = (any::<i64>(), number()).prop_map(|(least, factor)| {
+        let schema = serde_json::json!({
+            "type": "object", "required": ["z", "a"],
+            "properties": {"z": {"$ref": "#/$defs/whole"}, "a": {"multipleOf": factor}},
+            "$defs": {"whole": {"type": "integer", "minimum": least, "enum": [null, true]}},
+        });
+        Guide::JsonSchema(schema.as_object().unwrap().clone())
+    });
+    prop_oneof![
+        text().prop_map(Guide::Regex),
+        schema,
+        text().prop_map(Guide::Lark),
+        vec(text(), 0..4).prop_map(Guide::Choice),
+    ]
+    .boxed()
 }
 
 fn base() -> BoxedStrategy<Base> {

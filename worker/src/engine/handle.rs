@@ -165,7 +165,14 @@ mod tests {
         let handle = EngineHandle::start(|| Box::new(Fragile)).unwrap();
         let cancel = Cancel::default();
         cancel.raise();
-        let batch = Batch { checkpoint: checkpoint(), prefix: vec![], requests: vec![], stop: vec![], max_tokens: 1 };
+        let batch = Batch {
+            checkpoint: checkpoint(),
+            prefix: vec![],
+            requests: vec![],
+            stop: vec![],
+            terminator: None,
+            max_tokens: 1,
+        };
         let watch = Watch { cancel, ..Watch::nobody() };
         assert!(matches!(handle.generate(batch, watch), Err(EngineError::Cancelled)));
     }

@@ -1,7 +1,8 @@
 //! An engine that needs no weights and no libtorch: for tests of everything around an engine.
 //!
 //! A completion is a function of (checkpoint, prompt, seed): right with a rate that the checkpoint's digest decides, else
-//! wrong in its first digit. It reads characters and solves the digit and number families; to other prompts it answers `?`.
+//! wrong in its first digit. It reads characters and solves the digit and number families; to other prompts it answers `?`. It has no
+//! probabilities, so guides, cut-offs and penalties are refused.
 
 mod oracle;
 
@@ -9,9 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
+use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Characters;
+use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::seed::Seed;
 
+use super::guided::{Guided, named};
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
 
 /// End of sequence: the first number that is no character.
@@ -42,6 +46,10 @@ impl Codec for CharacterCodec {
     fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError> {
         Ok(vec![u32::from(terminator), EOS])
     }
+
+    fn guided(&self, guide: &Guide, _stop: &[u32], _terminator: Option<char>) -> Result<Guided, EngineError> {
+        Err(unsupported(&format!("hold completions to the guide {{{}}}", named(guide))))
+    }
 }
 
 /// See the head of this file.
@@ -57,6 +65,7 @@ impl Engine for MockEngine {
         let mut completions = Vec::with_capacity(batch.requests.len());
         let mut progress = Progress::default();
         for request in &batch.requests {
+            check(&request.sampling)?;
             if watch.cancel.is_raised() {
                 return Err(EngineError::Cancelled);
             }
@@ -101,9 +110,29 @@ pub fn success_rate(checkpoint: &Digest) -> f64 {
     0.1 + 0.8 * f64::from(first) / 255.0
 }
 
+/// Whether the mock can do what is asked. Speculation changes nothing but speed, so it always may be asked for.
+fn check(sampling: &Sampling) -> Result<(), EngineError> {
+    let Sampling { temperature: _, top_p: _, max_tokens: _, top_k, min_p, repetition_penalty, guide, speculate } =
+        sampling;
+    match speculate {
+        Speculate::Off | Speculate::Lookup => {}
+    }
+    if let Some(guide) = guide {
+        return Err(unsupported(&format!("hold completions to the guide {{{}}}", named(guide))));
+    }
+    if top_k.is_some() || *min_p > 0.0 || *repetition_penalty != 1.0 {
+        return Err(unsupported("sample with top_k, min_p or repetition_penalty: it is a mock without probabilities"));
+    }
+    Ok(())
+}
+
+fn unsupported(what: &str) -> EngineError {
+    EngineError::Unsupported { what: what.to_owned() }
+}
+
 fn complete(batch: &Batch, request: &Request, sample: u32) -> Result<Completion, EngineError> {
     let prompt = CharacterCodec.decode(&[batch.prefix.as_slice(), &request.prompt].concat())?;
-    let seed = (request.temperature > 0.0).then(|| request.seed.nth(u64::from(sample)));
+    let seed = (request.sampling.temperature > 0.0).then(|| request.seed.nth(u64::from(sample)));
     let drawn = draw(&batch.checkpoint, &prompt, seed);
     let right = fraction(drawn) < success_rate(&batch.checkpoint.checkpoint);
     let text = match oracle::answer(&prompt) {
@@ -146,13 +175,14 @@ mod tests {
             prefix: Vec::new(),
             requests,
             stop: CharacterCodec.stop_tokens('\n').unwrap(),
+            terminator: Some('\n'),
             max_tokens: 7,
         }
     }
 
     fn request(prompt: &str, seed: u64, temperature: f64) -> Request {
         let prompt = CharacterCodec.encode(prompt).unwrap();
-        Request { prompt, samples: 1, seed: Seed(seed), temperature, top_p: 1.0 }
+        Request { prompt, samples: 1, seed: Seed(seed), sampling: Arc::new(Sampling::at(temperature)) }
     }
 
     #[test]
@@ -177,5 +207,26 @@ mod tests {
         let greedy = batch("a", vec![request("352910>", 1, 0.0), request("352910>", 2, 0.0)]);
         let greedy = MockEngine.generate(&greedy, &Watch::nobody()).unwrap();
         assert_eq!(greedy[0], greedy[1]);
+    }
+
+    #[test]
+    fn what_a_mock_cannot_do_is_refused_and_never_left_out() {
+        let refused = |sampling: Sampling| {
+            let plain = request("352910>", 1, 1.0);
+            let batch = batch("a", vec![Request { sampling: Arc::new(sampling), ..plain }]);
+            MockEngine.generate(&batch, &Watch::nobody())
+        };
+        let plain = || Sampling::at(1.0);
+        for sampling in [
+            Sampling { guide: Some(Guide::Choice(vec!["1".to_owned()])), ..plain() },
+            Sampling { top_k: Some(3), ..plain() },
+            Sampling { min_p: 0.1, ..plain() },
+            Sampling { repetition_penalty: 1.1, ..plain() },
+        ] {
+            let error = refused(sampling.clone()).unwrap_err();
+            assert!(matches!(error, EngineError::Unsupported { .. }), "{sampling:?}: {error}");
+        }
+        let fast = refused(Sampling { speculate: Speculate::Lookup, ..plain() }).unwrap();
+        assert_eq!(fast, refused(plain()).unwrap());
     }
 }

@@ -20,6 +20,7 @@ use galapagos_domain::seed::Seed;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::guided::{self, Guided};
 use super::tch::TchEngine;
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, ScoreBatch, Watch};
 use crate::device::Place;
@@ -100,6 +101,19 @@ pub enum RemoteError {
         /// What the probe found.
         finding: String,
     },
+    /// A completion is not what its guide says.
+    #[error(
+        "the inference server at {url} does not hold completions to the guide {{{guide}}}: the completion {finding}; nothing was taken \
+         from it. It must know `structured_outputs` (vLLM from 0.12, galapagos serve); others leave such a field out silently"
+    )]
+    Guide {
+        /// The server.
+        url: String,
+        /// The guide.
+        guide: String,
+        /// What came instead.
+        finding: String,
+    },
 }
 
 impl OpenAiEngine {
@@ -174,6 +188,26 @@ impl OpenAiEngine {
         Err(remote(checkpoint, RemoteError::WrongVersion { url, checkpoint: checkpoint.checkpoint, finding }))
     }
 
+    /// Checks what came against the guides: a server that does not know them answers all the same.
+    fn check_guides(
+        &self,
+        batch: &Batch,
+        guides: &[Option<Guided>],
+        completions: &[Completion],
+    ) -> Result<(), EngineError> {
+        let mut completions = completions.iter();
+        for (request, guided) in batch.requests.iter().zip(guides) {
+            for made in completions.by_ref().take(request.samples as usize) {
+                let Some(guided) = guided else { continue };
+                guided.check(&made.tokens, &batch.stop, batch.max_tokens).map_err(|finding| {
+                    let (url, guide) = (self.client.url(""), guided.named.clone());
+                    remote(&batch.checkpoint, RemoteError::Guide { url, guide, finding })
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Computes what `checkpoint` says about the probe's sequences, once.
     fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
         if self.versions.iter().any(|version| version.checkpoint == checkpoint.checkpoint) {
@@ -213,6 +247,7 @@ impl Engine for OpenAiEngine {
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+        let guides = guided::of_batch(batch, &mut self.local)?;
         let name = self.ensure(&batch.checkpoint)?;
         let work = async {
             let name = &name;
@@ -246,6 +281,7 @@ impl Engine for OpenAiEngine {
             }
         };
         let completions = self.runtime.block_on(work)?;
+        self.check_guides(batch, &guides, &completions)?;
         // The server may have been restarted or changed in the meantime.
         self.check(&batch.checkpoint, &name)?;
         Ok(completions)

@@ -12,13 +12,16 @@ use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
+use galapagos_domain::recipe::guide::Speculate;
 use galapagos_domain::seed::Seed;
-use galapagos_model::engine::{Invariance, Made, SampleError};
+use galapagos_model::engine::{Invariance, Made, SampleError, Speculation};
+use galapagos_model::speculate::VerifyError;
 use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
     Sampling, ScoreRequest, weights_digest,
 };
 
+use super::guided::{self, Guided};
 use super::recent::Recent;
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
 use crate::device::{Place, SMALL_HIDDEN};
@@ -33,6 +36,9 @@ const CODECS: usize = 4;
 
 /// Sequences that a small model computes at a time: they are cheap, and a step's overhead is shared by all.
 const SMALL_SEQUENCES: usize = 256;
+
+/// Tokens guessed at a time.
+const GUESSES: usize = 8;
 
 /// Keys and values of a probe: a few short sequences.
 const PROBE_BYTES: usize = 256 << 20;
@@ -97,16 +103,16 @@ impl Engine for TchEngine {
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+        let guides = guided::of_batch(batch, self)?;
         let load = || load(&batch.checkpoint, self.place);
         let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, load)?;
         if engine.config().kind != ModelKind::CausalLm {
             return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
         }
-        let requests = model_requests(batch);
+        let requests = model_requests(batch, &guides);
         let mut on_made = |made: Made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens });
         let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_made) };
-        let made =
-            engine.generate(&requests, &mut control).map_err(|error| failed(&batch.checkpoint, "generate", error))?;
+        let made = engine.generate(&requests, &mut control).map_err(|error| not_generated(batch, &guides, error))?;
         let completion =
             |made: galapagos_model::Completion| Completion { tokens: made.tokens, log_probs: made.log_probs };
         Ok(made.into_iter().flatten().map(completion).collect())
@@ -210,16 +216,46 @@ fn unusable(checkpoint: &CheckpointDir, source: galapagos_model::EngineError) ->
     EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source: source.into() }
 }
 
-fn model_requests(batch: &Batch) -> Vec<galapagos_model::Request> {
+fn model_requests(batch: &Batch, guides: &[Option<Guided>]) -> Vec<galapagos_model::Request> {
     let stop_tokens: Arc<BTreeSet<u32>> = Arc::new(batch.stop.iter().copied().collect());
-    let request = |request: &Request| galapagos_model::Request {
+    let request = |(request, guided): (&Request, &Option<Guided>)| galapagos_model::Request {
         samples: request.samples as usize,
-        sampling: Arc::new(Sampling { top_p: request.top_p, ..Sampling::at(request.temperature) }),
+        sampling: Arc::new(model_sampling(&request.sampling)),
         stop_tokens: Arc::clone(&stop_tokens),
+        guide: guided.as_ref().map(|guided| guided.guide.clone()),
+        speculation: match request.sampling.speculate {
+            Speculate::Off => Speculation::Off,
+            Speculate::Lookup => Speculation::PromptLookup { most: GUESSES },
+        },
         seed: request.seed.0,
         ..galapagos_model::Request::greedy([&batch.prefix[..], &request.prompt].concat(), batch.max_tokens as usize)
     };
-    batch.requests.iter().map(request).collect()
+    batch.requests.iter().zip(guides).map(request).collect()
+}
+
+fn model_sampling(asked: &galapagos_domain::job::Sampling) -> Sampling {
+    Sampling {
+        top_p: asked.top_p,
+        top_k: asked.top_k.map(|top_k| top_k as usize),
+        min_p: asked.min_p,
+        repetition_penalty: asked.repetition_penalty,
+        ..Sampling::at(asked.temperature)
+    }
+}
+
+/// A guide that comes to a place where no token is allowed would do so again.
+fn not_generated(batch: &Batch, guides: &[Option<Guided>], error: GenerateError) -> EngineError {
+    match error {
+        GenerateError::Sample {
+            index,
+            source: SampleError::Choose { source: source @ VerifyError::Guide { .. } },
+            ..
+        } => {
+            let guide = guides.get(index).and_then(Option::as_ref).map(|guided| guided.named.clone());
+            EngineError::Guide { guide: guide.unwrap_or_default(), source: source.into() }
+        }
+        error => failed(&batch.checkpoint, "generate", error),
+    }
 }
 
 fn failed(checkpoint: &CheckpointDir, what: &'static str, error: GenerateError) -> EngineError {

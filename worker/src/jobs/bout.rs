@@ -1,6 +1,8 @@
 //! Bouts: one mirrored pair per task. Each side answers twice, once on stream A and once on stream B; in the first bout
 //! the holder has A and the challenger B, in the second the other way round, so luck of the draw falls on both alike.
 
+use std::sync::Arc;
+
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{BoutSpec, JobOutput, JobSpec, PairOutcome};
 use galapagos_domain::trajectory::Outcome;
@@ -39,14 +41,14 @@ fn side(
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open a side's tokenizer"))?;
     let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
+    let sampling = Arc::new(spec.sampling.clone());
     let mut asks = Vec::with_capacity(2 * tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
         asks.extend(["a", "b"].map(|stream| Ask {
             place,
             samples: 1,
             seed: item.seed.derive(stream),
-            temperature: spec.sampling.temperature,
-            top_p: spec.sampling.top_p,
+            sampling: Arc::clone(&sampling),
         }));
     }
     let samples = policy.answer(&tasks, &asks).map_err(engine_failed("let a side answer"))?;

@@ -16,11 +16,11 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
     let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
-    let search = SampleK { n: spec.samples, sampling: spec.sampling };
+    let search = SampleK { n: spec.samples, sampling: spec.sampling.clone() };
     let units = tasks.items.len() as u64;
     meter.expect(units, units + search.budget(&tasks));
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
-    let asks: Vec<Ask> = (0..tasks.items.len()).map(|place| Ask::greedy(place, &tasks)).collect();
+    let asks = Ask::greedy(&tasks, &spec.sampling);
     let greedy = policy.answer(&tasks, &asks).map_err(engine_failed("answer greedily"))?;
     let sampled = search.search(&policy, &tasks).map_err(engine_failed("sample from the policy"))?;
     let best = best_samples(shop, spec, &tasks, &sampled, meter)?;

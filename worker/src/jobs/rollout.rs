@@ -17,7 +17,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
     let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
-    let search = SampleK { n: spec.samples, sampling: spec.sampling };
+    let search = SampleK { n: spec.samples, sampling: spec.sampling.clone() };
     meter.expect(search.budget(&tasks), search.budget(&tasks));
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
     let samples = search.search(&policy, &tasks).map_err(engine_failed("sample from the policy"))?;

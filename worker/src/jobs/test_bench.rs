@@ -20,7 +20,7 @@ use crate::checkpoints::Checkpoints;
 use crate::engine::EngineHandle;
 use crate::engine::mock::{MockEngine, success_rate};
 
-pub(super) const SAMPLING: Sampling = Sampling { temperature: 0.8, top_p: 1.0, max_tokens: None };
+pub(super) const SAMPLING: Sampling = Sampling::at(0.8);
 
 pub(super) struct Bench {
     pub(super) shop: Workshop,

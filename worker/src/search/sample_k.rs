@@ -1,5 +1,7 @@
 //! `sample_k`: n independent samples per task. Sample i of a task draws from the task's seed and i alone.
 
+use std::sync::Arc;
+
 use galapagos_domain::job::Sampling;
 
 use super::{Ask, Policy, Sample, Search};
@@ -7,7 +9,7 @@ use crate::engine::EngineError;
 use crate::jobs::tasks::{Item, Tasks};
 
 /// `n` samples per task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SampleK {
     pub n: u32,
     pub sampling: Sampling,
@@ -22,8 +24,13 @@ impl Search for SampleK {
         if self.n == 0 {
             return Ok(vec![Vec::new(); tasks.items.len()]);
         }
-        let Sampling { temperature, top_p, max_tokens: _ } = self.sampling;
-        let ask = |(place, item): (usize, &Item)| Ask { place, samples: self.n, seed: item.seed, temperature, top_p };
+        let sampling = Arc::new(self.sampling.clone());
+        let ask = |(place, item): (usize, &Item)| Ask {
+            place,
+            samples: self.n,
+            seed: item.seed,
+            sampling: Arc::clone(&sampling),
+        };
         let asks: Vec<Ask> = tasks.items.iter().enumerate().map(ask).collect();
         policy.answer(tasks, &asks)
     }

@@ -4,7 +4,7 @@ use galapagos_model::Sampling;
 use galapagos_model::guide::GuideSpec;
 
 use super::api::error::ApiError;
-use super::api::request::{Common, OneOrMany, ResponseFormat};
+use super::api::request::{Common, OneOrMany, ResponseFormat, StructuredOutputs};
 use super::line::Ask;
 
 /// Completion tokens when a text completion does not say, as OpenAI has it.
@@ -126,22 +126,17 @@ fn sampling(limits: &Limits, common: &Common) -> Result<Sampling, ApiError> {
 }
 
 fn guide(common: &Common) -> Result<Option<GuideSpec>, ApiError> {
-    let schema = |value: &serde_json::Value| match value {
-        // vLLM's clients also send the schema as text.
-        serde_json::Value::String(text) => serde_json::from_str(text)
-            .map_err(|error| ApiError::invalid(Some("guided_json"), format!("`guided_json` is no JSON: {error}"))),
-        other => Ok(other.clone()),
-    };
     let mut asked = Vec::new();
     asked.extend(common.guided_regex.clone().map(GuideSpec::Regex));
-    if let Some(value) = &common.guided_json {
-        asked.push(GuideSpec::JsonSchema(schema(value)?));
-    }
+    asked.extend(common.guided_json.as_ref().map(|value| schema("guided_json", value)).transpose()?);
     asked.extend(common.guided_choice.clone().map(GuideSpec::Choice));
     asked.extend(common.guided_grammar.clone().map(GuideSpec::Lark));
+    if let Some(form) = &common.structured_outputs {
+        asked.push(structured(form)?);
+    }
     match &common.response_format {
         None | Some(ResponseFormat::Text) => {}
-        Some(ResponseFormat::JsonObject) => asked.push(GuideSpec::JsonSchema(serde_json::json!({"type": "object"}))),
+        Some(ResponseFormat::JsonObject) => asked.push(any_object()),
         Some(ResponseFormat::JsonSchema { json_schema }) => {
             asked.push(GuideSpec::JsonSchema(json_schema.schema.clone()));
         }
@@ -155,6 +150,76 @@ fn guide(common: &Common) -> Result<Option<GuideSpec>, ApiError> {
     }
 }
 
+fn structured(form: &StructuredOutputs) -> Result<GuideSpec, ApiError> {
+    let StructuredOutputs { regex, json, json_object, choice, grammar } = form;
+    let mut asked = Vec::new();
+    asked.extend(regex.clone().map(GuideSpec::Regex));
+    asked.extend(json.as_ref().map(|value| schema("structured_outputs", value)).transpose()?);
+    asked.extend(json_object.filter(|wanted| *wanted).map(|_| any_object()));
+    asked.extend(choice.clone().map(GuideSpec::Choice));
+    asked.extend(grammar.clone().map(GuideSpec::Lark));
+    match (asked.pop(), asked.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => {
+            let message = "`structured_outputs` must hold exactly one of regex, json, json_object, choice and grammar";
+            Err(ApiError::invalid(Some("structured_outputs"), message))
+        }
+    }
+}
+
+fn any_object() -> GuideSpec {
+    GuideSpec::JsonSchema(serde_json::json!({"type": "object"}))
+}
+
+/// vLLM's clients also send the schema as text.
+fn schema(field: &str, value: &serde_json::Value) -> Result<GuideSpec, ApiError> {
+    let schema = match value {
+        serde_json::Value::String(text) => serde_json::from_str(text)
+            .map_err(|error| ApiError::invalid(Some(field), format!("the schema in `{field}` is no JSON: {error}")))?,
+        other => other.clone(),
+    };
+    Ok(GuideSpec::JsonSchema(schema))
+}
+
 fn out_of_range(field: &str, value: impl std::fmt::Display, expected: String) -> ApiError {
     ApiError::invalid(Some(field), format!("`{field}` is {value}; it must be {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(structured_outputs: serde_json::Value) -> Result<Option<GuideSpec>, String> {
+        let structured_outputs = serde_json::from_value(structured_outputs).map_err(|error| error.to_string())?;
+        let common = Common { structured_outputs: Some(structured_outputs), ..Common::default() };
+        guide(&common).map_err(|error| error.body().to_string())
+    }
+
+    #[test]
+    fn structured_outputs_hold_exactly_one_form() {
+        let object = json!({"type": "object"});
+        let forms = [
+            (json!({"regex": "a+"}), GuideSpec::Regex("a+".to_owned())),
+            (json!({"choice": ["a", "b"]}), GuideSpec::Choice(vec!["a".to_owned(), "b".to_owned()])),
+            (json!({"grammar": "start: \"a\""}), GuideSpec::Lark("start: \"a\"".to_owned())),
+            (json!({"json": object}), GuideSpec::JsonSchema(object.clone())),
+            (json!({"json": object.to_string()}), GuideSpec::JsonSchema(object.clone())),
+            (json!({"json_object": true, "regex": null}), GuideSpec::JsonSchema(object)),
+        ];
+        for (sent, expected) in forms {
+            assert_eq!(asked(sent.clone()), Ok(Some(expected)), "{sent}");
+        }
+        for sent in [json!({}), json!({"json_object": false}), json!({"regex": "a", "choice": ["a"]})] {
+            assert!(asked(sent.clone()).unwrap_err().contains("exactly one"), "{sent}");
+        }
+        assert!(asked(json!({"json": "{"})).unwrap_err().contains("no JSON"));
+        let both = Common {
+            structured_outputs: Some(StructuredOutputs { regex: Some("a".to_owned()), ..StructuredOutputs::default() }),
+            guided_regex: Some("a".to_owned()),
+            ..Common::default()
+        };
+        assert!(guide(&both).is_err());
+    }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::routing::post;
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
 use galapagos_worker::engine::openai::client::{Client, ClientError, Server};
 use galapagos_worker::engine::openai::update::Update;
@@ -28,14 +30,14 @@ fn batch(checkpoint: &CheckpointDir) -> Batch {
         samples: 3,
         // The wire carries half the numbers: seeds are even here, so that both engines draw alike.
         seed: Seed(seed * 2),
-        temperature: 1.0,
-        top_p: 0.95,
+        sampling: Arc::new(Sampling { top_p: 0.95, ..Sampling::at(1.0) }),
     };
     Batch {
         checkpoint: checkpoint.clone(),
         prefix: vec![3, 4],
         requests: (0..5).map(request).collect(),
         stop: vec![1, 9],
+        terminator: None,
         max_tokens: 12,
     }
 }
@@ -80,6 +82,88 @@ fn a_servers_tokens_are_those_of_the_built_in_engine_and_another_version_gives_n
     let said = galapagos_telemetry::ErrorChain::new(&error).to_string();
     assert!(matches!(error, EngineError::Remote { .. }), "{said}");
     assert!(said.contains("does not serve version") && said.contains("nothing was taken"), "{said}");
+}
+
+/// The alphabet's `x`, which ends answers here, and end-of-sequence.
+const ENDS: [u32; 2] = [1, 13];
+
+/// [`batch`] under `guide`; an `x` ends an answer.
+fn guided(checkpoint: &CheckpointDir, guide: Guide) -> Batch {
+    let mut batch = batch(checkpoint);
+    let sampling = Arc::new(Sampling { guide: Some(guide), top_k: Some(12), min_p: 0.001, ..Sampling::at(1.3) });
+    batch.requests.iter_mut().for_each(|request| request.sampling = Arc::clone(&sampling));
+    Batch { stop: ENDS.to_vec(), terminator: Some('x'), ..batch }
+}
+
+fn choice() -> Guide {
+    Guide::Choice(["12", "1", "a b"].map(str::to_owned).to_vec())
+}
+
+fn schema() -> Guide {
+    let schema = json!({"type": "object", "properties": {"b": {"enum": [1, 22]}}, "required": ["b"], "additionalProperties": false});
+    Guide::JsonSchema(schema.as_object().unwrap().clone())
+}
+
+#[test]
+fn a_guide_over_the_wire_gives_the_tokens_it_gives_here() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 1);
+    let served = Served::start(folder.path(), "darwin");
+    let runtime = runtime();
+    let mut remote = engine(&runtime, &served.url, Update::Fixed);
+    let checkpoint = checkpoint(folder.path());
+    for guide in [choice(), Guide::Regex("[0-9]{2,4}".to_owned())] {
+        let mut asked = guided(&checkpoint, guide.clone());
+        let there = remote.generate(&asked, &Watch::nobody()).unwrap();
+        for request in &mut asked.requests {
+            request.seed = Seed(request.seed.0 >> 1);
+        }
+        let here = TchEngine::new().generate(&asked, &Watch::nobody()).unwrap();
+        assert_eq!(there, here, "{guide:?}");
+        assert!(here.iter().all(|made| ENDS.contains(made.tokens.last().unwrap())), "{guide:?}");
+    }
+    // These two end otherwise there, but what they say is checked all the same.
+    for guide in [schema(), Guide::Lark("start: \"a\" \"b\"+ /[0-9]/".to_owned())] {
+        remote.generate(&guided(&checkpoint, guide), &Watch::nobody()).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_leaves_the_guide_out_gives_no_rollout() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 1);
+    let served = Served::start(folder.path(), "darwin");
+    let runtime = runtime();
+    let url = runtime.block_on(deaf(served.url.clone(), "structured_outputs"));
+    let mut remote = engine(&runtime, &url, Update::Fixed);
+    let checkpoint = checkpoint(folder.path());
+    remote.generate(&batch(&checkpoint), &Watch::nobody()).unwrap();
+    for (guide, name) in [(choice(), "choice: "), (schema(), "json_schema: ")] {
+        let error = remote.generate(&guided(&checkpoint, guide), &Watch::nobody()).unwrap_err();
+        let said = galapagos_telemetry::ErrorChain::new(&error).to_string();
+        assert!(said.contains(name) && said.contains("does not hold completions"), "{said}");
+        assert!(said.contains("vLLM from 0.12") && said.contains("nothing was taken"), "{said}");
+    }
+    // What cannot be compiled is refused before anything is asked.
+    let broken = guided(&checkpoint, Guide::Regex("(".to_owned()));
+    assert!(matches!(remote.generate(&broken, &Watch::nobody()), Err(EngineError::Guide { .. })));
+}
+
+/// A server in front of `url` that does not know `field` and leaves it out, as servers do. Gives its address.
+async fn deaf(url: String, field: &'static str) -> String {
+    let forward = move |axum::Json(mut body): axum::Json<Value>| {
+        let url = format!("{url}/v1/completions");
+        async move {
+            body.as_object_mut().unwrap().remove(field);
+            let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+            axum::Json(answer.json::<Value>().await.unwrap())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/v1/completions", post(forward));
+    drop(galapagos_telemetry::spawn_task("deaf", async move { axum::serve(listener, router).await }));
+    url
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use galapagos_domain::recipe::curate::{BalanceBy, Operator};
 use galapagos_domain::recipe::evaluate::{BestOf, Metric};
+use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Search, Verifier};
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
@@ -32,6 +33,8 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
         "search" => words::<Search>(None),
         "sample_k" => words::<Search>(Some("sample_k")),
+        "guide" => words::<Guide>(None),
+        "speculate" => words::<Speculate>(None),
         "verify" => words::<Verifier>(None),
         "loss" => words::<Loss>(None),
         "start" => words::<Start>(None),
@@ -147,10 +150,17 @@ fn required_fields_are_required_and_defaults_are_the_defaults() {
 
 #[test]
 fn the_examples_of_the_verbs_make_a_valid_recipe() {
+    let sampled = find("sample_k").unwrap().example.replace("as: samples", "as: guided");
+    let guided = find("guide").unwrap().example.lines().enumerate();
+    let guided: String = guided
+        .map(|(n, search)| format!("  - rollout: {{as: guided-{n}, role: policy, tasks: {{numbers: 20}}, {search}}}\n"))
+        .collect();
     let steps: String = ["rollout", "curate", "train", "tournament", "evaluate"]
         .into_iter()
         .flat_map(|verb| find(verb).unwrap().example.lines())
+        .chain(sampled.lines())
         .map(|line| format!("  {line}\n"))
+        .chain([guided])
         .collect();
     let top: String =
         ["roles", "tasks", "stop", "control"].map(|topic| format!("{}\n", find(topic).unwrap().example)).concat();

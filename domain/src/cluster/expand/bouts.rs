@@ -36,7 +36,11 @@ pub(in crate::cluster) fn wave(
         arenas.extend((tasks > 0).then_some(Arena { set, split: selection.split, tasks }));
     }
     let sides = (checkpoint(site, &contest.holder)?, checkpoint(site, &contest.challenger)?);
-    let sampling = Sampling { temperature: site.number(&tournament.temperature)?, top_p: 1.0, max_tokens: None };
+    let sampling = Sampling {
+        guide: tournament.guide.clone(),
+        speculate: tournament.speculate,
+        ..Sampling::at(site.number(&tournament.temperature)?)
+    };
     let mut wave = Vec::new();
     let mut pairs = 0;
     for index in 0..contest.jobs.len() + JOBS_PER_WAVE {
@@ -48,7 +52,7 @@ pub(in crate::cluster) fn wave(
         pairs += tasks.indices.len() as u32;
         if index >= contest.jobs.len() {
             let slice = site.slice(tasks.arena.set, tasks.arena.split, tasks.indices)?;
-            let bout = BoutSpec { holder: sides.0, challenger: sides.1, tasks: slice, sampling };
+            let bout = BoutSpec { holder: sides.0, challenger: sides.1, tasks: slice, sampling: sampling.clone() };
             let mut job = site.job(index, JobKind::Bout(bout))?;
             if tasks.cycle > 0 {
                 job.seed = job.seed.derive(&format!("cycle/{}", tasks.cycle));

@@ -53,7 +53,11 @@ pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
 }
 
 pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>, ResolveError> {
-    let sampling = Sampling { temperature: site.number(&evaluate.temperature)?, top_p: 1.0, max_tokens: None };
+    let sampling = Sampling {
+        guide: evaluate.guide.clone(),
+        speculate: evaluate.speculate,
+        ..Sampling::at(site.number(&evaluate.temperature)?)
+    };
     let mut policies = BTreeSet::new();
     let mut jobs = Vec::new();
     for called in &evaluate.members {
@@ -71,7 +75,7 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
                         critic_shots: critic.is_some_and(|member| trained_with_shots(site.evolution, member)),
                         tasks: site.slice(set, selection.split, part.collect())?,
                         samples: probe.samples,
-                        sampling,
+                        sampling: sampling.clone(),
                     };
                     jobs.push(site.job(jobs.len(), JobKind::Evaluate(spec))?);
                 }

@@ -17,6 +17,11 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
         temperature: site.number(&search.temperature)?,
         top_p: site.number(&search.top_p)?,
         max_tokens: search.max_tokens,
+        top_k: search.top_k.as_ref().map(|top_k| site.whole(top_k)).transpose()?,
+        min_p: site.number(&search.min_p)?,
+        repetition_penalty: site.number(&search.repetition_penalty)?,
+        guide: search.guide.clone(),
+        speculate: search.speculate,
     };
     let mut jobs = Vec::new();
     for (set, amount) in &rollout.tasks {
@@ -27,7 +32,7 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
                 policy,
                 tasks: site.slice(set, Split::Train, tasks)?,
                 samples: search.n,
-                sampling,
+                sampling: sampling.clone(),
                 verify: rollout.verify.clone(),
             };
             jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);

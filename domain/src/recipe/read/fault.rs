@@ -47,12 +47,8 @@ impl Fault {
     pub(crate) fn diagnostic(self, document: &Document) -> Diagnostic {
         let inside = self.path.within_step();
         let (message, help) = match &self.kind {
-            Kind::UnknownField { field: word, .. } | Kind::UnknownWord { word, .. } if vocabulary::is_planned(word) => {
-                (
-                    format!("`{word}` is part of the recipe language, but not of this version of Galapagos"),
-                    Some("take it out, or use a newer version".to_owned()),
-                )
-            }
+            Kind::UnknownField { field: word, .. } if vocabulary::is_planned_field(word) => planned(word),
+            Kind::UnknownWord { word, .. } if vocabulary::is_planned(word) => planned(word),
             Kind::UnknownField { field, expected } => {
                 (format!("unknown field `{field}` in {inside}"), Some(vocabulary::suggest(field, expected, &inside)))
             }
@@ -66,6 +62,13 @@ impl Fault {
         let topic = self.path.last_key().map(str::to_owned);
         Diagnostic { help, topic, ..document.diagnose(place, self.path, message) }
     }
+}
+
+fn planned(word: &str) -> (String, Option<String>) {
+    (
+        format!("`{word}` is part of the recipe language, but not of this version of Galapagos"),
+        Some("take it out, or use a newer version".to_owned()),
+    )
 }
 
 impl From<Kind> for Fault {

@@ -51,6 +51,10 @@ impl Check<'_> {
                 if let Some(max_tokens) = sample.max_tokens {
                     self.whole(&path.key("max_tokens"), max_tokens, 1, MAX_TOKENS);
                 }
+                self.cuts(sample, &path);
+                if let Some(guide) = &sample.guide {
+                    self.guide(guide, &path.key("guide"), rollout.tasks.keys());
+                }
             }
         }
     }

@@ -40,6 +40,9 @@ impl Check<'_> {
         self.inside(&gate.key("beta"), sprt.beta, 0.0, 0.5);
         self.whole(&path.key("max_pairs"), tournament.max_pairs, 1, 1_000_000);
         self.temperature(&path.key("temperature"), &tournament.temperature);
+        if let Some(guide) = &tournament.guide {
+            self.guide(guide, &path.key("guide"), tournament.tasks.keys());
+        }
     }
 
     /// The holder holds the role that is at stake; the challenger was trained for it.
@@ -88,6 +91,9 @@ impl Check<'_> {
         }
         self.metrics(evaluate, path, scope);
         self.temperature(&path.key("temperature"), &evaluate.temperature);
+        if let Some(guide) = &evaluate.guide {
+            self.guide(guide, &path.key("guide"), evaluate.tasks.keys());
+        }
     }
 
     fn metrics(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {

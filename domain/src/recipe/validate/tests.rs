@@ -65,6 +65,52 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ("n: 8, temperature: $temperature", "n: 8, temperature: 5.5", "sample_k.temperature", "from 0 to 5"),
         ("n: 8, temperature: $temperature", "n: 8, temperature: 0", "sample_k.temperature", "`n: 1`"),
         ("n: 8, temperature: $temperature", "n: 8, top_p: 0", "sample_k.top_p", "greater than 0 and at most 1"),
+        ("n: 8, temperature: $temperature", "n: 8, top_k: 0", "sample_k.top_k", "a whole number from 1"),
+        ("n: 8, temperature: $temperature", "n: 8, top_k: 2.5", "sample_k.top_k: 2.5", "leave it out to keep all"),
+        ("n: 8, temperature: $temperature", "n: 8, top_k: $k", "sample_k.top_k", "declared under `vars`: $temperature"),
+        ("n: 8, temperature: $temperature", "n: 8, top_k: $temperature", "sample_k.top_k: 0.8", "a whole number"),
+        ("n: 8, temperature: $temperature", "n: 8, min_p: 1.5", "sample_k.min_p", "from 0 to 1"),
+        ("n: 8, temperature: $temperature", "n: 8, min_p: $least", "sample_k.min_p", "$temperature"),
+        (
+            "n: 8, temperature: $temperature",
+            "n: 8, repetition_penalty: 0",
+            "sample_k.repetition_penalty",
+            "greater than 0 and at most 2",
+        ),
+        ("n: 8, temperature: $temperature", "n: 8, repetition_penalty: 2.5", "repetition_penalty: 2.5", "1 changes"),
+        ("n: 8, temperature: $temperature", "n: 8, guide: {choice: []}", "sample_k.guide.choice", "at least one text"),
+        (
+            "n: 8, temperature: $temperature",
+            "n: 8, guide: {choice: [\" 1\", \"\"]}",
+            "sample_k.guide.choice[1]: the choice is empty",
+            "at least one character",
+        ),
+        (
+            "n: 8, temperature: $temperature",
+            "n: 8, guide: {choice: [\" 1\", \" 2\", \" 1\"]}",
+            "sample_k.guide.choice[2]: the choice \" 1\" stands twice",
+            "each choice once",
+        ),
+        (
+            "n: 8, temperature: $temperature",
+            "n: 8, guide: {choice: [\" 1\\n\"]}",
+            "sample_k.guide.choice[0]: the choice \" 1\\n\" holds '\\n'",
+            "it comes by itself",
+        ),
+        ("n: 8, temperature: $temperature", "n: 8, guide: {regex: \"\"}", "sample_k.guide.regex", "must match"),
+        ("n: 8, temperature: $temperature", "n: 8, guide: {lark: \" \"}", "sample_k.guide.lark", "`start`"),
+        (
+            "members: [champion]",
+            "members: [champion]\n      guide: {choice: []}",
+            "each[6].evaluate.guide.choice",
+            "at least one text",
+        ),
+        (
+            "[champion, candidate]",
+            "[champion, candidate]\n      guide: {choice: [a, a]}",
+            "each[5].tournament.guide.choice[1]",
+            "each choice once",
+        ),
         ("from: samples", "from: sample", "each[1].curate.from", "datasets made before this recipe step: samples"),
         ("from: samples", "from: judged", "each[1].curate.from", "made only later, by each[2].curate"),
         ("on: judged", "on: candidate", "each[4].train.on", "made by `train` and is not a dataset"),
@@ -127,6 +173,36 @@ fn character_models_fit_their_heads_alphabet_and_tasks() {
         let message = broken(TINY, from, to);
         assert!(message.contains(place) && message.contains(way_out), "{to}:\n{message}");
     }
+}
+
+#[test]
+fn a_character_models_choices_are_written_in_its_alphabet() {
+    let with = |choices: &str| {
+        MICRO.replacen("{n: 4, temperature: 1.0}", &format!("{{n: 4, guide: {{choice: {choices}}}}}"), 1)
+    };
+    parse(&with("[\"123\", \"456\"]")).unwrap();
+    let message = parse(&with("[\"123\", \"4a5b\"]")).unwrap_err().to_string();
+    assert!(message.contains("sample_k.guide.choice[1]") && message.contains("lacks: \"ab\""), "{message}");
+}
+
+#[test]
+fn a_guide_survives_the_filled_in_form_with_the_order_of_its_properties() {
+    let guide = "{json_schema: {type: object, required: [z, a], properties: {z: {$ref: \"#/$defs/n\"}, a: {enum: [null, true, 1.5, \"off\"]}}, $defs: {n: {type: integer}}}}";
+    let text =
+        QUICKSTART.replacen("n: 8, temperature: $temperature", &format!("n: 8, speculate: lookup, guide: {guide}"), 1);
+    let recipe = parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    let filled_in = recipe.to_yaml();
+    let again = parse(&filled_in).unwrap_or_else(|e| panic!("{e}\n{filled_in}"));
+    assert_eq!((again.digest(), &again), (recipe.digest(), &recipe));
+    let (_, properties) = filled_in.split_once("properties:").unwrap();
+    assert!(properties.find(" z:").unwrap() < properties.find(" a:").unwrap(), "{filled_in}");
+    assert!(filled_in.contains("speculate: lookup"), "{filled_in}");
+    let plain = parse(QUICKSTART).unwrap().to_yaml();
+    for default in ["top_k: null", "min_p: 0", "repetition_penalty: 1", "guide: null", "speculate: off"] {
+        assert!(plain.contains(default), "{default} is not in\n{plain}");
+    }
+    let swapped = parse(&text.replacen("properties: {z: {$ref: \"#/$defs/n\"}, a: ", "properties: {a: ", 1)).unwrap();
+    assert_ne!(swapped.digest(), recipe.digest());
 }
 
 #[test]

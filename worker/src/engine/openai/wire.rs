@@ -3,6 +3,8 @@
 //! Training needs the very tokens that were sampled, so an answer without token ids is an error: text that is tokenised again
 //! may become other tokens.
 
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::guide::Guide;
 use serde_json::{Value, json};
 
 use super::super::{Batch, Completion, Request};
@@ -11,20 +13,71 @@ use super::super::{Batch, Completion, Request};
 #[must_use]
 pub fn body(model: &str, batch: &Batch, request: &Request) -> Value {
     let prompt = [batch.prefix.as_slice(), request.prompt.as_slice()].concat();
-    json!({
+    // `speculate` changes no token: it is the server's affair.
+    let Sampling { temperature, top_p, max_tokens: _, top_k, min_p, repetition_penalty, guide, speculate: _ } =
+        request.sampling.as_ref();
+    let mut body = json!({
         "model": model,
         "prompt": prompt,
         "n": request.samples,
         "max_tokens": batch.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
+        "temperature": temperature,
+        "top_p": top_p,
         // Servers take signed seeds.
         "seed": request.seed.0 >> 1,
         "stop_token_ids": batch.stop,
         "logprobs": 0,
         "return_token_ids": true,
         "skip_special_tokens": false,
-    })
+    });
+    // Not every server knows these, so they are sent only where they mean something.
+    if let Some(top_k) = top_k {
+        body["top_k"] = json!(top_k);
+    }
+    if *min_p > 0.0 {
+        body["min_p"] = json!(min_p);
+    }
+    if *repetition_penalty != 1.0 {
+        body["repetition_penalty"] = json!(repetition_penalty);
+    }
+    if let Some(guide) = guide {
+        body["structured_outputs"] = structured(guide, batch.terminator);
+    }
+    body
+}
+
+/// The guide as vLLM's `structured_outputs`. Where the form can say so, the terminator may follow the text: without it the server
+/// would allow end-of-sequence alone there.
+fn structured(guide: &Guide, terminator: Option<char>) -> Value {
+    let end = terminator.map(String::from);
+    match (guide, end) {
+        (Guide::Regex(pattern), Some(end)) => json!({"regex": format!("(?:{pattern}){}?", escaped(&end))}),
+        (Guide::Regex(pattern), None) => json!({"regex": pattern}),
+        (Guide::Choice(texts), Some(end)) => {
+            let ended = texts.iter().map(|text| format!("{text}{end}"));
+            json!({"choice": texts.iter().cloned().chain(ended).collect::<Vec<_>>()})
+        }
+        (Guide::Choice(texts), None) => json!({"choice": texts}),
+        (Guide::JsonSchema(schema), end) => {
+            let mut schema = schema.clone();
+            if end.as_deref() == Some("\n") {
+                // Servers on llguidance read this; white space of others may hold the terminator, which the check then finds.
+                let pattern = json!({"whitespace_pattern": "[ \\t]{1,16}"});
+                schema.entry("x-guidance").or_insert(pattern);
+            }
+            json!({"json": schema})
+        }
+        (Guide::Lark(grammar), _) => json!({"grammar": grammar}),
+    }
+}
+
+/// A terminator in a regular expression.
+fn escaped(end: &str) -> String {
+    match end {
+        "\n" => "\\n".to_owned(),
+        other if other.chars().all(char::is_alphanumeric) => other.to_owned(),
+        other => format!("\\{other}"),
+    }
 }
 
 /// The completions in `answer`, in order of their index.
@@ -73,7 +126,54 @@ fn completion(choice: &Value, max_tokens: u32) -> Result<Completion, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use galapagos_domain::ids::Digest;
+    use galapagos_domain::recipe::guide::Speculate;
+    use galapagos_domain::seed::Seed;
+
+    use super::super::super::CheckpointDir;
     use super::*;
+
+    fn sent(sampling: Sampling, terminator: Option<char>) -> Value {
+        let digest = Digest::of(b"c");
+        let checkpoint = CheckpointDir { checkpoint: digest, weights: digest, path: PathBuf::new() };
+        let request = Request { prompt: vec![3], samples: 2, seed: Seed(8), sampling: Arc::new(sampling) };
+        let batch = Batch { checkpoint, prefix: vec![2], requests: vec![], stop: vec![1], terminator, max_tokens: 9 };
+        body("m", &batch, &request)
+    }
+
+    #[test]
+    fn only_what_means_something_is_sent() {
+        let plain = sent(Sampling { top_p: 0.9, speculate: Speculate::Lookup, ..Sampling::at(0.5) }, Some('\n'));
+        let expected = json!({
+            "model": "m", "prompt": [2, 3], "n": 2, "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 4,
+            "stop_token_ids": [1], "logprobs": 0, "return_token_ids": true, "skip_special_tokens": false,
+        });
+        assert_eq!(plain, expected);
+        let all = sent(Sampling { top_k: Some(7), min_p: 0.1, repetition_penalty: 1.2, ..Sampling::at(0.5) }, None);
+        assert_eq!((&all["top_k"], &all["min_p"], &all["repetition_penalty"]), (&json!(7), &json!(0.1), &json!(1.2)));
+    }
+
+    #[test]
+    fn guides_have_vllms_names_and_the_terminator_may_follow() {
+        let structured = |guide: Guide, terminator| {
+            sent(Sampling { guide: Some(guide), ..Sampling::at(1.0) }, terminator)["structured_outputs"].clone()
+        };
+        let regex = || Guide::Regex("a|b".to_owned());
+        assert_eq!(structured(regex(), Some('\n')), json!({"regex": "(?:a|b)\\n?"}));
+        assert_eq!(structured(regex(), Some('.')), json!({"regex": "(?:a|b)\\.?"}));
+        assert_eq!(structured(regex(), None), json!({"regex": "a|b"}));
+        let choice = || Guide::Choice(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(structured(choice(), Some('\n')), json!({"choice": ["a", "b", "a\n", "b\n"]}));
+        assert_eq!(structured(choice(), None), json!({"choice": ["a", "b"]}));
+        assert_eq!(structured(Guide::Lark("start: /a/".to_owned()), Some('\n')), json!({"grammar": "start: /a/"}));
+        let schema = json!({"type": "object"}).as_object().unwrap().clone();
+        let json = structured(Guide::JsonSchema(schema), Some('\n'));
+        assert_eq!(json["json"]["type"], "object");
+        assert_eq!(json["json"]["x-guidance"]["whitespace_pattern"], "[ \\t]{1,16}");
+    }
 
     fn choice(index: u64, tokens: &[u32]) -> Value {
         let log_probs = vec![-0.5; tokens.len()];

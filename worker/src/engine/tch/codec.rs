@@ -1,25 +1,47 @@
-//! A Hugging Face tokenizer as a codec. Stop tokens are searched once: that reads the whole vocabulary.
+//! A Hugging Face tokenizer as a codec. Stop tokens are searched once, and guides compiled once: both read the whole vocabulary.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use galapagos_domain::recipe::guide::Guide;
+use galapagos_model::detokenize::TokenTexts;
+use galapagos_model::guide::GuideError;
 use galapagos_model::{Tokenizer, TokenizerError};
 
+use super::super::guided::{Guided, Vocabulary, named};
+use super::super::recent::Recent;
 use super::super::{Codec, EngineError};
+
+/// Ways of ending completions that vocabularies are kept for.
+const VOCABULARIES: usize = 2;
+
+/// Compiled guides kept: those of a recipe's recipe steps.
+const GUIDES: usize = 8;
+
+/// Stop tokens and their terminator.
+type Ending = (Vec<u32>, Option<char>);
 
 /// The tokenizer of one model folder.
 #[derive(Debug)]
 pub(super) struct HuggingFaceCodec {
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     stops: Mutex<BTreeMap<char, Vec<u32>>>,
+    guides: Mutex<Guides>,
+}
+
+#[derive(Debug)]
+struct Guides {
+    vocabularies: Recent<Ending, Vocabulary>,
+    compiled: Recent<(Ending, Guide), Guided>,
 }
 
 impl HuggingFaceCodec {
     pub(super) fn open(folder: &Path) -> Result<Self, EngineError> {
         let tokenizer = Tokenizer::from_folder(folder)
             .map_err(|source| EngineError::Load { path: folder.to_owned(), source: source.into() })?;
-        Ok(Self { tokenizer, stops: Mutex::default() })
+        let guides = Guides { vocabularies: Recent::new(VOCABULARIES), compiled: Recent::new(GUIDES) };
+        Ok(Self { tokenizer: Arc::new(tokenizer), stops: Mutex::default(), guides: Mutex::new(guides) })
     }
 }
 
@@ -50,5 +72,22 @@ impl Codec for HuggingFaceCodec {
         stop.dedup();
         known.insert(terminator, stop.clone());
         Ok(stop)
+    }
+
+    fn guided(&self, guide: &Guide, stop: &[u32], terminator: Option<char>) -> Result<Guided, EngineError> {
+        let mut guides = self.guides.lock().unwrap_or_else(PoisonError::into_inner);
+        let Guides { vocabularies, compiled } = &mut *guides;
+        let ending: Ending = (stop.to_vec(), terminator);
+        let compile = || {
+            let vocabulary = vocabularies.get_or_make(ending.clone(), || {
+                let texts = TokenTexts::new(Arc::clone(&self.tokenizer))?;
+                Vocabulary::new(Arc::new(texts), stop, terminator)
+            })?;
+            vocabulary.compile(guide)
+        };
+        let compiled = compiled.get_or_make((ending.clone(), guide.clone()), compile);
+        compiled
+            .map(|guided| guided.clone())
+            .map_err(|source: GuideError| EngineError::Guide { guide: named(guide), source: source.into() })
     }
 }

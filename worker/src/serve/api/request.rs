@@ -33,6 +33,7 @@ pub struct Common {
     pub guided_json: Option<Value>,
     pub guided_choice: Option<Vec<String>>,
     pub guided_grammar: Option<String>,
+    pub structured_outputs: Option<StructuredOutputs>,
     pub response_format: Option<ResponseFormat>,
 }
 
@@ -42,6 +43,18 @@ pub struct Common {
 pub struct StreamOptions {
     /// A last chunk with the token counts.
     pub include_usage: bool,
+}
+
+/// The form of the answer as vLLM names it from 0.12; exactly one of these.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StructuredOutputs {
+    pub regex: Option<String>,
+    pub json: Option<Value>,
+    pub json_object: Option<bool>,
+    pub choice: Option<Vec<String>>,
+    /// Lark.
+    pub grammar: Option<String>,
 }
 
 /// A string or several.
@@ -318,6 +331,7 @@ mod tests {
             ("top_logprobs", Value::from(3)),
             ("messages", Value::Array(vec![])),
             ("stream_options", serde_json::json!({"other": 1})),
+            ("structured_outputs", serde_json::json!({"structural_tag": "x"})),
         ] {
             let text = with(field, value);
             assert!(text.contains(&format!("`{field}`")), "{field}: {text}");

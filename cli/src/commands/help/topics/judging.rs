@@ -20,6 +20,8 @@ const TOURNAMENT: Topic = Topic {
         required("promote", "role", "the role that a proven challenger takes"),
         preset("max_pairs", "count", "400", "mirrored pairs after which an undecided gate refuses"),
         preset("temperature", "number or $name", "0.8", "temperature of the bouts' samples"),
+        optional("guide", "choice", "the form that the completions of both sides are held to"),
+        preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
     ],
     example: "- tournament:\n    between: [champion, candidate]\n    tasks: {numbers: {split: val}}\n    gate: {sprt: {elo: [0, 30], alpha: 0.05, beta: 0.05}}\n    promote: policy",
 };
@@ -100,6 +102,8 @@ const EVALUATE: Topic = Topic {
             "0.8",
             "of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy",
         ),
+        optional("guide", "choice", "the form that all completions are held to, the greedy one too"),
+        preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
     ],
     example: "- evaluate: {members: [champion], tasks: {numbers: {split: val, n: 50}}, metrics: [pass_at_1, {pass_at: 8}, {best_of: {n: 8, by: critic}}]}",
 };

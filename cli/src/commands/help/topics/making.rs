@@ -3,7 +3,8 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[ROLLOUT, SEARCH, SAMPLE_K, VERIFY, CURATE, TRAIN, LOSS, START, PRECISION];
+pub const TOPICS: &[Topic] =
+    &[ROLLOUT, SEARCH, SAMPLE_K, GUIDE, SPECULATE, VERIFY, CURATE, TRAIN, LOSS, START, PRECISION];
 
 const ROLLOUT: Topic = Topic {
     word: "rollout",
@@ -43,6 +44,51 @@ const SAMPLE_K: Topic = Topic {
         preset("temperature", "number or $name", "0.8", "0 is greedy"),
         preset("top_p", "number or $name", "1", "nucleus mass that is kept; 1 keeps all"),
         optional("max_tokens", "count", "longest completion in tokens; without it the task family's own limit"),
+        optional("top_k", "count or $name", "so many most probable tokens are kept; without it all"),
+        preset(
+            "min_p",
+            "number or $name",
+            "0",
+            "drops tokens less probable than this part of the most probable one; 0 keeps all",
+        ),
+        preset(
+            "repetition_penalty",
+            "number or $name",
+            "1",
+            "above 1, tokens of prompt and completion are less likely to come again; 1 changes nothing",
+        ),
+        optional("guide", "choice", "the form that every completion is held to; without it they are free"),
+        preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
+    ],
+    example: "- rollout:\n    as: samples\n    role: policy\n    tasks: {numbers: 200}\n    search: {sample_k: {n: 8, top_k: 50, guide: {regex: \" [0-9]{1,2}\"}, speculate: lookup}}",
+};
+
+const GUIDE: Topic = Topic {
+    word: "guide",
+    place: "sample_k, tournament, evaluate",
+    about: "The form that completions are held to: only tokens that can still lead to a match are drawn, by the model's own probabilities. It speaks of the whole answer, from right behind the prompt (often a space) up to the line break that ends it, which the model writes by itself. A completion that reaches `max_tokens` first is kept as it is.",
+    form: Form::Choice,
+    entries: &[
+        word("regex", "text", "a text that the regular expression matches wholly; without anchors and look-around"),
+        word(
+            "json_schema",
+            "map",
+            "a JSON text on one line that is valid for the schema; properties come in the schema's order",
+        ),
+        word("lark", "text", "a text of the grammar in the Lark-like form of llguidance; its first rule is `start`"),
+        word("choice", "list of texts", "one of these texts"),
+    ],
+    example: "search: {sample_k: {n: 8, guide: {choice: [\" yes\", \" no\"]}}}\nsearch: {sample_k: {n: 8, max_tokens: 60, guide: {json_schema: {type: object, properties: {answer: {type: integer}}, required: [answer], additionalProperties: false}}}}",
+};
+
+const SPECULATE: Topic = Topic {
+    word: "speculate",
+    place: "sample_k, tournament, evaluate",
+    about: "How tokens are guessed ahead of the model, which then checks several in one step. No token depends on it. An inference server behind `--engine openai` speculates as it was started.",
+    form: Form::Choice,
+    entries: &[
+        word("off", "", "not at all"),
+        word("lookup", "", "by what followed the last tokens earlier in the sequence, and by what a guide forces"),
     ],
     example: "",
 };
