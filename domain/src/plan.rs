@@ -148,7 +148,7 @@ fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
 /// Each mirrored pair is one task that both sides answer twice.
 fn tournament_cost(recipe: &Recipe, tournament: &Tournament) -> Cost {
     let longest = tasks(recipe, tournament.tasks.iter().map(|(name, s)| (name, s.split, s.n)))
-        .map(|(source, _)| source.family.max_tokens())
+        .map(|(source, _)| tournament.max_tokens.unwrap_or_else(|| source.family.max_tokens()))
         .max();
     let pairs = u64::from(tournament.max_pairs);
     let completions = 4 * pairs;
@@ -176,7 +176,8 @@ fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
             cost.jobs += chunks(tasks).len() as u64 * members;
             cost.prompts += prompts;
             cost.completions += completions;
-            cost.sampled_tokens += completions * u64::from(source.family.max_tokens());
+            let longest = evaluate.max_tokens.unwrap_or_else(|| source.family.max_tokens());
+            cost.sampled_tokens += completions * u64::from(longest);
         }
     }
     cost

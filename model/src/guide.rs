@@ -299,7 +299,11 @@ impl Guide {
 }
 
 fn step_error(error: impl std::fmt::Display) -> GuideError {
-    GuideError::Step { reason: plain(&error.to_string()) }
+    let reason = plain(&error.to_string());
+    // Its word for a place where nothing fits.
+    let dead_end = reason == StopReason::NoExtensionBias.to_string();
+    let told = "what must follow cannot be written with tokens that are allowed in a completion";
+    GuideError::Step { reason: if dead_end { told.to_owned() } else { reason } }
 }
 
 /// The message without the parser's dump of its state.

@@ -206,7 +206,7 @@ fn a_guide_that_cannot_be_followed_is_invalid_and_named() {
             "\"one\" cannot be written",
         ),
         // The first character can be written and the second ends an answer.
-        (Guide::Regex("1\n2".to_owned()), "regex: \"1\\n2\"", "the guide failed"),
+        (Guide::Regex("1\n2".to_owned()), "regex: \"1\\n2\"", "what must follow cannot be written"),
     ];
     for (guide, name, why) in cases {
         let chain = bench.guide_refused(policy, guide);

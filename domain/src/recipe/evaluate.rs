@@ -23,6 +23,9 @@ pub struct Evaluate {
     /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
     pub temperature: Number,
+    /// Longest completion in tokens; the task family's own limit when absent.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
     /// What every completion must be, the greedy one too.
     #[serde(default)]
     pub guide: Option<Guide>,

@@ -31,6 +31,9 @@ pub struct Tournament {
     pub max_pairs: u32,
     #[serde(default = "default_temperature")]
     pub temperature: Number,
+    /// Longest completion in tokens; the task family's own limit when absent.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
     /// What the completions of both sides must be.
     #[serde(default)]
     pub guide: Option<Guide>,

@@ -8,7 +8,7 @@ use galapagos_domain::fence::FencingToken;
 use galapagos_domain::ids::{EvolutionId, JobId};
 use galapagos_domain::job::{JobKind, JobOutput, JobSpec};
 use galapagos_domain::recipe::Base;
-use galapagos_domain::session::CoordinatorMessage;
+use galapagos_domain::session::{CoordinatorMessage, PROTOCOL_VERSION};
 use galapagos_proto::announce::{ANNOUNCE_VERSION, Announcement};
 use galapagos_proto::status::Kind;
 
@@ -152,7 +152,7 @@ async fn a_worker_of_another_version_is_refused_for_good() {
         let error = start(fixed(&coordinator)).end().await.unwrap_err();
         let SessionError::Refused { source, .. } = &error else { panic!("{error}") };
         assert_eq!(source.kind, kind);
-        assert!(error.to_string().contains("protocol version 1"), "{error}");
+        assert!(error.to_string().contains(&format!("protocol version {PROTOCOL_VERSION}")), "{error}");
     }
 }
 

@@ -181,7 +181,9 @@ fn asked(words: &[&str]) -> Result<String, crate::error::Error> {
 #[test]
 fn a_topic_a_field_and_a_command_are_found() {
     let topic = asked(&["recipe", "sample_k"]).unwrap();
-    assert!(topic.contains("temperature  number or $name  0.8") && topic.contains("samples per task"), "{topic}");
+    let words = topic.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("temperature number or $name 0.8") && words.contains("samples per task"), "{topic}");
+    assert!(asked(&["recipe", "guide"]).unwrap().contains("choice: [\" yes\", \" no\"]"));
     let field = asked(&["recipe", "lr"]).unwrap();
     assert_eq!(field, "train.lr  number  required  peak learning rate\n");
     assert_eq!(asked(&["recipe", "rollout.search.sample_k"]).unwrap(), topic);

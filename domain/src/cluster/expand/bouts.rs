@@ -37,6 +37,7 @@ pub(in crate::cluster) fn wave(
     }
     let sides = (checkpoint(site, &contest.holder)?, checkpoint(site, &contest.challenger)?);
     let sampling = Sampling {
+        max_tokens: tournament.max_tokens,
         guide: tournament.guide.clone(),
         speculate: tournament.speculate,
         ..Sampling::at(site.number(&tournament.temperature)?)

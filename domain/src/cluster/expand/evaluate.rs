@@ -54,6 +54,7 @@ pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
 
 pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>, ResolveError> {
     let sampling = Sampling {
+        max_tokens: evaluate.max_tokens,
         guide: evaluate.guide.clone(),
         speculate: evaluate.speculate,
         ..Sampling::at(site.number(&evaluate.temperature)?)

@@ -48,14 +48,18 @@ impl Check<'_> {
                     let help = "use a number greater than 0 and at most 1; 1 keeps all";
                     self.refuse(&path.key("top_p"), format!("{top_p} is out of range"), help);
                 }
-                if let Some(max_tokens) = sample.max_tokens {
-                    self.whole(&path.key("max_tokens"), max_tokens, 1, MAX_TOKENS);
-                }
+                self.max_tokens(sample.max_tokens, &path);
                 self.cuts(sample, &path);
                 if let Some(guide) = &sample.guide {
                     self.guide(guide, &path.key("guide"), rollout.tasks.keys());
                 }
             }
+        }
+    }
+
+    pub(super) fn max_tokens(&mut self, max_tokens: Option<u32>, path: &Path) {
+        if let Some(max_tokens) = max_tokens {
+            self.whole(&path.key("max_tokens"), max_tokens, 1, MAX_TOKENS);
         }
     }
 

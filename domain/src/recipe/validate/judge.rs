@@ -40,6 +40,7 @@ impl Check<'_> {
         self.inside(&gate.key("beta"), sprt.beta, 0.0, 0.5);
         self.whole(&path.key("max_pairs"), tournament.max_pairs, 1, 1_000_000);
         self.temperature(&path.key("temperature"), &tournament.temperature);
+        self.max_tokens(tournament.max_tokens, path);
         if let Some(guide) = &tournament.guide {
             self.guide(guide, &path.key("guide"), tournament.tasks.keys());
         }
@@ -91,6 +92,7 @@ impl Check<'_> {
         }
         self.metrics(evaluate, path, scope);
         self.temperature(&path.key("temperature"), &evaluate.temperature);
+        self.max_tokens(evaluate.max_tokens, path);
         if let Some(guide) = &evaluate.guide {
             self.guide(guide, &path.key("guide"), evaluate.tasks.keys());
         }

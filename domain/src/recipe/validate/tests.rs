@@ -139,6 +139,18 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ("numbers: {split: val, n: 100}", "numbers: {split: train, n: 100}", "tasks.numbers.split", "reward memory"),
         ("elo: [0, 30]", "elo: [30, 30]", "gate.sprt.elo", "the smaller first"),
         ("alpha: 0.05", "alpha: 0.5", "gate.sprt.alpha", "less than 0.5"),
+        (
+            "members: [champion]",
+            "members: [champion]\n      max_tokens: 0",
+            "each[6].evaluate.max_tokens",
+            "from 1 to 8192",
+        ),
+        (
+            "[champion, candidate]",
+            "[champion, candidate]\n      max_tokens: 9000",
+            "each[5].tournament.max_tokens",
+            "from 1 to 8192",
+        ),
         ("{pass_at: 8}", "{pass_at: 0}", "metrics[1].pass_at", "from 1 to 1024"),
         ("best_of: {n: 8", "best_of: {n: 0", "metrics[2].best_of.n", "from 1 to 1024"),
         ("by: critic", "by: policy", "metrics[2].best_of.by", "role with `head: scalar`"),
