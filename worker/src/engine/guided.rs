@@ -20,6 +20,16 @@ const LONGEST_QUOTE: usize = 160;
 pub struct Vocabulary {
     texts: Arc<TokenTexts>,
     guides: GuideVocabulary,
+    ending: Ending,
+}
+
+/// How completions end.
+#[derive(Debug, Clone)]
+struct Ending {
+    /// Stop tokens that may end a guided completion, because they add nothing to its text.
+    ends: Arc<[u32]>,
+    /// The other stop tokens.
+    barred: Arc<[u32]>,
     terminator: Option<char>,
 }
 
@@ -31,7 +41,7 @@ pub struct Guided {
     /// The guide as text, for messages.
     pub named: String,
     texts: Arc<TokenTexts>,
-    terminator: Option<char>,
+    ending: Ending,
 }
 
 impl Vocabulary {
@@ -45,7 +55,8 @@ impl Vocabulary {
             if only_ends(&texts, *token, terminator)? { ends.push(*token) } else { barred.push(*token) }
         }
         let guides = GuideVocabulary::ended_by_token(&texts, &ends, &barred)?;
-        Ok(Self { texts, guides, terminator })
+        let ending = Ending { ends: ends.into(), barred: barred.into(), terminator };
+        Ok(Self { texts, guides, ending })
     }
 
     /// Compiles `guide`.
@@ -54,7 +65,8 @@ impl Vocabulary {
     /// [`GuideError`] says what is wrong with it and where.
     pub fn compile(&self, guide: &Guide) -> Result<Guided, GuideError> {
         let compiled = self.guides.compile(&spec(guide))?;
-        Ok(Guided { guide: compiled, named: named(guide), texts: Arc::clone(&self.texts), terminator: self.terminator })
+        let (texts, ending) = (Arc::clone(&self.texts), self.ending.clone());
+        Ok(Guided { guide: compiled, named: named(guide), texts, ending })
     }
 }
 
@@ -117,6 +129,18 @@ pub fn of_batch(batch: &Batch, engine: &mut dyn Engine) -> Result<Vec<Option<Gui
 }
 
 impl Guided {
+    /// The stop tokens that may end a completion.
+    #[must_use]
+    pub fn ends(&self) -> &[u32] {
+        &self.ending.ends
+    }
+
+    /// The stop tokens that may not, because they would add to its text.
+    #[must_use]
+    pub fn barred(&self) -> &[u32] {
+        &self.ending.barred
+    }
+
     /// Checks a completion that was made elsewhere: its text up to the terminator must match, or if it is as long as
     /// `max_tokens`, begin a match.
     ///
@@ -141,7 +165,7 @@ impl Guided {
         for token in tokens {
             text.extend(self.texts.bytes(*token)?.unwrap_or_default());
         }
-        let terminator = self.terminator.map(|terminator| terminator.to_string().into_bytes());
+        let terminator = self.ending.terminator.map(|terminator| terminator.to_string().into_bytes());
         let end = terminator.and_then(|end| text.windows(end.len()).position(|window| window == end));
         text.truncate(end.unwrap_or(text.len()));
         Ok(text)

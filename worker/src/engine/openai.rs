@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 
 use super::guided::{self, Guided};
 use super::tch::TchEngine;
-use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, ScoreBatch, Watch};
+use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
 use crate::device::Place;
 use client::{Client, ClientError};
 use probe::Finding;
@@ -252,17 +252,19 @@ impl Engine for OpenAiEngine {
         let work = async {
             let name = &name;
             let this = &*self;
-            let one = |request| async move {
+            let one = |asked| async move {
+                let (request, guided): (&Request, &Option<Guided>) = asked;
                 if watch.cancel.is_raised() {
                     return Err(EngineError::Cancelled);
                 }
-                let answer = this.client.post("/v1/completions", &wire::body(name, batch, request)).await;
+                let answer =
+                    this.client.post("/v1/completions", &wire::body(name, batch, request, guided.as_ref())).await;
                 let failed = |source| remote(&batch.checkpoint, RemoteError::Call { source });
                 let answer = answer.map_err(failed)?;
                 wire::completions(&answer, request.samples, batch.max_tokens)
                     .map_err(|problem| failed(ClientError::Answer { url: this.client.url("/v1/completions"), problem }))
             };
-            let mut answers = futures::stream::iter(batch.requests.iter().map(one)).buffered(IN_FLIGHT);
+            let mut answers = futures::stream::iter(batch.requests.iter().zip(&guides).map(one)).buffered(IN_FLIGHT);
             let (mut completions, mut progress) = (Vec::new(), Progress::default());
             loop {
                 // A cancelled attempt ends soon: what is in flight is dropped, which closes its connections.

@@ -7,11 +7,15 @@ use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::guide::Guide;
 use serde_json::{Value, json};
 
+use super::super::guided::Guided;
 use super::super::{Batch, Completion, Request};
 
-/// The body of `POST /v1/completions` for one request of `batch`, asking for token ids.
+/// A bias that makes a token impossible, as far as servers take one.
+const NEVER: f64 = -100.0;
+
+/// The body of `POST /v1/completions` for one request of `batch`, asking for token ids. `guided` is the request's guide, compiled.
 #[must_use]
-pub fn body(model: &str, batch: &Batch, request: &Request) -> Value {
+pub fn body(model: &str, batch: &Batch, request: &Request, guided: Option<&Guided>) -> Value {
     let prompt = [batch.prefix.as_slice(), request.prompt.as_slice()].concat();
     // `speculate` changes no token: it is the server's affair.
     let Sampling { temperature, top_p, max_tokens: _, top_k, min_p, repetition_penalty, guide, speculate: _ } =
@@ -42,6 +46,13 @@ pub fn body(model: &str, batch: &Batch, request: &Request) -> Value {
     }
     if let Some(guide) = guide {
         body["structured_outputs"] = structured(guide, batch.terminator);
+    }
+    if let Some(guided) = guided {
+        // vLLM takes stop tokens for the guide's end whatever their text is: those that have more than the terminator must not come.
+        body["stop_token_ids"] = json!(guided.ends());
+        if !guided.barred().is_empty() {
+            body["logit_bias"] = guided.barred().iter().map(|token| (token.to_string(), json!(NEVER))).collect();
+        }
     }
     body
 }
@@ -132,16 +143,44 @@ mod tests {
     use galapagos_domain::ids::Digest;
     use galapagos_domain::recipe::guide::Speculate;
     use galapagos_domain::seed::Seed;
+    use galapagos_model::Tokenizer;
+    use galapagos_model::detokenize::TokenTexts;
 
     use super::super::super::CheckpointDir;
+    use super::super::super::guided::Vocabulary;
     use super::*;
 
     fn sent(sampling: Sampling, terminator: Option<char>) -> Value {
         let digest = Digest::of(b"c");
         let checkpoint = CheckpointDir { checkpoint: digest, weights: digest, path: PathBuf::new() };
+        let guide = sampling.guide.clone();
         let request = Request { prompt: vec![3], samples: 2, seed: Seed(8), sampling: Arc::new(sampling) };
-        let batch = Batch { checkpoint, prefix: vec![2], requests: vec![], stop: vec![1], terminator, max_tokens: 9 };
-        body("m", &batch, &request)
+        let batch =
+            Batch { checkpoint, prefix: vec![2], requests: vec![], stop: vec![1, 4, 5], terminator, max_tokens: 9 };
+        let texts = TokenTexts::new(Arc::new(tokenizer())).unwrap();
+        let vocabulary = Vocabulary::new(Arc::new(texts), &batch.stop, terminator).unwrap();
+        let guided = guide.map(|guide| vocabulary.compile(&guide).unwrap());
+        body("m", &batch, &request, guided.as_ref())
+    }
+
+    /// Characters and, as token 5, a piece that holds the terminator behind other text.
+    fn tokenizer() -> Tokenizer {
+        let mut files = Tokenizer::characters("ab\n.{}").unwrap().files().clone();
+        let mut file: Value = serde_json::from_slice(&files["tokenizer.json"]).unwrap();
+        let vocabulary = &mut file["model"]["vocab"];
+        vocabulary["."] = json!(8);
+        vocabulary["b\n"] = json!(5);
+        file["model"]["merges"] = json!([["b", "\n"]]);
+        files.insert("tokenizer.json".to_owned(), file.to_string().into_bytes());
+        Tokenizer::from_files(files).unwrap()
+    }
+
+    #[test]
+    fn under_a_guide_only_what_ends_and_adds_nothing_ends() {
+        let guide = Some(Guide::Choice(vec!["a".to_owned(), "b".to_owned()]));
+        let sent = sent(Sampling { guide, ..Sampling::at(1.0) }, Some('\n'));
+        assert_eq!(sent["stop_token_ids"], json!([1, 4]));
+        assert_eq!(sent["logit_bias"], json!({"5": -100.0}));
     }
 
     #[test]
@@ -149,7 +188,7 @@ mod tests {
         let plain = sent(Sampling { top_p: 0.9, speculate: Speculate::Lookup, ..Sampling::at(0.5) }, Some('\n'));
         let expected = json!({
             "model": "m", "prompt": [2, 3], "n": 2, "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 4,
-            "stop_token_ids": [1], "logprobs": 0, "return_token_ids": true, "skip_special_tokens": false,
+            "stop_token_ids": [1, 4, 5], "logprobs": 0, "return_token_ids": true, "skip_special_tokens": false,
         });
         assert_eq!(plain, expected);
         let all = sent(Sampling { top_k: Some(7), min_p: 0.1, repetition_penalty: 1.2, ..Sampling::at(0.5) }, None);
