@@ -114,14 +114,14 @@ fn an_end_token_is_drawn_behind_a_match_and_barred_tokens_never() {
     let vocabulary = GuideVocabulary::ended_by_token(&texts, &[END, line], &[id("abc"), line]).unwrap();
     let choices = ["abc", "ab", "x y"].map(str::to_owned);
     let guide = vocabulary.compile(&GuideSpec::Choice(choices.to_vec())).unwrap();
-    let mut ends = BTreeMap::new();
+    let mut ends = std::collections::BTreeSet::new();
     for seed in 1..60 {
         let text = complete(&texts, guide.clone(), seed);
         let answer = text.strip_suffix('\n').unwrap_or(&text);
         assert!(choices.iter().any(|choice| choice == answer), "{text:?}");
-        *ends.entry(text.ends_with('\n')).or_insert(0) += 1;
+        ends.insert(text.ends_with('\n'));
     }
-    assert!(ends[&true] > 3 && ends[&false] > 3, "the model chooses its end: {ends:?}");
+    assert_eq!(ends.len(), 2, "the model chooses its end: {ends:?}");
 
     // Behind "x y" nothing but an end may come, and taking it back opens the guide again.
     let mut whole = guide.clone();
