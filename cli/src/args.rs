@@ -108,7 +108,10 @@ pub struct Engine {
     /// Generation engine of the workers: `tch` (built in), `openai` (a server, see --engine-url) or `mock` (for tests)
     #[arg(long, default_value = "tch")]
     pub engine: String,
-    /// With `--engine openai`: the server, http://HOST:PORT
+    /// Folder of the base model on which checkpoints that are LoRA adapters stand
+    #[arg(long, value_name = "DIR")]
+    pub engine_base: Option<PathBuf>,
+    /// With `--engine openai`: the server, http://HOST:PORT or https://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     pub engine_url: Option<String>,
     /// With `--engine openai`: the model's name there
@@ -117,19 +120,34 @@ pub struct Engine {
     /// With `--engine openai`: how new versions get there: fixed, adapter, endpoint, or hook=PROGRAM
     #[arg(long, value_name = "WAY")]
     pub engine_update: Option<String>,
+    /// With an https server of your own: PEM file of certificates to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub engine_ca: Option<PathBuf>,
+    /// With `--engine openai`: seconds for one try of one request [default: 600]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub engine_timeout: Option<u64>,
+    /// With `--engine openai`: tries of one request that fails in a way that may pass [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub engine_tries: Option<u32>,
 }
 
 impl Engine {
     /// The worker's options with the same meaning.
     #[must_use]
-    pub fn options(&self) -> Vec<(&'static str, &str)> {
+    pub fn options(&self) -> Vec<(&'static str, OsString)> {
+        let text = |value: &Option<String>| value.as_ref().map(OsString::from);
+        let path = |value: &Option<PathBuf>| value.as_ref().map(OsString::from);
         let remote = [
-            ("--engine-url", &self.engine_url),
-            ("--engine-model", &self.engine_model),
-            ("--engine-update", &self.engine_update),
+            ("--engine-base", path(&self.engine_base)),
+            ("--engine-url", text(&self.engine_url)),
+            ("--engine-model", text(&self.engine_model)),
+            ("--engine-update", text(&self.engine_update)),
+            ("--engine-ca", path(&self.engine_ca)),
+            ("--engine-timeout", text(&self.engine_timeout.map(|seconds| seconds.to_string()))),
+            ("--engine-tries", text(&self.engine_tries.map(|tries| tries.to_string()))),
         ];
-        let given = remote.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        std::iter::once(("--engine", self.engine.as_str())).chain(given).collect()
+        let given = remote.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        std::iter::once(("--engine", OsString::from(&self.engine))).chain(given).collect()
     }
 }
 

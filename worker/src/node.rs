@@ -122,12 +122,16 @@ fn workshop(config: &Run, runtime: &Runtime) -> Result<Workshop, NodeError> {
 
 fn engine_maker(config: &Run, runtime: &Runtime) -> Result<Box<dyn Fn() -> Box<dyn Engine> + Send>, NodeError> {
     match config.engine {
-        EngineKind::Tch => Ok(Box::new(|| Box::new(TchEngine::new()))),
+        EngineKind::Tch => {
+            let base = config.engine_base.clone();
+            Ok(Box::new(move || Box::new(TchEngine::with_base(base.clone()))))
+        }
         EngineKind::Mock => Ok(Box::new(|| Box::new(MockEngine))),
         EngineKind::OpenAi => {
             let remote = &config.remote;
             let server = openai::client::Server {
                 url: remote.engine_url.clone().unwrap_or_default(),
+                ca: remote.engine_ca.clone(),
                 key: std::env::var(ENGINE_KEY).ok(),
                 timeout: Duration::from_secs(remote.engine_timeout),
                 tries: remote.engine_tries,
@@ -137,7 +141,7 @@ fn engine_maker(config: &Run, runtime: &Runtime) -> Result<Box<dyn Fn() -> Box<d
             let options = openai::Options {
                 model: remote.engine_model.clone().unwrap_or_default(),
                 update: remote.engine_update.clone(),
-                base: remote.engine_base.clone(),
+                base: config.engine_base.clone(),
             };
             let handle = runtime.handle().clone();
             let make = move || OpenAiEngine::new(options.clone(), Arc::clone(&client), handle.clone());

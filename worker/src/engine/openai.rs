@@ -35,6 +35,9 @@ const CANCEL_CHECK: Duration = Duration::from_millis(200);
 /// Versions whose log-probabilities are remembered, to tell them apart.
 const REMEMBERED: usize = 4;
 
+/// Adapters that this worker leaves on the server; older ones are taken off.
+const ADAPTERS_THERE: usize = 64;
+
 /// How to use a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -57,6 +60,8 @@ pub struct OpenAiEngine {
     versions: Vec<Version>,
     /// The version brought last, and its name at the server.
     served: Option<(Digest, String)>,
+    /// Names of the adapters brought, oldest first.
+    adapters: Vec<String>,
 }
 
 /// What a version says about the probe's sequences.
@@ -105,7 +110,8 @@ impl OpenAiEngine {
     /// An engine that asks by `client`; calls run on `runtime`.
     #[must_use]
     pub fn new(options: Options, client: Arc<Client>, runtime: Handle) -> Self {
-        Self { options, client, runtime, local: TchEngine::new(), versions: Vec::new(), served: None }
+        let local = TchEngine::with_base(options.base.clone());
+        Self { options, client, runtime, local, versions: Vec::new(), served: None, adapters: Vec::new() }
     }
 
     /// Brings `checkpoint` to the server if it is not the version brought last, and checks what is served. Gives the name to
@@ -114,15 +120,27 @@ impl OpenAiEngine {
         let known = self.served.take().filter(|(version, _)| *version == checkpoint.checkpoint);
         let name = match known {
             Some((_, name)) => name,
-            None => {
-                let bring = update::bring(&self.options.update, &self.client, &self.options.model, checkpoint);
-                self.runtime.block_on(bring).map_err(|source| {
-                    remote(checkpoint, RemoteError::Update { checkpoint: checkpoint.checkpoint, source })
-                })?
-            }
+            None => self.bring(checkpoint)?,
         };
         self.check(checkpoint, &name)?;
         self.served = Some((checkpoint.checkpoint, name.clone()));
+        Ok(name)
+    }
+
+    fn bring(&mut self, checkpoint: &CheckpointDir) -> Result<String, EngineError> {
+        let bring = update::bring(&self.options.update, &self.client, &self.options.model, checkpoint);
+        let name = self
+            .runtime
+            .block_on(bring)
+            .map_err(|source| remote(checkpoint, RemoteError::Update { checkpoint: checkpoint.checkpoint, source }))?;
+        if name != self.options.model {
+            self.adapters.retain(|known| *known != name);
+            self.adapters.push(name.clone());
+        }
+        if self.adapters.len() > ADAPTERS_THERE {
+            let oldest = self.adapters.remove(0);
+            self.runtime.block_on(update::unload(&self.client, &oldest));
+        }
         Ok(name)
     }
 
@@ -167,6 +185,46 @@ impl OpenAiEngine {
         Err(remote(checkpoint, RemoteError::WrongVersion { url, checkpoint: checkpoint.checkpoint, finding }))
     }
 
+    /// The completions of a batch, between two checks of the version.
+    fn rollouts(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+        let name = self.ensure(&batch.checkpoint)?;
+        let work = async {
+            let name = &name;
+            let this = &*self;
+            let one = |request| async move {
+                if watch.cancel.is_raised() {
+                    return Err(EngineError::Cancelled);
+                }
+                let answer = this.client.post("/v1/completions", &wire::body(name, batch, request)).await;
+                let failed = |source| remote(&batch.checkpoint, RemoteError::Call { source });
+                let answer = answer.map_err(failed)?;
+                wire::completions(&answer, request.samples, batch.max_tokens)
+                    .map_err(|problem| failed(ClientError::Answer { url: this.client.url("/v1/completions"), problem }))
+            };
+            let mut answers = futures::stream::iter(batch.requests.iter().map(one)).buffered(IN_FLIGHT);
+            let (mut completions, mut progress) = (Vec::new(), Progress::default());
+            loop {
+                // A cancelled attempt ends soon: what is in flight is dropped, which closes its connections.
+                let Ok(next) = tokio::time::timeout(CANCEL_CHECK, answers.next()).await else {
+                    if watch.cancel.is_raised() {
+                        return Err(EngineError::Cancelled);
+                    }
+                    continue;
+                };
+                let Some(made) = next else { return Ok(completions) };
+                let made = made?;
+                progress.ended += made.len() as u64;
+                progress.tokens += made.iter().map(|completion| completion.tokens.len() as u64).sum::<u64>();
+                (watch.progress)(progress);
+                completions.extend(made);
+            }
+        };
+        let completions = self.runtime.block_on(work)?;
+        // The server may have been restarted or changed in the meantime.
+        self.check(&batch.checkpoint, &name)?;
+        Ok(completions)
+    }
+
     /// Computes what `checkpoint` says about the probe's sequences, once.
     fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
         if self.versions.iter().any(|version| version.checkpoint == checkpoint.checkpoint) {
@@ -206,42 +264,12 @@ impl Engine for OpenAiEngine {
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
-        let name = self.ensure(&batch.checkpoint)?;
-        let work = async {
-            let name = &name;
-            let this = &*self;
-            let one = |request| async move {
-                if watch.cancel.is_raised() {
-                    return Err(EngineError::Cancelled);
-                }
-                let answer = this.client.post("/v1/completions", &wire::body(name, batch, request)).await;
-                let failed = |source| remote(&batch.checkpoint, RemoteError::Call { source });
-                let answer = answer.map_err(failed)?;
-                wire::completions(&answer, request.samples, batch.max_tokens)
-                    .map_err(|problem| failed(ClientError::Answer { url: this.client.url("/v1/completions"), problem }))
-            };
-            let mut answers = futures::stream::iter(batch.requests.iter().map(one)).buffered(IN_FLIGHT);
-            let (mut completions, mut progress) = (Vec::new(), Progress::default());
-            loop {
-                // A cancelled attempt ends soon: what is in flight is dropped, which closes its connections.
-                let Ok(next) = tokio::time::timeout(CANCEL_CHECK, answers.next()).await else {
-                    if watch.cancel.is_raised() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    continue;
-                };
-                let Some(made) = next else { return Ok(completions) };
-                let made = made?;
-                progress.ended += made.len() as u64;
-                progress.tokens += made.iter().map(|completion| completion.tokens.len() as u64).sum::<u64>();
-                (watch.progress)(progress);
-                completions.extend(made);
-            }
-        };
-        let completions = self.runtime.block_on(work)?;
-        // The server may have been restarted or changed in the meantime.
-        self.check(&batch.checkpoint, &name)?;
-        Ok(completions)
+        let made = self.rollouts(batch, watch);
+        if matches!(made, Err(EngineError::Remote { .. })) {
+            // Whatever is served there now, the next attempt brings its version again.
+            self.served = None;
+        }
+        made
     }
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {

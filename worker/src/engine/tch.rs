@@ -1,20 +1,21 @@
 //! The engine on libtorch, over `galapagos_model`. Keeps a few checkpoints loaded; checks every load against the digest
-//! that its checkpoint was committed with.
+//! that its checkpoint was committed with. Checkpoints that are adapters share one base (`adapters`).
 //!
 //! Number format: bfloat16 for real models; 32-bit floats for models narrower than [`SMALL_HIDDEN`] (the character
 //! transformers), which are too small to gain from bfloat16 and too small to bear its rounding.
 
+mod adapters;
 mod characters;
 mod codec;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
-use galapagos_model::engine::{Invariance, Made, SampleError};
+use galapagos_model::engine::{AdapterId, Invariance, Made, SampleError};
 use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
     Sampling, ScoreRequest, weights_digest,
@@ -22,7 +23,10 @@ use galapagos_model::{
 use tch::Device;
 
 use super::recent::Recent;
-use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
+use super::{
+    Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch, is_adapter,
+};
+use adapters::AdapterBase;
 use codec::HuggingFaceCodec;
 
 /// Checkpoints kept loaded: base, champion and candidate, or policy and critic.
@@ -45,14 +49,43 @@ const PROBE_BYTES: usize = 256 << 20;
 pub struct TchEngine {
     loaded: Recent<Digest, ModelEngine>,
     codecs: Recent<Digest, Arc<HuggingFaceCodec>>,
+    base_path: Option<PathBuf>,
+    /// Opened with the first adapter.
+    base: Option<AdapterBase>,
 }
 
 impl TchEngine {
-    /// An engine with nothing loaded. Sets libtorch to one thread: workers share a machine by processes.
+    /// An engine with nothing loaded and no base for adapters. Sets libtorch to one thread: workers share a machine by processes.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_base(None)
+    }
+
+    /// As [`TchEngine::new`]; checkpoints that are adapters stand on the model in `base`.
+    #[must_use]
+    pub fn with_base(base: Option<PathBuf>) -> Self {
         tch::set_num_threads(1);
-        Self { loaded: Recent::new(LOADED), codecs: Recent::new(CODECS) }
+        Self { loaded: Recent::new(LOADED), codecs: Recent::new(CODECS), base_path: base, base: None }
+    }
+
+    /// The base of the adapter in `folder`.
+    fn base(&mut self, folder: &Path) -> Result<&mut AdapterBase, EngineError> {
+        let opened = match (self.base.take(), &self.base_path) {
+            (Some(base), _) => base,
+            (None, Some(path)) => AdapterBase::open(path)?,
+            (None, None) => return Err(EngineError::NoBase { path: folder.to_owned() }),
+        };
+        Ok(self.base.insert(opened))
+    }
+
+    /// The engine that computes `checkpoint`, and its adapter if it is one.
+    fn policy(&mut self, checkpoint: &CheckpointDir) -> Result<(&mut ModelEngine, Option<AdapterId>), EngineError> {
+        if checkpoint.is_adapter() {
+            let (engine, adapter) = self.base(&checkpoint.path)?.policy(checkpoint)?;
+            return Ok((engine, Some(adapter)));
+        }
+        let load = || load_engine(checkpoint, &read_committed(checkpoint)?);
+        Ok((self.loaded.get_or_make(checkpoint.checkpoint, load)?, None))
     }
 }
 
@@ -63,20 +96,38 @@ impl TchEngine {
     /// # Errors
     /// As a load of the checkpoint, or of the computation.
     pub fn probe(
-        &self,
+        &mut self,
         checkpoint: &CheckpointDir,
         sequences: impl Fn(u32) -> Vec<Vec<u32>>,
     ) -> Result<(u32, Vec<f64>), EngineError> {
-        let model = read_committed(checkpoint)?;
-        let options = EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() };
-        let mut engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
-        let vocabulary = u32::try_from(model.config().vocab_size).unwrap_or(u32::MAX);
-        let request = |sequence: &Vec<u32>| ScoreRequest::continuation(&sequence[..1], &sequence[1..]);
-        let requests: Vec<ScoreRequest> = sequences(vocabulary).iter().map(request).collect();
-        let scores = engine.score(&requests, &mut RunControl::default());
-        let scores = scores.map_err(|error| failed(checkpoint, "be probed", error))?;
-        Ok((vocabulary, scores.into_iter().flatten().map(f64::from).collect()))
+        if checkpoint.is_adapter() {
+            let (engine, adapter) = self.base(&checkpoint.path)?.probe(checkpoint)?;
+            let said = probe_with(checkpoint, engine, Some(adapter), sequences);
+            engine.remove_adapter(adapter);
+            return said;
+        }
+        let mut engine = new_engine(checkpoint, &read_committed(checkpoint)?, probe_options())?;
+        probe_with(checkpoint, &mut engine, None, sequences)
     }
+}
+
+fn probe_options() -> EngineOptions {
+    EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() }
+}
+
+fn probe_with(
+    checkpoint: &CheckpointDir,
+    engine: &mut ModelEngine,
+    adapter: Option<AdapterId>,
+    sequences: impl Fn(u32) -> Vec<Vec<u32>>,
+) -> Result<(u32, Vec<f64>), EngineError> {
+    let vocabulary = u32::try_from(engine.config().vocab_size).unwrap_or(u32::MAX);
+    let request =
+        |sequence: &Vec<u32>| ScoreRequest { adapter, ..ScoreRequest::continuation(&sequence[..1], &sequence[1..]) };
+    let requests: Vec<ScoreRequest> = sequences(vocabulary).iter().map(request).collect();
+    let scores = engine.score(&requests, &mut RunControl::default());
+    let scores = scores.map_err(|error| failed(checkpoint, "be probed", error))?;
+    Ok((vocabulary, scores.into_iter().flatten().map(f64::from).collect()))
 }
 
 impl Default for TchEngine {
@@ -87,17 +138,21 @@ impl Default for TchEngine {
 
 impl Engine for TchEngine {
     fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
+        if checkpoint.is_adapter() {
+            return Ok(self.base(&checkpoint.path)?.codec()?);
+        }
         let open = || HuggingFaceCodec::open(&checkpoint.path).map(Arc::new);
         let codec = self.codecs.get_or_make(checkpoint.checkpoint, open)?;
         Ok(Arc::clone(codec) as Arc<dyn Codec>)
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
-        let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, || load(&batch.checkpoint))?;
+        let (engine, adapter) = self.policy(&batch.checkpoint)?;
         if engine.config().kind != ModelKind::CausalLm {
             return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
         }
-        let requests = model_requests(batch);
+        let mut requests = model_requests(batch);
+        requests.iter_mut().for_each(|request| request.adapter = adapter);
         let mut on_made = |made: Made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens });
         let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_made) };
         let made =
@@ -109,11 +164,14 @@ impl Engine for TchEngine {
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
         let checkpoint = batch.checkpoint.checkpoint;
-        let engine = self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint))?;
+        let (engine, adapter) = self.policy(&batch.checkpoint)?;
         if engine.config().kind != ModelKind::Scalar {
             return Err(wrong_head(&batch.checkpoint, "score: it has no scalar head"));
         }
-        let request = |sequence: &Vec<u32>| ScoreRequest::last_value([&batch.prefix[..], sequence].concat());
+        let request = |sequence: &Vec<u32>| ScoreRequest {
+            adapter,
+            ..ScoreRequest::last_value([&batch.prefix[..], sequence].concat())
+        };
         let requests: Vec<ScoreRequest> = batch.sequences.iter().map(request).collect();
         let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: None };
         let scores = engine.score(&requests, &mut control).map_err(|error| match error {
@@ -126,6 +184,9 @@ impl Engine for TchEngine {
     }
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
+        if is_adapter(folder) {
+            return self.base(folder)?.inspect(folder);
+        }
         read_model(folder).map(|(_, digest)| digest)
     }
 
@@ -159,8 +220,8 @@ fn read_committed(checkpoint: &CheckpointDir) -> Result<Decoder, EngineError> {
     Ok(model)
 }
 
-fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
-    let model = read_committed(checkpoint)?;
+/// The engine that generates with `model`, for `checkpoint`.
+fn load_engine(checkpoint: &CheckpointDir, model: &Decoder) -> Result<ModelEngine, EngineError> {
     let defaults = EngineOptions::default();
     let options = if model.config().hidden_size < SMALL_HIDDEN {
         let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
@@ -168,9 +229,13 @@ fn load(checkpoint: &CheckpointDir) -> Result<ModelEngine, EngineError> {
     } else {
         defaults
     };
-    let engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
+    let engine = new_engine(checkpoint, model, options)?;
     check_invariance(checkpoint, &engine)?;
     Ok(engine)
+}
+
+fn new_engine(checkpoint: &CheckpointDir, model: &Decoder, options: EngineOptions) -> Result<ModelEngine, EngineError> {
+    ModelEngine::new(model, options).map_err(|source| unusable(checkpoint, source))
 }
 
 /// A kernel that computes wrongly on this machine, or differently in other batches, must not make a rollout.

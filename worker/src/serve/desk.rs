@@ -13,6 +13,7 @@ use galapagos_model::guide::{Guide, GuideVocabulary};
 use galapagos_telemetry::ErrorChain;
 use tokio::sync::mpsc;
 
+use super::adapters::{self, AdapterChange};
 use super::api::error::ApiError;
 use super::api::response::{Part, TokenInfo};
 use super::line::{Ask, Letter, News};
@@ -93,6 +94,11 @@ impl Desk {
             ..Request::greedy(Vec::new(), 1)
         };
         self.engine.submit(request).map_err(refused)
+    }
+
+    /// Lets requests name another adapter, or one less.
+    pub(super) fn change_adapter(&mut self, change: &AdapterChange) -> Result<(), ApiError> {
+        adapters::change(&mut self.engine, &mut self.adapters, change)
     }
 
     fn adapter(&self, ask: &Ask) -> Result<Option<AdapterId>, ApiError> {

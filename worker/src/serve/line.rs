@@ -5,13 +5,14 @@
 //! running requests with its cause, never silently.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 use galapagos_model::guide::GuideSpec;
 use galapagos_model::{Sampling, Tokenizer};
 use galapagos_telemetry::{SpawnError, ThreadHandle, spawn_thread};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::adapters::AdapterChange;
 use super::api::error::ApiError;
 use super::api::response::Part;
 use super::desk::Desk;
@@ -62,10 +63,16 @@ pub(super) struct Letter {
     pub(super) news: mpsc::Sender<News>,
 }
 
+/// What comes to the thread.
+pub(super) enum Mail {
+    Letter(Letter),
+    Adapter { change: AdapterChange, done: oneshot::Sender<Result<(), ApiError>> },
+}
+
 /// The way to the thread. The thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Line {
-    inbox: SyncSender<Letter>,
+    inbox: SyncSender<Mail>,
     tokenizer: Arc<Tokenizer>,
 }
 
@@ -81,8 +88,8 @@ impl Line {
     /// # Errors
     /// If the operating system refuses a thread.
     pub fn start(desk: Desk, tokenizer: Arc<Tokenizer>) -> Result<(Self, ThreadHandle<()>), SpawnError> {
-        let (inbox, letters) = sync_channel(INBOX);
-        let thread = spawn_thread("engine", move || serve(desk, &letters))?;
+        let (inbox, mail) = sync_channel(INBOX);
+        let thread = spawn_thread("engine", move || serve(desk, &mail))?;
         Ok((Self { inbox, tokenizer }, thread))
     }
 
@@ -100,34 +107,52 @@ impl Line {
         // Room for every message the ask can cause, so that a slow client never stops the engine.
         let most = ask.samples.saturating_mul(ask.max_new_tokens.saturating_add(3)).saturating_add(2);
         let (sender, news) = mpsc::channel(most);
-        match self.inbox.try_send(Letter { ask, news: sender }) {
-            Ok(()) => Ok(Answer { news }),
-            Err(std::sync::mpsc::TrySendError::Full(_)) => {
-                Err(ApiError::busy(format!("{INBOX} requests wait already to be looked at; try again in a moment")))
+        self.hand_in(Mail::Letter(Letter { ask, news: sender }))?;
+        Ok(Answer { news })
+    }
+
+    /// Changes the adapters that requests may name.
+    ///
+    /// # Errors
+    /// [`ApiError`] when it cannot be done, and as [`Line::ask`].
+    pub async fn change_adapter(&self, change: AdapterChange) -> Result<(), ApiError> {
+        let (done, told) = oneshot::channel();
+        self.hand_in(Mail::Adapter { change, done })?;
+        told.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    fn hand_in(&self, mail: Mail) -> Result<(), ApiError> {
+        self.inbox.try_send(mail).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                ApiError::busy(format!("{INBOX} requests wait already to be looked at; try again in a moment"))
             }
-            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
-                Err(ApiError::internal("the engine has ended; the server's log says why"))
-            }
-        }
+            TrySendError::Disconnected(_) => ended(),
+        })
     }
 }
 
-fn serve(mut desk: Desk, letters: &Receiver<Letter>) {
+fn ended() -> ApiError {
+    ApiError::internal("the engine has ended; the server's log says why")
+}
+
+fn serve(mut desk: Desk, mail: &Receiver<Mail>) {
     loop {
-        let letter = if desk.is_idle() {
-            match letters.recv() {
-                Ok(letter) => Some(letter),
+        let piece = if desk.is_idle() {
+            match mail.recv() {
+                Ok(piece) => Some(piece),
                 Err(_) => return,
             }
         } else {
-            match letters.try_recv() {
-                Ok(letter) => Some(letter),
+            match mail.try_recv() {
+                Ok(piece) => Some(piece),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Disconnected) => return,
             }
         };
-        match letter {
-            Some(letter) => desk.take(letter),
+        match piece {
+            Some(Mail::Letter(letter)) => desk.take(letter),
+            // A client that is gone needs no answer.
+            Some(Mail::Adapter { change, done }) => drop(done.send(desk.change_adapter(&change))),
             None => desk.step(),
         }
     }

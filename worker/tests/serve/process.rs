@@ -4,14 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use galapagos_model::lora::{Adapter, AdapterConfig, ModuleNames};
 use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 /// The characters the model writes.
 const ALPHABET: &str = "0123456789 x{}\"ab:,";
 
 /// Writes a random model with a chat template into `folder`.
 pub fn write_model(folder: &Path, seed: u64) {
+    write_model_of_width(folder, seed, 64);
+}
+
+/// The same, of this hidden size.
+pub fn write_model_of_width(folder: &Path, seed: u64, hidden_size: usize) {
     tch::set_num_threads(1);
     let plain = Tokenizer::characters(ALPHABET).unwrap();
     let mut files = plain.files().clone();
@@ -23,7 +29,7 @@ pub fn write_model(folder: &Path, seed: u64) {
     let config = ModelConfig {
         kind: ModelKind::CausalLm,
         vocab_size: tokenizer.vocab_size(),
-        hidden_size: 64,
+        hidden_size,
         intermediate_size: 96,
         num_hidden_layers: 2,
         num_attention_heads: 4,
@@ -40,6 +46,19 @@ pub fn write_model(folder: &Path, seed: u64) {
     ModelFolder::save(folder, &model, &tokenizer).unwrap();
 }
 
+/// Writes an adapter of the model in `base` into `folder`; its B is not zero.
+pub fn write_adapter(base: &Path, folder: &Path, seed: u64) {
+    let base = ModelFolder::open(base).unwrap();
+    let targets = ModuleNames::List(["q_proj", "v_proj", "down_proj"].map(str::to_owned).to_vec());
+    let adapter = Adapter::init(AdapterConfig::new(4, 8.0, targets), base.config(), seed, Device::Cpu).unwrap();
+    for (name, tensor) in adapter.parameters().iter().filter(|(name, _)| name.contains("lora_B")) {
+        let values = Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.37;
+        let values = (values + name.len() as f64 + seed as f64).sin() * 0.3;
+        tensor.shallow_clone().copy_(&values.reshape(tensor.size()));
+    }
+    adapter.save(folder).unwrap();
+}
+
 /// A server process; killed when dropped.
 pub struct Served {
     child: Child,
@@ -50,8 +69,14 @@ pub struct Served {
 impl Served {
     /// Serves `folder` as `name` in 32-bit floats. Ends with this process, by its lifeline.
     pub fn start(folder: &Path, name: &str) -> Self {
+        Self::start_with(folder, name, &[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(folder: &Path, name: &str, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_galapagos-worker"))
             .args(["serve", "--listen", "127.0.0.1:0", "--dtype", "f32", "--lifeline", "--name", name])
+            .args(options)
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
