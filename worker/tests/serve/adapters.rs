@@ -11,8 +11,9 @@ use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Watch};
 use tch::Device;
 
+use crate::adapter_folder::write_adapter;
 use crate::engines::{adapter_checkpoint, batch, chain, checkpoint};
-use crate::process::{write_adapter, write_model, write_model_of_width};
+use crate::process::{write_model, write_model_of_width};
 
 struct Family {
     _folder: tempfile::TempDir,
@@ -26,7 +27,7 @@ fn family(adapters: u64) -> Family {
     write_model(&base, 1);
     let write = |seed: u64| {
         let adapter = folder.path().join(format!("adapter-{seed}"));
-        write_adapter(&base, &adapter, seed);
+        write_adapter(&base, &adapter, seed, 0.3);
         adapter
     };
     let adapters = (0..adapters).map(write).collect();

@@ -4,9 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use galapagos_model::lora::{Adapter, AdapterConfig, ModuleNames};
 use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 /// The characters the model writes.
 const ALPHABET: &str = "0123456789 x{}\"ab:,";
@@ -44,19 +43,6 @@ pub fn write_model_of_width(folder: &Path, seed: u64, hidden_size: usize) {
     };
     let model = Decoder::init(config, seed, Device::Cpu).unwrap();
     ModelFolder::save(folder, &model, &tokenizer).unwrap();
-}
-
-/// Writes an adapter of the model in `base` into `folder`; its B is not zero.
-pub fn write_adapter(base: &Path, folder: &Path, seed: u64) {
-    let base = ModelFolder::open(base).unwrap();
-    let targets = ModuleNames::List(["q_proj", "v_proj", "down_proj"].map(str::to_owned).to_vec());
-    let adapter = Adapter::init(AdapterConfig::new(4, 8.0, targets), base.config(), seed, Device::Cpu).unwrap();
-    for (name, tensor) in adapter.parameters().iter().filter(|(name, _)| name.contains("lora_B")) {
-        let values = Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.37;
-        let values = (values + name.len() as f64 + seed as f64).sin() * 0.3;
-        tensor.shallow_clone().copy_(&values.reshape(tensor.size()));
-    }
-    adapter.save(folder).unwrap();
 }
 
 /// A server process; killed when dropped.

@@ -14,16 +14,17 @@ use galapagos_worker::engine::openai::update::{Update, adapter_name};
 use galapagos_worker::engine::{Engine, EngineError, Watch};
 use serde_json::{Value, json};
 
+use crate::adapter_folder::write_adapter;
 use crate::engines::{adapter_checkpoint, batch, chain, checkpoint, engine, engine_at, made_here, runtime, server};
-use crate::process::{Served, write_adapter, write_model};
+use crate::process::{Served, write_model};
 
 /// A base and two adapters of it.
 fn adapters() -> (tempfile::TempDir, [PathBuf; 3]) {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["base", "first", "second"].map(|name| folder.path().join(name));
     write_model(&paths[0], 1);
-    write_adapter(&paths[0], &paths[1], 1);
-    write_adapter(&paths[0], &paths[2], 2);
+    write_adapter(&paths[0], &paths[1], 1, 0.3);
+    write_adapter(&paths[0], &paths[2], 2, 0.3);
     (folder, paths)
 }
 
