@@ -19,7 +19,7 @@ use galapagos_worker::engine::openai::client::{Client, Server};
 use galapagos_worker::engine::openai::update::{Update, adapter_name};
 use galapagos_worker::engine::openai::{OpenAiEngine, Options};
 use galapagos_worker::engine::tch::TchEngine;
-use galapagos_worker::engine::{CheckpointDir, Completion, Engine, EngineError, Watch};
+use galapagos_worker::engine::{CheckpointDir, Engine, Watch};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -205,7 +205,7 @@ impl Bench {
             let asked = batch(local, &bench.base, 1024)?;
             // No stop rule: every completion runs to its end.
             let asked = galapagos_worker::engine::Batch { stop: Vec::new(), ..asked };
-            let result: Arc<Mutex<Option<Result<Vec<Completion>, EngineError>>>> = Arc::default();
+            let result = Arc::new(Mutex::new(None));
             let (mut engine, told) = (bench.engine(Update::Fixed), Arc::clone(&result));
             let thread = galapagos_telemetry::spawn_thread("batch", move || {
                 *told.lock().unwrap() = Some(engine.generate(&asked, &Watch::nobody()));
@@ -216,7 +216,8 @@ impl Bench {
             let killed = clock::monotonic_ms();
             thread.join().map_err(|error| chain(&error))?;
             let took = clock::monotonic_ms() - killed;
-            match result.lock().unwrap().take() {
+            let said = result.lock().unwrap().take();
+            match said {
                 Some(Err(error)) if chain(&error).contains("failed 6 times") && took < GIVE_UP_LIMIT_MS => {
                     Ok(format!("{:.1} s after the kill: {}", took as f64 / 1000.0, chain(&error)))
                 }

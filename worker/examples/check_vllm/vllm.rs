@@ -25,6 +25,7 @@ pub struct Vllm {
     child: Child,
     url: String,
     log: PathBuf,
+    http: reqwest::Client,
 }
 
 /// Where the server writes what it does.
@@ -59,7 +60,10 @@ impl Vllm {
         }
         let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0).spawn();
         let child = child.map_err(|error| format!("{} cannot be started: {error}", python.display()))?;
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), log };
+        // The engine's client does the same later.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder().tls_certs_only([]).build().map_err(|error| error.to_string())?;
+        let server = Self { child, url: format!("http://127.0.0.1:{port}"), log, http };
         let note = folder.join("vllm.pid");
         std::fs::write(&note, server.child.id().to_string()).map_err(|error| format!("{}: {error}", note.display()))?;
         Ok(server)
@@ -90,16 +94,19 @@ impl Vllm {
 
     /// Its version, in its own words.
     pub fn version(&self, runtime: &Runtime) -> String {
-        let answer = runtime.block_on(async { reqwest::get(format!("{}/version", self.url)).await?.text().await });
+        let answer = runtime.block_on(self.text("/version"));
         answer.unwrap_or_else(|error| format!("of unknown version ({error})"))
+    }
+
+    async fn text(&self, path: &str) -> reqwest::Result<String> {
+        self.http.get(format!("{}{path}", self.url)).send().await?.text().await
     }
 
     /// Returns once it computes some request.
     pub fn wait_until_running(&self, runtime: &Runtime) -> Result<(), String> {
         let limit = clock::monotonic_ms() + START_LIMIT_MS;
-        let metrics = format!("{}/metrics", self.url);
         while clock::monotonic_ms() < limit {
-            let text = runtime.block_on(async { reqwest::get(&metrics).await?.text().await });
+            let text = runtime.block_on(self.text("/metrics"));
             let text = text.map_err(|error| format!("its metrics cannot be read: {error}"))?;
             let running = text.lines().find(|line| line.starts_with("vllm:num_requests_running"));
             let count = running.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0);
@@ -117,7 +124,7 @@ impl Vllm {
         let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(group) = group {
             // An error means that nothing of it is left.
-            drop(kill_process_group(group, Signal::KILL));
+            let _ = kill_process_group(group, Signal::KILL);
         }
         drop(self.child.wait());
     }

@@ -65,7 +65,7 @@ pub(super) struct Letter {
 
 /// What comes to the thread.
 pub(super) enum Mail {
-    Letter(Letter),
+    Letter(Box<Letter>),
     Adapter { change: AdapterChange, done: oneshot::Sender<Result<(), ApiError>> },
 }
 
@@ -107,7 +107,7 @@ impl Line {
         // Room for every message the ask can cause, so that a slow client never stops the engine.
         let most = ask.samples.saturating_mul(ask.max_new_tokens.saturating_add(3)).saturating_add(2);
         let (sender, news) = mpsc::channel(most);
-        self.hand_in(Mail::Letter(Letter { ask, news: sender }))?;
+        self.hand_in(Mail::Letter(Box::new(Letter { ask, news: sender })))?;
         Ok(Answer { news })
     }
 
@@ -150,7 +150,7 @@ fn serve(mut desk: Desk, mail: &Receiver<Mail>) {
             }
         };
         match piece {
-            Some(Mail::Letter(letter)) => desk.take(letter),
+            Some(Mail::Letter(letter)) => desk.take(*letter),
             // A client that is gone needs no answer.
             Some(Mail::Adapter { change, done }) => drop(done.send(desk.change_adapter(&change))),
             None => desk.step(),
