@@ -440,4 +440,24 @@ mod tests {
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
     }
+
+    #[test]
+    fn what_is_said_of_the_engine_reaches_the_workers() {
+        let line = "galapagos run r.yaml --engine openai --engine-url https://h --engine-model m --engine-update adapter \
+                    --engine-base b --engine-ca c.pem --engine-timeout 9 --engine-tries 2";
+        let Command::Run(run) = Args::parse_from(line.split_whitespace()).command else { panic!() };
+        let passed: Vec<String> = run
+            .cluster
+            .engine
+            .options()
+            .into_iter()
+            .map(|(name, value)| format!("{name} {}", value.to_string_lossy()))
+            .collect();
+        let mut wanted: Vec<String> =
+            line.split(" --").skip(1).map(|option| format!("--{}", option.trim_end())).collect();
+        let mut sorted = passed.clone();
+        sorted.sort();
+        wanted.sort();
+        assert_eq!(sorted, wanted);
+    }
 }

@@ -102,7 +102,7 @@ impl Vllm {
         self.http.get(format!("{}{path}", self.url)).send().await?.text().await
     }
 
-    /// Returns once it computes some request.
+    /// Returns once it computes two requests at once.
     pub fn wait_until_running(&self, runtime: &Runtime) -> Result<(), String> {
         let limit = clock::monotonic_ms() + START_LIMIT_MS;
         while clock::monotonic_ms() < limit {
@@ -114,7 +114,8 @@ impl Vllm {
             if count >= 2.0 {
                 return Ok(());
             }
-            runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+            // The timer belongs to the runtime: it is made inside.
+            runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         }
         Err("it never computed two requests at once".to_owned())
     }

@@ -58,6 +58,8 @@ pub struct OpenAiEngine {
     local: TchEngine,
     /// Oldest first.
     versions: Vec<Version>,
+    /// What the base says, once an adapter was asked for.
+    bare: Option<Version>,
     /// The version brought last, and its name at the server.
     served: Option<(Digest, String)>,
     /// Names of the adapters brought, oldest first.
@@ -67,7 +69,8 @@ pub struct OpenAiEngine {
 /// What a version says about the probe's sequences.
 #[derive(Debug)]
 struct Version {
-    checkpoint: Digest,
+    /// `None` for the base without an adapter, which a server serves that ignores the adapter's name.
+    checkpoint: Option<Digest>,
     vocabulary: u32,
     log_probs: Vec<f64>,
 }
@@ -111,7 +114,7 @@ impl OpenAiEngine {
     #[must_use]
     pub fn new(options: Options, client: Arc<Client>, runtime: Handle) -> Self {
         let local = TchEngine::with_base(options.base.clone());
-        Self { options, client, runtime, local, versions: Vec::new(), served: None, adapters: Vec::new() }
+        Self { options, client, runtime, local, versions: Vec::new(), bare: None, served: None, adapters: Vec::new() }
     }
 
     /// Brings `checkpoint` to the server if it is not the version brought last, and checks what is served. Gives the name to
@@ -147,8 +150,8 @@ impl OpenAiEngine {
     /// Asks the server about the probe's sequences.
     fn check(&mut self, checkpoint: &CheckpointDir, name: &str) -> Result<(), EngineError> {
         self.remember(checkpoint)?;
-        let place = self.versions.iter().position(|version| version.checkpoint == checkpoint.checkpoint);
-        let expected = place.map(|place| &self.versions[place]).ok_or(EngineError::Panicked)?;
+        let this = |version: &&Version| version.checkpoint == Some(checkpoint.checkpoint);
+        let expected = self.versions.iter().find(this).ok_or(EngineError::Panicked)?;
         let asked = probe::sequences(expected.vocabulary);
         let ask = async {
             let mut said = Vec::new();
@@ -158,13 +161,10 @@ impl OpenAiEngine {
             Ok::<_, ClientError>(said)
         };
         let said = self.runtime.block_on(ask).map_err(|source| remote(checkpoint, RemoteError::Call { source }))?;
-        let others: Vec<&Version> =
-            self.versions.iter().filter(|version| version.checkpoint != checkpoint.checkpoint).collect();
-        let numbers: Vec<&[f64]> = others
-            .iter()
-            .filter(|version| version.vocabulary == expected.vocabulary)
-            .map(|version| version.log_probs.as_slice())
-            .collect();
+        let bare = self.bare.as_ref().filter(|_| checkpoint.is_adapter());
+        let fit = |version: &&Version| !this(version) && version.vocabulary == expected.vocabulary;
+        let others: Vec<&Version> = self.versions.iter().chain(bare).filter(fit).collect();
+        let numbers: Vec<&[f64]> = others.iter().map(|version| version.log_probs.as_slice()).collect();
         let finding = match probe::judge(&said, &expected.log_probs, &numbers) {
             Finding::Right => return Ok(()),
             Finding::Far { difference } => {
@@ -173,10 +173,11 @@ impl OpenAiEngine {
                     probe::TOLERANCE
                 )
             }
-            Finding::Other { version, coefficient } => format!(
-                "what it says is nearer to version {} (coefficient {coefficient:.2} of 1)",
-                others.get(version).map_or_else(|| "unknown".to_owned(), |version| version.checkpoint.to_string())
-            ),
+            Finding::Other { version, coefficient } => {
+                let name = others.get(version).and_then(|version| version.checkpoint);
+                let name = name.map_or_else(|| "the base without the adapter".to_owned(), |id| format!("version {id}"));
+                format!("what it says is nearer to {name} (coefficient {coefficient:.2} of 1)")
+            }
             Finding::Unusable { expected, found } => {
                 format!("it sent {found} usable log-probabilities where {expected} were asked for")
             }
@@ -225,16 +226,20 @@ impl OpenAiEngine {
         Ok(completions)
     }
 
-    /// Computes what `checkpoint` says about the probe's sequences, once.
+    /// Computes what `checkpoint` says about the probe's sequences, once, and what its base says.
     fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
-        if self.versions.iter().any(|version| version.checkpoint == checkpoint.checkpoint) {
+        if self.bare.is_none() && checkpoint.is_adapter() {
+            let (vocabulary, log_probs) = self.local.probe_base(checkpoint, probe::sequences)?;
+            self.bare = Some(Version { checkpoint: None, vocabulary, log_probs });
+        }
+        if self.versions.iter().any(|version| version.checkpoint == Some(checkpoint.checkpoint)) {
             return Ok(());
         }
         let (vocabulary, log_probs) = self.local.probe(checkpoint, probe::sequences)?;
         if self.versions.len() >= REMEMBERED {
             self.versions.remove(0);
         }
-        self.versions.push(Version { checkpoint: checkpoint.checkpoint, vocabulary, log_probs });
+        self.versions.push(Version { checkpoint: Some(checkpoint.checkpoint), vocabulary, log_probs });
         Ok(())
     }
 }

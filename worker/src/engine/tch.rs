@@ -109,6 +109,19 @@ impl TchEngine {
         let mut engine = new_engine(checkpoint, &read_committed(checkpoint)?, probe_options())?;
         probe_with(checkpoint, &mut engine, None, sequences)
     }
+
+    /// As [`TchEngine::probe`], of the base that the adapter `checkpoint` stands on, without the adapter.
+    ///
+    /// # Errors
+    /// As [`TchEngine::probe`].
+    pub fn probe_base(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        sequences: impl Fn(u32) -> Vec<Vec<u32>>,
+    ) -> Result<(u32, Vec<f64>), EngineError> {
+        let engine = self.base(&checkpoint.path)?.probe_bare(checkpoint)?;
+        probe_with(checkpoint, engine, None, sequences)
+    }
 }
 
 fn probe_options() -> EngineOptions {

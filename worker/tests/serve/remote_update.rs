@@ -69,6 +69,20 @@ fn another_adapter_under_a_versions_name_gives_no_rollout() {
 }
 
 #[test]
+fn the_bare_base_is_no_adapter_however_close_the_two_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, adapter) = (folder.path().join("base"), folder.path().join("adapter"));
+    write_model(&base, 1);
+    write_adapter(&base, &adapter, 1, 0.001);
+    let served = Served::start(&base, "darwin");
+    let runtime = runtime();
+    // The server has the base's name for it, and this engine has never seen the base as a version.
+    let mut remote = engine_at(&runtime, server(&served.url), Update::Fixed, Some(&base));
+    let error = remote.generate(&batch(&adapter_checkpoint(&base, &adapter)), &Watch::nobody()).unwrap_err();
+    assert!(chain(&error).contains("nearer to the base without the adapter"), "{}", chain(&error));
+}
+
+#[test]
 fn a_server_takes_adapters_only_if_it_was_told_to_and_says_what_is_wrong_with_them() {
     let (folder, [base, first, _]) = adapters();
     let runtime = runtime();

@@ -79,13 +79,18 @@ impl AdapterBase {
     /// The base in 32-bit floats, and the adapter of `checkpoint` in it until it is removed.
     pub(super) fn probe(&mut self, checkpoint: &CheckpointDir) -> Result<(&mut ModelEngine, AdapterId), EngineError> {
         let adapter = self.read_committed(checkpoint)?;
+        let engine = self.probe_bare(checkpoint)?;
+        let id = add(engine, checkpoint, &adapter)?;
+        Ok((engine, id))
+    }
+
+    /// The base in 32-bit floats; `checkpoint` is whom it is for.
+    pub(super) fn probe_bare(&mut self, checkpoint: &CheckpointDir) -> Result<&mut ModelEngine, EngineError> {
         let engine = match self.probing.take() {
             Some(engine) => engine,
             None => new_engine(checkpoint, &self.decoder()?, probe_options())?,
         };
-        let engine = self.probing.insert(engine);
-        let id = add(engine, checkpoint, &adapter)?;
-        Ok((engine, id))
+        Ok(self.probing.insert(engine))
     }
 
     fn decoder(&self) -> Result<Decoder, EngineError> {
