@@ -24,6 +24,9 @@ use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
 use galapagos_worker::jobs::{self, JobError, Workshop};
 
+#[path = "serve/adapter_folder.rs"]
+mod adapter_folder;
+
 const SAMPLING: Sampling = Sampling { temperature: 1.0, top_p: 1.0, max_tokens: None };
 
 struct Bench {
@@ -36,11 +39,12 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let base = Some(folder.path().join("models/base"));
         let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
         let shop = Workshop {
             checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
             store,
-            engine: EngineHandle::start(|| Box::new(TchEngine::new())).unwrap(),
+            engine: EngineHandle::start(move || Box::new(TchEngine::with_base(base.clone()))).unwrap(),
             models: folder.path().join("models"),
             runtime: runtime.handle().clone(),
         };
@@ -124,6 +128,19 @@ fn a_rollout_is_the_same_whatever_shares_its_batch() {
     assert_eq!(whole, pieces);
     assert!(whole.iter().any(|row| row.completion != whole[0].completion), "it samples");
     assert!(whole.iter().all(|row| row.completion_tokens.len() == row.log_probs.len()));
+}
+
+#[test]
+fn an_adapter_is_a_checkpoint_like_any_other() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let base = bench.model("base");
+    adapter_folder::write_adapter(&base, &bench.shop.models.join("poet"), 1, 0.5);
+    let imported = bench.run(JobKind::Base(Base::Model("poet".to_owned()))).unwrap();
+    let JobOutput::Base { checkpoint, .. } = imported else { panic!() };
+    let rows = bench.rows(checkpoint, 0..4);
+    assert_eq!(rows, [bench.rows(checkpoint, 0..1), bench.rows(checkpoint, 1..4)].concat());
+    assert_ne!(rows, bench.rows(policy, 0..4), "it is not the base");
 }
 
 #[test]

@@ -102,6 +102,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     ErrorChain::new(error).to_string()
 }
 
+/// What the version check found, out of the whole chain of its error.
+fn finding(chain: &str) -> Option<&str> {
+    let (_, after) = chain.split_once("does not serve version ")?;
+    let (_, finding) = after.split_once(": ")?;
+    finding.split("; nothing was taken").next()
+}
+
 fn seconds_since(from: u64) -> u64 {
     (clock::monotonic_ms() - from) / 1000
 }
@@ -157,8 +164,10 @@ impl Bench {
             let asked = batch(local, version, 8)?;
             match engine.generate(&asked, &Watch::nobody()) {
                 Ok(made) => Err(format!("{} rollouts of a wrong version were taken", made.len())),
-                Err(error) if chain(&error).contains("does not serve version") => Ok(chain(&error)),
-                Err(error) => Err(format!("refused for another reason: {}", chain(&error))),
+                Err(error) => match finding(&chain(&error)) {
+                    Some(finding) => Ok(format!("refused: {finding}")),
+                    None => Err(format!("refused for another reason: {}", chain(&error))),
+                },
             }
         };
         let mut local = TchEngine::with_base(Some(self.base.path.clone()));
@@ -169,12 +178,12 @@ impl Bench {
             let body = json!({"lora_name": adapter_name(third), "lora_path": bench.adapters[1].path});
             let client = Client::new(at(&bench.url)).map_err(|error| chain(&error))?;
             bench.runtime.block_on(client.post("/v1/load_lora_adapter", &body)).map_err(|error| chain(&error))?;
-            wrong(&mut engine, &mut local, third)?;
+            let refused = wrong(&mut engine, &mut local, third)?;
             // Mended at the server, it is the right one.
             let unload = json!({"lora_name": adapter_name(third)});
             bench.runtime.block_on(client.post("/v1/unload_lora_adapter", &unload)).map_err(|error| chain(&error))?;
             let said = Self::rollouts(&mut engine, &mut local, third)?;
-            Ok(format!("refused, and after it was mended: {said}"))
+            Ok(format!("{refused}; mended: {said}"))
         });
         for (name, place) in [
             ("(d) the base served where adapter 1 is asked for, update `fixed`", 0),
