@@ -446,7 +446,7 @@ mod tests {
         let line = "galapagos run r.yaml --engine openai --engine-url https://h --engine-model m --engine-update adapter \
                     --engine-base b --engine-ca c.pem --engine-timeout 9 --engine-tries 2";
         let Command::Run(run) = Args::parse_from(line.split_whitespace()).command else { panic!() };
-        let passed: Vec<String> = run
+        let mut passed: Vec<String> = run
             .cluster
             .engine
             .options()
@@ -455,9 +455,8 @@ mod tests {
             .collect();
         let mut wanted: Vec<String> =
             line.split(" --").skip(1).map(|option| format!("--{}", option.trim_end())).collect();
-        let mut sorted = passed.clone();
-        sorted.sort();
+        passed.sort();
         wanted.sort();
-        assert_eq!(sorted, wanted);
+        assert_eq!(passed, wanted);
     }
 }
