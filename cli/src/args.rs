@@ -111,7 +111,7 @@ pub struct Engine {
     /// Folder of the base model on which checkpoints that are LoRA adapters stand
     #[arg(long, value_name = "DIR")]
     pub engine_base: Option<PathBuf>,
-    /// With `--engine openai`: the server, http://HOST:PORT or https://HOST[:PORT]
+    /// With `--engine openai`: the server, http://HOST:PORT or https://HOST
     #[arg(long, value_name = "URL")]
     pub engine_url: Option<String>,
     /// With `--engine openai`: the model's name there

@@ -97,7 +97,7 @@ pub struct Run {
 /// The server of `--engine openai`.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// The inference server: http://HOST:PORT or https://HOST[:PORT]. A key is read from GALAPAGOS_ENGINE_KEY
+    /// The inference server: http://HOST:PORT or https://HOST. A key is read from GALAPAGOS_ENGINE_KEY
     #[arg(long, value_name = "URL", required_if_eq("engine", "openai"))]
     pub engine_url: Option<String>,
     /// The model's name there
