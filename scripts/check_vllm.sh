@@ -23,14 +23,16 @@ if [[ -n $folder ]]; then
 else
   folder=$(mktemp -d)
 fi
+check=
 clean_up() {
   local status=$?
-  # The check ends its server itself; this is for a check that was killed.
+  # The check ends its server itself; the rest is for one that was interrupted.
+  [[ -z $check ]] || kill "$check" 2>/dev/null || true
   if [[ -f $folder/vllm.pid ]]; then
     kill -KILL -- "-$(<"$folder/vllm.pid")" 2>/dev/null || true
     rm -f "$folder/vllm.pid"
   fi
-  if [[ -z ${GALAPAGOS_CHECK_VLLM_FOLDER:-} && $status -ne 1 ]]; then
+  if [[ -z ${GALAPAGOS_CHECK_VLLM_FOLDER:-} && ($status -eq 0 || $status -eq 130) ]]; then
     rm -rf "$folder"
   fi
 }
@@ -38,4 +40,6 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 cargo build --locked -p galapagos-worker --example check_vllm
-"${CARGO_TARGET_DIR:-target}/debug/examples/check_vllm" "$python" "$model" "$folder"
+"${CARGO_TARGET_DIR:-target}/debug/examples/check_vllm" "$python" "$model" "$folder" &
+check=$!
+wait "$check"

@@ -25,6 +25,8 @@ pub struct Vllm {
     child: Child,
     url: String,
     log: PathBuf,
+    /// The file with its process id.
+    note: PathBuf,
     http: reqwest::Client,
 }
 
@@ -63,9 +65,10 @@ impl Vllm {
         // The engine's client does the same later.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder().tls_certs_only([]).build().map_err(|error| error.to_string())?;
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), log, http };
         let note = folder.join("vllm.pid");
-        std::fs::write(&note, server.child.id().to_string()).map_err(|error| format!("{}: {error}", note.display()))?;
+        let server = Self { child, url: format!("http://127.0.0.1:{port}"), log, note, http };
+        let written = std::fs::write(&server.note, server.child.id().to_string());
+        written.map_err(|error| format!("{}: {error}", server.note.display()))?;
         Ok(server)
     }
 
@@ -128,6 +131,8 @@ impl Vllm {
             let _ = kill_process_group(group, Signal::KILL);
         }
         drop(self.child.wait());
+        // Its number may be given to another process from now on. A second time there is nothing to remove.
+        drop(std::fs::remove_file(&self.note));
     }
 
     fn tail(&self) -> String {
