@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm check-vllm clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -64,6 +64,10 @@ soak: ## 10,000 random requests through the generation engine: no wrong token, n
 
 check: ## the gate: format, lints, tests, documentation, dependencies, form
 	scripts/check.sh
+
+check-vllm: ## the remote engine against a real vLLM server on CPU (outside CI)
+	scripts/setup.sh vllm
+	scripts/check_vllm.sh
 
 clean: ## delete build results; the cache in $(CACHE) stays
 	cargo clean

@@ -108,7 +108,10 @@ pub struct Engine {
     /// Generation engine of the workers: `tch` (built in), `openai` (a server, see --engine-url) or `mock` (for tests)
     #[arg(long, default_value = "tch")]
     pub engine: String,
-    /// With `--engine openai`: the server, http://HOST:PORT
+    /// Folder of the base model on which checkpoints that are LoRA adapters stand
+    #[arg(long, value_name = "DIR")]
+    pub engine_base: Option<PathBuf>,
+    /// With `--engine openai`: the server, http://HOST:PORT or https://HOST
     #[arg(long, value_name = "URL")]
     pub engine_url: Option<String>,
     /// With `--engine openai`: the model's name there
@@ -120,20 +123,35 @@ pub struct Engine {
     /// What the workers' engines compute on: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// With an https server of your own: PEM file of certificates to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub engine_ca: Option<PathBuf>,
+    /// With `--engine openai`: seconds for one try of one request [default: 600]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub engine_timeout: Option<u64>,
+    /// With `--engine openai`: tries of one request that fails in a way that may pass [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub engine_tries: Option<u32>,
 }
 
 impl Engine {
     /// The worker's options with the same meaning.
     #[must_use]
-    pub fn options(&self) -> Vec<(&'static str, &str)> {
+    pub fn options(&self) -> Vec<(&'static str, OsString)> {
+        let text = |value: &Option<String>| value.as_ref().map(OsString::from);
+        let path = |value: &Option<PathBuf>| value.as_ref().map(OsString::from);
         let remote = [
-            ("--engine-url", &self.engine_url),
-            ("--engine-model", &self.engine_model),
-            ("--engine-update", &self.engine_update),
-            ("--device", &self.device),
+            ("--engine-base", path(&self.engine_base)),
+            ("--engine-url", text(&self.engine_url)),
+            ("--engine-model", text(&self.engine_model)),
+            ("--engine-update", text(&self.engine_update)),
+            ("--engine-ca", path(&self.engine_ca)),
+            ("--engine-timeout", text(&self.engine_timeout.map(|seconds| seconds.to_string()))),
+            ("--engine-tries", text(&self.engine_tries.map(|tries| tries.to_string()))),
+            ("--device", text(&self.device)),
         ];
-        let given = remote.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        std::iter::once(("--engine", self.engine.as_str())).chain(given).collect()
+        let given = remote.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        std::iter::once(("--engine", OsString::from(&self.engine))).chain(given).collect()
     }
 }
 
@@ -478,5 +496,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_said_of_the_engine_reaches_the_workers() {
+        let line = "galapagos run r.yaml --engine openai --engine-url https://h --engine-model m --engine-update adapter \
+                    --engine-base b --engine-ca c.pem --engine-timeout 9 --engine-tries 2";
+        let Command::Run(run) = Args::parse_from(line.split_whitespace()).command else { panic!() };
+        let mut passed: Vec<String> = run
+            .cluster
+            .engine
+            .options()
+            .into_iter()
+            .map(|(name, value)| format!("{name} {}", value.to_string_lossy()))
+            .collect();
+        let mut wanted: Vec<String> =
+            line.split(" --").skip(1).map(|option| format!("--{}", option.trim_end())).collect();
+        passed.sort();
+        wanted.sort();
+        assert_eq!(passed, wanted);
     }
 }

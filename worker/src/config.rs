@@ -87,6 +87,9 @@ pub struct Run {
     /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: Wanted,
+    /// Folder of the base model on which checkpoints that are LoRA adapters stand, for both real engines
+    #[arg(long, value_name = "DIR", required_if_eq("engine_update", "adapter"))]
+    pub engine_base: Option<PathBuf>,
     #[command(flatten)]
     pub remote: Remote,
     /// The trainer [default: galapagos-trainer beside this executable]
@@ -100,7 +103,7 @@ pub struct Run {
 /// The server of `--engine openai`.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// The inference server: http://HOST:PORT. A key is read from GALAPAGOS_ENGINE_KEY
+    /// The inference server: http://HOST:PORT or https://HOST. A key is read from GALAPAGOS_ENGINE_KEY
     #[arg(long, value_name = "URL", required_if_eq("engine", "openai"))]
     pub engine_url: Option<String>,
     /// The model's name there
@@ -110,9 +113,9 @@ pub struct Remote {
     /// update_weights_from_disk) or `hook=PROGRAM`, called with the checkpoint's folder. The served version is checked always
     #[arg(long, value_name = "WAY", default_value = "fixed", value_parser = parse_update)]
     pub engine_update: Update,
-    /// With `adapter`: the folder of the base model
-    #[arg(long, value_name = "DIR")]
-    pub engine_base: Option<PathBuf>,
+    /// PEM file of certificates to trust beside the system's, for an https server of your own
+    #[arg(long, value_name = "FILE", requires = "engine_url")]
+    pub engine_ca: Option<PathBuf>,
     /// Seconds for one try of one request
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub engine_timeout: u64,
@@ -256,6 +259,10 @@ pub struct Serve {
     /// An adapter folder in PEFT's layout, served as model NAME; may be given several times
     #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = parse_adapter)]
     pub adapters: Vec<(String, PathBuf)>,
+    /// Let clients load and unload adapters (POST /v1/load_lora_adapter and /v1/unload_lora_adapter, as vLLM's): they may then
+    /// name any folder that this process can read
+    #[arg(long)]
+    pub allow_runtime_adapters: bool,
     /// Number format of weights and cache [default: bf16, but f32 for small models and for devices without bfloat16]
     #[arg(long, value_enum)]
     pub dtype: Option<NumberFormat>,
@@ -322,6 +329,9 @@ mod tests {
         let line = format!("{line} --engine-url http://h:1 --engine-model m --engine-update hook=/bin/reload");
         let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
         assert_eq!(run.remote.engine_update, Update::Hook { program: "/bin/reload".into() });
+        let adapter = line.replace("hook=/bin/reload", "adapter");
+        assert!(Arguments::try_parse_from(adapter.split_whitespace()).is_err(), "adapters need a base");
+        assert!(Arguments::try_parse_from(format!("{adapter} --engine-base b").split_whitespace()).is_ok());
         let bad = line.replace("hook=/bin/reload", "hook=");
         assert!(Arguments::try_parse_from(bad.split_whitespace()).is_err());
     }

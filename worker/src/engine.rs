@@ -30,9 +30,23 @@ use guided::Guided;
 pub struct CheckpointDir {
     /// The manifest's digest.
     pub checkpoint: Digest,
-    /// Digest of the named tensors, as the manifest says; a load that finds another one fails.
+    /// Digest of the named tensors (of an adapter: and of its scales), as the manifest says; a load that finds another one fails.
     pub weights: Digest,
     pub path: PathBuf,
+}
+
+impl CheckpointDir {
+    /// Whether it is an adapter, which stands on a base, and not a whole model.
+    #[must_use]
+    pub fn is_adapter(&self) -> bool {
+        is_adapter(&self.path)
+    }
+}
+
+/// Whether the folder holds an adapter in PEFT's layout.
+#[must_use]
+pub fn is_adapter(folder: &Path) -> bool {
+    folder.join("adapter_config.json").is_file()
 }
 
 /// Text to tokens and back, for one checkpoint.
@@ -156,7 +170,7 @@ pub trait Engine {
     /// [`EngineError`]; among them a checkpoint without a scalar head and a number that is not finite.
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError>;
 
-    /// Checks a model folder completely and gives the digest of its tensors.
+    /// Checks a model or adapter folder completely and gives the digest of its weights.
     ///
     /// # Errors
     /// [`EngineError::Load`] names what is missing, corrupt or contradictory.
@@ -183,6 +197,16 @@ pub enum EngineError {
         path.display()
     )]
     WrongWeights { path: PathBuf, expected: Digest, found: Digest },
+    #[error(
+        "{} is an adapter, and there is no base here to put it on; start the worker with --engine-base DIR, the folder of the model it \
+         was made for, or merge it first (galapagos merge)",
+        path.display()
+    )]
+    NoBase { path: PathBuf },
+    #[error("cannot use {} as the base of adapters (--engine-base)", path.display())]
+    Base { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the adapter {} cannot be put on the base {} (--engine-base)", path.display(), base.display())]
+    Adapter { path: PathBuf, base: PathBuf, source: Box<galapagos_model::lora::AdapterError> },
     #[error("cannot {what} text with the tokenizer of this checkpoint")]
     Text { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("checkpoint {checkpoint} cannot {what}")]
@@ -216,8 +240,11 @@ impl EngineError {
             | Self::Unsupported { .. }
             | Self::WrongHead { .. }
             | Self::NotFinite { .. } => FailureClass::Invalid,
-            // Whoever runs the server may mend it.
+            // Whoever runs the server may mend it, and another worker may have the right base.
             Self::Remote { .. }
+            | Self::NoBase { .. }
+            | Self::Base { .. }
+            | Self::Adapter { .. }
             | Self::Cancelled
             | Self::WrongWeights { .. }
             | Self::Compute { .. }

@@ -140,12 +140,16 @@ fn engine_maker(
     runtime: &Runtime,
 ) -> Result<Box<dyn Fn() -> Box<dyn Engine> + Send>, NodeError> {
     match config.engine {
-        EngineKind::Tch => Ok(Box::new(move || Box::new(TchEngine::on(place)))),
+        EngineKind::Tch => {
+            let base = config.engine_base.clone();
+            Ok(Box::new(move || Box::new(TchEngine::on(place).standing_on(base.clone()))))
+        }
         EngineKind::Mock => Ok(Box::new(|| Box::new(MockEngine))),
         EngineKind::OpenAi => {
             let remote = &config.remote;
             let server = openai::client::Server {
                 url: remote.engine_url.clone().unwrap_or_default(),
+                ca: remote.engine_ca.clone(),
                 key: std::env::var(ENGINE_KEY).ok(),
                 timeout: Duration::from_secs(remote.engine_timeout),
                 tries: remote.engine_tries,
@@ -155,7 +159,7 @@ fn engine_maker(
             let options = openai::Options {
                 model: remote.engine_model.clone().unwrap_or_default(),
                 update: remote.engine_update.clone(),
-                base: remote.engine_base.clone(),
+                base: config.engine_base.clone(),
             };
             let handle = runtime.handle().clone();
             let make =

@@ -4,6 +4,7 @@
 //! the engine on a thread of their own. Prints one line when it serves; ends on SIGTERM, SIGINT, with its parent, or as an error
 //! when the engine's thread dies.
 
+pub mod adapters;
 pub mod api;
 mod desk;
 pub mod http;
@@ -17,8 +18,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use galapagos_model::detokenize::TokenTexts;
@@ -141,6 +142,7 @@ fn asked_to_end() -> std::io::Result<impl Future<Output = ()> + Send + 'static> 
 /// A server that only lacks its line.
 struct Unlined {
     names: Vec<String>,
+    runtime_adapters: bool,
     fingerprint: String,
     limits: Limits,
     tokenizer: Arc<galapagos_model::Tokenizer>,
@@ -150,7 +152,8 @@ impl Unlined {
     fn with_line(self, line: Line) -> Server {
         Server {
             line,
-            names: self.names,
+            names: RwLock::new(self.names),
+            runtime_adapters: self.runtime_adapters,
             fingerprint: self.fingerprint,
             limits: self.limits,
             key: std::env::var(KEY).ok().filter(|key| !key.is_empty()),
@@ -184,7 +187,8 @@ fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     engine.set_texts(Arc::clone(&texts));
     let (names, adapters) = load_adapters(config, model.config(), &mut engine)?;
     let desk = Desk::new(engine, texts, limits.ends.clone(), adapters);
-    Ok((desk, Unlined { names, fingerprint: digest.to_hex()[..16].to_owned(), limits, tokenizer }))
+    let (fingerprint, runtime_adapters) = (digest.to_hex()[..16].to_owned(), config.allow_runtime_adapters);
+    Ok((desk, Unlined { names, runtime_adapters, fingerprint, limits, tokenizer }))
 }
 
 /// Names of all that is served, the model itself first, and the adapters among them.

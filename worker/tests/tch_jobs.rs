@@ -25,6 +25,9 @@ use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
 use galapagos_worker::jobs::{self, JobError, Workshop};
 
+#[path = "serve/adapter_folder.rs"]
+mod adapter_folder;
+
 const SAMPLING: Sampling = Sampling::at(1.0);
 
 struct Bench {
@@ -37,11 +40,12 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let base = Some(folder.path().join("models/base"));
         let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
         let shop = Workshop {
             checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
             store,
-            engine: EngineHandle::start(|| Box::new(TchEngine::new())).unwrap(),
+            engine: EngineHandle::start(move || Box::new(TchEngine::new().standing_on(base.clone()))).unwrap(),
             models: folder.path().join("models"),
             runtime: runtime.handle().clone(),
         };
@@ -235,6 +239,19 @@ fn bouts_and_evaluations_are_guided_too() {
     let guide = Some(Guide::Regex("[".to_owned()));
     let bout = BoutSpec { holder: policy, challenger: policy, tasks, sampling: Sampling { guide, ..sampling } };
     assert_eq!(bench.run(JobKind::Bout(bout)).unwrap_err().class(), FailureClass::Invalid);
+}
+
+#[test]
+fn an_adapter_is_a_checkpoint_like_any_other() {
+    let bench = Bench::new();
+    let (policy, _) = bench.base();
+    let base = bench.model("base");
+    adapter_folder::write_adapter(&base, &bench.shop.models.join("poet"), 1, 0.5);
+    let imported = bench.run(JobKind::Base(Base::Model("poet".to_owned()))).unwrap();
+    let JobOutput::Base { checkpoint, .. } = imported else { panic!() };
+    let rows = bench.rows(checkpoint, 0..4);
+    assert_eq!(rows, [bench.rows(checkpoint, 0..1), bench.rows(checkpoint, 1..4)].concat());
+    assert_ne!(rows, bench.rows(policy, 0..4), "it is not the base");
 }
 
 #[test]

@@ -10,6 +10,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
+use memmap2::{MmapOptions, MmapRaw};
+
 /// Asks for the cache line at `at` ahead of its use: a hint, which may point anywhere.
 #[inline(always)]
 pub(crate) fn fetch_early<T>(at: *const T) {
@@ -45,7 +49,7 @@ pub(crate) struct Large<T> {
     start: NonNull<T>,
     len: usize,
     /// Keeps the memory; `None` for an empty slice.
-    _chunk: Option<Arc<Chunk>>,
+    _chunk: Option<Arc<MmapRaw>>,
     owns: PhantomData<T>,
 }
 
@@ -89,21 +93,9 @@ impl<T> fmt::Debug for Large<T> {
     }
 }
 
-/// Memory from the system.
-#[derive(Debug)]
-struct Chunk {
-    mapped: NonNull<u8>,
-    bytes: usize,
-}
-
-// SAFETY: only the address of a mapping, which any thread may end.
-unsafe impl Send for Chunk {}
-// SAFETY: as above; there is nothing to change.
-unsafe impl Sync for Chunk {}
-
 /// The chunk that pieces are cut from, and how much of it is taken.
 struct Open {
-    chunk: Arc<Chunk>,
+    chunk: Arc<MmapRaw>,
     /// First byte of the chunk that lies at a huge page.
     first: NonNull<u8>,
     taken: usize,
@@ -116,7 +108,7 @@ unsafe impl Send for Open {}
 static OPEN: Mutex<Option<Open>> = Mutex::new(None);
 
 /// `bytes` zero bytes that nobody else has, and what keeps them.
-fn take(bytes: usize) -> (NonNull<u8>, Arc<Chunk>) {
+fn take(bytes: usize) -> (NonNull<u8>, Arc<MmapRaw>) {
     if bytes > CHUNK / 2 {
         let chunk = Open::new(bytes);
         return (chunk.first, chunk.chunk);
@@ -134,15 +126,20 @@ fn take(bytes: usize) -> (NonNull<u8>, Arc<Chunk>) {
 impl Open {
     fn new(bytes: usize) -> Self {
         let bytes = bytes.next_multiple_of(HUGE);
-        let chunk = Chunk::map(bytes + HUGE);
-        let offset = chunk.mapped.as_ptr().align_offset(HUGE);
+        let Ok(chunk) = MmapOptions::new().len(bytes + HUGE).map_anon() else { out_of_memory(bytes) };
+        let chunk = MmapRaw::from(chunk);
+        let mapped = chunk.as_mut_ptr();
+        let offset = mapped.align_offset(HUGE);
+        // Refusal costs speed alone.
+        #[cfg(target_os = "linux")]
+        let _hint = chunk.advise_range(Advice::HugePage, offset, bytes);
         // SAFETY: the mapping is a huge page longer than `bytes`, and the offset is less than a huge page.
-        let first = unsafe { chunk.mapped.add(offset) };
-        advise(first, bytes);
+        let first = unsafe { mapped.add(offset) };
+        let Some(first) = NonNull::new(first) else { out_of_memory(bytes) };
         Self { chunk: Arc::new(chunk), first, taken: 0, bytes }
     }
 
-    fn cut(&mut self, bytes: usize) -> Option<(NonNull<u8>, Arc<Chunk>)> {
+    fn cut(&mut self, bytes: usize) -> Option<(NonNull<u8>, Arc<MmapRaw>)> {
         let end = self.taken.checked_add(bytes)?;
         if end > self.bytes {
             return None;
@@ -152,40 +149,6 @@ impl Open {
         self.taken = end.next_multiple_of(ALIGN);
         Some((start, Arc::clone(&self.chunk)))
     }
-}
-
-#[cfg(unix)]
-impl Chunk {
-    /// A mapping of zeros.
-    fn map(bytes: usize) -> Self {
-        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new private mapping at an address that the system chooses.
-        let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, MapFlags::PRIVATE) };
-        match mapped.ok().and_then(|mapped| NonNull::new(mapped.cast())) {
-            Some(mapped) => Self { mapped, bytes },
-            None => out_of_memory(bytes),
-        }
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        // SAFETY: this mapping, of which no piece is left: each keeps the chunk.
-        let _left = unsafe { rustix::mm::munmap(self.mapped.as_ptr().cast(), self.bytes) };
-    }
-}
-
-/// Asks for huge pages.
-fn advise(start: NonNull<u8>, bytes: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: within one mapping of ours; the advice changes no content. Refusal costs speed alone.
-        let _hint = unsafe { rustix::mm::madvise(start.as_ptr().cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (start, bytes);
 }
 
 /// As a failed `Vec` does.

@@ -37,6 +37,9 @@ const CANCEL_CHECK: Duration = Duration::from_millis(200);
 /// Versions whose log-probabilities are remembered, to tell them apart.
 const REMEMBERED: usize = 4;
 
+/// Adapters that this worker leaves on the server; older ones are taken off.
+const ADAPTERS_THERE: usize = 64;
+
 /// How to use a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -57,14 +60,19 @@ pub struct OpenAiEngine {
     local: TchEngine,
     /// Oldest first.
     versions: Vec<Version>,
+    /// What the base says, once an adapter was asked for.
+    bare: Option<Version>,
     /// The version brought last, and its name at the server.
     served: Option<(Digest, String)>,
+    /// Names of the adapters brought, oldest first.
+    adapters: Vec<String>,
 }
 
 /// What a version says about the probe's sequences.
 #[derive(Debug)]
 struct Version {
-    checkpoint: Digest,
+    /// `None` for the base without an adapter, which a server serves that ignores the adapter's name.
+    checkpoint: Option<Digest>,
     vocabulary: u32,
     log_probs: Vec<f64>,
 }
@@ -120,13 +128,14 @@ impl OpenAiEngine {
     /// An engine that asks by `client`; calls run on `runtime`.
     #[must_use]
     pub fn new(options: Options, client: Arc<Client>, runtime: Handle) -> Self {
-        Self { options, client, runtime, local: TchEngine::new(), versions: Vec::new(), served: None }
+        let local = TchEngine::new().standing_on(options.base.clone());
+        Self { options, client, runtime, local, versions: Vec::new(), bare: None, served: None, adapters: Vec::new() }
     }
 
     /// The same with its own computations (critics, and what the server should say) at `place`.
     #[must_use]
     pub fn computing_on(self, place: Place) -> Self {
-        Self { local: TchEngine::on(place), ..self }
+        Self { local: TchEngine::on(place).standing_on(self.options.base.clone()), ..self }
     }
 
     /// Brings `checkpoint` to the server if it is not the version brought last, and checks what is served. Gives the name to
@@ -135,23 +144,35 @@ impl OpenAiEngine {
         let known = self.served.take().filter(|(version, _)| *version == checkpoint.checkpoint);
         let name = match known {
             Some((_, name)) => name,
-            None => {
-                let bring = update::bring(&self.options.update, &self.client, &self.options.model, checkpoint);
-                self.runtime.block_on(bring).map_err(|source| {
-                    remote(checkpoint, RemoteError::Update { checkpoint: checkpoint.checkpoint, source })
-                })?
-            }
+            None => self.bring(checkpoint)?,
         };
         self.check(checkpoint, &name)?;
         self.served = Some((checkpoint.checkpoint, name.clone()));
         Ok(name)
     }
 
+    fn bring(&mut self, checkpoint: &CheckpointDir) -> Result<String, EngineError> {
+        let bring = update::bring(&self.options.update, &self.client, &self.options.model, checkpoint);
+        let name = self
+            .runtime
+            .block_on(bring)
+            .map_err(|source| remote(checkpoint, RemoteError::Update { checkpoint: checkpoint.checkpoint, source }))?;
+        if name != self.options.model {
+            self.adapters.retain(|known| *known != name);
+            self.adapters.push(name.clone());
+        }
+        if self.adapters.len() > ADAPTERS_THERE {
+            let oldest = self.adapters.remove(0);
+            self.runtime.block_on(update::unload(&self.client, &oldest));
+        }
+        Ok(name)
+    }
+
     /// Asks the server about the probe's sequences.
     fn check(&mut self, checkpoint: &CheckpointDir, name: &str) -> Result<(), EngineError> {
         self.remember(checkpoint)?;
-        let place = self.versions.iter().position(|version| version.checkpoint == checkpoint.checkpoint);
-        let expected = place.map(|place| &self.versions[place]).ok_or(EngineError::Panicked)?;
+        let this = |version: &&Version| version.checkpoint == Some(checkpoint.checkpoint);
+        let expected = self.versions.iter().find(this).ok_or(EngineError::Panicked)?;
         let asked = probe::sequences(expected.vocabulary);
         let ask = async {
             let mut said = Vec::new();
@@ -161,13 +182,10 @@ impl OpenAiEngine {
             Ok::<_, ClientError>(said)
         };
         let said = self.runtime.block_on(ask).map_err(|source| remote(checkpoint, RemoteError::Call { source }))?;
-        let others: Vec<&Version> =
-            self.versions.iter().filter(|version| version.checkpoint != checkpoint.checkpoint).collect();
-        let numbers: Vec<&[f64]> = others
-            .iter()
-            .filter(|version| version.vocabulary == expected.vocabulary)
-            .map(|version| version.log_probs.as_slice())
-            .collect();
+        let bare = self.bare.as_ref().filter(|_| checkpoint.is_adapter());
+        let fit = |version: &&Version| !this(version) && version.vocabulary == expected.vocabulary;
+        let others: Vec<&Version> = self.versions.iter().chain(bare).filter(fit).collect();
+        let numbers: Vec<&[f64]> = others.iter().map(|version| version.log_probs.as_slice()).collect();
         let finding = match probe::judge(&said, &expected.log_probs, &numbers) {
             Finding::Right => return Ok(()),
             Finding::Far { difference } => {
@@ -176,10 +194,11 @@ impl OpenAiEngine {
                     probe::TOLERANCE
                 )
             }
-            Finding::Other { version, coefficient } => format!(
-                "what it says is nearer to version {} (coefficient {coefficient:.2} of 1)",
-                others.get(version).map_or_else(|| "unknown".to_owned(), |version| version.checkpoint.to_string())
-            ),
+            Finding::Other { version, coefficient } => {
+                let name = others.get(version).and_then(|version| version.checkpoint);
+                let name = name.map_or_else(|| "the base without the adapter".to_owned(), |id| format!("version {id}"));
+                format!("what it says is nearer to {name} (coefficient {coefficient:.2} of 1)")
+            }
             Finding::Unusable { expected, found } => {
                 format!("it sent {found} usable log-probabilities where {expected} were asked for")
             }
@@ -208,45 +227,8 @@ impl OpenAiEngine {
         Ok(())
     }
 
-    /// Computes what `checkpoint` says about the probe's sequences, once.
-    fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
-        if self.versions.iter().any(|version| version.checkpoint == checkpoint.checkpoint) {
-            return Ok(());
-        }
-        let (vocabulary, log_probs) = self.local.probe(checkpoint, probe::sequences)?;
-        if self.versions.len() >= REMEMBERED {
-            self.versions.remove(0);
-        }
-        self.versions.push(Version { checkpoint: checkpoint.checkpoint, vocabulary, log_probs });
-        Ok(())
-    }
-}
-
-/// The server's log-probability of every token of `sequence` but the first.
-async fn log_probs_of(client: &Client, name: &str, sequence: &[u32]) -> Result<Vec<f64>, ClientError> {
-    let body = json!({
-        "model": name, "prompt": sequence, "max_tokens": 1, "temperature": 0.0, "logprobs": 0, "echo": true,
-    });
-    let answer = client.post("/v1/completions", &body).await?;
-    let listed = answer.pointer("/choices/0/logprobs/token_logprobs").and_then(Value::as_array);
-    let Some(listed) = listed.filter(|listed| listed.len() >= sequence.len()) else {
-        let problem =
-            "it lists no log-probabilities of the prompt (`echo` with `logprobs`), which the version check needs";
-        return Err(ClientError::Answer { url: client.url("/v1/completions"), problem: problem.to_owned() });
-    };
-    Ok(listed[1..sequence.len()].iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
-}
-
-fn remote(checkpoint: &CheckpointDir, source: RemoteError) -> EngineError {
-    EngineError::Remote { checkpoint: checkpoint.checkpoint, source: Box::new(source) }
-}
-
-impl Engine for OpenAiEngine {
-    fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
-        self.local.codec(checkpoint)
-    }
-
-    fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+    /// The completions of a batch, between two checks of the version.
+    fn rollouts(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let guides = guided::of_batch(batch, &mut self.local)?;
         let name = self.ensure(&batch.checkpoint)?;
         let work = async {
@@ -287,6 +269,57 @@ impl Engine for OpenAiEngine {
         // The server may have been restarted or changed in the meantime.
         self.check(&batch.checkpoint, &name)?;
         Ok(completions)
+    }
+
+    /// Computes what `checkpoint` says about the probe's sequences, once, and what its base says.
+    fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
+        if self.bare.is_none() && checkpoint.is_adapter() {
+            let (vocabulary, log_probs) = self.local.probe_base(checkpoint, probe::sequences)?;
+            self.bare = Some(Version { checkpoint: None, vocabulary, log_probs });
+        }
+        if self.versions.iter().any(|version| version.checkpoint == Some(checkpoint.checkpoint)) {
+            return Ok(());
+        }
+        let (vocabulary, log_probs) = self.local.probe(checkpoint, probe::sequences)?;
+        if self.versions.len() >= REMEMBERED {
+            self.versions.remove(0);
+        }
+        self.versions.push(Version { checkpoint: Some(checkpoint.checkpoint), vocabulary, log_probs });
+        Ok(())
+    }
+}
+
+/// The server's log-probability of every token of `sequence` but the first.
+async fn log_probs_of(client: &Client, name: &str, sequence: &[u32]) -> Result<Vec<f64>, ClientError> {
+    let body = json!({
+        "model": name, "prompt": sequence, "max_tokens": 1, "temperature": 0.0, "logprobs": 0, "echo": true,
+    });
+    let answer = client.post("/v1/completions", &body).await?;
+    let listed = answer.pointer("/choices/0/logprobs/token_logprobs").and_then(Value::as_array);
+    let Some(listed) = listed.filter(|listed| listed.len() >= sequence.len()) else {
+        let problem =
+            "it lists no log-probabilities of the prompt (`echo` with `logprobs`), which the version check needs";
+        return Err(ClientError::Answer { url: client.url("/v1/completions"), problem: problem.to_owned() });
+    };
+    Ok(listed[1..sequence.len()].iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
+}
+
+fn remote(checkpoint: &CheckpointDir, source: RemoteError) -> EngineError {
+    EngineError::Remote { checkpoint: checkpoint.checkpoint, source: Box::new(source) }
+}
+
+impl Engine for OpenAiEngine {
+    fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
+        self.local.codec(checkpoint)
+    }
+
+    fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+        let made = self.rollouts(batch, watch);
+        if matches!(made, Err(EngineError::Remote { .. })) {
+            // Whatever is served there now, the next attempt brings its version again.
+            self.served = None;
+        }
+        made
     }
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {

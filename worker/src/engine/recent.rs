@@ -12,6 +12,16 @@ impl<K: PartialEq, V> Recent<K, V> {
         Self { capacity, entries: Vec::with_capacity(capacity) }
     }
 
+    /// Whether `key` is there.
+    pub(super) fn holds(&self, key: &K) -> bool {
+        self.entries.iter().any(|(known, _)| known == key)
+    }
+
+    /// Takes out what was used longest ago, if nothing more would fit.
+    pub(super) fn make_room(&mut self) -> Option<(K, V)> {
+        (self.entries.len() >= self.capacity).then(|| self.entries.remove(0))
+    }
+
     /// The value of `key`, made by `make` if it is not there. What was used longest ago is dropped before `make` runs, so
     /// that the old and the new one are never both in memory beyond the capacity.
     pub(super) fn get_or_make<E>(&mut self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<&mut V, E> {
@@ -21,9 +31,7 @@ impl<K: PartialEq, V> Recent<K, V> {
                 self.entries.push(entry);
             }
             None => {
-                if self.entries.len() == self.capacity {
-                    self.entries.remove(0);
-                }
+                drop(self.make_room());
                 let value = make()?;
                 self.entries.push((key, value));
             }

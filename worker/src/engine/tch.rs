@@ -1,20 +1,21 @@
 //! The engine on libtorch, over `galapagos_model`. Keeps a few checkpoints loaded; checks every load against the digest
-//! that its checkpoint was committed with.
+//! that its checkpoint was committed with. Checkpoints that are adapters share one base (`adapters`).
 //!
 //! Where it computes, and in which number format, says its [`Place`].
 
+mod adapters;
 mod characters;
 mod codec;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Speculate;
 use galapagos_domain::seed::Seed;
-use galapagos_model::engine::{Invariance, Made, SampleError, Speculation};
+use galapagos_model::engine::{AdapterId, Invariance, Made, SampleError, Speculation};
 use galapagos_model::speculate::VerifyError;
 use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
@@ -23,9 +24,12 @@ use galapagos_model::{
 
 use super::guided::{self, Guided};
 use super::recent::Recent;
-use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
+use super::{
+    Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch, is_adapter,
+};
 use crate::device::{Place, SMALL_HIDDEN};
 use crate::ignored;
+use adapters::AdapterBase;
 use codec::HuggingFaceCodec;
 
 /// Checkpoints kept loaded: base, champion and candidate, or policy and critic.
@@ -49,6 +53,9 @@ pub struct TchEngine {
     place: Place,
     loaded: Recent<Digest, ModelEngine>,
     codecs: Recent<Digest, Arc<HuggingFaceCodec>>,
+    base_path: Option<PathBuf>,
+    /// Opened with the first adapter.
+    base: Option<AdapterBase>,
 }
 
 impl TchEngine {
@@ -58,11 +65,37 @@ impl TchEngine {
         Self::on(Place::CPU)
     }
 
-    /// An engine with nothing loaded. Sets libtorch to one thread: workers share a machine by processes.
+    /// An engine with nothing loaded and no base for adapters. Sets libtorch to one thread: workers share a machine by processes.
     #[must_use]
     pub fn on(place: Place) -> Self {
         tch::set_num_threads(1);
-        Self { place, loaded: Recent::new(LOADED), codecs: Recent::new(CODECS) }
+        Self { place, loaded: Recent::new(LOADED), codecs: Recent::new(CODECS), base_path: None, base: None }
+    }
+
+    /// The same; checkpoints that are adapters stand on the model in `base`.
+    #[must_use]
+    pub fn standing_on(self, base: Option<PathBuf>) -> Self {
+        Self { base_path: base, ..self }
+    }
+
+    /// The base of the adapter in `folder`.
+    fn base(&mut self, folder: &Path) -> Result<&mut AdapterBase, EngineError> {
+        let opened = match (self.base.take(), &self.base_path) {
+            (Some(base), _) => base,
+            (None, Some(path)) => AdapterBase::open(path, self.place)?,
+            (None, None) => return Err(EngineError::NoBase { path: folder.to_owned() }),
+        };
+        Ok(self.base.insert(opened))
+    }
+
+    /// The engine that computes `checkpoint`, and its adapter if it is one.
+    fn policy(&mut self, checkpoint: &CheckpointDir) -> Result<(&mut ModelEngine, Option<AdapterId>), EngineError> {
+        if checkpoint.is_adapter() {
+            let (engine, adapter) = self.base(&checkpoint.path)?.policy(checkpoint)?;
+            return Ok((engine, Some(adapter)));
+        }
+        let load = || load_engine(checkpoint, &read_committed(checkpoint, self.place)?, self.place);
+        Ok((self.loaded.get_or_make(checkpoint.checkpoint, load)?, None))
     }
 }
 
@@ -73,20 +106,51 @@ impl TchEngine {
     /// # Errors
     /// As a load of the checkpoint, or of the computation.
     pub fn probe(
-        &self,
+        &mut self,
         checkpoint: &CheckpointDir,
         sequences: impl Fn(u32) -> Vec<Vec<u32>>,
     ) -> Result<(u32, Vec<f64>), EngineError> {
-        let model = read_committed(checkpoint, self.place)?;
-        let options = EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() };
-        let mut engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
-        let vocabulary = u32::try_from(model.config().vocab_size).unwrap_or(u32::MAX);
-        let request = |sequence: &Vec<u32>| ScoreRequest::continuation(&sequence[..1], &sequence[1..]);
-        let requests: Vec<ScoreRequest> = sequences(vocabulary).iter().map(request).collect();
-        let scores = engine.score(&requests, &mut RunControl::default());
-        let scores = scores.map_err(|error| failed(checkpoint, "be probed", error))?;
-        Ok((vocabulary, scores.into_iter().flatten().map(f64::from).collect()))
+        if checkpoint.is_adapter() {
+            let (engine, adapter) = self.base(&checkpoint.path)?.probe(checkpoint)?;
+            let said = probe_with(checkpoint, engine, Some(adapter), sequences);
+            engine.remove_adapter(adapter);
+            return said;
+        }
+        let mut engine = new_engine(checkpoint, &read_committed(checkpoint, self.place)?, probe_options())?;
+        probe_with(checkpoint, &mut engine, None, sequences)
     }
+
+    /// As [`TchEngine::probe`], of the base that the adapter `checkpoint` stands on, without the adapter.
+    ///
+    /// # Errors
+    /// As [`TchEngine::probe`].
+    pub fn probe_base(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        sequences: impl Fn(u32) -> Vec<Vec<u32>>,
+    ) -> Result<(u32, Vec<f64>), EngineError> {
+        let engine = self.base(&checkpoint.path)?.probe_bare(checkpoint)?;
+        probe_with(checkpoint, engine, None, sequences)
+    }
+}
+
+fn probe_options() -> EngineOptions {
+    EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() }
+}
+
+fn probe_with(
+    checkpoint: &CheckpointDir,
+    engine: &mut ModelEngine,
+    adapter: Option<AdapterId>,
+    sequences: impl Fn(u32) -> Vec<Vec<u32>>,
+) -> Result<(u32, Vec<f64>), EngineError> {
+    let vocabulary = u32::try_from(engine.config().vocab_size).unwrap_or(u32::MAX);
+    let request =
+        |sequence: &Vec<u32>| ScoreRequest { adapter, ..ScoreRequest::continuation(&sequence[..1], &sequence[1..]) };
+    let requests: Vec<ScoreRequest> = sequences(vocabulary).iter().map(request).collect();
+    let scores = engine.score(&requests, &mut RunControl::default());
+    let scores = scores.map_err(|error| failed(checkpoint, "be probed", error))?;
+    Ok((vocabulary, scores.into_iter().flatten().map(f64::from).collect()))
 }
 
 impl Default for TchEngine {
@@ -97,6 +161,9 @@ impl Default for TchEngine {
 
 impl Engine for TchEngine {
     fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
+        if checkpoint.is_adapter() {
+            return Ok(self.base(&checkpoint.path)?.codec()?);
+        }
         let open = || HuggingFaceCodec::open(&checkpoint.path).map(Arc::new);
         let codec = self.codecs.get_or_make(checkpoint.checkpoint, open)?;
         Ok(Arc::clone(codec) as Arc<dyn Codec>)
@@ -104,12 +171,12 @@ impl Engine for TchEngine {
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let guides = guided::of_batch(batch, self)?;
-        let load = || load(&batch.checkpoint, self.place);
-        let engine = self.loaded.get_or_make(batch.checkpoint.checkpoint, load)?;
+        let (engine, adapter) = self.policy(&batch.checkpoint)?;
         if engine.config().kind != ModelKind::CausalLm {
             return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
         }
-        let requests = model_requests(batch, &guides);
+        let mut requests = model_requests(batch, &guides);
+        requests.iter_mut().for_each(|request| request.adapter = adapter);
         let mut on_made = |made: Made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens });
         let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_made) };
         let made = engine.generate(&requests, &mut control).map_err(|error| not_generated(batch, &guides, error))?;
@@ -120,11 +187,14 @@ impl Engine for TchEngine {
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
         let checkpoint = batch.checkpoint.checkpoint;
-        let engine = self.loaded.get_or_make(checkpoint, || load(&batch.checkpoint, self.place))?;
+        let (engine, adapter) = self.policy(&batch.checkpoint)?;
         if engine.config().kind != ModelKind::Scalar {
             return Err(wrong_head(&batch.checkpoint, "score: it has no scalar head"));
         }
-        let request = |sequence: &Vec<u32>| ScoreRequest::last_value([&batch.prefix[..], sequence].concat());
+        let request = |sequence: &Vec<u32>| ScoreRequest {
+            adapter,
+            ..ScoreRequest::last_value([&batch.prefix[..], sequence].concat())
+        };
         let requests: Vec<ScoreRequest> = batch.sequences.iter().map(request).collect();
         let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: None };
         let scores = engine.score(&requests, &mut control).map_err(|error| match error {
@@ -137,8 +207,10 @@ impl Engine for TchEngine {
     }
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
-        let opened = open(folder)?;
-        read_model(&opened, Place::CPU).map(|(_, digest)| digest)
+        if is_adapter(folder) {
+            return self.base(folder)?.inspect(folder);
+        }
+        read_model(&open(folder)?, Place::CPU).map(|(_, digest)| digest)
     }
 
     fn initialise(&mut self, shape: &Characters, seed: Seed, folder: &Path) -> Result<Digest, EngineError> {
@@ -177,8 +249,8 @@ fn read_committed(checkpoint: &CheckpointDir, place: Place) -> Result<Decoder, E
     Ok(model)
 }
 
-fn load(checkpoint: &CheckpointDir, place: Place) -> Result<ModelEngine, EngineError> {
-    let model = read_committed(checkpoint, place)?;
+/// The engine that generates with `model`, which lies at `place`, for `checkpoint`.
+fn load_engine(checkpoint: &CheckpointDir, model: &Decoder, place: Place) -> Result<ModelEngine, EngineError> {
     let hidden_size = model.config().hidden_size;
     let defaults = EngineOptions { precision: place.precision(hidden_size), ..EngineOptions::default() };
     let options = if hidden_size < SMALL_HIDDEN {
@@ -187,9 +259,13 @@ fn load(checkpoint: &CheckpointDir, place: Place) -> Result<ModelEngine, EngineE
     } else {
         defaults
     };
-    let engine = ModelEngine::new(&model, options).map_err(|source| unusable(checkpoint, source))?;
+    let engine = new_engine(checkpoint, model, options)?;
     check_invariance(checkpoint, &engine)?;
     Ok(engine)
+}
+
+fn new_engine(checkpoint: &CheckpointDir, model: &Decoder, options: EngineOptions) -> Result<ModelEngine, EngineError> {
+    ModelEngine::new(model, options).map_err(|source| unusable(checkpoint, source))
 }
 
 /// A kernel that computes wrongly on this machine, or differently in other batches, must not make a rollout.

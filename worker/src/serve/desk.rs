@@ -13,6 +13,7 @@ use galapagos_model::guide::{Guide, GuideVocabulary};
 use galapagos_telemetry::ErrorChain;
 use tokio::sync::mpsc;
 
+use super::adapters::{self, AdapterChange};
 use super::api::error::ApiError;
 use super::api::response::{Part, TokenInfo};
 use super::line::{Ask, Letter, News, Work};
@@ -60,6 +61,10 @@ impl Work for Desk {
             Ok(id) if letter.ask.echo => drop(self.echoes.insert(id, letter)),
             Ok(id) => drop(self.open.insert(id, Running { news: letter.news, left: letter.ask.samples })),
         }
+    }
+
+    fn change_adapter(&mut self, change: &AdapterChange) -> Result<(), ApiError> {
+        adapters::change(&mut self.engine, &mut self.adapters, change)
     }
 
     fn step(&mut self) -> Result<(), String> {

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -17,6 +17,7 @@ use futures::stream::{self, Stream, StreamExt, select_all};
 use galapagos_telemetry::clock;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::adapters::{self, AdapterChange};
 use super::api::error::ApiError;
 use super::api::request::{ChatRequest, CompletionRequest, Prompt};
 use super::api::response::{Heading, Kind, Part, Usage, models};
@@ -32,7 +33,9 @@ pub struct Server {
     /// The way to the engine.
     pub line: Line,
     /// Names clients may ask for; the first is the model itself, the others are its adapters.
-    pub names: Vec<String>,
+    pub names: RwLock<Vec<String>>,
+    /// Whether clients may change the adapters.
+    pub runtime_adapters: bool,
     /// Digest of the weights.
     pub fingerprint: String,
     /// What the model can take.
@@ -48,6 +51,8 @@ pub struct Server {
 /// The addresses.
 pub fn router(server: Arc<Server>) -> Router {
     Router::new()
+        .route("/v1/load_lora_adapter", post(load))
+        .route("/v1/unload_lora_adapter", post(unload))
         .route("/health", get(health))
         .route("/v1/models", get(list))
         .route("/v1/chat/completions", post(chat))
@@ -70,7 +75,17 @@ async fn health(State(server): State<Arc<Server>>) -> Result<&'static str, ApiEr
 
 async fn list(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Response, ApiError> {
     server.admit(&headers)?;
-    Ok(Json(models(&server.names, server.started, server.limits.positions)).into_response())
+    Ok(Json(models(&server.names(), server.started, server.limits.positions)).into_response())
+}
+
+async fn load(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Result<String, ApiError> {
+    server.admit(&headers)?;
+    server.change_adapter(AdapterChange::load(&body)?, "added").await
+}
+
+async fn unload(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Result<String, ApiError> {
+    server.admit(&headers)?;
+    server.change_adapter(AdapterChange::unload(&body)?, "removed").await
 }
 
 async fn chat(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
@@ -131,11 +146,35 @@ impl Server {
 
     /// The adapter that `name` stands for; `None` for the model itself.
     fn model(&self, name: &str) -> Result<Option<String>, ApiError> {
-        match self.names.iter().position(|known| known == name) {
+        let names = self.names();
+        match names.iter().position(|known| known == name) {
             Some(0) => Ok(None),
             Some(_) => Ok(Some(name.to_owned())),
-            None => Err(ApiError::no_model(name, &self.names)),
+            None => Err(ApiError::no_model(name, &names)),
         }
+    }
+
+    fn names(&self) -> RwLockReadGuard<'_, Vec<String>> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn change_adapter(&self, change: AdapterChange, done: &str) -> Result<String, ApiError> {
+        if !self.runtime_adapters {
+            let message = "adapters do not change here; start the server with --allow-runtime-adapters";
+            return Err(ApiError::invalid(None, message));
+        }
+        let name = change.name().to_owned();
+        if self.names().first() == Some(&name) {
+            return Err(adapters::loaded_already(&name));
+        }
+        self.line.change_adapter(change).await?;
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        // Two changes of one adapter may come here in either order; the desk knows best, and says so to whoever asks.
+        names.retain(|known| *known != name);
+        if done == "added" {
+            names.push(name.clone());
+        }
+        Ok(format!("Success: LoRA adapter '{name}' {done} successfully."))
     }
 
     fn heading(&self, kind: Kind, number: u64, (model, log_probs, token_ids): (&str, bool, bool)) -> Heading {

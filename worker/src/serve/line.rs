@@ -7,13 +7,14 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 use galapagos_model::guide::GuideSpec;
 use galapagos_model::{Sampling, Tokenizer};
 use galapagos_telemetry::{SpawnError, spawn_thread};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::adapters::AdapterChange;
 use super::api::error::ApiError;
 use super::api::response::Part;
 use super::desk::Desk;
@@ -70,6 +71,11 @@ pub(super) trait Work: Send + 'static {
     fn is_idle(&self) -> bool;
     /// Begins what a letter asks, or tells its client why not.
     fn take(&mut self, letter: Letter);
+    /// Changes the adapters that letters may ask for.
+    ///
+    /// # Errors
+    /// Why it cannot be done; nothing has changed then.
+    fn change_adapter(&mut self, change: &AdapterChange) -> Result<(), ApiError>;
     /// Advances all that run, or tells those that cannot go on.
     ///
     /// # Errors
@@ -99,10 +105,16 @@ impl Life {
     }
 }
 
+/// What comes to the thread.
+pub(super) enum Mail {
+    Letter(Box<Letter>),
+    Adapter { change: AdapterChange, done: oneshot::Sender<Result<(), ApiError>> },
+}
+
 /// The way to the thread. The thread ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Line {
-    inbox: SyncSender<Letter>,
+    inbox: SyncSender<Mail>,
     tokenizer: Arc<Tokenizer>,
     life: Life,
 }
@@ -123,11 +135,11 @@ impl Line {
     }
 
     pub(super) fn start_on(mut work: impl Work, tokenizer: Arc<Tokenizer>) -> Result<Self, SpawnError> {
-        let (inbox, letters) = sync_channel(INBOX);
+        let (inbox, mail) = sync_channel(INBOX);
         let (say, life) = watch::channel(None);
         // Whoever holds the line sees the thread end: by its life, and by letters that are refused.
         drop(spawn_thread("engine", move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut work, &letters)))
+            let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut work, &mail)))
                 .unwrap_or_else(|payload| Err(format!("it panicked: {}", message(payload.as_ref()))));
             if let Err(why) = ended {
                 say.send_replace(Some(why.clone()));
@@ -157,36 +169,54 @@ impl Line {
         // Room for every message the ask can cause, so that a slow client never stops the engine.
         let most = ask.samples.saturating_mul(ask.max_new_tokens.saturating_add(3)).saturating_add(2);
         let (sender, news) = mpsc::channel(most);
-        match self.inbox.try_send(Letter { ask, news: sender }) {
-            Ok(()) => Ok(Answer { news }),
-            Err(std::sync::mpsc::TrySendError::Full(_)) => {
-                Err(ApiError::busy(format!("{INBOX} requests wait already to be looked at; try again in a moment")))
+        self.hand_in(Mail::Letter(Box::new(Letter { ask, news: sender })))?;
+        Ok(Answer { news })
+    }
+
+    /// Changes the adapters that requests may name.
+    ///
+    /// # Errors
+    /// [`ApiError`] when it cannot be done, and as [`Line::ask`].
+    pub async fn change_adapter(&self, change: AdapterChange) -> Result<(), ApiError> {
+        let (done, told) = oneshot::channel();
+        self.hand_in(Mail::Adapter { change, done })?;
+        told.await.unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    fn hand_in(&self, mail: Mail) -> Result<(), ApiError> {
+        self.inbox.try_send(mail).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                ApiError::busy(format!("{INBOX} requests wait already to be looked at; try again in a moment"))
             }
-            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
-                Err(ApiError::ended(&self.life.cause().unwrap_or_else(|| "the server is ending".to_owned())))
-            }
-        }
+            TrySendError::Disconnected(_) => self.ended(),
+        })
+    }
+
+    fn ended(&self) -> ApiError {
+        ApiError::ended(&self.life.cause().unwrap_or_else(|| "the server is ending".to_owned()))
     }
 }
 
 /// Serves until the last line is gone, or as an error until the engine is given up.
-fn serve(desk: &mut impl Work, letters: &Receiver<Letter>) -> Result<(), String> {
+fn serve(work: &mut impl Work, mail: &Receiver<Mail>) -> Result<(), String> {
     loop {
-        let letter = if desk.is_idle() {
-            match letters.recv() {
-                Ok(letter) => Some(letter),
+        let piece = if work.is_idle() {
+            match mail.recv() {
+                Ok(piece) => Some(piece),
                 Err(_) => return Ok(()),
             }
         } else {
-            match letters.try_recv() {
-                Ok(letter) => Some(letter),
+            match mail.try_recv() {
+                Ok(piece) => Some(piece),
                 Err(TryRecvError::Empty) => None,
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
         };
-        match letter {
-            Some(letter) => desk.take(letter),
-            None => desk.step()?,
+        match piece {
+            Some(Mail::Letter(letter)) => work.take(*letter),
+            // A client that is gone needs no answer.
+            Some(Mail::Adapter { change, done }) => drop(done.send(work.change_adapter(&change))),
+            None => work.step()?,
         }
     }
 }

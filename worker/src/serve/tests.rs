@@ -9,6 +9,7 @@ use galapagos_model::{Decoder, Sampling, Tokenizer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::adapters::AdapterChange;
 use super::api::error::ApiError;
 use super::api::response::Part;
 use super::line::{Ask, Letter, News, Work};
@@ -41,7 +42,14 @@ fn server(work: impl Work) -> Server {
     let tokenizer = tokenizer();
     let limits = limits(&config(&tokenizer), 1);
     let line = Line::start_on(work, Arc::clone(&tokenizer)).unwrap();
-    Unlined { names: vec!["darwin".to_owned()], fingerprint: "f".to_owned(), limits, tokenizer }.with_line(line)
+    Unlined {
+        names: vec!["darwin".to_owned()],
+        runtime_adapters: false,
+        fingerprint: "f".to_owned(),
+        limits,
+        tokenizer,
+    }
+    .with_line(line)
 }
 
 async fn listener() -> (TcpListener, String) {
@@ -71,6 +79,10 @@ impl Work for DiesInAStep {
     fn take(&mut self, letter: Letter) {
         letter.news.try_send(News::Part(Part { text: "7".to_owned(), ..Part::default() })).unwrap();
         self.0.push(letter);
+    }
+
+    fn change_adapter(&mut self, _: &AdapterChange) -> Result<(), ApiError> {
+        panic!("no test asks for it")
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -116,6 +128,10 @@ impl Work for Idle {
 
     fn take(&mut self, _: Letter) {}
 
+    fn change_adapter(&mut self, _: &AdapterChange) -> Result<(), ApiError> {
+        panic!("no test asks for it")
+    }
+
     fn step(&mut self) -> Result<(), String> {
         Ok(())
     }
@@ -154,6 +170,10 @@ impl Work for DiesAtALetter {
 
     fn take(&mut self, _: Letter) {
         panic!("{CAUSE}");
+    }
+
+    fn change_adapter(&mut self, _: &AdapterChange) -> Result<(), ApiError> {
+        panic!("no test asks for it")
     }
 
     fn step(&mut self) -> Result<(), String> {

@@ -1,6 +1,11 @@
 //! `galapagos-worker serve` as a real process: under OpenAI's own Python client, and as the server of the remote engine.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+mod adapter_folder;
+mod adapters;
+mod engines;
 mod process;
 mod python_client;
 mod remote_engine;
+mod remote_update;
+mod tls;

@@ -12,6 +12,11 @@ const ALPHABET: &str = "0123456789 x{}\"ab:,";
 
 /// Writes a random model with a chat template into `folder`.
 pub fn write_model(folder: &Path, seed: u64) {
+    write_model_of_width(folder, seed, 64);
+}
+
+/// The same, of this hidden size.
+pub fn write_model_of_width(folder: &Path, seed: u64, hidden_size: usize) {
     tch::set_num_threads(1);
     let plain = Tokenizer::characters(ALPHABET).unwrap();
     let mut files = plain.files().clone();
@@ -23,7 +28,7 @@ pub fn write_model(folder: &Path, seed: u64) {
     let config = ModelConfig {
         kind: ModelKind::CausalLm,
         vocab_size: tokenizer.vocab_size(),
-        hidden_size: 64,
+        hidden_size,
         intermediate_size: 96,
         num_hidden_layers: 2,
         num_attention_heads: 4,
@@ -50,8 +55,14 @@ pub struct Served {
 impl Served {
     /// Serves `folder` as `name` in 32-bit floats. Ends with this process, by its lifeline.
     pub fn start(folder: &Path, name: &str) -> Self {
+        Self::start_with(folder, name, &[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(folder: &Path, name: &str, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_galapagos-worker"))
             .args(["serve", "--listen", "127.0.0.1:0", "--dtype", "f32", "--lifeline", "--name", name])
+            .args(options)
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,60 +1,21 @@
 //! The remote engine: the same tokens as the built-in one, and no rollout from a wrong version.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::routing::post;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
-use galapagos_worker::engine::openai::client::{Client, ClientError, Server};
+use galapagos_worker::engine::openai::client::{Client, ClientError};
 use galapagos_worker::engine::openai::update::Update;
-use galapagos_worker::engine::openai::{OpenAiEngine, Options};
 use galapagos_worker::engine::tch::TchEngine;
-use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Request, Watch};
+use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Watch};
 use serde_json::{Value, json};
 
+use crate::engines::{batch, checkpoint, engine, runtime, server};
 use crate::process::{Served, write_model};
-
-fn checkpoint(folder: &Path) -> CheckpointDir {
-    let weights = TchEngine::new().inspect(folder).unwrap();
-    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() }
-}
-
-fn batch(checkpoint: &CheckpointDir) -> Batch {
-    let request = |seed: u64| Request {
-        prompt: vec![2 + seed as u32 % 7, 5, 6],
-        samples: 3,
-        // The wire carries half the numbers: seeds are even here, so that both engines draw alike.
-        seed: Seed(seed * 2),
-        sampling: Arc::new(Sampling { top_p: 0.95, ..Sampling::at(1.0) }),
-    };
-    Batch {
-        checkpoint: checkpoint.clone(),
-        prefix: vec![3, 4],
-        requests: (0..5).map(request).collect(),
-        stop: vec![1, 9],
-        terminator: None,
-        max_tokens: 12,
-    }
-}
-
-fn server(url: &str) -> Server {
-    Server { url: url.to_owned(), key: None, timeout: Duration::from_secs(30), tries: 4 }
-}
-
-fn engine(runtime: &tokio::runtime::Runtime, url: &str, update: Update) -> OpenAiEngine {
-    let client = Arc::new(Client::new(server(url)).unwrap());
-    let options = Options { model: "darwin".to_owned(), update, base: None };
-    OpenAiEngine::new(options, client, runtime.handle().clone())
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
 
 #[test]
 fn a_servers_tokens_are_those_of_the_built_in_engine_and_another_version_gives_none() {
@@ -224,7 +185,7 @@ fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
 
 #[test]
 fn an_address_that_cannot_be_used_is_refused_before_any_call() {
-    for url in ["https://h", "h:80", "http://", "http://h/v1"] {
+    for url in ["ftp://h", "https://h/v1", "https://", "h:80", "http://", "http://h/v1"] {
         assert!(matches!(Client::new(server(url)), Err(ClientError::Url { .. })), "{url}");
     }
 }

@@ -1,6 +1,5 @@
 //! How a new policy version reaches a server that we do not run.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use crate::engine::CheckpointDir;
 pub enum Update {
     /// The server is given its weights by others; versions are only checked.
     Fixed,
-    /// Adapters by vLLM's `POST /v1/load_lora_adapter`, each version under a name of its own.
+    /// Adapters by vLLM's `POST /v1/load_lora_adapter`, each version under a name of its own. Whole weights are taken for the
+    /// base that the server was started with; the version check decides whether they are.
     Adapter,
     /// Whole weights by SGLang's `POST /update_weights_from_disk`.
     Endpoint,
@@ -38,14 +38,6 @@ pub enum UpdateError {
         /// What it said.
         #[source]
         source: ClientError,
-    },
-    /// Full weights cannot go in as an adapter.
-    #[error(
-        "{folder} is no adapter (it has no adapter_config.json); use --engine-update endpoint or hook for whole weights"
-    )]
-    NoAdapter {
-        /// The checkpoint's folder.
-        folder: String,
     },
     /// The hook cannot be run.
     #[error("the reload hook `{program}` cannot be run")]
@@ -81,10 +73,8 @@ pub async fn bring(
     let server = |source| UpdateError::Server { source };
     match update {
         Update::Fixed => Ok(model.to_owned()),
+        Update::Adapter if !checkpoint.is_adapter() => Ok(model.to_owned()),
         Update::Adapter => {
-            if !is_adapter(&checkpoint.path) {
-                return Err(UpdateError::NoAdapter { folder: checkpoint.path.display().to_string() });
-            }
             let name = adapter_name(checkpoint);
             let body = json!({"lora_name": name, "lora_path": checkpoint.path});
             match client.post("/v1/load_lora_adapter", &body).await {
@@ -108,10 +98,11 @@ pub async fn bring(
     }
 }
 
-/// Whether the folder holds an adapter in PEFT's layout.
-#[must_use]
-pub fn is_adapter(folder: &Path) -> bool {
-    folder.join("adapter_config.json").is_file()
+/// Takes an adapter off the server. That it is gone already, or that the server does not answer now, changes nothing here.
+pub async fn unload(client: &Client, name: &str) {
+    if let Err(error) = client.post("/v1/unload_lora_adapter", &json!({"lora_name": name})).await {
+        tracing::warn!("adapter {name} stays on the server: {error}");
+    }
 }
 
 /// The name a version's adapter is served under: never used for two versions.
