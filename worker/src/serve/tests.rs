@@ -53,6 +53,8 @@ fn server(work: impl Work) -> Server {
 }
 
 async fn listener() -> (TcpListener, String) {
+    // As the engine's client does it: reqwest has no TLS of its own here.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
