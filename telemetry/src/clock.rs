@@ -4,24 +4,24 @@
 //! between processes comes from fencing tokens and leader epochs, never from either clock.
 
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the first reading in this process. Never goes back; means nothing in another process.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the clock that the ban points to")]
 pub fn monotonic_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let elapsed = START.get_or_init(Instant::now).elapsed();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds since the first reading in this process: for profiles.
+/// The same in nanoseconds: for profiles.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the clock that the ban points to")]
 pub fn monotonic_ns() -> u64 {
+    u64::try_from(elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the ban points to")]
+fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
-    let elapsed = START.get_or_init(Instant::now).elapsed();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// Milliseconds since 1970-01-01 UTC. May jump either way when the machine's clock is set; 0 on a clock before 1970.
@@ -35,7 +35,6 @@ pub fn wall_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn monotonic_advances_in_milliseconds() {
