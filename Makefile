@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm check-vllm clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm check-vllm check-cuda clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -53,6 +53,10 @@ bench-vllm: ## the generation engine beside vLLM
 test: ## every test that needs no GPU
 	scripts/setup.sh test
 	scripts/test.sh
+
+check-cuda: ## compile and link the worker with libtorch for CUDA, and run it (outside CI)
+	scripts/setup.sh test
+	scripts/check_cuda.sh
 
 faults: ## the long fault test: make faults KILLS=100
 	scripts/setup.sh test
