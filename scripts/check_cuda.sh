@@ -17,8 +17,7 @@ model=$MODELS/smollm2-135m
 
 # The wheel says its version to Python alone, so torch-sys cannot check it; setup pinned it.
 export LIBTORCH=$torch LIBTORCH_BYPASS_VERSION_CHECK=1 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cuda
-# The wheel's libraries find NVIDIA's by their own paths when they are loaded, which the linker does not follow.
-cargo rustc --locked -p galapagos-worker --bin galapagos-worker -- -C link-arg=-Wl,--unresolved-symbols=ignore-in-shared-libs
+cargo build --locked -p galapagos-worker --bin galapagos-worker
 worker=$CARGO_TARGET_DIR/debug/galapagos-worker
 readelf -d "$worker" | grep -q 'NEEDED.*libtorch_cuda' || fails "the worker is not linked with libtorch_cuda.so"
 says "compiled and linked with libtorch $TORCH_VERSION for CUDA"
