@@ -2,7 +2,7 @@
 //!
 //! It is cut from large chunks that ask the system for huge pages: read front to back in ordinary ones, a third of the time goes
 //! to looking up addresses. The request is a hint; without huge pages the same memory is only slower. A chunk is given back when
-//! nothing cut from it is left.
+//! nothing cut from it is left, so what lives long and what does not are cut from different ones: see [`Arena`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,7 +29,7 @@ pub(crate) fn fetch_early<T>(at: *const T) {
 /// Bytes of a huge page.
 const HUGE: usize = 2 << 20;
 /// Bytes of a chunk, unless more is asked for at once. Memory is taken from the system as it is first written.
-const CHUNK: usize = 32 << 20;
+const CHUNK: usize = 8 << 20;
 /// Where a piece may begin: as vectors and pairs of cache lines do.
 const ALIGN: usize = 128;
 
@@ -59,13 +59,17 @@ unsafe impl<T: Send> Send for Large<T> {}
 unsafe impl<T: Sync> Sync for Large<T> {}
 
 impl<T: Plain> Large<T> {
-    /// `len` zeros.
+    /// `len` zeros of a weight, next to the weights made before and after it.
     pub(crate) fn zeros(len: usize) -> Self {
+        WEIGHTS.zeros(len)
+    }
+
+    fn cut(arena: &Arena, len: usize) -> Self {
         let Some(bytes) = size_of::<T>().checked_mul(len).filter(|bytes| *bytes > 0) else {
             assert!(len == 0 || size_of::<T>() == 0, "{len} elements are more than memory can hold");
             return Self { start: NonNull::dangling(), len, _chunk: None, owns: PhantomData };
         };
-        let (start, chunk) = take(bytes);
+        let (start, chunk) = arena.take(bytes);
         Self { start: start.cast(), len, _chunk: Some(chunk), owns: PhantomData }
     }
 }
@@ -94,6 +98,7 @@ impl<T> fmt::Debug for Large<T> {
 }
 
 /// The chunk that pieces are cut from, and how much of it is taken.
+#[derive(Debug)]
 struct Open {
     chunk: Arc<MmapRaw>,
     /// First byte of the chunk that lies at a huge page.
@@ -105,22 +110,36 @@ struct Open {
 // SAFETY: an address within a chunk that the same value keeps.
 unsafe impl Send for Open {}
 
-static OPEN: Mutex<Option<Open>> = Mutex::new(None);
+/// Where pieces that come and go together are cut from.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    open: Mutex<Option<Open>>,
+}
 
-/// `bytes` zero bytes that nobody else has, and what keeps them.
-fn take(bytes: usize) -> (NonNull<u8>, Arc<MmapRaw>) {
-    if bytes > CHUNK / 2 {
-        let chunk = Open::new(bytes);
-        return (chunk.first, chunk.chunk);
+/// Of all models and adapters: those of one are made one after the other.
+static WEIGHTS: Arena = Arena { open: Mutex::new(None) };
+
+impl Arena {
+    /// `len` zeros.
+    pub(crate) fn zeros<T: Plain>(&self, len: usize) -> Large<T> {
+        Large::cut(self, len)
     }
-    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(piece) = open.as_mut().and_then(|open| open.cut(bytes)) {
-        return piece;
+
+    /// `bytes` zero bytes that nobody else has, and what keeps them.
+    fn take(&self, bytes: usize) -> (NonNull<u8>, Arc<MmapRaw>) {
+        if bytes > CHUNK / 2 {
+            let chunk = Open::new(bytes);
+            return (chunk.first, chunk.chunk);
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(piece) = open.as_mut().and_then(|open| open.cut(bytes)) {
+            return piece;
+        }
+        // What is left of the chunk before was never written, so it costs addresses alone.
+        let fresh = open.insert(Open::new(CHUNK));
+        #[expect(clippy::expect_used, reason = "a fresh chunk is larger than the piece")]
+        fresh.cut(bytes).expect("a fresh chunk holds two such pieces")
     }
-    // What is left of the chunk before was never written, so it costs addresses alone.
-    let fresh = open.insert(Open::new(CHUNK));
-    #[expect(clippy::expect_used, reason = "a fresh chunk is larger than the piece")]
-    fresh.cut(bytes).expect("a fresh chunk holds two such pieces")
 }
 
 impl Open {
@@ -184,6 +203,13 @@ mod tests {
             assert!(piece[round * 1000] == [0; 16] && piece[piece.len() - 1] == [0; 16], "{round}");
             piece.iter_mut().step_by(64).for_each(|cell| cell[3] = 7);
         }
+    }
+
+    #[test]
+    fn an_arena_of_ones_own_shares_no_chunk_with_weights() {
+        let arena = Arena::default();
+        let (first, _weight, second) = (arena.zeros::<u32>(32), Large::<u32>::zeros(32), arena.zeros::<u32>(32));
+        assert_eq!(second.as_ptr().addr() - first.as_ptr().addr(), 128);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! Slots that were never written hold anything; the kernel never lets them into a result.
 
 use crate::matrix::cells::{number, round_to_bf16, steps};
-use crate::memory::Large;
+use crate::memory::{Arena, Large};
 use crate::{Format, Pool};
 
 /// Positions of one page.
@@ -106,15 +106,16 @@ pub struct KvSlot {
 #[derive(Debug)]
 pub struct KvPages {
     geometry: KvGeometry,
-    /// The cells of each page.
+    /// The cells of each page, which live as long as the store does: apart from weights, which come and go.
     pages: Vec<Large<u32>>,
+    arena: Arena,
 }
 
 impl KvPages {
     /// A store without pages.
     #[must_use]
     pub fn new(geometry: KvGeometry) -> Self {
-        Self { geometry, pages: Vec::new() }
+        Self { geometry, pages: Vec::new(), arena: Arena::default() }
     }
 
     /// The shape.
@@ -137,7 +138,7 @@ impl KvPages {
 
     /// Makes page [`KvPages::len`] and gives its id. Memory is taken from the system as it is first written.
     pub fn add(&mut self) -> PageId {
-        self.pages.push(Large::zeros(self.geometry.page_cells()));
+        self.pages.push(self.arena.zeros(self.geometry.page_cells()));
         self.pages.len() as PageId - 1
     }
 
