@@ -22,7 +22,7 @@
 use std::sync::Arc;
 
 use llguidance::api::{StopReason, TopLevelGrammar};
-use llguidance::toktrie::{InferenceCapabilities, TokEnv};
+use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 
@@ -133,9 +133,20 @@ impl GuideVocabulary {
     }
 
     fn with(texts: &TokenTexts, ends: &[u32], barred: &[u32]) -> Result<Self, GuideError> {
-        let environment: TokEnv = Arc::new(environment::Environment::new(texts, ends, barred)?);
+        Self::over(&(Arc::new(environment::Environment::new(texts, ends, barred)?) as TokEnv))
+    }
+
+    /// Every byte is a token: for [`Guide::fit`] of text whose tokenizer is not known.
+    ///
+    /// # Errors
+    /// [`GuideError::Vocabulary`] with what `llguidance` says.
+    pub fn of_bytes() -> Result<Self, GuideError> {
+        Self::over(&ApproximateTokEnv::single_byte_env())
+    }
+
+    fn over(environment: &TokEnv) -> Result<Self, GuideError> {
         let slices = llguidance::earley::SlicedBiasComputer::general_slices();
-        let mut factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &slices)
+        let mut factory = ParserFactory::new(environment, InferenceCapabilities::default(), &slices)
             .map_err(|error| GuideError::Vocabulary { reason: format!("{error:#}") })?;
         factory.quiet().limits_mut().verbose_errors = false;
         Ok(Self { factory, ends: None })

@@ -1,29 +1,24 @@
-//! `chat`: lines from standard input to a model folder, answers back token by token. With the model's chat template and the
-//! conversation so far, or raw: the line as it is, continued.
-//!
-//! One engine answers all turns, so that what the conversation and the turn before have in common is not computed again.
+//! `chat`: lines from standard input to a model, answers back. The model is a folder, whose answers come token by token, or what an
+//! inference server has under a name. With the conversation so far, or raw: the line as it is, continued.
 
+mod here;
 mod keys;
+mod there;
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use galapagos_domain::seed::Seed;
-use galapagos_model::detokenize::TokenTexts;
-use galapagos_model::engine::{RequestId, SampleError};
+use galapagos_model::engine::SampleError;
 use galapagos_model::sampling::SamplingError;
-use galapagos_model::{
-    ChatMessage, Engine, EngineError, EngineOptions, Event, ModelFolder, Request, RequestError, Sampling, Tokenizer,
-    TokenizerError,
-};
+use galapagos_model::{ChatMessage, EngineError, RequestError, TokenizerError};
 
+use crate::cancel::Cancel;
 use crate::config::Chat;
-use crate::device::{DeviceError, Place};
-use crate::engine::tch::self_test;
-use crate::ignored;
+use crate::device::DeviceError;
+use crate::engine::openai::client::ClientError;
+use here::Here;
 use keys::{Interrupts, Keys, KeysError};
+use there::There;
 
 /// Why the conversation ended.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +39,29 @@ pub enum ChatError {
     Engine { source: EngineError },
     #[error("the answer cannot be continued")]
     Sample { source: SampleError },
+    #[error("`{}` cannot be a model's name at a server", name.display())]
+    Name { name: PathBuf },
+    #[error("the server of --server cannot be used")]
+    Server { source: ClientError },
+    #[error("the server of --server gave no answer")]
+    Reply { source: crate::engine::EngineError },
     #[error("cannot hear the terminal")]
     Keys { source: KeysError },
     #[error("cannot read or write the conversation")]
     Terminal { source: io::Error },
+}
+
+/// Whom the person talks to.
+trait Partner {
+    /// Answers the last of `messages`, which is turn `turn` of the person, counted from 1; writes the answer by `say`, in one or
+    /// many pieces. A raised `cancel` ends the answer.
+    fn answer(
+        &mut self,
+        messages: &[ChatMessage],
+        turn: u64,
+        cancel: &Cancel,
+        say: &mut dyn FnMut(&str) -> Result<(), ChatError>,
+    ) -> Result<(), ChatError>;
 }
 
 /// Talks until the input ends or Ctrl-C is pressed at the prompt.
@@ -55,7 +69,7 @@ pub enum ChatError {
 /// # Errors
 /// [`ChatError`].
 pub fn run(config: &Chat, out: &mut dyn Write) -> Result<(), ChatError> {
-    let mut talk = Talk::open(config)?;
+    let mut talk = Talk { partner: partner(config)?, messages: Vec::new(), turns: 0 };
     let keys = Keys::listen().map_err(|source| ChatError::Keys { source })?;
     loop {
         write!(out, "> ").and_then(|()| out.flush()).map_err(terminal)?;
@@ -70,149 +84,39 @@ pub fn run(config: &Chat, out: &mut dyn Write) -> Result<(), ChatError> {
     }
 }
 
-struct Talk<'a> {
-    config: &'a Chat,
-    engine: Engine,
-    texts: Arc<TokenTexts>,
-    sampling: Arc<Sampling>,
+fn partner(config: &Chat) -> Result<Box<dyn Partner>, ChatError> {
+    match &config.server {
+        Some(url) => Ok(Box::new(There::open(config, url)?)),
+        None => Ok(Box::new(Here::open(config)?)),
+    }
+}
+
+struct Talk {
+    partner: Box<dyn Partner>,
     messages: Vec<ChatMessage>,
     turns: u64,
 }
 
-impl<'a> Talk<'a> {
-    fn open(config: &'a Chat) -> Result<Self, ChatError> {
-        tch::set_num_threads(1);
-        let sampling = Sampling {
-            top_k: config.top_k.map(|k| k as usize),
-            top_p: config.top_p,
-            min_p: config.min_p,
-            ..Sampling::at(config.temperature)
-        };
-        sampling.validate().map_err(|source| ChatError::Sampling { source })?;
-        let place = Place::find(config.device).map_err(|source| ChatError::Device { source })?;
-        let (engine, texts) = load(config, place)?;
-        Ok(Self { config, engine, texts, sampling: Arc::new(sampling), messages: Vec::new(), turns: 0 })
-    }
-
+impl Talk {
     fn turn(&mut self, typed: &str, interrupts: &Interrupts, out: &mut dyn Write) -> Result<(), ChatError> {
         self.turns += 1;
-        let tokenizer = self.texts.tokenizer();
-        let prompt = if self.config.raw {
-            tokenizer.encode(typed)
-        } else {
-            self.messages.push(ChatMessage::new("user", typed));
-            tokenizer.encode_chat(&self.messages, true)
-        };
-        let prompt = prompt.map_err(|source| tokenizer_failed(self.config, source))?;
-        interrupts.answer_begins();
-        let answer = self.answer(prompt, interrupts, out);
-        interrupts.answer_ended();
-        writeln!(out).map_err(terminal)?;
-        // Of an interrupted answer what was read: the next turn stands on what the person saw.
-        self.messages.push(ChatMessage::new("assistant", answer?));
-        Ok(())
-    }
-
-    /// Writes the answer as it comes, and gives what was written.
-    fn answer(&mut self, prompt: Vec<u32>, interrupts: &Interrupts, out: &mut dyn Write) -> Result<String, ChatError> {
-        let id = self.submit(prompt)?;
+        self.messages.push(ChatMessage::new("user", typed));
         let mut written = String::new();
         let mut say = |text: &str| {
             written.push_str(text);
             out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(terminal)
         };
-        while !self.engine.is_idle() {
-            if interrupts.is_interrupted() {
-                self.engine.cancel(id);
-                break;
-            }
-            for event in self.engine.step().map_err(|source| ChatError::Engine { source })? {
-                match event {
-                    Event::Token(token) => say(&token.text)?,
-                    Event::Failed { error, .. } => return Err(ChatError::Sample { source: error }),
-                    // Its text was told token by token; scores and swaps are not asked for here.
-                    Event::Finished { .. } | Event::Restarted { .. } | Event::Scored { .. } => {}
-                }
-            }
-        }
-        Ok(written)
+        let cancel = interrupts.answer_begins();
+        let answered = self.partner.answer(&self.messages, self.turns, &cancel, &mut say);
+        interrupts.answer_ended();
+        writeln!(out).map_err(terminal)?;
+        answered?;
+        // Of an interrupted answer what was read: the next turn stands on what the person saw.
+        self.messages.push(ChatMessage::new("assistant", written));
+        Ok(())
     }
-
-    fn submit(&mut self, prompt: Vec<u32>) -> Result<RequestId, ChatError> {
-        let config = self.engine.config();
-        let (tokens, limit) = (prompt.len(), config.max_position_embeddings);
-        let room = limit.saturating_sub(tokens);
-        if room == 0 {
-            return Err(ChatError::Full { tokens, limit });
-        }
-        let request = Request {
-            sampling: Arc::clone(&self.sampling),
-            stop_tokens: Arc::new(BTreeSet::from_iter(config.eos_token_ids.iter().copied())),
-            seed: Seed(self.config.seed).nth(self.turns).0,
-            ..Request::greedy(prompt, room.min(self.config.max_tokens as usize))
-        };
-        self.engine.submit(request).map_err(|source| ChatError::Request { source })
-    }
-}
-
-fn load(config: &Chat, place: Place) -> Result<(Engine, Arc<TokenTexts>), ChatError> {
-    let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| ChatError::Model { path: config.model.clone(), source };
-    let folder = ModelFolder::open(&config.model).map_err(|error| failed(error.into()))?;
-    ignored::tell(&folder);
-    let model = folder.load(place.device).map_err(|error| failed(error.into()))?;
-    if let Some(name) = model.parameters().first_not_finite().map_err(|error| failed(error.into()))? {
-        return Err(failed(format!("tensor `{name}` holds numbers that are not finite").into()));
-    }
-    let precision = place.precision(model.config().hidden_size);
-    let options = EngineOptions { precision, ..EngineOptions::default() };
-    let mut engine = Engine::new(&model, options).map_err(|error| failed(error.into()))?;
-    self_test(&engine).map_err(failed)?;
-    let tokenizer: Tokenizer = folder.into_tokenizer();
-    let texts = TokenTexts::new(Arc::new(tokenizer)).map_err(|source| tokenizer_failed(config, source))?;
-    let texts = Arc::new(texts);
-    engine.set_texts(Arc::clone(&texts));
-    Ok((engine, texts))
-}
-
-fn tokenizer_failed(config: &Chat, source: TokenizerError) -> ChatError {
-    ChatError::Tokenizer { path: config.model.clone(), source }
 }
 
 fn terminal(source: io::Error) -> ChatError {
     ChatError::Terminal { source }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use galapagos_domain::recipe::Characters;
-
-    use super::*;
-    use crate::config::{Arguments, Command};
-    use crate::engine::Engine as _;
-    use crate::engine::tch::TchEngine;
-
-    #[test]
-    fn what_a_turn_repeats_is_not_computed_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let shape =
-            Characters { alphabet: "0123456789 ".to_owned(), layers: 1, hidden: 32, heads: 2, ffn: 32, context: 400 };
-        TchEngine::new().initialise(&shape, Seed(1), folder.path()).unwrap();
-        let line = ["w", "chat", folder.path().to_str().unwrap(), "--raw", "--max-tokens", "4", "--device", "cpu"];
-        let Command::Chat(config) = Arguments::parse_from(line).command else { panic!() };
-        let mut talk = Talk::open(&config).unwrap();
-        let (interrupts, mut out) = (Interrupts::default(), Vec::new());
-        let mut computed = |talk: &mut Talk<'_>, typed: &str| {
-            let before = talk.engine.stats();
-            talk.turn(typed, &interrupts, &mut out).unwrap();
-            let after = talk.engine.stats();
-            (after.computed_tokens - before.computed_tokens, after.reused_tokens - before.reused_tokens)
-        };
-        let first = "31415926535 ".repeat(10);
-        let (whole, none) = computed(&mut talk, &first);
-        assert!(whole >= 120 && none == 0, "{whole} computed, {none} reused");
-        let (rest, reused) = computed(&mut talk, &format!("{first}271828"));
-        assert!(rest < 20 && reused >= 110, "{rest} computed, {reused} reused");
-    }
 }

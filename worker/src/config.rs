@@ -37,7 +37,7 @@ pub enum Command {
     Eval(Eval),
     /// Write a Hugging Face folder with a LoRA adapter merged into it
     Merge(Merge),
-    /// Talk to a Hugging Face folder; reads lines from standard input
+    /// Talk to a Hugging Face folder, or to a model at a server; reads lines from standard input
     Chat(Chat),
     /// Turn a GGUF file into a Hugging Face folder
     Import(Import),
@@ -180,10 +180,16 @@ pub struct Merge {
 
 #[derive(Debug, Clone, Args)]
 pub struct Chat {
-    /// Hugging Face folder
+    /// Hugging Face folder; with --server, the model's name there
     pub model: PathBuf,
+    /// An inference server that speaks OpenAI's API: http://HOST:PORT or https://HOST. A key is read from GALAPAGOS_ENGINE_KEY
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// PEM file of certificates to trust beside the system's, for an https server of your own
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub server_ca: Option<PathBuf>,
     /// Continue what is typed as it is, without the chat template
-    #[arg(long)]
+    #[arg(long, conflicts_with = "server")]
     pub raw: bool,
     /// 0 always takes the most probable token
     #[arg(long, default_value_t = 0.0)]
@@ -203,7 +209,7 @@ pub struct Chat {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    #[arg(long, default_value = "auto", value_name = "DEVICE", conflicts_with = "server")]
     pub device: Wanted,
 }
 

@@ -3,6 +3,7 @@
 //! A result is a function of the batch alone: each request brings its own seed, and which other requests share a batch
 //! or which job ran before must not show in it. Jobs reach an engine through an [`EngineHandle`], never directly.
 
+pub mod conversation;
 pub mod guided;
 mod handle;
 pub mod mock;
@@ -19,10 +20,12 @@ use galapagos_domain::job::{FailureClass, Sampling};
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
+use galapagos_model::ChatMessage;
 
 pub use handle::EngineHandle;
 
 use crate::cancel::Cancel;
+use conversation::{ChatBatch, Reply};
 use guided::Guided;
 
 /// A checkpoint as a folder on this machine's disk.
@@ -56,6 +59,12 @@ pub trait Codec: Send + Sync + Debug {
     /// # Errors
     /// [`EngineError::Text`] if the text has no tokens in this vocabulary.
     fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError>;
+
+    /// Tokens of a conversation, up to where the assistant is to speak: the chat template's.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] without a template, or for messages that it refuses.
+    fn conversation(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, EngineError>;
 
     /// Text of `tokens`, without special tokens.
     ///
@@ -164,6 +173,12 @@ pub trait Engine {
     /// [`EngineError`]; a cancelled call gives nothing.
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError>;
 
+    /// The replies to every conversation, in order of (conversation, sample).
+    ///
+    /// # Errors
+    /// [`EngineError`]; a cancelled call gives nothing, and so does one of which any part failed.
+    fn chat(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError>;
+
     /// The scalar head's number at the last token of each sequence.
     ///
     /// # Errors
@@ -223,6 +238,8 @@ pub enum EngineError {
     NotFinite { checkpoint: Digest, sequence: usize, value: f32 },
     #[error("checkpoint {checkpoint} cannot be used on the inference server")]
     Remote { checkpoint: Digest, source: Box<openai::RemoteError> },
+    #[error("the model `{model}` of the inference server gave no replies")]
+    Named { model: String, source: Box<openai::RemoteError> },
     #[error("the engine's thread panicked or ended while it worked on this; its log says why")]
     Panicked,
 }
@@ -242,6 +259,7 @@ impl EngineError {
             | Self::NotFinite { .. } => FailureClass::Invalid,
             // Whoever runs the server may mend it, and another worker may have the right base.
             Self::Remote { .. }
+            | Self::Named { .. }
             | Self::NoBase { .. }
             | Self::Base { .. }
             | Self::Adapter { .. }

@@ -29,9 +29,6 @@ const EVENTS: usize = 256;
 /// Threads for store and rank input and output; the work itself has threads of its own.
 const IO_THREADS: usize = 2;
 
-/// Key of the inference server, for `--engine openai`.
-const ENGINE_KEY: &str = "GALAPAGOS_ENGINE_KEY";
-
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -150,7 +147,7 @@ fn engine_maker(
             let server = openai::client::Server {
                 url: remote.engine_url.clone().unwrap_or_default(),
                 ca: remote.engine_ca.clone(),
-                key: std::env::var(ENGINE_KEY).ok(),
+                key: std::env::var(openai::client::KEY).ok(),
                 timeout: Duration::from_secs(remote.engine_timeout),
                 tries: remote.engine_tries,
             };

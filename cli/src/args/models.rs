@@ -100,16 +100,22 @@ pub struct Eval {
 
 #[derive(Debug, ClapArgs)]
 pub struct Chat {
-    /// Hugging Face folder, or a member of the run folder
+    /// Hugging Face folder, or a member of the run folder; with --server, the model's name there
     #[arg(default_value = "champion")]
     pub model: String,
+    /// Talk to an inference server that speaks OpenAI's API: http://HOST:PORT or https://HOST, with the key in GALAPAGOS_ENGINE_KEY
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// PEM file of certificates to trust beside the system's, for an https server of your own
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub server_ca: Option<PathBuf>,
     /// Send what is typed as it is, without the chat template
-    #[arg(long)]
+    #[arg(long, conflicts_with = "server")]
     pub raw: bool,
     #[command(flatten)]
     pub drawing: Drawing,
     /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", conflicts_with = "server")]
     pub device: Option<String>,
     #[command(flatten)]
     pub target: Target,

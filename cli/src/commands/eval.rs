@@ -39,15 +39,25 @@ fn on_device(device: Option<&str>) -> impl Iterator<Item = OsString> {
 /// # Errors
 /// If the model cannot be found, or the sibling cannot be started.
 pub async fn chat(args: &args::Chat) -> Result<Exit, Error> {
-    let folder = model_folder(&args.model, &args.target).await?;
-    let mut passed: Vec<OsString> = vec!["chat".into(), folder.into()];
+    let model = match &args.server {
+        Some(_) => PathBuf::from(&args.model),
+        None => model_folder(&args.model, &args.target).await?,
+    };
+    sibling::exec("galapagos-worker", chat_arguments(args, model))
+}
+
+/// `model` is a folder, or with a server the name there.
+fn chat_arguments(args: &args::Chat, model: PathBuf) -> Vec<OsString> {
+    let mut passed: Vec<OsString> = vec!["chat".into(), model.into()];
     if args.raw {
         passed.push("--raw".into());
     }
+    passed.extend(args.server.iter().flat_map(|url| ["--server".into(), url.into()]));
+    passed.extend(args.server_ca.iter().flat_map(|file| ["--server-ca".into(), file.into()]));
     // In one word, so that a value such as -1 is refused for what it is.
     passed.extend(args.drawing.options().into_iter().map(|(name, value)| format!("{name}={value}").into()));
     passed.extend(on_device(args.device.as_deref()));
-    sibling::exec("galapagos-worker", passed)
+    passed
 }
 
 /// `galapagos serve`.
@@ -106,6 +116,21 @@ mod tests {
         let args = args::Args::parse_from(line.split_whitespace());
         let args::Command::Serve(serve) = args.command else { panic!("{line}") };
         serve_arguments(&serve, PathBuf::from(folder))
+    }
+
+    #[test]
+    fn a_server_is_asked_for_the_name_as_it_stands() {
+        let args = |line: &str| match args::Args::try_parse_from(line.split_whitespace()).map(|args| args.command) {
+            Ok(args::Command::Chat(chat)) => Some(chat),
+            _ => None,
+        };
+        let chat = args("galapagos chat judge --server https://h --server-ca ca.pem --temperature 1").unwrap();
+        let passed = chat_arguments(&chat, "judge".into());
+        let expected = ["chat", "judge", "--server", "https://h", "--server-ca", "ca.pem", "--temperature=1"];
+        assert_eq!(passed, expected);
+        for bad in ["--raw", "--device cpu"] {
+            assert!(args(&format!("galapagos chat judge --server http://h {bad}")).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -2,22 +2,14 @@
 //! ends the program the second time.
 
 use std::io::{self, BufRead};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use galapagos_telemetry::{SpawnError, spawn_thread};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Nothing is being computed.
-const WAITING: u8 = 0;
-/// An answer is on its way.
-const ANSWERING: u8 = 1;
-/// The answer on its way is not wanted any more.
-const INTERRUPTED: u8 = 2;
-/// The program is to end.
-const LEAVING: u8 = 3;
+use crate::cancel::Cancel;
 
 /// Why nobody can be heard.
 #[derive(Debug, thiserror::Error)]
@@ -30,39 +22,57 @@ pub enum KeysError {
 
 /// What became of Ctrl-C.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupts(Arc<AtomicU8>);
+pub struct Interrupts(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nothing is being computed.
+    #[default]
+    Waiting,
+    /// An answer is on its way, until this is raised.
+    Answering(Cancel),
+    /// The program is to end.
+    Leaving,
+}
 
 impl Interrupts {
-    /// An answer begins.
-    pub fn answer_begins(&self) {
-        self.change(|state| if state == WAITING { ANSWERING } else { state });
+    /// An answer begins. What is given is raised when it is not wanted any more.
+    #[must_use]
+    pub fn answer_begins(&self) -> Cancel {
+        let cancel = Cancel::default();
+        let mut state = self.state();
+        match *state {
+            State::Waiting | State::Answering(_) => *state = State::Answering(cancel.clone()),
+            State::Leaving => cancel.raise(),
+        }
+        cancel
     }
 
     /// The answer has ended, by itself or not.
     pub fn answer_ended(&self) {
-        self.change(|state| if state == LEAVING { LEAVING } else { WAITING });
-    }
-
-    /// Whether the answer on its way is to be given up.
-    #[must_use]
-    pub fn is_interrupted(&self) -> bool {
-        matches!(self.0.load(Ordering::SeqCst), INTERRUPTED | LEAVING)
+        let mut state = self.state();
+        if !matches!(*state, State::Leaving) {
+            *state = State::Waiting;
+        }
     }
 
     /// Whether the program is to end.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == LEAVING
+        matches!(*self.state(), State::Leaving)
     }
 
     /// Ctrl-C was pressed.
     fn press(&self) {
-        self.change(|state| if state == ANSWERING { INTERRUPTED } else { LEAVING });
+        let mut state = self.state();
+        match &*state {
+            State::Answering(cancel) if !cancel.is_raised() => cancel.raise(),
+            State::Waiting | State::Answering(_) | State::Leaving => *state = State::Leaving,
+        }
     }
 
-    fn change(&self, next: impl Fn(u8) -> u8) {
-        // The closure always gives a value, so this cannot fail.
-        let _always = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| Some(next(state)));
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,12 +154,13 @@ mod tests {
     #[test]
     fn the_first_press_ends_the_answer_and_the_second_the_program() {
         let interrupts = Interrupts::default();
-        interrupts.answer_begins();
-        assert!(!interrupts.is_interrupted());
+        let cancel = interrupts.answer_begins();
+        assert!(!cancel.is_raised());
         interrupts.press();
-        assert!(interrupts.is_interrupted() && !interrupts.is_leaving());
+        assert!(cancel.is_raised() && !interrupts.is_leaving());
         interrupts.answer_ended();
-        assert!(!interrupts.is_interrupted());
+        assert!(!interrupts.answer_begins().is_raised());
+        interrupts.answer_ended();
         interrupts.press();
         assert!(interrupts.is_leaving());
     }
@@ -157,12 +168,11 @@ mod tests {
     #[test]
     fn two_presses_during_one_answer_end_the_program() {
         let interrupts = Interrupts::default();
-        interrupts.answer_begins();
+        let cancel = interrupts.answer_begins();
         interrupts.press();
         interrupts.press();
         interrupts.answer_ended();
-        assert!(interrupts.is_leaving());
-        interrupts.answer_begins();
-        assert!(interrupts.is_interrupted(), "no answer begins any more");
+        assert!(cancel.is_raised() && interrupts.is_leaving());
+        assert!(interrupts.answer_begins().is_raised(), "no answer begins any more");
     }
 }

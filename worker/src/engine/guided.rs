@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::guide::{Fit, Guide as ModelGuide, GuideError, GuideSpec, GuideVocabulary};
@@ -114,18 +115,71 @@ pub fn of_batch(batch: &Batch, engine: &mut dyn Engine) -> Result<Vec<Option<Gui
         return Ok(vec![None; batch.requests.len()]);
     }
     let codec = engine.codec(&batch.checkpoint)?;
-    let mut guides: Vec<Option<Guided>> = Vec::with_capacity(batch.requests.len());
-    for (place, request) in batch.requests.iter().enumerate() {
-        // The requests of a job share their sampling.
-        let before = place.checked_sub(1).filter(|before| batch.requests[*before].sampling == request.sampling);
-        let guide = match (before, &request.sampling.guide) {
-            (Some(before), _) => guides[before].clone(),
-            (None, None) => None,
-            (None, Some(guide)) => Some(codec.guided(guide, &batch.stop, batch.terminator)?),
+    let samplings = batch.requests.iter().map(|request| &request.sampling);
+    each(samplings, |guide| codec.guided(guide, &batch.stop, batch.terminator))
+}
+
+/// The guides of `samplings`, in order, each as `compile` makes it. One that stands several times in a row, as in the requests
+/// of a job, is compiled once.
+///
+/// # Errors
+/// As `compile`.
+pub fn each<'a, G: Clone>(
+    samplings: impl Iterator<Item = &'a Arc<Sampling>>,
+    mut compile: impl FnMut(&Guide) -> Result<G, EngineError>,
+) -> Result<Vec<Option<G>>, EngineError> {
+    let mut last: Option<(&Guide, G)> = None;
+    let mut one = |sampling: &'a Arc<Sampling>| {
+        let Some(guide) = &sampling.guide else { return Ok(None) };
+        let compiled = match last.take() {
+            Some((known, compiled)) if known == guide => compiled,
+            _ => compile(guide)?,
         };
-        guides.push(guide);
+        last = Some((guide, compiled.clone()));
+        Ok(Some(compiled))
+    };
+    samplings.map(&mut one).collect()
+}
+
+/// A guide that text is checked against whose tokens are not known; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TextGuide {
+    guide: ModelGuide,
+    /// The guide as text, for messages.
+    pub named: String,
+}
+
+impl TextGuide {
+    /// Compiles `guide`.
+    ///
+    /// # Errors
+    /// [`EngineError::Guide`] says what is wrong with it and where.
+    pub fn new(guide: &Guide) -> Result<Self, EngineError> {
+        let named = named(guide);
+        let compiled = GuideVocabulary::of_bytes().and_then(|vocabulary| vocabulary.compile(&spec(guide)));
+        match compiled {
+            Ok(guide) => Ok(Self { guide, named }),
+            Err(source) => Err(EngineError::Guide { guide: named, source: source.into() }),
+        }
     }
-    Ok(guides)
+
+    /// Checks that `text` matches, or if it was `cut` at its greatest length, begins a match.
+    ///
+    /// # Errors
+    /// A sentence that says what stands there instead.
+    pub fn check(&self, text: &str, cut: bool) -> Result<(), String> {
+        check(&self.guide, text.as_bytes(), cut)
+    }
+}
+
+fn check(guide: &ModelGuide, text: &[u8], cut: bool) -> Result<(), String> {
+    let wrong = match guide.fit(text) {
+        Fit::Whole => return Ok(()),
+        Fit::Begun if cut => return Ok(()),
+        Fit::Begun => "ends before it is whole".to_owned(),
+        Fit::Not { bytes } => format!("leaves it behind byte {bytes}"),
+    };
+    Err(format!("{:?} {wrong}", quote(&String::from_utf8_lossy(text))))
 }
 
 impl Guided {
@@ -150,13 +204,7 @@ impl Guided {
         let text = self.text(tokens).map_err(|error| format!("it has a token without text: {error}"))?;
         let stopped = tokens.last().is_some_and(|token| stop.contains(token));
         let cut = !stopped && tokens.len() >= max_tokens as usize;
-        let wrong = match self.guide.fit(&text) {
-            Fit::Whole => return Ok(()),
-            Fit::Begun if cut => return Ok(()),
-            Fit::Begun => "ends before it is whole".to_owned(),
-            Fit::Not { bytes } => format!("leaves it behind byte {bytes}"),
-        };
-        Err(format!("{:?} {wrong}", quote(&String::from_utf8_lossy(&text))))
+        check(&self.guide, &text, cut)
     }
 
     /// The bytes of `tokens` before the terminator.

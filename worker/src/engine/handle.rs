@@ -13,6 +13,7 @@ use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
 use galapagos_telemetry::{SpawnError, spawn_thread};
 
+use super::conversation::{ChatBatch, Reply};
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, ScoreBatch, Watch};
 
 /// Waiting commands; more callers than this wait to hand theirs in.
@@ -62,6 +63,19 @@ impl EngineHandle {
                 return Err(EngineError::Cancelled);
             }
             engine.generate(&batch, &watch)
+        })
+    }
+
+    /// [`Engine::chat`]. As [`EngineHandle::generate`], not started once it is cancelled.
+    ///
+    /// # Errors
+    /// As the engine, and [`EngineError::Panicked`].
+    pub fn chat(&self, batch: ChatBatch, watch: Watch) -> Result<Vec<Reply>, EngineError> {
+        self.call(move |engine| {
+            if watch.cancel.is_raised() {
+                return Err(EngineError::Cancelled);
+            }
+            engine.chat(&batch, &watch)
         })
     }
 
@@ -128,6 +142,9 @@ mod tests {
             Err(EngineError::Cancelled)
         }
         fn generate(&mut self, _: &Batch, _: &Watch) -> Result<Vec<Completion>, EngineError> {
+            Ok(Vec::new())
+        }
+        fn chat(&mut self, _: &ChatBatch, _: &Watch) -> Result<Vec<Reply>, EngineError> {
             Ok(Vec::new())
         }
         fn score(&mut self, _: &ScoreBatch, _: &Watch) -> Result<Vec<f32>, EngineError> {

@@ -14,7 +14,9 @@ use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::seed::Seed;
+use galapagos_model::ChatMessage;
 
+use super::conversation::{ChatBatch, Conversation, Ending, Reply, ReplyToken, Speaker};
 use super::guided::{Guided, named};
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
 
@@ -31,6 +33,11 @@ pub struct CharacterCodec;
 impl Codec for CharacterCodec {
     fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         Ok(text.chars().map(u32::from).collect())
+    }
+
+    /// Its template is the last message.
+    fn conversation(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, EngineError> {
+        self.encode(messages.last().map_or("", |message| &message.content))
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<String, EngineError> {
@@ -78,6 +85,29 @@ impl Engine for MockEngine {
             (watch.progress)(progress);
         }
         Ok(completions)
+    }
+
+    fn chat(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError> {
+        let Speaker::Version(checkpoint) = &batch.speaker else {
+            return Err(unsupported("ask a model by its name: it is a mock without a server"));
+        };
+        if batch.log_probs.is_some_and(|top| top > 0) || !batch.stop.is_empty() {
+            return Err(unsupported("list other tokens, or end replies at a text: it is a mock without probabilities"));
+        }
+        let request = |asked: &Conversation| -> Result<Request, EngineError> {
+            let prompt = CharacterCodec.conversation(&asked.messages)?;
+            Ok(Request { prompt, samples: asked.samples, seed: asked.seed, sampling: Arc::clone(&asked.sampling) })
+        };
+        let asked = Batch {
+            checkpoint: checkpoint.clone(),
+            prefix: Vec::new(),
+            requests: batch.conversations.iter().map(request).collect::<Result<_, _>>()?,
+            stop: CharacterCodec.stop_tokens('\n')?,
+            terminator: Some('\n'),
+            max_tokens: batch.max_tokens,
+        };
+        let made = self.generate(&asked, watch)?;
+        made.iter().map(|made| reply(checkpoint, made, batch.log_probs.is_some())).collect()
     }
 
     fn score(&mut self, batch: &ScoreBatch, _watch: &Watch) -> Result<Vec<f32>, EngineError> {
@@ -151,6 +181,20 @@ fn complete(batch: &Batch, request: &Request, sample: u32) -> Result<Completion,
     Ok(Completion { tokens, log_probs })
 }
 
+fn reply(checkpoint: &CheckpointDir, made: &Completion, listed: bool) -> Result<Reply, EngineError> {
+    let text = CharacterCodec.decode(&made.tokens)?;
+    let token = |(token, log_prob): (&u32, &f32)| -> Result<ReplyToken, EngineError> {
+        Ok(ReplyToken { text: CharacterCodec.decode(&[*token])?, log_prob: *log_prob, top: Vec::new() })
+    };
+    let listed = made.tokens.iter().zip(&made.log_probs).filter(|_| listed).map(token);
+    Ok(Reply {
+        text: text.trim_end_matches('\n').to_owned(),
+        tokens: listed.collect::<Result<_, _>>()?,
+        ending: if text.ends_with('\n') { Ending::Stop } else { Ending::Length },
+        model: checkpoint.checkpoint.to_string(),
+    })
+}
+
 /// 64 bits that depend on every argument.
 fn draw(checkpoint: &CheckpointDir, text: &str, seed: Option<Seed>) -> u64 {
     let seed = seed.map_or_else(|| "greedy".to_owned(), |seed| seed.0.to_string());
@@ -207,6 +251,41 @@ mod tests {
         let greedy = batch("a", vec![request("352910>", 1, 0.0), request("352910>", 2, 0.0)]);
         let greedy = MockEngine.generate(&greedy, &Watch::nobody()).unwrap();
         assert_eq!(greedy[0], greedy[1]);
+    }
+
+    fn conversation(text: &str, seed: u64) -> Conversation {
+        let messages = vec![ChatMessage::new("system", "Sort."), ChatMessage::new("user", text)];
+        Conversation { messages, samples: 2, seed: Seed(seed), sampling: Arc::new(Sampling::at(1.0)) }
+    }
+
+    #[test]
+    fn a_reply_is_the_answer_to_the_last_message() {
+        let asked = batch("a", (0..20).map(|seed| Request { samples: 2, ..request("352910>", seed, 1.0) }).collect());
+        let chat = ChatBatch {
+            speaker: Speaker::Version(asked.checkpoint.clone()),
+            conversations: (0..20).map(|seed| conversation("352910>", seed)).collect(),
+            stop: Vec::new(),
+            max_tokens: 7,
+            log_probs: Some(0),
+        };
+        let replies = MockEngine.chat(&chat, &Watch::nobody()).unwrap();
+        let completions = MockEngine.generate(&asked, &Watch::nobody()).unwrap();
+        assert_eq!(replies.len(), 40);
+        for (reply, completion) in replies.iter().zip(&completions) {
+            assert_eq!(reply.text.clone() + "\n", CharacterCodec.decode(&completion.tokens).unwrap());
+            assert_eq!((reply.ending, reply.tokens.len()), (Ending::Stop, completion.tokens.len()));
+        }
+        let cut = ChatBatch { max_tokens: 3, log_probs: None, ..chat.clone() };
+        let cut = MockEngine.chat(&cut, &Watch::nobody()).unwrap();
+        assert!(cut.iter().all(|reply| reply.ending == Ending::Length && reply.text.len() == 3));
+        for refused in [
+            ChatBatch { speaker: Speaker::Named("judge".to_owned()), ..chat.clone() },
+            ChatBatch { log_probs: Some(1), ..chat.clone() },
+            ChatBatch { stop: vec!["x".to_owned()], ..chat },
+        ] {
+            let error = MockEngine.chat(&refused, &Watch::nobody()).unwrap_err();
+            assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -1,44 +1,36 @@
-//! Rollouts by a server that speaks OpenAI's completions: vLLM, SGLang, or `galapagos serve`.
+//! A server that speaks OpenAI's API as an engine: rollouts by vLLM, SGLang or `galapagos serve`, and conversations with these or any
+//! other.
 //!
 //! Before and after every batch the server is asked for the log-probabilities of fixed sequences, which are compared with what
-//! the checkpoint says here: a batch counts only if the right version was served all along. Tokenizers, critics and new
+//! the checkpoint says here: a batch counts only if the right version was served all along. A conversation with a model that is no
+//! checkpoint of ours goes without. Tokenizers, critics and new
 //! models stay with the local engine.
 
+mod ask;
 pub mod client;
 pub mod probe;
+mod served;
 pub mod update;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::StreamExt;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::guided::{self, Guided};
+use super::conversation::{ChatBatch, Ending, Reply, Speaker};
+use super::guided::{self, Guided, TextGuide};
 use super::tch::TchEngine;
-use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch};
+use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Request, ScoreBatch, Watch};
 use crate::device::Place;
+use ask::AskError;
 use client::{Client, ClientError};
-use probe::Finding;
+use served::Version;
 use update::{Update, UpdateError};
-
-/// Requests in flight: enough to fill the server's batch, few enough to cancel soon.
-const IN_FLIGHT: usize = 64;
-
-/// How often a waiting call looks whether it is cancelled.
-const CANCEL_CHECK: Duration = Duration::from_millis(200);
-
-/// Versions whose log-probabilities are remembered, to tell them apart.
-const REMEMBERED: usize = 4;
-
-/// Adapters that this worker leaves on the server; older ones are taken off.
-const ADAPTERS_THERE: usize = 64;
 
 /// How to use a server.
 #[derive(Debug, Clone)]
@@ -68,13 +60,12 @@ pub struct OpenAiEngine {
     adapters: Vec<String>,
 }
 
-/// What a version says about the probe's sequences.
-#[derive(Debug)]
-struct Version {
-    /// `None` for the base without an adapter, which a server serves that ignores the adapter's name.
-    checkpoint: Option<Digest>,
-    vocabulary: u32,
-    log_probs: Vec<f64>,
+/// Whom a batch of conversations goes to.
+struct Addressed {
+    /// At the server.
+    name: String,
+    /// The tokens that it must render the conversations as, where they are known.
+    prompts: Option<Vec<Vec<u32>>>,
 }
 
 /// Why a server cannot be used.
@@ -138,170 +129,108 @@ impl OpenAiEngine {
         Self { local: TchEngine::on(place).standing_on(self.options.base.clone()), ..self }
     }
 
-    /// Brings `checkpoint` to the server if it is not the version brought last, and checks what is served. Gives the name to
-    /// ask for.
-    fn ensure(&mut self, checkpoint: &CheckpointDir) -> Result<String, EngineError> {
-        let known = self.served.take().filter(|(version, _)| *version == checkpoint.checkpoint);
-        let name = match known {
-            Some((_, name)) => name,
-            None => self.bring(checkpoint)?,
-        };
-        self.check(checkpoint, &name)?;
-        self.served = Some((checkpoint.checkpoint, name.clone()));
-        Ok(name)
-    }
-
-    fn bring(&mut self, checkpoint: &CheckpointDir) -> Result<String, EngineError> {
-        let bring = update::bring(&self.options.update, &self.client, &self.options.model, checkpoint);
-        let name = self
-            .runtime
-            .block_on(bring)
-            .map_err(|source| remote(checkpoint, RemoteError::Update { checkpoint: checkpoint.checkpoint, source }))?;
-        if name != self.options.model {
-            self.adapters.retain(|known| *known != name);
-            self.adapters.push(name.clone());
+    /// The same; after a failure, whatever is served there now, the next attempt brings its version again.
+    fn after<T>(&mut self, made: Result<T, EngineError>) -> Result<T, EngineError> {
+        if matches!(made, Err(EngineError::Remote { .. })) {
+            self.served = None;
         }
-        if self.adapters.len() > ADAPTERS_THERE {
-            let oldest = self.adapters.remove(0);
-            self.runtime.block_on(update::unload(&self.client, &oldest));
-        }
-        Ok(name)
-    }
-
-    /// Asks the server about the probe's sequences.
-    fn check(&mut self, checkpoint: &CheckpointDir, name: &str) -> Result<(), EngineError> {
-        self.remember(checkpoint)?;
-        let this = |version: &&Version| version.checkpoint == Some(checkpoint.checkpoint);
-        let expected = self.versions.iter().find(this).ok_or(EngineError::Panicked)?;
-        let asked = probe::sequences(expected.vocabulary);
-        let ask = async {
-            let mut said = Vec::new();
-            for sequence in &asked {
-                said.extend(log_probs_of(&self.client, name, sequence).await?);
-            }
-            Ok::<_, ClientError>(said)
-        };
-        let said = self.runtime.block_on(ask).map_err(|source| remote(checkpoint, RemoteError::Call { source }))?;
-        let bare = self.bare.as_ref().filter(|_| checkpoint.is_adapter());
-        let fit = |version: &&Version| !this(version) && version.vocabulary == expected.vocabulary;
-        let others: Vec<&Version> = self.versions.iter().chain(bare).filter(fit).collect();
-        let numbers: Vec<&[f64]> = others.iter().map(|version| version.log_probs.as_slice()).collect();
-        let finding = match probe::judge(&said, &expected.log_probs, &numbers) {
-            Finding::Right => return Ok(()),
-            Finding::Far { difference } => {
-                format!(
-                    "its log-probabilities are {difference:.3} nats away on average, {} are allowed",
-                    probe::TOLERANCE
-                )
-            }
-            Finding::Other { version, coefficient } => {
-                let name = others.get(version).and_then(|version| version.checkpoint);
-                let name = name.map_or_else(|| "the base without the adapter".to_owned(), |id| format!("version {id}"));
-                format!("what it says is nearer to {name} (coefficient {coefficient:.2} of 1)")
-            }
-            Finding::Unusable { expected, found } => {
-                format!("it sent {found} usable log-probabilities where {expected} were asked for")
-            }
-        };
-        let url = self.client.url("");
-        Err(remote(checkpoint, RemoteError::WrongVersion { url, checkpoint: checkpoint.checkpoint, finding }))
-    }
-
-    /// Checks what came against the guides: a server that does not know them answers all the same.
-    fn check_guides(
-        &self,
-        batch: &Batch,
-        guides: &[Option<Guided>],
-        completions: &[Completion],
-    ) -> Result<(), EngineError> {
-        let mut completions = completions.iter();
-        for (request, guided) in batch.requests.iter().zip(guides) {
-            for made in completions.by_ref().take(request.samples as usize) {
-                let Some(guided) = guided else { continue };
-                guided.check(&made.tokens, &batch.stop, batch.max_tokens).map_err(|finding| {
-                    let (url, guide) = (self.client.url(""), guided.named.clone());
-                    remote(&batch.checkpoint, RemoteError::Guide { url, guide, finding })
-                })?;
-            }
-        }
-        Ok(())
+        made
     }
 
     /// The completions of a batch, between two checks of the version.
     fn rollouts(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let guides = guided::of_batch(batch, &mut self.local)?;
         let name = self.ensure(&batch.checkpoint)?;
-        let work = async {
-            let name = &name;
-            let this = &*self;
-            let one = |asked| async move {
-                let (request, guided): (&Request, &Option<Guided>) = asked;
-                if watch.cancel.is_raised() {
-                    return Err(EngineError::Cancelled);
-                }
-                let answer =
-                    this.client.post("/v1/completions", &wire::body(name, batch, request, guided.as_ref())).await;
-                let failed = |source| remote(&batch.checkpoint, RemoteError::Call { source });
-                let answer = answer.map_err(failed)?;
-                wire::completions(&answer, request.samples, batch.max_tokens)
-                    .map_err(|problem| failed(ClientError::Answer { url: this.client.url("/v1/completions"), problem }))
-            };
-            let mut answers = futures::stream::iter(batch.requests.iter().zip(&guides).map(one)).buffered(IN_FLIGHT);
-            let (mut completions, mut progress) = (Vec::new(), Progress::default());
-            loop {
-                // A cancelled attempt ends soon: what is in flight is dropped, which closes its connections.
-                let Ok(next) = tokio::time::timeout(CANCEL_CHECK, answers.next()).await else {
-                    if watch.cancel.is_raised() {
-                        return Err(EngineError::Cancelled);
-                    }
-                    continue;
-                };
-                let Some(made) = next else { return Ok(completions) };
-                let made = made?;
-                progress.ended += made.len() as u64;
-                progress.tokens += made.iter().map(|completion| completion.tokens.len() as u64).sum::<u64>();
-                (watch.progress)(progress);
-                completions.extend(made);
-            }
+        let body = |(request, guided): (&Request, &Option<Guided>)| {
+            wire::completions::body(&name, batch, request, guided.as_ref())
         };
-        let completions = self.runtime.block_on(work)?;
-        self.check_guides(batch, &guides, &completions)?;
+        let bodies = batch.requests.iter().zip(&guides).map(body).collect();
+        let read = |place: usize, answer: &Value| {
+            wire::completions::completions(answer, batch.requests[place].samples, batch.max_tokens)
+        };
+        let asked = ask::all(&self.client, wire::completions::PATH, bodies, read, watch);
+        let completions = self.runtime.block_on(asked).map_err(|error| match error {
+            AskError::Cancelled => EngineError::Cancelled,
+            AskError::Call(source) => remote(&batch.checkpoint, RemoteError::Call { source }),
+        })?;
+        // A server that does not know guides answers all the same.
+        let samples = batch.requests.iter().map(|request| request.samples);
+        let made = paired(samples, &guides, &completions);
+        self.check_guides(made, |guided, made| {
+            (guided.check(&made.tokens, &batch.stop, batch.max_tokens), &guided.named)
+        })
+        .map_err(|source| remote(&batch.checkpoint, source))?;
         // The server may have been restarted or changed in the meantime.
         self.check(&batch.checkpoint, &name)?;
         Ok(completions)
     }
 
-    /// Computes what `checkpoint` says about the probe's sequences, once, and what its base says.
-    fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
-        if self.bare.is_none() && checkpoint.is_adapter() {
-            let (vocabulary, log_probs) = self.local.probe_base(checkpoint, probe::sequences)?;
-            self.bare = Some(Version { checkpoint: None, vocabulary, log_probs });
+    /// The replies of a batch; with a version between two checks of it.
+    fn replies(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError> {
+        let samplings = batch.conversations.iter().map(|asked| &asked.sampling);
+        let guides = guided::each(samplings, TextGuide::new)?;
+        let Addressed { name, prompts } = self.address(batch)?;
+        let bodies = batch.conversations.iter().map(|asked| wire::chat::body(&name, batch, asked)).collect();
+        let read = |place: usize, answer: &Value| {
+            let prompt = prompts.as_ref().map(|prompts| prompts[place].as_slice());
+            wire::chat::replies(answer, batch, &batch.conversations[place], prompt)
+        };
+        let asked = ask::all(&self.client, wire::chat::PATH, bodies, read, watch);
+        let failed = |source| match &batch.speaker {
+            Speaker::Version(checkpoint) => remote(checkpoint, source),
+            Speaker::Named(model) => EngineError::Named { model: model.clone(), source: Box::new(source) },
+        };
+        let mut replies = self.runtime.block_on(asked).map_err(|error| match error {
+            AskError::Cancelled => EngineError::Cancelled,
+            AskError::Call(source) => failed(RemoteError::Call { source }),
+        })?;
+        let samples = batch.conversations.iter().map(|asked| asked.samples);
+        let made = paired(samples, &guides, &replies);
+        self.check_guides(made, |guide, made| (guide.check(&made.text, made.ending == Ending::Length), &guide.named))
+            .map_err(failed)?;
+        if let Speaker::Version(checkpoint) = &batch.speaker {
+            self.check(checkpoint, &name)?;
+            // Whatever the server calls it.
+            replies.iter_mut().for_each(|reply| reply.model = checkpoint.checkpoint.to_string());
         }
-        if self.versions.iter().any(|version| version.checkpoint == Some(checkpoint.checkpoint)) {
-            return Ok(());
+        Ok(replies)
+    }
+
+    /// What to ask for; a version is checked.
+    fn address(&mut self, batch: &ChatBatch) -> Result<Addressed, EngineError> {
+        let checkpoint = match &batch.speaker {
+            Speaker::Named(name) => return Ok(Addressed { name: name.clone(), prompts: None }),
+            Speaker::Version(checkpoint) => checkpoint,
+        };
+        let codec = self.local.codec(checkpoint)?;
+        let prompts = batch.conversations.iter().map(|asked| codec.conversation(&asked.messages));
+        let prompts = prompts.collect::<Result<_, _>>()?;
+        Ok(Addressed { name: self.ensure(checkpoint)?, prompts: Some(prompts) })
+    }
+
+    /// The first of `made` that is not what its guide says; `check` says so, and what the guide is.
+    fn check_guides<'a, G: 'a, M: 'a>(
+        &self,
+        made: impl Iterator<Item = (&'a G, &'a M)>,
+        check: impl Fn(&'a G, &'a M) -> (Result<(), String>, &'a str),
+    ) -> Result<(), RemoteError> {
+        for (guide, made) in made {
+            if let (Err(finding), guide) = check(guide, made) {
+                return Err(RemoteError::Guide { url: self.client.url(""), guide: guide.to_owned(), finding });
+            }
         }
-        let (vocabulary, log_probs) = self.local.probe(checkpoint, probe::sequences)?;
-        if self.versions.len() >= REMEMBERED {
-            self.versions.remove(0);
-        }
-        self.versions.push(Version { checkpoint: Some(checkpoint.checkpoint), vocabulary, log_probs });
         Ok(())
     }
 }
 
-/// The server's log-probability of every token of `sequence` but the first.
-async fn log_probs_of(client: &Client, name: &str, sequence: &[u32]) -> Result<Vec<f64>, ClientError> {
-    let body = json!({
-        "model": name, "prompt": sequence, "max_tokens": 1, "temperature": 0.0, "logprobs": 0, "echo": true,
-    });
-    let answer = client.post("/v1/completions", &body).await?;
-    let listed = answer.pointer("/choices/0/logprobs/token_logprobs").and_then(Value::as_array);
-    let Some(listed) = listed.filter(|listed| listed.len() >= sequence.len()) else {
-        let problem =
-            "it lists no log-probabilities of the prompt (`echo` with `logprobs`), which the version check needs";
-        return Err(ClientError::Answer { url: client.url("/v1/completions"), problem: problem.to_owned() });
-    };
-    Ok(listed[1..sequence.len()].iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
+/// What was made under a guide, with it: `samples` of `made` for each of `guides`.
+fn paired<'a, G, M>(
+    samples: impl Iterator<Item = u32> + 'a,
+    guides: &'a [Option<G>],
+    made: &'a [M],
+) -> impl Iterator<Item = (&'a G, &'a M)> {
+    let each = samples.zip(guides).flat_map(|(samples, guide)| std::iter::repeat_n(guide.as_ref(), samples as usize));
+    each.zip(made).filter_map(|(guide, made)| Some((guide?, made)))
 }
 
 fn remote(checkpoint: &CheckpointDir, source: RemoteError) -> EngineError {
@@ -315,11 +244,12 @@ impl Engine for OpenAiEngine {
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let made = self.rollouts(batch, watch);
-        if matches!(made, Err(EngineError::Remote { .. })) {
-            // Whatever is served there now, the next attempt brings its version again.
-            self.served = None;
-        }
-        made
+        self.after(made)
+    }
+
+    fn chat(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError> {
+        let made = self.replies(batch, watch);
+        self.after(made)
     }
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {

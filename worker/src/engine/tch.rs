@@ -5,6 +5,7 @@
 
 mod adapters;
 mod characters;
+mod chat;
 mod codec;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use galapagos_model::{
     Sampling, ScoreRequest, weights_digest,
 };
 
+use super::conversation::{ChatBatch, Reply};
 use super::guided::{self, Guided};
 use super::recent::Recent;
 use super::{
@@ -86,6 +88,14 @@ impl TchEngine {
             (None, None) => return Err(EngineError::NoBase { path: folder.to_owned() }),
         };
         Ok(self.base.insert(opened))
+    }
+
+    fn checkpoint_codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<HuggingFaceCodec>, EngineError> {
+        if checkpoint.is_adapter() {
+            return self.base(&checkpoint.path)?.codec();
+        }
+        let open = || HuggingFaceCodec::open(&checkpoint.path).map(Arc::new);
+        self.codecs.get_or_make(checkpoint.checkpoint, open).map(|codec| Arc::clone(codec))
     }
 
     /// The engine that computes `checkpoint`, and its adapter if it is one.
@@ -161,28 +171,26 @@ impl Default for TchEngine {
 
 impl Engine for TchEngine {
     fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
-        if checkpoint.is_adapter() {
-            return Ok(self.base(&checkpoint.path)?.codec()?);
-        }
-        let open = || HuggingFaceCodec::open(&checkpoint.path).map(Arc::new);
-        let codec = self.codecs.get_or_make(checkpoint.checkpoint, open)?;
-        Ok(Arc::clone(codec) as Arc<dyn Codec>)
+        Ok(self.checkpoint_codec(checkpoint)?)
     }
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let guides = guided::of_batch(batch, self)?;
         let (engine, adapter) = self.policy(&batch.checkpoint)?;
-        if engine.config().kind != ModelKind::CausalLm {
-            return Err(wrong_head(&batch.checkpoint, "generate text: it has a scalar head"));
-        }
+        check_writes(&batch.checkpoint, engine)?;
         let mut requests = model_requests(batch, &guides);
         requests.iter_mut().for_each(|request| request.adapter = adapter);
-        let mut on_made = |made: Made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens });
-        let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut on_made) };
-        let made = engine.generate(&requests, &mut control).map_err(|error| not_generated(batch, &guides, error))?;
+        let mut report = reporting(watch);
+        let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: Some(&mut report) };
+        let made = engine.generate(&requests, &mut control);
+        let made = made.map_err(|error| not_generated(&batch.checkpoint, &guides, error))?;
         let completion =
             |made: galapagos_model::Completion| Completion { tokens: made.tokens, log_probs: made.log_probs };
         Ok(made.into_iter().flatten().map(completion).collect())
+    }
+
+    fn chat(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError> {
+        chat::replies(self, batch, watch)
     }
 
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
@@ -294,19 +302,46 @@ fn unusable(checkpoint: &CheckpointDir, source: galapagos_model::EngineError) ->
 
 fn model_requests(batch: &Batch, guides: &[Option<Guided>]) -> Vec<galapagos_model::Request> {
     let stop_tokens: Arc<BTreeSet<u32>> = Arc::new(batch.stop.iter().copied().collect());
-    let request = |(request, guided): (&Request, &Option<Guided>)| galapagos_model::Request {
-        samples: request.samples as usize,
-        sampling: Arc::new(model_sampling(&request.sampling)),
-        stop_tokens: Arc::clone(&stop_tokens),
-        guide: guided.as_ref().map(|guided| guided.guide.clone()),
-        speculation: match request.sampling.speculate {
+    let request = |(request, guided): (&Request, &Option<Guided>)| {
+        let prompt = [&batch.prefix[..], &request.prompt].concat();
+        galapagos_model::Request {
+            samples: request.samples as usize,
+            stop_tokens: Arc::clone(&stop_tokens),
+            seed: request.seed.0,
+            ..model_request(prompt, &request.sampling, guided.as_ref(), batch.max_tokens)
+        }
+    };
+    batch.requests.iter().zip(guides).map(request).collect()
+}
+
+/// One completion of `prompt` by `sampling`, under its guide, compiled.
+fn model_request(
+    prompt: Vec<u32>,
+    sampling: &galapagos_domain::job::Sampling,
+    guided: Option<&Guided>,
+    max_tokens: u32,
+) -> galapagos_model::Request {
+    galapagos_model::Request {
+        sampling: Arc::new(model_sampling(sampling)),
+        guide: guided.map(|guided| guided.guide.clone()),
+        speculation: match sampling.speculate {
             Speculate::Off => Speculation::Off,
             Speculate::Lookup => Speculation::PromptLookup { most: GUESSES },
         },
-        seed: request.seed.0,
-        ..galapagos_model::Request::greedy([&batch.prefix[..], &request.prompt].concat(), batch.max_tokens as usize)
-    };
-    batch.requests.iter().zip(guides).map(request).collect()
+        ..galapagos_model::Request::greedy(prompt, max_tokens as usize)
+    }
+}
+
+/// What has been made, as `watch` hears it.
+fn reporting(watch: &Watch) -> impl FnMut(Made) {
+    |made| (watch.progress)(Progress { ended: made.ended, tokens: made.tokens })
+}
+
+fn check_writes(checkpoint: &CheckpointDir, engine: &ModelEngine) -> Result<(), EngineError> {
+    match engine.config().kind {
+        ModelKind::CausalLm => Ok(()),
+        _ => Err(wrong_head(checkpoint, "generate text: it has a scalar head")),
+    }
 }
 
 fn model_sampling(asked: &galapagos_domain::job::Sampling) -> Sampling {
@@ -320,7 +355,7 @@ fn model_sampling(asked: &galapagos_domain::job::Sampling) -> Sampling {
 }
 
 /// A guide that comes to a place where no token is allowed would do so again.
-fn not_generated(batch: &Batch, guides: &[Option<Guided>], error: GenerateError) -> EngineError {
+fn not_generated(checkpoint: &CheckpointDir, guides: &[Option<Guided>], error: GenerateError) -> EngineError {
     match error {
         GenerateError::Sample {
             index,
@@ -330,7 +365,7 @@ fn not_generated(batch: &Batch, guides: &[Option<Guided>], error: GenerateError)
             let guide = guides.get(index).and_then(Option::as_ref).map(|guided| guided.named.clone());
             EngineError::Guide { guide: guide.unwrap_or_default(), source: source.into() }
         }
-        error => failed(&batch.checkpoint, "generate", error),
+        error => failed(checkpoint, "generate", error),
     }
 }
 

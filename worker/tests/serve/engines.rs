@@ -11,6 +11,7 @@ use galapagos_worker::engine::openai::update::Update;
 use galapagos_worker::engine::openai::{OpenAiEngine, Options};
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Batch, CheckpointDir, Completion, Engine, Request, Watch};
+use serde_json::Value;
 
 /// A folder as a checkpoint of a whole model.
 pub fn checkpoint(folder: &Path) -> CheckpointDir {
@@ -81,4 +82,21 @@ pub fn made_here(mut asked: Batch, base: Option<&Path>) -> Vec<Completion> {
         request.seed = Seed(request.seed.0 >> 1);
     }
     TchEngine::new().standing_on(base.map(Path::to_owned)).generate(&asked, &Watch::nobody()).unwrap()
+}
+
+/// A server in front of `url` that does not know `field` and leaves it out, as servers do. Gives its address.
+pub async fn deaf(url: String, field: &'static str) -> String {
+    let forward = move |uri: axum::http::Uri, axum::Json(mut body): axum::Json<Value>| {
+        let url = format!("{url}{}", uri.path());
+        async move {
+            body.as_object_mut().unwrap().remove(field);
+            let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+            axum::Json(answer.json::<Value>().await.unwrap())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(forward);
+    drop(galapagos_telemetry::spawn_task("deaf", async move { axum::serve(listener, router).await }));
+    url
 }

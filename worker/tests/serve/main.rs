@@ -3,9 +3,12 @@
 
 mod adapter_folder;
 mod adapters;
+mod conversations;
 mod engines;
 mod process;
 mod python_client;
 mod remote_engine;
 mod remote_update;
+#[path = "../common/small_model.rs"]
+mod small_model;
 mod tls;

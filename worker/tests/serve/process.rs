@@ -4,11 +4,15 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
-use tch::Device;
+use galapagos_model::{ModelConfig, ModelKind};
 
-/// The characters the model writes.
-const ALPHABET: &str = "0123456789 x{}\"ab:,";
+use crate::small_model::Kind;
+
+/// Of the models here.
+pub const KIND: Kind = Kind {
+    alphabet: "0123456789 x{}\"ab:,",
+    chat_template: "{% for message in messages %}{{ message.content }}{% endfor %} ",
+};
 
 /// Writes a random model with a chat template into `folder`.
 pub fn write_model(folder: &Path, seed: u64) {
@@ -17,17 +21,13 @@ pub fn write_model(folder: &Path, seed: u64) {
 
 /// The same, of this hidden size.
 pub fn write_model_of_width(folder: &Path, seed: u64, hidden_size: usize) {
-    tch::set_num_threads(1);
-    let plain = Tokenizer::characters(ALPHABET).unwrap();
-    let mut files = plain.files().clone();
-    let text = files.get("tokenizer_config.json").cloned().unwrap_or_else(|| b"{}".to_vec());
-    let mut config: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    config["chat_template"] = "{% for message in messages %}{{ message.content }}{% endfor %} ".into();
-    files.insert("tokenizer_config.json".to_owned(), config.to_string().into_bytes());
-    let tokenizer = Tokenizer::from_files(files).unwrap();
+    write_model_of(&KIND, folder, seed, hidden_size);
+}
+
+/// The same, of another kind.
+pub fn write_model_of(kind: &Kind, folder: &Path, seed: u64, hidden_size: usize) {
     let config = ModelConfig {
         kind: ModelKind::CausalLm,
-        vocab_size: tokenizer.vocab_size(),
         hidden_size,
         intermediate_size: 96,
         num_hidden_layers: 2,
@@ -37,12 +37,9 @@ pub fn write_model_of_width(folder: &Path, seed: u64, hidden_size: usize) {
         max_position_embeddings: 256,
         tie_word_embeddings: true,
         initializer_range: 0.15,
-        eos_token_ids: tokenizer.eos().into_iter().collect(),
-        pad_token_id: tokenizer.pad(),
         ..ModelConfig::default()
     };
-    let model = Decoder::init(config, seed, Device::Cpu).unwrap();
-    ModelFolder::save(folder, &model, &tokenizer).unwrap();
+    kind.write(folder, config, seed, |_, _| {});
 }
 
 /// A server process; killed when dropped.

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::routing::post;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
-use galapagos_worker::engine::openai::client::{Client, ClientError};
+use galapagos_worker::engine::openai::client::{Client, ClientError, Server};
 use galapagos_worker::engine::openai::update::Update;
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Watch};
 use serde_json::{Value, json};
 
-use crate::engines::{batch, checkpoint, engine, runtime, server};
+use crate::engines::{batch, checkpoint, deaf, engine, runtime, server};
 use crate::process::{Served, write_model};
 
 #[test]
@@ -110,23 +111,6 @@ fn a_server_that_leaves_the_guide_out_gives_no_rollout() {
     assert!(matches!(remote.generate(&broken, &Watch::nobody()), Err(EngineError::Guide { .. })));
 }
 
-/// A server in front of `url` that does not know `field` and leaves it out, as servers do. Gives its address.
-async fn deaf(url: String, field: &'static str) -> String {
-    let forward = move |axum::Json(mut body): axum::Json<Value>| {
-        let url = format!("{url}/v1/completions");
-        async move {
-            body.as_object_mut().unwrap().remove(field);
-            let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
-            axum::Json(answer.json::<Value>().await.unwrap())
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().route("/v1/completions", post(forward));
-    drop(galapagos_telemetry::spawn_task("deaf", async move { axum::serve(listener, router).await }));
-    url
-}
-
 #[test]
 fn a_hook_that_fails_is_an_error_with_its_own_words() {
     let folder = tempfile::tempdir().unwrap();
@@ -180,6 +164,20 @@ fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
         let error = call(url).await.unwrap_err();
         assert!(matches!(error, ClientError::Refused { .. }) && error.to_string().contains("the moon"), "{error}");
         assert_eq!(calls.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_after_its_time() {
+    runtime().block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // The system takes the connections; nobody reads them.
+        let patience = Server { timeout: Duration::from_millis(100), tries: 2, ..server(&url) };
+        let error = Client::new(patience).unwrap().post("/call", &Value::Null).await.unwrap_err();
+        assert!(matches!(error, ClientError::GaveUp { tries: 2, .. }), "{error}");
+        assert!(error.to_string().contains("timed out"), "{error}");
+        drop(listener);
     });
 }
 

@@ -5,4 +5,6 @@
 mod chat;
 mod export;
 mod process;
+#[path = "../common/small_model.rs"]
+mod small_model;
 mod starting;

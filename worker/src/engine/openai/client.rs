@@ -14,6 +14,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, RequestBuilder, StatusCode};
 use serde_json::Value;
 
+/// The environment variable with the key of a server.
+pub const KEY: &str = "GALAPAGOS_ENGINE_KEY";
+
 /// Where the server is and how long to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {

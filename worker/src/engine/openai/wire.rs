@@ -1,250 +1,62 @@
-//! Completions of token ids over the OpenAI wire: what is sent, and the strict reading of what comes back.
-//!
-//! Training needs the very tokens that were sampled, so an answer without token ids is an error: text that is tokenised again
-//! may become other tokens.
+//! The OpenAI wire: what is sent, and the strict reading of what comes back.
+
+pub mod chat;
+pub mod completions;
 
 use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::guide::Guide;
+use galapagos_domain::seed::Seed;
 use serde_json::{Value, json};
 
-use super::super::guided::Guided;
-use super::super::{Batch, Completion, Request};
+/// Whether a server may be asked for more than OpenAI's own API has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// vLLM, SGLang, `galapagos serve`. Every choice is sent, also one that changes nothing: these servers take defaults of their
+    /// own from a model's `generation_config.json`.
+    Open,
+    /// Not known. What a server may not know is sent only where it means something, and what is not sent is for it to choose.
+    Unknown,
+}
 
-/// A bias that makes a token impossible, as far as servers take one.
-const NEVER: f64 = -100.0;
-
-/// The body of `POST /v1/completions` for one request of `batch`, asking for token ids. `guided` is the request's guide, compiled.
-#[must_use]
-pub fn body(model: &str, batch: &Batch, request: &Request, guided: Option<&Guided>) -> Value {
-    let prompt = [batch.prefix.as_slice(), request.prompt.as_slice()].concat();
-    // `speculate` changes no token: it is the server's affair.
-    let Sampling { temperature, top_p, max_tokens: _, top_k, min_p, repetition_penalty, guide, speculate: _ } =
-        request.sampling.as_ref();
-    let mut body = json!({
-        "model": model,
-        "prompt": prompt,
-        "n": request.samples,
-        "max_tokens": batch.max_tokens,
-        "temperature": temperature,
-        "top_p": top_p,
-        // Servers take signed seeds.
-        "seed": request.seed.0 >> 1,
-        "stop_token_ids": batch.stop,
-        "logprobs": 0,
-        "return_token_ids": true,
-        "skip_special_tokens": false,
-    });
-    // Not every server knows these, so they are sent only where they mean something.
-    if let Some(top_k) = top_k {
-        body["top_k"] = json!(top_k);
+/// Adds how tokens are chosen to a request. `speculate` changes no token, which makes it the server's affair; a guide has a
+/// place of its own.
+fn add_sampling(body: &mut Value, sampling: &Sampling, seed: Seed, dialect: Dialect) {
+    let Sampling { temperature, top_p, max_tokens: _, top_k, min_p, repetition_penalty, guide: _, speculate: _ } =
+        sampling;
+    body["temperature"] = json!(temperature);
+    body["top_p"] = json!(top_p);
+    // Servers take signed seeds.
+    body["seed"] = json!(seed.0 >> 1);
+    let always = dialect == Dialect::Open;
+    if always || top_k.is_some() {
+        body["top_k"] = top_k.map_or(json!(-1), |top_k| json!(top_k));
     }
-    if *min_p > 0.0 {
+    if always || *min_p > 0.0 {
         body["min_p"] = json!(min_p);
     }
-    if *repetition_penalty != 1.0 {
+    if always || *repetition_penalty != 1.0 {
         body["repetition_penalty"] = json!(repetition_penalty);
     }
-    if let Some(guide) = guide {
-        body["structured_outputs"] = structured(guide, batch.terminator);
-    }
-    if let Some(guided) = guided {
-        // vLLM takes stop tokens for the guide's end whatever their text is: those that have more than the terminator must not come.
-        body["stop_token_ids"] = json!(guided.ends());
-        if !guided.barred().is_empty() {
-            body["logit_bias"] = guided.barred().iter().map(|token| (token.to_string(), json!(NEVER))).collect();
-        }
-    }
-    body
 }
 
-/// The guide as vLLM's `structured_outputs`. Where the form can say so, the terminator may follow the text: without it the server
-/// would allow end-of-sequence alone there.
-fn structured(guide: &Guide, terminator: Option<char>) -> Value {
-    let end = terminator.map(String::from);
-    match (guide, end) {
-        (Guide::Regex(pattern), Some(end)) => json!({"regex": format!("(?:{pattern}){}?", escaped(&end))}),
-        (Guide::Regex(pattern), None) => json!({"regex": pattern}),
-        (Guide::Choice(texts), Some(end)) => {
-            let ended = texts.iter().map(|text| format!("{text}{end}"));
-            json!({"choice": texts.iter().cloned().chain(ended).collect::<Vec<_>>()})
-        }
-        (Guide::Choice(texts), None) => json!({"choice": texts}),
-        (Guide::JsonSchema(schema), end) => {
-            let mut schema = schema.clone();
-            if end.as_deref() == Some("\n") {
-                // Servers on llguidance read this; white space of others may hold the terminator, which the check then finds.
-                let pattern = json!({"whitespace_pattern": "[ \\t]{1,16}"});
-                schema.entry("x-guidance").or_insert(pattern);
-            }
-            json!({"json": schema})
-        }
-        (Guide::Lark(grammar), _) => json!({"grammar": grammar}),
-    }
-}
-
-/// A terminator in a regular expression.
-fn escaped(end: &str) -> String {
-    match end {
-        "\n" => "\\n".to_owned(),
-        other if other.chars().all(char::is_alphanumeric) => other.to_owned(),
-        other => format!("\\{other}"),
-    }
-}
-
-/// The completions in `answer`, in order of their index.
-///
-/// # Errors
-/// A sentence that says what is missing.
-pub fn completions(answer: &Value, samples: u32, max_tokens: u32) -> Result<Vec<Completion>, String> {
+/// The choices of `answer`, each read by `read`, in order of their index.
+fn choices<T>(answer: &Value, samples: u32, read: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
     let choices = answer.get("choices").and_then(Value::as_array).ok_or("it holds no `choices`")?;
     if choices.len() != samples as usize {
         return Err(format!("it holds {} choices where {samples} were asked for", choices.len()));
     }
-    let mut found: Vec<Option<Completion>> = vec![None; choices.len()];
+    let mut found: Vec<Option<T>> = choices.iter().map(|_| None).collect();
     for choice in choices {
         let index = choice.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
         let place = index.and_then(|index| found.get_mut(index)).ok_or("a choice has no index in range")?;
-        if place.replace(completion(choice, max_tokens)?).is_some() {
+        if place.replace(read(choice)?).is_some() {
             return Err("two choices have the same index".to_owned());
         }
     }
     Ok(found.into_iter().flatten().collect())
 }
 
-fn completion(choice: &Value, max_tokens: u32) -> Result<Completion, String> {
-    let tokens = choice.get("token_ids").and_then(Value::as_array).ok_or(
-        "it holds no `token_ids`: rollouts need the sampled tokens themselves (vLLM from 0.10.2 sends them, as does galapagos serve)",
-    )?;
+/// A list of token ids.
+fn token_ids(value: Option<&Value>) -> Option<Vec<u32>> {
     let token = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    let tokens: Vec<u32> = tokens.iter().map(token).collect::<Option<_>>().ok_or("`token_ids` are no token ids")?;
-    let listed = choice.pointer("/logprobs/token_logprobs").and_then(Value::as_array);
-    let listed =
-        listed.ok_or("it holds no `logprobs.token_logprobs`; start the server with log-probabilities allowed")?;
-    let number = |value: &Value| value.as_f64().map(|log_prob| log_prob as f32);
-    let log_probs: Vec<f32> =
-        listed.iter().map(number).collect::<Option<_>>().ok_or("a log-probability is no number")?;
-    if tokens.len() != log_probs.len() {
-        return Err(format!("it lists {} tokens but {} log-probabilities", tokens.len(), log_probs.len()));
-    }
-    if tokens.is_empty() || tokens.len() > max_tokens as usize {
-        return Err(format!("a completion has {} tokens where 1 to {max_tokens} were asked for", tokens.len()));
-    }
-    match choice.get("finish_reason").and_then(Value::as_str) {
-        Some("stop" | "length") => Ok(Completion { tokens, log_probs }),
-        other => Err(format!("a completion ended with {other:?}: it was cut by the server, not by a stop rule")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-    use std::sync::Arc;
-
-    use galapagos_domain::ids::Digest;
-    use galapagos_domain::recipe::guide::Speculate;
-    use galapagos_domain::seed::Seed;
-    use galapagos_model::Tokenizer;
-    use galapagos_model::detokenize::TokenTexts;
-
-    use super::super::super::CheckpointDir;
-    use super::super::super::guided::Vocabulary;
-    use super::*;
-
-    fn sent(sampling: Sampling, terminator: Option<char>) -> Value {
-        let digest = Digest::of(b"c");
-        let checkpoint = CheckpointDir { checkpoint: digest, weights: digest, path: PathBuf::new() };
-        let guide = sampling.guide.clone();
-        let request = Request { prompt: vec![3], samples: 2, seed: Seed(8), sampling: Arc::new(sampling) };
-        let batch =
-            Batch { checkpoint, prefix: vec![2], requests: vec![], stop: vec![1, 4, 5], terminator, max_tokens: 9 };
-        let texts = TokenTexts::new(Arc::new(tokenizer())).unwrap();
-        let vocabulary = Vocabulary::new(Arc::new(texts), &batch.stop, terminator).unwrap();
-        let guided = guide.map(|guide| vocabulary.compile(&guide).unwrap());
-        body("m", &batch, &request, guided.as_ref())
-    }
-
-    /// Characters and, as token 5, a piece that holds the terminator behind other text.
-    fn tokenizer() -> Tokenizer {
-        let mut files = Tokenizer::characters("ab\n.{}").unwrap().files().clone();
-        let mut file: Value = serde_json::from_slice(&files["tokenizer.json"]).unwrap();
-        let vocabulary = &mut file["model"]["vocab"];
-        vocabulary["."] = json!(8);
-        vocabulary["b\n"] = json!(5);
-        file["model"]["merges"] = json!([["b", "\n"]]);
-        files.insert("tokenizer.json".to_owned(), file.to_string().into_bytes());
-        Tokenizer::from_files(files).unwrap()
-    }
-
-    #[test]
-    fn under_a_guide_only_what_ends_and_adds_nothing_ends() {
-        let guide = Some(Guide::Choice(vec!["a".to_owned(), "b".to_owned()]));
-        let sent = sent(Sampling { guide, ..Sampling::at(1.0) }, Some('\n'));
-        assert_eq!(sent["stop_token_ids"], json!([1, 4]));
-        assert_eq!(sent["logit_bias"], json!({"5": -100.0}));
-    }
-
-    #[test]
-    fn only_what_means_something_is_sent() {
-        let plain = sent(Sampling { top_p: 0.9, speculate: Speculate::Lookup, ..Sampling::at(0.5) }, Some('\n'));
-        let expected = json!({
-            "model": "m", "prompt": [2, 3], "n": 2, "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "seed": 4,
-            "stop_token_ids": [1, 4, 5], "logprobs": 0, "return_token_ids": true, "skip_special_tokens": false,
-        });
-        assert_eq!(plain, expected);
-        let all = sent(Sampling { top_k: Some(7), min_p: 0.1, repetition_penalty: 1.2, ..Sampling::at(0.5) }, None);
-        assert_eq!((&all["top_k"], &all["min_p"], &all["repetition_penalty"]), (&json!(7), &json!(0.1), &json!(1.2)));
-    }
-
-    #[test]
-    fn guides_have_vllms_names_and_the_terminator_may_follow() {
-        let structured = |guide: Guide, terminator| {
-            sent(Sampling { guide: Some(guide), ..Sampling::at(1.0) }, terminator)["structured_outputs"].clone()
-        };
-        let regex = || Guide::Regex("a|b".to_owned());
-        assert_eq!(structured(regex(), Some('\n')), json!({"regex": "(?:a|b)\\n?"}));
-        assert_eq!(structured(regex(), Some('.')), json!({"regex": "(?:a|b)\\.?"}));
-        assert_eq!(structured(regex(), None), json!({"regex": "a|b"}));
-        let choice = || Guide::Choice(vec!["a".to_owned(), "b".to_owned()]);
-        assert_eq!(structured(choice(), Some('\n')), json!({"choice": ["a", "b", "a\n", "b\n"]}));
-        assert_eq!(structured(choice(), None), json!({"choice": ["a", "b"]}));
-        assert_eq!(structured(Guide::Lark("start: /a/".to_owned()), Some('\n')), json!({"grammar": "start: /a/"}));
-        let schema = json!({"type": "object"}).as_object().unwrap().clone();
-        let json = structured(Guide::JsonSchema(schema), Some('\n'));
-        assert_eq!(json["json"]["type"], "object");
-        assert_eq!(json["json"]["x-guidance"]["whitespace_pattern"], "[ \\t]{1,16}");
-    }
-
-    fn choice(index: u64, tokens: &[u32]) -> Value {
-        let log_probs = vec![-0.5; tokens.len()];
-        json!({"index": index, "token_ids": tokens, "logprobs": {"token_logprobs": log_probs}, "finish_reason": "stop"})
-    }
-
-    #[test]
-    fn choices_are_put_in_order() {
-        let answer = json!({"choices": [choice(1, &[7]), choice(0, &[5, 6])]});
-        let made = completions(&answer, 2, 4).unwrap();
-        assert_eq!(made[0].tokens, [5, 6]);
-        assert_eq!(made[1].log_probs, [-0.5]);
-    }
-
-    #[test]
-    fn an_answer_that_lacks_something_is_refused_with_what() {
-        let with = |field: &str, value: Value| {
-            let mut choice = choice(0, &[5]);
-            choice[field] = value;
-            completions(&json!({"choices": [choice]}), 1, 4).unwrap_err()
-        };
-        assert!(with("token_ids", Value::Null).contains("token_ids"));
-        assert!(with("token_ids", json!([5, 6])).contains("2 tokens but 1"));
-        assert!(with("logprobs", Value::Null).contains("token_logprobs"));
-        assert!(with("logprobs", json!({"token_logprobs": [null]})).contains("no number"));
-        assert!(with("finish_reason", json!("abort")).contains("abort"));
-        assert!(completions(&json!({"choices": []}), 1, 4).unwrap_err().contains("0 choices"));
-        assert!(
-            completions(&json!({"choices": [choice(0, &[1]), choice(0, &[2])]}), 2, 4)
-                .unwrap_err()
-                .contains("same index")
-        );
-        assert!(completions(&json!({"choices": [choice(0, &[1, 2, 3])]}), 1, 2).unwrap_err().contains("3 tokens"));
-    }
+    value?.as_array()?.iter().map(token).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::guide::GuideError;
-use galapagos_model::{Tokenizer, TokenizerError};
+use galapagos_model::{ChatMessage, Tokenizer, TokenizerError};
 
 use super::super::guided::{Guided, Vocabulary, named};
 use super::super::recent::Recent;
@@ -26,6 +26,7 @@ type Ending = (Vec<u32>, Option<char>);
 #[derive(Debug)]
 pub(super) struct HuggingFaceCodec {
     tokenizer: Arc<Tokenizer>,
+    texts: Mutex<Option<Arc<TokenTexts>>>,
     stops: Mutex<BTreeMap<char, Vec<u32>>>,
     guides: Mutex<Guides>,
 }
@@ -41,7 +42,22 @@ impl HuggingFaceCodec {
         let tokenizer = Tokenizer::from_folder(folder)
             .map_err(|source| EngineError::Load { path: folder.to_owned(), source: source.into() })?;
         let guides = Guides { vocabularies: Recent::new(VOCABULARIES), compiled: Recent::new(GUIDES) };
-        Ok(Self { tokenizer: Arc::new(tokenizer), stops: Mutex::default(), guides: Mutex::new(guides) })
+        let (texts, stops, guides) = (Mutex::default(), Mutex::default(), Mutex::new(guides));
+        Ok(Self { tokenizer: Arc::new(tokenizer), texts, stops, guides })
+    }
+
+    /// The texts of the tokens; made once.
+    pub(super) fn texts(&self) -> Result<Arc<TokenTexts>, EngineError> {
+        self.token_texts().map_err(failed("decode"))
+    }
+
+    fn token_texts(&self) -> Result<Arc<TokenTexts>, TokenizerError> {
+        let mut known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = match known.take() {
+            Some(texts) => texts,
+            None => Arc::new(TokenTexts::new(Arc::clone(&self.tokenizer))?),
+        };
+        Ok(Arc::clone(known.insert(texts)))
     }
 }
 
@@ -55,6 +71,10 @@ impl Codec for HuggingFaceCodec {
             return Ok(Vec::new());
         }
         self.tokenizer.encode(text).map_err(failed("encode"))
+    }
+
+    fn conversation(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, EngineError> {
+        self.tokenizer.encode_chat(messages, true).map_err(failed("render a conversation as"))
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<String, EngineError> {
@@ -79,10 +99,8 @@ impl Codec for HuggingFaceCodec {
         let Guides { vocabularies, compiled } = &mut *guides;
         let ending: Ending = (stop.to_vec(), terminator);
         let compile = || {
-            let vocabulary = vocabularies.get_or_make(ending.clone(), || {
-                let texts = TokenTexts::new(Arc::clone(&self.tokenizer))?;
-                Vocabulary::new(Arc::new(texts), stop, terminator)
-            })?;
+            let vocabulary =
+                vocabularies.get_or_make(ending.clone(), || Vocabulary::new(self.token_texts()?, stop, terminator))?;
             vocabulary.compile(guide)
         };
         let compiled = compiled.get_or_make((ending.clone(), guide.clone()), compile);

@@ -105,11 +105,15 @@ impl Heading {
         let per_prompt = parts.len() / prompts.len().max(1);
         let choice = |part: &Part| {
             let mut choice = self.choice(part, false, 0);
-            if self.token_ids {
+            if self.token_ids && self.kind == Kind::Text {
                 choice["prompt_token_ids"] = json!(prompts[part.index / per_prompt.max(1)]);
             }
             choice
         };
+        if self.token_ids && self.kind == Kind::Chat {
+            // A conversation is one prompt, and stands where vLLM has it.
+            map.insert("prompt_token_ids".to_owned(), json!(prompts.first()));
+        }
         map.insert("choices".to_owned(), parts.iter().map(choice).collect());
         map.insert("usage".to_owned(), usage.json());
         Value::Object(map)
