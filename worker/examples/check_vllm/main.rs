@@ -7,6 +7,7 @@
 #[path = "../../tests/serve/adapter_folder.rs"]
 mod adapter_folder;
 mod policy;
+mod talk;
 mod vllm;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use galapagos_domain::recipe::guide::Guide;
 use galapagos_telemetry::{ErrorChain, clock};
+use galapagos_worker::engine::conversation::Speaker;
 use galapagos_worker::engine::openai::client::{Client, Server};
 use galapagos_worker::engine::openai::update::{Update, adapter_name};
 use galapagos_worker::engine::openai::{OpenAiEngine, Options, probe};
@@ -90,6 +93,7 @@ fn run(python: &Path, model: &Path, folder: &Path) -> Result<Vec<&'static str>, 
     bench.versions(&mut local);
     bench.wrong_versions();
     bench.optional_fields(&mut local, &client);
+    bench.conversations(&mut local, folder);
     bench.dying_server(&mut local, &mut server);
     Ok(bench.failed)
 }
@@ -224,9 +228,38 @@ impl Bench {
         });
     }
 
+    /// Conversations with a version, with whatever has the model's name, and with a version of another template.
+    fn conversations(&mut self, local: &mut TchEngine, folder: &Path) {
+        let mut engine = self.engine(Update::Fixed);
+        let version = self.base.clone();
+        self.check("(f) a conversation with the base", |_| {
+            let asked = talk::questions(Speaker::Version(version.clone()), None);
+            let replies = engine.chat(&asked, &Watch::nobody()).map_err(|error| chain(&error))?;
+            talk::compare(local, &version, &replies)
+        });
+        self.check("(f) a conversation by the model's name, guided", |_| {
+            let choices = ["yes", "no"].map(str::to_owned).to_vec();
+            let asked = talk::questions(Speaker::Named(NAME.to_owned()), Some(Guide::Choice(choices)));
+            let replies = engine.chat(&asked, &Watch::nobody()).map_err(|error| chain(&error))?;
+            // The engine has checked each against the guide.
+            let said: Vec<String> =
+                replies.iter().map(|reply| format!("{} said {}", reply.model, reply.text)).collect();
+            Ok(said.join(", "))
+        });
+        self.check("(f) a conversation with a version of another chat template", |bench| {
+            let other = talk::with_another_template(&bench.base, &folder.join("template"))?;
+            // An engine that has not seen the base: it knows checkpoints by their digests.
+            match bench.engine(Update::Fixed).chat(&talk::questions(Speaker::Version(other), None), &Watch::nobody()) {
+                Err(error) if chain(&error).contains("chat template") => Ok(format!("refused: {}", chain(&error))),
+                Err(error) => Err(format!("refused for another reason: {}", chain(&error))),
+                Ok(replies) => Err(format!("{} replies to another question were taken", replies.len())),
+            }
+        });
+    }
+
     /// The server is killed in the middle of a batch: an error in good time, and nothing of the batch.
     fn dying_server(&mut self, local: &mut TchEngine, server: &mut Vllm) {
-        self.check("(f) server killed in the middle of a batch", |bench| {
+        self.check("(g) server killed in the middle of a batch", |bench| {
             let asked = batch(local, &bench.base, 1024)?;
             // No stop rule: every completion runs to its end.
             let asked = galapagos_worker::engine::Batch { stop: Vec::new(), ..asked };
