@@ -51,17 +51,21 @@ pub enum ChatError {
     Terminal { source: io::Error },
 }
 
+/// What the person said, and where an answer is written.
+struct Turn<'a> {
+    /// The conversation so far; the person's last line is the last message.
+    messages: &'a [ChatMessage],
+    /// Counted from 1.
+    number: u64,
+    /// Raised when the answer is not wanted any more.
+    cancel: &'a Cancel,
+    /// Writes the answer, in one or many pieces.
+    say: &'a mut dyn FnMut(&str) -> Result<(), ChatError>,
+}
+
 /// Whom the person talks to.
 trait Partner {
-    /// Answers the last of `messages`, which is turn `turn` of the person, counted from 1; writes the answer by `say`, in one or
-    /// many pieces. A raised `cancel` ends the answer.
-    fn answer(
-        &mut self,
-        messages: &[ChatMessage],
-        turn: u64,
-        cancel: &Cancel,
-        say: &mut dyn FnMut(&str) -> Result<(), ChatError>,
-    ) -> Result<(), ChatError>;
+    fn answer(&mut self, turn: Turn<'_>) -> Result<(), ChatError>;
 }
 
 /// Talks until the input ends or Ctrl-C is pressed at the prompt.
@@ -107,7 +111,8 @@ impl Talk {
             out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(terminal)
         };
         let cancel = interrupts.answer_begins();
-        let answered = self.partner.answer(&self.messages, self.turns, &cancel, &mut say);
+        let turn = Turn { messages: &self.messages, number: self.turns, cancel: &cancel, say: &mut say };
+        let answered = self.partner.answer(turn);
         interrupts.answer_ended();
         writeln!(out).map_err(terminal)?;
         answered?;

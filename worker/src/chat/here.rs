@@ -11,8 +11,7 @@ use galapagos_model::{
     ChatMessage, Engine, EngineOptions, Event, ModelFolder, Request, Sampling, Tokenizer, TokenizerError,
 };
 
-use super::{ChatError, Partner};
-use crate::cancel::Cancel;
+use super::{ChatError, Partner, Turn};
 use crate::config::Chat;
 use crate::device::Place;
 use crate::engine::tch::self_test;
@@ -68,22 +67,16 @@ impl Here {
 }
 
 impl Partner for Here {
-    fn answer(
-        &mut self,
-        messages: &[ChatMessage],
-        turn: u64,
-        cancel: &Cancel,
-        say: &mut dyn FnMut(&str) -> Result<(), ChatError>,
-    ) -> Result<(), ChatError> {
-        let id = self.submit(self.prompt(messages)?, turn)?;
+    fn answer(&mut self, turn: Turn<'_>) -> Result<(), ChatError> {
+        let id = self.submit(self.prompt(turn.messages)?, turn.number)?;
         while !self.engine.is_idle() {
-            if cancel.is_raised() {
+            if turn.cancel.is_raised() {
                 self.engine.cancel(id);
                 break;
             }
             for event in self.engine.step().map_err(|source| ChatError::Engine { source })? {
                 match event {
-                    Event::Token(token) => say(&token.text)?,
+                    Event::Token(token) => (turn.say)(&token.text)?,
                     Event::Failed { error, .. } => return Err(ChatError::Sample { source: error }),
                     // Its text was told token by token; scores and swaps are not asked for here.
                     Event::Finished { .. } | Event::Restarted { .. } | Event::Scored { .. } => {}
@@ -124,6 +117,7 @@ mod tests {
     use galapagos_domain::recipe::Characters;
 
     use super::*;
+    use crate::cancel::Cancel;
     use crate::config::{Arguments, Command};
     use crate::engine::Engine as _;
     use crate::engine::tch::TchEngine;
@@ -140,7 +134,8 @@ mod tests {
         let mut computed = |typed: &str| {
             let before = here.engine.stats();
             let typed = [ChatMessage::new("user", typed)];
-            here.answer(&typed, 1, &Cancel::default(), &mut |_| Ok(())).unwrap();
+            let (cancel, say) = (&Cancel::default(), &mut |_: &str| Ok(()));
+            here.answer(Turn { messages: &typed, number: 1, cancel, say }).unwrap();
             let after = here.engine.stats();
             (after.computed_tokens - before.computed_tokens, after.reused_tokens - before.reused_tokens)
         };

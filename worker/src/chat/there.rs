@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use galapagos_domain::job::Sampling;
 use galapagos_domain::seed::Seed;
-use galapagos_model::ChatMessage;
 use tokio::runtime::Runtime;
 
-use super::{ChatError, Partner, terminal};
-use crate::cancel::Cancel;
+use super::{ChatError, Partner, Turn, terminal};
 use crate::config::Chat;
 use crate::engine::conversation::{ChatBatch, Conversation, Speaker};
 use crate::engine::openai::client::{Client, KEY, Server};
@@ -56,17 +54,11 @@ impl There {
 }
 
 impl Partner for There {
-    fn answer(
-        &mut self,
-        messages: &[ChatMessage],
-        turn: u64,
-        cancel: &Cancel,
-        say: &mut dyn FnMut(&str) -> Result<(), ChatError>,
-    ) -> Result<(), ChatError> {
+    fn answer(&mut self, turn: Turn<'_>) -> Result<(), ChatError> {
         let conversation = Conversation {
-            messages: messages.to_vec(),
+            messages: turn.messages.to_vec(),
             samples: 1,
-            seed: self.seed.nth(turn),
+            seed: self.seed.nth(turn.number),
             sampling: Arc::clone(&self.sampling),
         };
         let batch = ChatBatch {
@@ -76,8 +68,8 @@ impl Partner for There {
             max_tokens: self.max_tokens,
             log_probs: None,
         };
-        match self.engine.chat(&batch, &Watch { cancel: cancel.clone(), ..Watch::nobody() }) {
-            Ok(replies) => replies.iter().try_for_each(|reply| say(&reply.text)),
+        match self.engine.chat(&batch, &Watch { cancel: turn.cancel.clone(), ..Watch::nobody() }) {
+            Ok(replies) => replies.iter().try_for_each(|reply| (turn.say)(&reply.text)),
             Err(EngineError::Cancelled) => Ok(()),
             Err(source) => Err(ChatError::Reply { source }),
         }

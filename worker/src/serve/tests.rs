@@ -120,15 +120,20 @@ fn a_panic_of_the_engine_is_told_to_all_and_ends_the_server_as_an_error() {
     assert!(matches!(error, ServeError::EngineDied { .. }) && error.to_string().contains(CAUSE), "{error}");
 }
 
-/// Does nothing.
-struct Idle;
+/// Never works; does this with a letter.
+struct Takes(fn(Letter));
 
-impl Work for Idle {
+/// Loses the letter, and itself with it.
+const DIES: Takes = Takes(|_| panic!("{CAUSE}"));
+
+impl Work for Takes {
     fn is_idle(&self) -> bool {
         true
     }
 
-    fn take(&mut self, _: Letter) {}
+    fn take(&mut self, letter: Letter) {
+        (self.0)(letter);
+    }
 
     fn change_adapter(&mut self, _: &AdapterChange) -> Result<(), ApiError> {
         panic!("no test asks for it")
@@ -146,7 +151,7 @@ fn a_connection_outlives_a_request_to_an_unknown_address() {
     let runtime = runtime();
     let url = runtime.block_on(async {
         let (listener, url) = listener().await;
-        let router = http::router(Arc::new(server(Idle)));
+        let router = http::router(Arc::new(server(Takes(drop))));
         drop(galapagos_telemetry::spawn_task("server", async move { axum::serve(listener, router).await }));
         url
     });
@@ -162,35 +167,12 @@ fn a_connection_outlives_a_request_to_an_unknown_address() {
     assert!(heard.contains("404") && heard.contains("200 OK") && heard.ends_with("ok"), "{heard}");
 }
 
-/// Panics at the first letter, which is lost with it.
-struct DiesAtALetter;
-
-impl Work for DiesAtALetter {
-    fn is_idle(&self) -> bool {
-        true
-    }
-
-    fn take(&mut self, _: Letter) {
-        panic!("{CAUSE}");
-    }
-
-    fn change_adapter(&mut self, _: &AdapterChange) -> Result<(), ApiError> {
-        panic!("no test asks for it")
-    }
-
-    fn step(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn abandon(&mut self, _: &ApiError) {}
-}
-
 #[test]
 fn a_lost_request_is_answered_and_health_is_not_ok_from_then_on() {
     runtime().block_on(async {
         let (listener, url) = listener().await;
         // Without the supervision that ends it, to look at what it says meanwhile.
-        let router = http::router(Arc::new(server(DiesAtALetter)));
+        let router = http::router(Arc::new(server(DIES)));
         drop(galapagos_telemetry::spawn_task("server", async move { axum::serve(listener, router).await }));
         let health = || async { reqwest::get(format!("{url}/health")).await.unwrap().status().as_u16() };
         assert_eq!(health().await, 200);

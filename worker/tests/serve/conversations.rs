@@ -13,9 +13,8 @@ use galapagos_worker::engine::conversation::{ChatBatch, Conversation, Ending, Re
 use galapagos_worker::engine::openai::update::Update;
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Engine, EngineError, Watch};
-use serde_json::json;
 
-use crate::engines::{chain, checkpoint, deaf, engine, runtime};
+use crate::engines::{chain, checkpoint, choice, deaf, engine, runtime, schema};
 use crate::process::{KIND, Served, write_model, write_model_of};
 use crate::small_model::Kind;
 
@@ -52,15 +51,6 @@ fn replied_here(mut asked: ChatBatch) -> Vec<Reply> {
 
 fn named() -> Speaker {
     Speaker::Named("darwin".to_owned())
-}
-
-fn choice() -> Guide {
-    Guide::Choice(["12", "1", "a b"].map(str::to_owned).to_vec())
-}
-
-fn schema() -> Guide {
-    let schema = json!({"type": "object", "properties": {"b": {"enum": [1, 22]}}, "required": ["b"], "additionalProperties": false});
-    Guide::JsonSchema(schema.as_object().unwrap().clone())
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
 use galapagos_worker::engine::openai::client::{Client, Server};
 use galapagos_worker::engine::openai::update::Update;
 use galapagos_worker::engine::openai::{OpenAiEngine, Options};
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Batch, CheckpointDir, Completion, Engine, Request, Watch};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder as a checkpoint of a whole model.
 pub fn checkpoint(folder: &Path) -> CheckpointDir {
@@ -99,4 +100,15 @@ pub async fn deaf(url: String, field: &'static str) -> String {
     let router = axum::Router::new().fallback(forward);
     drop(galapagos_telemetry::spawn_task("deaf", async move { axum::serve(listener, router).await }));
     url
+}
+
+/// Three texts.
+pub fn choice() -> Guide {
+    Guide::Choice(["12", "1", "a b"].map(str::to_owned).to_vec())
+}
+
+/// An object with one number.
+pub fn schema() -> Guide {
+    let schema = json!({"type": "object", "properties": {"b": {"enum": [1, 22]}}, "required": ["b"], "additionalProperties": false});
+    Guide::JsonSchema(schema.as_object().unwrap().clone())
 }

@@ -15,7 +15,7 @@ use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{Batch, CheckpointDir, Engine, EngineError, Watch};
 use serde_json::{Value, json};
 
-use crate::engines::{batch, checkpoint, deaf, engine, runtime, server};
+use crate::engines::{batch, checkpoint, choice, deaf, engine, runtime, schema, server};
 use crate::process::{Served, write_model};
 
 #[test]
@@ -55,15 +55,6 @@ fn guided(checkpoint: &CheckpointDir, guide: Guide) -> Batch {
     let sampling = Arc::new(Sampling { guide: Some(guide), top_k: Some(12), min_p: 0.001, ..Sampling::at(1.3) });
     batch.requests.iter_mut().for_each(|request| request.sampling = Arc::clone(&sampling));
     Batch { stop: ENDS.to_vec(), terminator: Some('x'), ..batch }
-}
-
-fn choice() -> Guide {
-    Guide::Choice(["12", "1", "a b"].map(str::to_owned).to_vec())
-}
-
-fn schema() -> Guide {
-    let schema = json!({"type": "object", "properties": {"b": {"enum": [1, 22]}}, "required": ["b"], "additionalProperties": false});
-    Guide::JsonSchema(schema.as_object().unwrap().clone())
 }
 
 #[test]
