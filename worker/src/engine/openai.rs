@@ -146,20 +146,22 @@ impl OpenAiEngine {
         };
         let bodies = batch.requests.iter().zip(&guides).map(body).collect();
         let read = |place: usize, answer: &Value| {
-            wire::completions::completions(answer, batch.requests[place].samples, batch.max_tokens)
+            let samples = batch.requests[place].samples;
+            let read = wire::completions::completions(answer, samples, batch.max_tokens);
+            let read = read.map_err(|problem| self.unreadable(wire::completions::PATH, problem))?;
+            // A server that does not know guides answers all the same.
+            if let Some(guided) = &guides[place] {
+                let check = |made: &Completion| guided.check(&made.tokens, &batch.stop, batch.max_tokens);
+                let checked = read.made.iter().try_for_each(check);
+                checked.map_err(|finding| self.off_guide(&guided.named, finding))?;
+            }
+            Ok(read)
         };
         let asked = ask::all(&self.client, wire::completions::PATH, bodies, read, watch);
         let completions = self.runtime.block_on(asked).map_err(|error| match error {
             AskError::Cancelled => EngineError::Cancelled,
-            AskError::Call(source) => remote(&batch.checkpoint, RemoteError::Call { source }),
+            AskError::Server(source) => remote(&batch.checkpoint, source),
         })?;
-        // A server that does not know guides answers all the same.
-        let samples = batch.requests.iter().map(|request| request.samples);
-        let made = paired(samples, &guides, &completions);
-        self.check_guides(made, |guided, made| {
-            (guided.check(&made.tokens, &batch.stop, batch.max_tokens), &guided.named)
-        })
-        .map_err(|source| remote(&batch.checkpoint, source))?;
         // The server may have been restarted or changed in the meantime.
         self.check(&batch.checkpoint, &name)?;
         Ok(completions)
@@ -173,21 +175,22 @@ impl OpenAiEngine {
         let bodies = batch.conversations.iter().map(|asked| wire::chat::body(&name, batch, asked)).collect();
         let read = |place: usize, answer: &Value| {
             let prompt = prompts.as_ref().map(|prompts| prompts[place].as_slice());
-            wire::chat::replies(answer, batch, &batch.conversations[place], prompt)
+            let read = wire::chat::replies(answer, batch, &batch.conversations[place], prompt);
+            let read = read.map_err(|problem| self.unreadable(wire::chat::PATH, problem))?;
+            if let Some(guide) = &guides[place] {
+                let check = |made: &Reply| guide.check(&made.text, made.ending == Ending::Length);
+                read.made.iter().try_for_each(check).map_err(|finding| self.off_guide(&guide.named, finding))?;
+            }
+            Ok(read)
         };
         let asked = ask::all(&self.client, wire::chat::PATH, bodies, read, watch);
-        let failed = |source| match &batch.speaker {
-            Speaker::Version(checkpoint) => remote(checkpoint, source),
-            Speaker::Named(model) => EngineError::Named { model: model.clone(), source: Box::new(source) },
-        };
-        let mut replies = self.runtime.block_on(asked).map_err(|error| match error {
-            AskError::Cancelled => EngineError::Cancelled,
-            AskError::Call(source) => failed(RemoteError::Call { source }),
+        let mut replies = self.runtime.block_on(asked).map_err(|error| match (error, &batch.speaker) {
+            (AskError::Cancelled, _) => EngineError::Cancelled,
+            (AskError::Server(source), Speaker::Version(checkpoint)) => remote(checkpoint, source),
+            (AskError::Server(source), Speaker::Named(model)) => {
+                EngineError::Named { model: model.clone(), source: Box::new(source) }
+            }
         })?;
-        let samples = batch.conversations.iter().map(|asked| asked.samples);
-        let made = paired(samples, &guides, &replies);
-        self.check_guides(made, |guide, made| (guide.check(&made.text, made.ending == Ending::Length), &guide.named))
-            .map_err(failed)?;
         if let Speaker::Version(checkpoint) = &batch.speaker {
             self.check(checkpoint, &name)?;
             // Whatever the server calls it.
@@ -208,29 +211,15 @@ impl OpenAiEngine {
         Ok(Addressed { name: self.ensure(checkpoint)?, prompts: Some(prompts) })
     }
 
-    /// The first of `made` that is not what its guide says; `check` says so, and what the guide is.
-    fn check_guides<'a, G: 'a, M: 'a>(
-        &self,
-        made: impl Iterator<Item = (&'a G, &'a M)>,
-        check: impl Fn(&'a G, &'a M) -> (Result<(), String>, &'a str),
-    ) -> Result<(), RemoteError> {
-        for (guide, made) in made {
-            if let (Err(finding), guide) = check(guide, made) {
-                return Err(RemoteError::Guide { url: self.client.url(""), guide: guide.to_owned(), finding });
-            }
-        }
-        Ok(())
+    /// An answer that cannot be read, and why.
+    fn unreadable(&self, path: &str, problem: String) -> RemoteError {
+        RemoteError::Call { source: ClientError::Answer { url: self.client.url(path), problem } }
     }
-}
 
-/// What was made under a guide, with it: `samples` of `made` for each of `guides`.
-fn paired<'a, G, M>(
-    samples: impl Iterator<Item = u32> + 'a,
-    guides: &'a [Option<G>],
-    made: &'a [M],
-) -> impl Iterator<Item = (&'a G, &'a M)> {
-    let each = samples.zip(guides).flat_map(|(samples, guide)| std::iter::repeat_n(guide.as_ref(), samples as usize));
-    each.zip(made).filter_map(|(guide, made)| Some((guide?, made)))
+    /// What was made is not what the guide says.
+    fn off_guide(&self, guide: &str, finding: String) -> RemoteError {
+        RemoteError::Guide { url: self.client.url(""), guide: guide.to_owned(), finding }
+    }
 }
 
 fn remote(checkpoint: &CheckpointDir, source: RemoteError) -> EngineError {

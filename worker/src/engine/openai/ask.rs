@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::client::{Client, ClientError};
+use super::RemoteError;
+use super::client::Client;
 use crate::engine::{Progress, Watch};
 
 /// Requests in flight: enough to fill the server's batch, few enough to cancel soon.
@@ -18,7 +19,7 @@ const CANCEL_CHECK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) enum AskError {
     Cancelled,
-    Call(ClientError),
+    Server(RemoteError),
 }
 
 /// What one answer holds.
@@ -29,20 +30,22 @@ pub(super) struct Read<T> {
     pub(super) tokens: u64,
 }
 
-/// Posts each of `bodies` to `path`; `read` makes of an answer what was asked for, or says in a sentence what is wrong with it. The
-/// first failure ends all.
+/// Posts each of `bodies` to `path`; `read` makes of the answer to a body, by its place, what was asked for. The first failure ends
+/// all.
 pub(super) async fn all<T>(
     client: &Client,
     path: &str,
     bodies: Vec<Value>,
-    read: impl Fn(usize, &Value) -> Result<Read<T>, String>,
+    read: impl Fn(usize, &Value) -> Result<Read<T>, RemoteError>,
     watch: &Watch,
 ) -> Result<Vec<T>, AskError> {
     let one = |(place, body): (usize, Value)| async move {
         if watch.cancel.is_raised() {
             return Err(AskError::Cancelled);
         }
-        client.post(path, &body).await.map(|answer| (place, answer)).map_err(AskError::Call)
+        let answer = client.post(path, &body).await;
+        let answer = answer.map_err(|source| AskError::Server(RemoteError::Call { source }))?;
+        Ok((place, answer))
     };
     let mut answers = futures::stream::iter(bodies.into_iter().enumerate().map(one)).buffered(IN_FLIGHT);
     let (mut all, mut progress) = (Vec::new(), Progress::default());
@@ -56,8 +59,7 @@ pub(super) async fn all<T>(
         };
         let Some(answered) = next else { return Ok(all) };
         let (place, answer) = answered?;
-        let read = read(place, &answer)
-            .map_err(|problem| AskError::Call(ClientError::Answer { url: client.url(path), problem }))?;
+        let read = read(place, &answer).map_err(AskError::Server)?;
         progress.ended += read.made.len() as u64;
         progress.tokens += read.tokens;
         (watch.progress)(progress);
