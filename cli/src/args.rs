@@ -10,7 +10,7 @@ use clap_complete::Shell;
 mod cluster;
 mod models;
 
-pub use cluster::{Cluster, Engine};
+pub use cluster::Cluster;
 pub use models::{Bench, BenchEngine, Chat, Eval, Export, Import, Merge, Serve};
 
 /// A cluster in which language models evolve.
@@ -245,5 +245,15 @@ mod tests {
         passed.sort();
         wanted.sort();
         assert_eq!(passed, wanted);
+    }
+
+    #[test]
+    fn workers_share_the_cores_unless_somebody_says_otherwise() {
+        let threads = |line: &str, cores| match Args::parse_from(line.split_whitespace()).command {
+            Command::Run(run) => run.cluster.threads_each(cores),
+            _ => panic!("{line}"),
+        };
+        assert_eq!([1, 2, 5, 64].map(|cores| threads("galapagos run r.yaml", cores)), [1, 1, 2, 16]);
+        assert_eq!(threads("galapagos run r.yaml --workers 1 --threads 40", 64), 40);
     }
 }

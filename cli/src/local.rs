@@ -6,7 +6,6 @@
 mod folder;
 mod process;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use galapagos_telemetry::{TaskHandle, spawn_task};
@@ -16,7 +15,7 @@ pub use folder::{FolderError, FolderLock, RunFolder, RunMark, write_atomically};
 pub use process::{Error as ProcessError, sibling, tail};
 use process::{Program, supervise};
 
-use crate::args::Engine;
+use crate::args::Cluster;
 
 /// How long children may take to end by themselves.
 const STOP_GRACE: Duration = Duration::from_secs(12);
@@ -25,17 +24,11 @@ const STOP_GRACE: Duration = Duration::from_secs(12);
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub folder: RunFolder,
-    pub workers: u32,
-    /// Places of each worker; one job or one rank runs on each.
-    pub slots: u32,
-    /// Where named base models are looked up.
-    pub models: PathBuf,
+    pub cluster: Cluster,
     /// `HOST:PORT` of the coordinator; port 0 takes a free one.
     pub listen: String,
     /// `HOST:PORT` of the metrics page; port 0 takes a free one.
     pub http: String,
-    /// What generates the rollouts.
-    pub engine: Engine,
 }
 
 /// A running local cluster. Dropping it kills every process at once; [`LocalCluster::stop`] is the gentle way.
@@ -103,7 +96,9 @@ fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
         .option("--announce", &announce)
         .arg("--lifeline");
     let mut all = vec![coordinator];
-    for number in 1..=layout.workers {
+    let cluster = &layout.cluster;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    for number in 1..=cluster.workers {
         let name = format!("w{number}");
         let mut worker = Program::new(&name, process::sibling("galapagos-worker")?, folder.log_file(&name));
         worker
@@ -112,11 +107,12 @@ fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
             .option("--coordinator", format!("@{}", announce.display()))
             .option("--artifacts", folder.artifacts())
             .option("--cache", folder.cache())
-            .option("--models", &layout.models)
-            .option("--slots", layout.slots.to_string())
+            .option("--models", &cluster.models)
+            .option("--slots", cluster.slots.to_string())
+            .option("--threads", cluster.threads_each(cores).to_string())
             .option("--trainer-bin", process::sibling("galapagos-trainer")?)
             .arg("--lifeline");
-        for (name, value) in layout.engine.options() {
+        for (name, value) in cluster.engine.options() {
             worker.option(name, value);
         }
         all.push(worker);

@@ -8,7 +8,7 @@ use galapagos_domain::ids::WorkerId;
 use galapagos_model::Precision;
 
 use crate::bench::options::Bench;
-use crate::device::Wanted;
+use crate::device::{DeviceError, Place, Wanted, cores};
 use crate::engine::openai::update::Update;
 use crate::session::Endpoint;
 use crate::size;
@@ -87,6 +87,9 @@ pub struct Run {
     /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: Wanted,
+    /// Computing threads of the CPU; no result depends on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: u16,
     /// Folder of the base model on which checkpoints that are LoRA adapters stand, for both real engines
     #[arg(long, value_name = "DIR", required_if_eq("engine_update", "adapter"))]
     pub engine_base: Option<PathBuf>,
@@ -134,6 +137,27 @@ fn parse_update(text: &str) -> Result<Update, String> {
     }
 }
 
+/// What computes in a program that has the machine to itself.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Computing {
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Wanted,
+    /// Computing threads of the CPU; no result depends on it [default: the machine's cores, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl Computing {
+    /// The device and its threads.
+    ///
+    /// # Errors
+    /// As [`Place::find`].
+    pub fn place(&self) -> Result<Place, DeviceError> {
+        Ok(Place::find(self.device)?.with_threads(self.threads.unwrap_or_else(cores)))
+    }
+}
+
 /// A part of a task set that may be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MeasuredSplit {
@@ -157,9 +181,8 @@ pub struct Eval {
     /// Tasks per set [default: all]
     #[arg(long)]
     pub n: Option<u32>,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: Wanted,
+    #[command(flatten)]
+    pub computing: Computing,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -183,7 +206,7 @@ pub struct Chat {
     /// Hugging Face folder; with --server, the model's name there
     pub model: PathBuf,
     /// An inference server that speaks OpenAI's API: http://HOST:PORT or https://HOST. A key is read from GALAPAGOS_ENGINE_KEY
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["device", "threads"])]
     pub server: Option<String>,
     /// PEM file of certificates to trust beside the system's, for an https server of your own
     #[arg(long, value_name = "FILE", requires = "server")]
@@ -208,9 +231,8 @@ pub struct Chat {
     pub max_tokens: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE", conflicts_with = "server")]
-    pub device: Wanted,
+    #[command(flatten)]
+    pub computing: Computing,
 }
 
 /// The number format of written weights.
@@ -272,12 +294,8 @@ pub struct Serve {
     /// Number format of weights and cache [default: bf16, but f32 for small models and for devices without bfloat16]
     #[arg(long, value_enum)]
     pub dtype: Option<NumberFormat>,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: Wanted,
-    /// Computing threads
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: u16,
+    #[command(flatten)]
+    pub computing: Computing,
     /// Memory of the key/value cache in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub kv_mib: u64,

@@ -19,6 +19,9 @@ pub const SMALL_HIDDEN: usize = 256;
 /// The first devices of CUDA with bfloat16.
 const BF16_FROM: Capability = Capability { major: 8, minor: 0 };
 
+/// Beyond these, threads of one token's step wait for each other more than they help; whoever knows better says `--threads`.
+const MOST_THREADS: u16 = 16;
+
 /// What says how capable the devices are.
 const QUERY: [&str; 3] = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"];
 
@@ -92,6 +95,14 @@ pub enum DeviceError {
     NoBf16 { capability: Capability },
 }
 
+/// Computing threads for a program that has the machine to itself: its cores, as far as this process may use them, and at most
+/// [`MOST_THREADS`].
+#[must_use]
+pub fn cores() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(cores).map_or(MOST_THREADS, |cores| cores.min(MOST_THREADS))
+}
+
 /// What there is to compute on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
@@ -107,13 +118,21 @@ pub struct Place {
     pub device: Device,
     /// Known for most devices of CUDA.
     pub capability: Option<Capability>,
+    /// Computing threads on a CPU. No result depends on it.
+    pub threads: usize,
 }
 
 impl Place {
-    /// This machine's CPU.
-    pub const CPU: Self = Self { device: Device::Cpu, capability: None };
+    /// This machine's CPU, by one thread.
+    pub const CPU: Self = Self { device: Device::Cpu, capability: None, threads: 1 };
 
-    /// The device that `wanted` means on this machine. Asks `nvidia-smi` how capable a device of CUDA is; that it cannot say is a
+    /// The same with so many computing threads.
+    #[must_use]
+    pub fn with_threads(self, threads: u16) -> Self {
+        Self { threads: usize::from(threads), ..self }
+    }
+
+    /// The device that `wanted` means on this machine, with one computing thread. Asks `nvidia-smi` how capable a device of CUDA is; that it cannot say is a
     /// warning in the log.
     ///
     /// # Errors
@@ -126,7 +145,7 @@ impl Place {
             Device::Cpu | Device::Mps | Device::Vulkan => None,
             Device::Cuda(_) => asked_capability(),
         };
-        Ok(Self { device, capability })
+        Ok(Self { device, capability, threads: 1 })
     }
 
     /// The number format that models of this width are computed in here: [`precision`].
@@ -287,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(precision(device, capability, hidden_size), expected, "{device:?} {capability:?} {hidden_size}");
         }
-        let old = Place { device: Device::Cuda(0), capability: capability(7, 5) };
+        let old = Place { device: Device::Cuda(0), capability: capability(7, 5), threads: 1 };
         let error = old.check(Precision::Bf16).unwrap_err().to_string();
         assert!(error.contains("7.5") && error.contains("8.0") && error.contains("--dtype f32"), "{error}");
         assert_eq!(old.check(Precision::F32), Ok(()));
@@ -314,6 +333,8 @@ mod tests {
     #[test]
     fn this_machine_has_a_cpu() {
         assert_eq!(Place::find(Wanted::Cpu), Ok(Place::CPU));
+        assert_eq!(Place::CPU.with_threads(3).threads, 3);
+        assert!((1..=MOST_THREADS).contains(&cores()));
         assert_eq!(Place::CPU.to_string(), "cpu");
     }
 }

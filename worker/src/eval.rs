@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::config::{Eval, MeasuredSplit};
-use crate::device::{DeviceError, Place};
+use crate::device::DeviceError;
 use crate::engine::tch::TchEngine;
 use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
 use crate::jobs::JobError;
@@ -73,7 +73,7 @@ struct Measured {
 /// [`EvalError`].
 pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     let recipe = read_recipe(&config.recipe)?;
-    let place = Place::find(config.device).map_err(|source| EvalError::Device { source })?;
+    let place = config.computing.place().map_err(|source| EvalError::Device { source })?;
     let engine =
         EngineHandle::start(move || Box::new(TchEngine::on(place))).map_err(|source| EvalError::Engine { source })?;
     let failed = |source| EvalError::Model { path: config.model.clone(), source };

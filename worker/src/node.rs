@@ -113,7 +113,7 @@ fn place(config: &Run) -> Result<Place, NodeError> {
     match config.engine {
         EngineKind::Mock => Ok(Place::CPU),
         EngineKind::Tch | EngineKind::OpenAi => {
-            Place::find(config.device).map_err(|source| NodeError::Device { source })
+            Ok(Place::find(config.device).map_err(|source| NodeError::Device { source })?.with_threads(config.threads))
         }
     }
 }

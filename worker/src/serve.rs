@@ -34,7 +34,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Serve;
-use crate::device::{DeviceError, Place};
+use crate::device::DeviceError;
+use crate::engine::tch::self_test;
 use crate::ignored;
 use desk::Desk;
 use http::Server;
@@ -71,6 +72,8 @@ pub enum ServeError {
     Load { name: String, source: EngineError },
     #[error("the engine cannot be started")]
     Engine { source: EngineError },
+    #[error("{} cannot be computed on this machine: its kernels failed their self-test", path.display())]
+    SelfTest { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("a thread is missing")]
     Thread { source: SpawnError },
     #[error("cannot listen on {address}")]
@@ -165,7 +168,7 @@ impl Unlined {
 
 fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     let device = |source| ServeError::Device { source };
-    let place = Place::find(config.device).map_err(device)?;
+    let place = config.computing.place().map_err(device)?;
     let path = config.model.clone();
     let folder = |source| ServeError::Folder { path: path.clone(), source: Box::new(source) };
     let opened = ModelFolder::open(&config.model).map_err(folder)?;
@@ -175,7 +178,7 @@ fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     ignored::tell(&opened);
     let precision = config.dtype.map_or_else(|| place.precision(opened.config().hidden_size), Precision::from);
     place.check(precision).map_err(device)?;
-    tracing::info!("computing on {place} in {precision:?}");
+    tracing::info!(threads = place.threads, "computing on {place} in {precision:?}");
     let model = opened.load(place.device).map_err(folder)?;
     let digest = weights_digest(model.parameters())
         .map_err(|source| ServeError::Digest { path: path.clone(), source: Box::new(source) })?;
@@ -183,7 +186,9 @@ fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     let tokenizer = Arc::new(opened.into_tokenizer());
     let tokens = |source| ServeError::Tokenizer { path: path.clone(), source };
     let texts = Arc::new(TokenTexts::new(Arc::clone(&tokenizer)).map_err(tokens)?);
-    let mut engine = Engine::new(&model, options(config, precision)).map_err(|source| ServeError::Engine { source })?;
+    let options = options(config, precision, place.threads);
+    let mut engine = Engine::new(&model, options).map_err(|source| ServeError::Engine { source })?;
+    self_test(&engine).map_err(|source| ServeError::SelfTest { path: path.clone(), source })?;
     engine.set_texts(Arc::clone(&texts));
     let (names, adapters) = load_adapters(config, model.config(), &mut engine)?;
     let desk = Desk::new(engine, texts, limits.ends.clone(), adapters);
@@ -220,10 +225,10 @@ fn limits(config: &ModelConfig, seed: u64) -> Limits {
     }
 }
 
-fn options(config: &Serve, precision: Precision) -> EngineOptions {
+fn options(config: &Serve, precision: Precision, threads: usize) -> EngineOptions {
     EngineOptions {
         precision,
-        threads: usize::from(config.threads),
+        threads,
         max_waiting: config.queue as usize,
         kv_bytes: usize::try_from(config.kv_mib << 20).unwrap_or(usize::MAX),
         ..EngineOptions::default()

@@ -14,11 +14,27 @@ pub struct Cluster {
     /// Places of each worker; one job or one trainer rank runs on each
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub slots: u32,
+    /// Computing threads of each worker's engine; no result depends on it [default: the machine's cores divided among the workers, at
+    /// most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
     /// Folder in which recipes' base models are looked up by name
     #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
     pub models: PathBuf,
     #[command(flatten)]
     pub engine: Engine,
+}
+
+/// Threads of an engine, unless somebody says otherwise, at most.
+const MOST_THREADS: u32 = 16;
+
+impl Cluster {
+    /// Computing threads of each worker's engine on a machine with `cores` cores.
+    #[must_use]
+    pub fn threads_each(&self, cores: usize) -> u32 {
+        let shared = u32::try_from(cores).unwrap_or(u32::MAX) / self.workers.max(1);
+        self.threads.unwrap_or_else(|| shared.clamp(1, MOST_THREADS))
+    }
 }
 
 /// What generates the rollouts of a local cluster's workers.

@@ -29,6 +29,26 @@ impl Stored {
     }
 }
 
+/// What computes. What is not given is the worker's default.
+#[derive(Debug, ClapArgs)]
+pub struct Computing {
+    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Computing threads of the CPU; no result depends on it [default: the machine's cores, at most 16]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+}
+
+impl Computing {
+    /// The worker's options with the same meaning.
+    pub fn options(&self) -> impl Iterator<Item = OsString> {
+        let all = [("--device", &self.device), ("--threads", &self.threads)];
+        // In one word, so that a value such as -1 is refused for what it is.
+        all.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_deref()?).into()))
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct Import {
     /// GGUF file
@@ -91,9 +111,8 @@ pub struct Eval {
     /// Seed that generated the tasks
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    #[command(flatten)]
+    pub computing: Computing,
     #[command(flatten)]
     pub target: Target,
 }
@@ -104,7 +123,7 @@ pub struct Chat {
     #[arg(default_value = "champion")]
     pub model: String,
     /// Talk to an inference server that speaks OpenAI's API: http://HOST:PORT or https://HOST, with the key in GALAPAGOS_ENGINE_KEY
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["device", "threads"])]
     pub server: Option<String>,
     /// PEM file of certificates to trust beside the system's, for an https server of your own
     #[arg(long, value_name = "FILE", requires = "server")]
@@ -114,9 +133,8 @@ pub struct Chat {
     pub raw: bool,
     #[command(flatten)]
     pub drawing: Drawing,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE", conflicts_with = "server")]
-    pub device: Option<String>,
+    #[command(flatten)]
+    pub computing: Computing,
     #[command(flatten)]
     pub target: Target,
 }
@@ -168,9 +186,8 @@ pub struct Serve {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
-    /// What computes: auto (the first CUDA device if there is one, else the CPU), cpu, cuda or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    #[command(flatten)]
+    pub computing: Computing,
     /// Options of the server, after `--`; `galapagos worker serve --help` lists them
     #[arg(last = true)]
     pub options: Vec<OsString>,

@@ -23,15 +23,11 @@ pub async fn run(args: &args::Eval, json: bool) -> Result<Exit, Error> {
     };
     let mut passed: Vec<OsString> = vec!["eval".into(), folder.into(), "--recipe".into(), recipe.into()];
     passed.extend(["--split".into(), args.split.clone().into(), "--seed".into(), args.seed.to_string().into()]);
-    passed.extend(on_device(args.device.as_deref()));
+    passed.extend(args.computing.options());
     if json {
         passed.push("--json".into());
     }
     sibling::exec("galapagos-worker", passed)
-}
-
-fn on_device(device: Option<&str>) -> impl Iterator<Item = OsString> {
-    device.into_iter().flat_map(|device| ["--device".into(), device.into()])
 }
 
 /// `galapagos chat`.
@@ -56,7 +52,7 @@ fn chat_arguments(args: &args::Chat, model: PathBuf) -> Vec<OsString> {
     passed.extend(args.server_ca.iter().flat_map(|file| ["--server-ca".into(), file.into()]));
     // In one word, so that a value such as -1 is refused for what it is.
     passed.extend(args.drawing.options().into_iter().map(|(name, value)| format!("{name}={value}").into()));
-    passed.extend(on_device(args.device.as_deref()));
+    passed.extend(args.computing.options());
     passed
 }
 
@@ -79,7 +75,7 @@ fn serve_arguments(args: &args::Serve, folder: PathBuf) -> Vec<OsString> {
     if member {
         passed.extend(["--name".into(), args.model.clone().into()]);
     }
-    passed.extend(on_device(args.device.as_deref()));
+    passed.extend(args.computing.options());
     passed.extend(args.options.iter().cloned());
     passed
 }
@@ -128,17 +124,19 @@ mod tests {
         let passed = chat_arguments(&chat, "judge".into());
         let expected = ["chat", "judge", "--server", "https://h", "--server-ca", "ca.pem", "--temperature=1"];
         assert_eq!(passed, expected);
-        for bad in ["--raw", "--device cpu"] {
+        for bad in ["--raw", "--device cpu", "--threads 2"] {
             assert!(args(&format!("galapagos chat judge --server http://h {bad}")).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn a_folder_keeps_its_own_name_and_a_member_the_one_it_was_asked_by() {
-        let folder = passed("galapagos serve models/small -- --threads 2", "models/small");
-        assert_eq!(folder, ["serve", "models/small", "--listen", "127.0.0.1:8000", "--threads", "2"]);
+        let folder = passed("galapagos serve models/small -- --queue 2", "models/small");
+        assert_eq!(folder, ["serve", "models/small", "--listen", "127.0.0.1:8000", "--queue", "2"]);
         let placed = passed("galapagos serve models/small --device cuda:1", "models/small");
-        assert_eq!(placed[4..], ["--device", "cuda:1"]);
+        assert_eq!(placed[4..], ["--device=cuda:1"]);
+        let threaded = passed("galapagos serve models/small --threads 8", "models/small");
+        assert_eq!(threaded[4..], ["--threads=8"]);
         let member = passed("galapagos serve champion", "run/cache/ab12");
         assert_eq!(member, ["serve", "run/cache/ab12", "--listen", "127.0.0.1:8000", "--name", "champion"]);
         for options in ["--name darwin", "--name=darwin"] {

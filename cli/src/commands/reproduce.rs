@@ -122,12 +122,9 @@ impl Laboratory<'_> {
         }
         let layout = Layout {
             folder: folder.clone(),
-            workers: self.args.cluster.workers,
-            slots: self.args.cluster.slots,
-            models: self.args.cluster.models.clone(),
+            cluster: self.args.cluster.clone(),
             listen: "127.0.0.1:0".to_owned(),
             http: "127.0.0.1:0".to_owned(),
-            engine: self.args.cluster.engine.clone(),
         };
         let job = Job { file: &run.file, folder, seed: run.seed, layout };
         let mut live = Live::new(if self.json { Mode::Silent } else { Mode::of(false) });

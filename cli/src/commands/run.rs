@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::watch::{Whereabouts, follow};
 use super::{print, print_json};
-use crate::args;
+use crate::args::{self, Cluster};
 use crate::client::{RUNS, call};
 use crate::error::{Error, Exit};
 use crate::local::{FolderError, Layout, LocalCluster, RunFolder, RunMark, tail};
@@ -61,12 +61,9 @@ pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
     let folder = RunFolder::create(&root).map_err(folder_error)?;
     let layout = Layout {
         folder: folder.clone(),
-        workers: args.cluster.workers,
-        slots: args.cluster.slots,
-        models: args.cluster.models.clone(),
+        cluster: args.cluster.clone(),
         listen: args.listen.to_string(),
         http: args.http.to_string(),
-        engine: args.cluster.engine.clone(),
     };
     let job = Job { file: &file, folder, seed: args.seed, layout };
     let mut live = Live::new(Mode::of(json));
@@ -143,8 +140,8 @@ fn heading(job: &Job<'_>) -> String {
          plan  at most {} jobs, {} rounds, {} completions, {} sampled tokens, {} optimiser steps",
         recipe.name,
         recipe.generations,
-        job.layout.workers,
-        job.layout.slots,
+        job.layout.cluster.workers,
+        job.layout.cluster.slots,
         job.folder.root().display(),
         job.seed,
         cost.jobs,
@@ -160,20 +157,20 @@ fn folder_error(source: FolderError) -> Error {
 }
 
 /// Refuses a round that would wait for ever: all its ranks run at once, each in a slot.
-fn check_slots(recipe: &Recipe, layout: &Layout) -> Result<(), Error> {
+fn check_slots(recipe: &Recipe, cluster: &Cluster) -> Result<(), Error> {
     let steps = recipe.first.iter().chain(&recipe.each).chain(&recipe.finish);
     let ranks = steps.filter_map(|step| match step {
         RecipeStep::Train(train) => Some(train.ranks),
         RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => None,
     });
-    let (wanted, there) = (ranks.max().unwrap_or(0), layout.workers.saturating_mul(layout.slots));
+    let (wanted, there) = (ranks.max().unwrap_or(0), cluster.workers.saturating_mul(cluster.slots));
     if wanted <= there {
         return Ok(());
     }
     let message = format!(
         "recipe {} trains on {wanted} ranks at once, but {} workers x {} slots are {there} slots; \
          start more with --workers or --slots, or lower `ranks`",
-        recipe.name, layout.workers, layout.slots
+        recipe.name, cluster.workers, cluster.slots
     );
     Err(Error::Usage { message })
 }
@@ -183,7 +180,7 @@ fn check_slots(recipe: &Recipe, layout: &Layout) -> Result<(), Error> {
 /// # Errors
 /// As [`run`]; the processes are gone by the time it returns.
 pub async fn evolve(job: &Job<'_>, live: &mut Live) -> Result<Ended, Error> {
-    check_slots(&job.file.recipe, &job.layout)?;
+    check_slots(&job.file.recipe, &job.layout.cluster)?;
     let _lock = job.folder.lock().map_err(folder_error)?;
     let mark = claim(job)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })?;

@@ -78,7 +78,7 @@ impl Program {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed)?;
         Command::new(&self.path)
             .args(&self.args)
-            // One thread each and no spinning: the processes share the machine's cores.
+            // Of libtorch: the processes share the machine's cores. The engine's threads are an option of the worker.
             .env("OMP_NUM_THREADS", "1")
             .env("OMP_WAIT_POLICY", "PASSIVE")
             .stdin(Stdio::piped())
@@ -121,8 +121,6 @@ async fn keep_running(program: &Program, stopping: &mut watch::Receiver<bool>) -
         let mut child = program.start()?;
         // Waiting would close the child's standard input, which is its lifeline.
         let lifeline = child.stdin.take();
-        // Waiting for a child closes its stdin, which would cut its lifeline: it is held here.
-        let _lifeline = child.stdin.take();
         let ended = tokio::select! {
             status = child.wait() => Some(status),
             () = told_to_stop(stopping) => None,

@@ -34,7 +34,7 @@ impl Here {
             ..Sampling::at(config.temperature)
         };
         sampling.validate().map_err(|source| ChatError::Sampling { source })?;
-        let place = Place::find(config.device).map_err(|source| ChatError::Device { source })?;
+        let place = config.computing.place().map_err(|source| ChatError::Device { source })?;
         let (engine, texts) = load(config, place)?;
         Ok(Self { config: config.clone(), engine, texts, sampling: Arc::new(sampling) })
     }
@@ -97,7 +97,7 @@ fn load(config: &Chat, place: Place) -> Result<(Engine, Arc<TokenTexts>), ChatEr
         return Err(failed(format!("tensor `{name}` holds numbers that are not finite").into()));
     }
     let precision = place.precision(model.config().hidden_size);
-    let options = EngineOptions { precision, ..EngineOptions::default() };
+    let options = EngineOptions { precision, threads: place.threads, ..EngineOptions::default() };
     let mut engine = Engine::new(&model, options).map_err(|error| failed(error.into()))?;
     self_test(&engine).map_err(failed)?;
     let tokenizer: Tokenizer = folder.into_tokenizer();

@@ -126,7 +126,7 @@ impl TchEngine {
             engine.remove_adapter(adapter);
             return said;
         }
-        let mut engine = new_engine(checkpoint, &read_committed(checkpoint, self.place)?, probe_options())?;
+        let mut engine = new_engine(checkpoint, &read_committed(checkpoint, self.place)?, probe_options(self.place))?;
         probe_with(checkpoint, &mut engine, None, sequences)
     }
 
@@ -144,8 +144,9 @@ impl TchEngine {
     }
 }
 
-fn probe_options() -> EngineOptions {
-    EngineOptions { precision: Precision::F32, kv_bytes: PROBE_BYTES, ..EngineOptions::default() }
+fn probe_options(place: Place) -> EngineOptions {
+    let (precision, threads) = (Precision::F32, place.threads);
+    EngineOptions { precision, threads, kv_bytes: PROBE_BYTES, ..EngineOptions::default() }
 }
 
 fn probe_with(
@@ -260,7 +261,8 @@ fn read_committed(checkpoint: &CheckpointDir, place: Place) -> Result<Decoder, E
 /// The engine that generates with `model`, which lies at `place`, for `checkpoint`.
 fn load_engine(checkpoint: &CheckpointDir, model: &Decoder, place: Place) -> Result<ModelEngine, EngineError> {
     let hidden_size = model.config().hidden_size;
-    let defaults = EngineOptions { precision: place.precision(hidden_size), ..EngineOptions::default() };
+    let (precision, threads) = (place.precision(hidden_size), place.threads);
+    let defaults = EngineOptions { precision, threads, ..EngineOptions::default() };
     let options = if hidden_size < SMALL_HIDDEN {
         let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
         EngineOptions { max_sequences, max_rows, ..defaults }

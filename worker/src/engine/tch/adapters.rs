@@ -93,7 +93,7 @@ impl AdapterBase {
     pub(super) fn probe_bare(&mut self, checkpoint: &CheckpointDir) -> Result<&mut ModelEngine, EngineError> {
         let engine = match self.probing.take() {
             Some(engine) => engine,
-            None => new_engine(checkpoint, &self.decoder()?, probe_options())?,
+            None => new_engine(checkpoint, &self.decoder()?, probe_options(self.place))?,
         };
         Ok(self.probing.insert(engine))
     }
