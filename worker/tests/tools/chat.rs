@@ -133,6 +133,8 @@ fn the_same_input_gives_the_same_answers_and_the_end_of_it_ends_the_program() {
     assert_eq!(greedy, answers(&["--temperature", "1", "--top-k", "1"]), "one candidate is the most probable");
     assert_eq!(greedy, answers(&["--temperature", "1", "--top-p", "0.000001"]));
     assert_eq!(greedy, answers(&["--temperature", "1", "--min-p", "1"]));
+    assert_eq!(greedy, answers(&["--threads", "1"]), "no token depends on the threads");
+    assert_eq!(greedy, answers(&["--threads", "3"]));
     let drawn = answers(&["--temperature", "1"]);
     assert_eq!(drawn, answers(&["--temperature", "1", "--seed", "1"]));
     assert_ne!(drawn, greedy);
@@ -153,4 +155,6 @@ fn a_full_conversation_and_impossible_settings_are_errors_that_say_so() {
     assert_eq!(talk.ended(), Some(1));
     let ended = run(&["chat", folder.path().to_str().unwrap(), "--top-p", "1.5"]);
     assert!(!ended.status.success() && text(&ended.stderr).contains("top_p"), "{}", text(&ended.stderr));
+    let ended = run(&["chat", folder.path().to_str().unwrap(), "--threads", "0"]);
+    assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
 }
