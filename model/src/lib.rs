@@ -6,6 +6,10 @@
 //! or rounds, reads a clock but for profiles, or draws randomness that was not seeded by the caller.
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+// Test modules that are shared with `tests/` name the crate as those do.
+extern crate self as galapagos_model;
+
 pub mod chat;
 pub mod compute;
 pub mod config;

@@ -4,79 +4,17 @@
 //! The engine has no padding: its rows are tokens. So padding on the left exists for encoders alone (`tests/reference`).
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+#[path = "common/families.rs"]
+mod families;
+
 use std::sync::Arc;
 
 use galapagos_model::{
-    Activation, Completion, Decoder, Engine, EngineOptions, Family, ModelConfig, Parameters, Precision, Request,
-    RunControl, Sampling, ScoreRequest,
+    Completion, Decoder, Engine, EngineOptions, Precision, Request, RunControl, Sampling, ScoreRequest,
 };
 use tch::{Device, Kind, Tensor};
 
-const VOCABULARY: usize = 50;
-
-fn base(family: Family) -> ModelConfig {
-    ModelConfig {
-        family,
-        vocab_size: VOCABULARY,
-        hidden_size: 48,
-        intermediate_size: 72,
-        num_hidden_layers: 3,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 16,
-        max_position_embeddings: 256,
-        initializer_range: 0.2,
-        eos_token_ids: vec![1],
-        ..ModelConfig::default()
-    }
-}
-
-/// A model of every family, with what sets it apart switched on.
-fn configs() -> Vec<ModelConfig> {
-    let windows = vec![None, Some(9), Some(9)];
-    let made = |family| match family {
-        Family::Llama => Some(ModelConfig { attention_bias: true, mlp_bias: true, ..base(family) }),
-        Family::Mistral => Some(ModelConfig { windows: vec![Some(7); 3], ..base(family) }),
-        Family::Qwen2 => Some(ModelConfig { attention_bias: true, windows: windows.clone(), ..base(family) }),
-        Family::Qwen3 => Some(ModelConfig { windows: windows.clone(), ..base(family) }),
-        Family::Gemma2 => Some(ModelConfig {
-            activation: Activation::GeluTanh,
-            windows: windows.clone(),
-            attn_logit_softcapping: Some(2.0),
-            final_logit_softcapping: Some(3.0),
-            query_pre_attn_scalar: Some(24.0),
-            tie_word_embeddings: true,
-            ..base(family)
-        }),
-        Family::Gpt2 => Some(ModelConfig {
-            num_key_value_heads: 4,
-            head_dim: 12,
-            activation: Activation::GeluTanh,
-            attention_bias: true,
-            mlp_bias: true,
-            tie_word_embeddings: true,
-            scale_attn_by_inverse_layer_idx: true,
-            ..base(family)
-        }),
-        Family::Bert => None,
-    };
-    let characters =
-        ModelConfig { num_key_value_heads: 4, head_dim: 12, tie_word_embeddings: true, ..base(Family::Llama) };
-    Family::ALL.into_iter().filter_map(made).chain([characters]).collect()
-}
-
-/// A model in which no norm is one and no bias zero.
-fn model(config: ModelConfig) -> Decoder {
-    tch::set_num_threads(1);
-    config.validate().unwrap();
-    let made = Decoder::init(config.clone(), 3, Device::Cpu).unwrap();
-    let shifted = |(name, tensor): (&str, &Tensor)| {
-        let noise = (Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 1.7).sin() * 0.3;
-        (name.to_owned(), if tensor.dim() == 1 { tensor + noise } else { tensor.shallow_clone() })
-    };
-    let parameters: Parameters = made.parameters().iter().map(shifted).collect();
-    Decoder::new(config, parameters).unwrap()
-}
+use families::{VOCABULARY, configs, model};
 
 fn tokens(seed: u32, length: usize) -> Vec<u32> {
     (0..length as u32).map(|i| (i * i * 7 + i * seed + seed * 13) % VOCABULARY as u32).collect()

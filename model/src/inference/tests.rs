@@ -1,12 +1,15 @@
 //! The forward of inference, with packed weights and with libtorch's, against the training forward of the same model, for every
 //! family. The training forward is compared with `transformers` in `tests/reference`.
 
-use super::*;
-use crate::config::Activation;
-use crate::lora::AdapterRows;
-use crate::{Family, ModelKind, Parameters};
+#[path = "../../tests/common/families.rs"]
+mod families;
 
-const VOCABULARY: usize = 37;
+use families::{VOCABULARY, configs, model};
+
+use super::*;
+use crate::ModelKind;
+use crate::lora::AdapterRows;
+
 const TOKENS: usize = 25;
 
 /// Keeps keys and values of one sequence as tensors.
@@ -50,75 +53,6 @@ impl Attend for Kept {
         let weights = scores.masked_fill(&hidden, f64::NEG_INFINITY).softmax(-1, Kind::Float);
         weights.matmul(&wide(&self.values[layer])).transpose(0, 1).f_contiguous()
     }
-}
-
-fn base(family: Family) -> ModelConfig {
-    ModelConfig {
-        family,
-        vocab_size: VOCABULARY,
-        hidden_size: 32,
-        intermediate_size: 56,
-        num_hidden_layers: 3,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 16,
-        max_position_embeddings: 64,
-        initializer_range: 0.2,
-        eos_token_ids: vec![1],
-        ..ModelConfig::default()
-    }
-}
-
-/// Every decoder family, with what sets it apart switched on.
-fn configs() -> Vec<ModelConfig> {
-    let some_windows = vec![None, Some(5), Some(5)];
-    let gemma = ModelConfig {
-        activation: Activation::GeluTanh,
-        windows: some_windows.clone(),
-        attn_logit_softcapping: Some(2.0),
-        final_logit_softcapping: Some(3.0),
-        query_pre_attn_scalar: Some(24.0),
-        tie_word_embeddings: true,
-        ..base(Family::Gemma2)
-    };
-    let gpt = ModelConfig {
-        num_key_value_heads: 4,
-        head_dim: 8,
-        activation: Activation::GeluTanh,
-        attention_bias: true,
-        mlp_bias: true,
-        tie_word_embeddings: true,
-        ..base(Family::Gpt2)
-    };
-    vec![
-        ModelConfig { tie_word_embeddings: true, ..base(Family::Llama) },
-        ModelConfig { attention_bias: true, mlp_bias: true, ..base(Family::Llama) },
-        ModelConfig { windows: vec![Some(4); 3], ..base(Family::Mistral) },
-        ModelConfig { attention_bias: true, windows: some_windows, ..base(Family::Qwen2) },
-        base(Family::Qwen3),
-        gemma,
-        ModelConfig { tie_word_embeddings: false, ..gpt.clone() },
-        ModelConfig {
-            query_pre_attn_scalar: Some(1.0),
-            scale_attn_by_inverse_layer_idx: true,
-            initializer_range: 0.1,
-            ..gpt.clone()
-        },
-        gpt,
-    ]
-}
-
-/// A model in which no norm is one and no bias zero.
-fn model(config: ModelConfig) -> Decoder {
-    tch::set_num_threads(1);
-    config.validate().unwrap();
-    let made = Decoder::init(config.clone(), 3, Device::Cpu).unwrap();
-    let shifted = |(name, tensor): (&str, &Tensor)| {
-        let noise = (Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 1.7).sin() * 0.3;
-        (name.to_owned(), if tensor.dim() == 1 { tensor + noise } else { tensor.shallow_clone() })
-    };
-    let parameters: Parameters = made.parameters().iter().map(shifted).collect();
-    Decoder::new(config, parameters).unwrap()
 }
 
 fn tokens() -> Vec<u32> {
