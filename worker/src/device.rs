@@ -95,8 +95,7 @@ pub enum DeviceError {
     NoBf16 { capability: Capability },
 }
 
-/// Computing threads for a program that has the machine to itself: its cores, as far as this process may use them, and at most
-/// [`MOST_THREADS`].
+/// Computing threads for a program that has the machine to itself: its cores, as far as this process may use them, and at most 16.
 #[must_use]
 pub fn cores() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
