@@ -82,7 +82,16 @@ impl Roster {
         payload.push(0);
         payload.extend_from_slice(data);
         self.reported(op, self.store.set(&self.key(&phase, self.rank), &payload))?;
-        let payloads = self.reported(op, self.store.get_many(&self.keys(&phase), timeout))?;
+        let payloads = match self.store.get_many(&self.keys(&phase), timeout) {
+            Err(Error::KeysMissing { keys, waited_ms }) => {
+                return Err(Error::Timeout {
+                    op: op.to_owned(),
+                    waited_ms,
+                    missing: self.dead_of(self.ranks_of(&keys)),
+                });
+            }
+            other => self.reported(op, other)?,
+        };
         if let Some(before) = number.checked_sub(1) {
             // Whoever published this number has read all of the one before, so that one is read by all.
             self.reported(op, self.store.delete(&self.key(&format!("agree/{before}"), self.rank)))?;
@@ -96,7 +105,16 @@ impl Roster {
         self.store.set(&self.key("roll", self.rank), b"").ok();
     }
 
-    /// After a failure: announces that this rank is alive and returns the ranks that do not do the same in time.
+    /// Of the ranks that did not come to an agreement, those that are not alive. A living one may not have come because the
+    /// operation before failed it on account of a dead one. All of them, if all are alive.
+    fn dead_of(&self, late: Ranks) -> Ranks {
+        let silent = self.roll_call();
+        let dead: Vec<u32> = late.0.iter().copied().filter(|rank| silent.0.contains(rank)).collect();
+        if dead.is_empty() { late } else { Ranks(dead) }
+    }
+
+    /// After a failure: announces that this rank is alive and returns the ranks that neither do the same in time nor wait for this
+    /// one at the next agreement, as those do that the failed operation let pass.
     pub(crate) fn roll_call(&self) -> Ranks {
         let answered = self
             .store
@@ -104,7 +122,12 @@ impl Roster {
             .and_then(|()| self.store.get_many(&self.keys("roll"), self.timeout.min(ROLL_CALL)));
         match answered {
             Ok(_) => Ranks::default(),
-            Err(Error::KeysMissing { keys, .. }) => self.ranks_of(&keys),
+            Err(Error::KeysMissing { keys, .. }) => {
+                let next = format!("agree/{}", self.next.get());
+                // Without the store the rank that serves it is gone, whoever else is.
+                let waits = |rank: &u32| self.store.contains(&self.key(&next, *rank)).unwrap_or(false);
+                Ranks(self.ranks_of(&keys).0.into_iter().filter(|rank| !waits(rank)).collect())
+            }
             Err(_) => self.server_rank(),
         }
     }
@@ -168,5 +191,46 @@ mod tests {
         let error = same("sum", "Float [4]", b"Float [8]\0".to_vec(), 3).unwrap_err();
         let expected = "ranks disagree on `sum`: rank 3 has `Float [8]`, this rank has `Float [4]`";
         assert_eq!(error.to_string(), expected);
+    }
+
+    /// Rank 0 of three on a store of its own, after everybody joined.
+    fn first_of_three() -> (Store, Roster) {
+        let store = Store::listen([127, 0, 0, 1].into(), Duration::from_secs(60)).unwrap();
+        let timeout = Duration::from_millis(100);
+        let (prefix, next, server) = ("try-1".to_owned(), Cell::new(7), Cell::new(Some(0)));
+        let roster = Roster { store: store.clone(), prefix, rank: 0, world_size: 3, timeout, next, server };
+        (store, roster)
+    }
+
+    fn missing(result: Result<Vec<Vec<u8>>, Error>) -> Vec<u32> {
+        match result {
+            Err(Error::Timeout { missing, .. }) => missing.0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_rank_that_failed_before_an_agreement_and_lives_is_not_the_missing_one() {
+        let (store, roster) = first_of_three();
+        // The operation before failed rank 1 because of rank 2, and let this one pass.
+        store.set(&roster.key("roll", 1), b"").unwrap();
+        assert_eq!(missing(roster.exchange("sum", "sum", b"", roster.timeout)), [2]);
+    }
+
+    #[test]
+    fn living_ranks_that_do_not_come_are_named_if_nobody_is_dead() {
+        let (store, roster) = first_of_three();
+        for rank in [1, 2] {
+            store.set(&roster.key("roll", rank), b"").unwrap();
+        }
+        store.set(&roster.key("agree/7", 1), b"sum\0").unwrap();
+        assert_eq!(missing(roster.exchange("sum", "sum", b"", roster.timeout)), [2]);
+    }
+
+    #[test]
+    fn a_rank_that_waits_at_the_next_agreement_is_alive() {
+        let (store, roster) = first_of_three();
+        store.set(&roster.key("agree/7", 1), b"sum\0").unwrap();
+        assert_eq!(roster.roll_call().0, [2]);
     }
 }
