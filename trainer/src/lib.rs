@@ -6,6 +6,7 @@
 //! A rank never decides whether a round is tried again, and it ends when its worker is gone.
 #![forbid(unsafe_code)]
 
+pub mod advantage;
 pub mod args;
 pub mod commands;
 pub mod data;
