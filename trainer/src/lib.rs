@@ -13,6 +13,7 @@ pub mod data;
 mod error;
 pub mod exit;
 pub mod loss;
+pub mod losses;
 pub mod optimiser;
 pub mod prepare;
 pub mod rank;
