@@ -12,6 +12,7 @@ pub mod data;
 mod error;
 pub mod exit;
 pub mod loss;
+pub mod optim;
 pub mod optimiser;
 pub mod prepare;
 pub mod rank;
