@@ -14,6 +14,7 @@ mod error;
 pub mod exit;
 pub mod loss;
 pub mod losses;
+pub mod optim;
 pub mod optimiser;
 pub mod prepare;
 pub mod rank;
