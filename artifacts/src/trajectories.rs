@@ -14,8 +14,18 @@
 //! | `completion` | utf8 | decoded completion without the stop token |
 //! | `outcome` | utf8 | `pass`, `fail`, `error`, `timeout` or `suspect` |
 //! | `reason` | utf8 | why |
+//! | `reward` | float32, null: the verdict stands for it | reward of the completion |
+//! | `weight` | float32 | how much the row counts |
+//! | `span_start`, `span_end` | list of uint32 | parts of the completion: their tokens |
+//! | `span_learn` | list of bool | whether the policy answers for the part |
+//! | `span_value`, `span_class` | list of float32, of uint32, with nulls | label or reward, class or action of the part |
+//! | `pair`, `chosen` | utf8, bool, null: none | the preference that the row is one side of |
+//!
+//! Files without the columns from `reward` on are read as if nothing had been said there.
 //!
 //! Equal rows give equal bytes: the writer's settings and its name in the file are fixed.
+
+mod credit;
 
 use std::sync::Arc;
 
@@ -90,8 +100,11 @@ fn to_batch(rows: &[Trajectory]) -> Result<RecordBatch, arrow_schema::ArrowError
         ("outcome", strings(rows, |r| outcome_name(r.verdict.outcome).to_owned())),
         ("reason", strings(rows, |r| r.verdict.reason.clone())),
     ];
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), false)).collect();
+    let columns: Vec<_> = columns.into_iter().chain(credit::columns(rows)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, array.data_type().clone(), credit::NULLABLE.contains(name)))
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
 }
 
@@ -113,7 +126,8 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Trajectory>) -> Result<(), Cau
     let number = |name: &str, i: usize| -> Result<u32, Cause> {
         Ok(typed_column(batch, name, &DataType::UInt32)?.as_primitive::<UInt32Type>().value(i))
     };
-    for i in 0..batch.num_rows() {
+    let credits = credit::read(batch)?;
+    for (i, credit) in (0..batch.num_rows()).zip(credits) {
         rows.push(Trajectory {
             job: text("job", i)?.parse()?,
             task_set: text("task_set", i)?.parse()?,
@@ -126,6 +140,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Trajectory>) -> Result<(), Cau
             log_probs: list::<Float32Type>(batch, "log_probs", i)?,
             completion: text("completion", i)?,
             verdict: Verdict { outcome: outcome_of(&text("outcome", i)?)?, reason: text("reason", i)? },
+            credit,
         });
     }
     Ok(())
@@ -169,6 +184,7 @@ fn outcome_of(name: &str) -> Result<Outcome, Cause> {
 mod tests {
     use super::*;
     use galapagos_domain::ids::Digest;
+    use galapagos_domain::trajectory::{Credit, Side, Span};
 
     fn row(sample: u32, outcome: Outcome) -> Trajectory {
         Trajectory {
@@ -183,6 +199,22 @@ mod tests {
             log_probs: (0..sample).map(|i| -0.5 * i as f32).collect(),
             completion: "94 \u{1F426}".to_owned(),
             verdict: Verdict { outcome, reason: "first integer 94, expected 94".to_owned() },
+            credit: credit(sample),
+        }
+    }
+
+    /// Nothing said, everything said, and something between.
+    fn credit(sample: u32) -> Credit {
+        let span = |start, value, class| Span { start, end: start + 1, learn: start == 0, value, class };
+        match sample {
+            0 => Credit::default(),
+            1 => Credit {
+                reward: Some(-0.25),
+                weight: 0.0,
+                spans: vec![span(0, Some(0.5), None), span(1, None, Some(3))],
+                pair: Some(Side { pair: "train/17/a".to_owned(), chosen: false }),
+            },
+            _ => Credit { pair: Some(Side { pair: "train/17/a".to_owned(), chosen: true }), ..Credit::default() },
         }
     }
 
@@ -191,6 +223,17 @@ mod tests {
         let rows: Vec<_> = OUTCOMES.into_iter().zip(0..).map(|(outcome, i)| row(i, outcome)).collect();
         assert_eq!(decode(encode(&rows).unwrap()).unwrap(), rows);
         assert_eq!(decode(encode(&[]).unwrap()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_table_without_credit_says_nothing_of_it() {
+        let rows = [row(0, Outcome::Pass), row(0, Outcome::Fail)];
+        let whole = to_batch(&rows).unwrap();
+        let old = whole.project(&(0..12).collect::<Vec<_>>()).unwrap();
+        assert_eq!(old.schema().fields().last().unwrap().name(), "reason");
+        let mut back = Vec::new();
+        from_batch(&old, &mut back).unwrap();
+        assert_eq!(back, rows);
     }
 
     #[test]

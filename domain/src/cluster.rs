@@ -72,6 +72,8 @@ pub struct ClusterState {
     leases: Leases,
     /// Until when each evolution's time is booked on its recipe steps. Not durable.
     booked: BTreeMap<EvolutionId, Timestamp>,
+    /// Since when each round that lost a try waits for ranks. Not durable.
+    regrouping: BTreeMap<RoundId, Timestamp>,
 }
 
 impl ClusterState {

@@ -44,6 +44,18 @@ pub enum Origin {
         steps: u64,
         /// Mean loss over the last tenth of the updates.
         final_loss: f64,
+        /// The optimiser's state at the end, for a round that goes on with it.
+        #[serde(default)]
+        optimiser: Option<Digest>,
+        /// Which record was trained on in which step.
+        #[serde(default)]
+        ledger: Option<Digest>,
+        /// How far the engine that sampled the records was from the trainer at the start, in nats per token.
+        #[serde(default)]
+        mismatch: Option<f64>,
+        /// World sizes of the tries that made it, in order. More than one: the same batches, but not the bytes of a fixed world size.
+        #[serde(default)]
+        worlds: Vec<u32>,
     },
 }
 

@@ -136,6 +136,18 @@ pub enum Head {
     Lm,
     /// One number per position.
     Scalar,
+    /// So many numbers per position: classes of a critic, actions of a Q-function.
+    Classes(u32),
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Lm => f.write_str("lm"),
+            Self::Scalar => f.write_str("scalar"),
+            Self::Classes(classes) => write!(f, "classes ({classes})"),
+        }
+    }
 }
 
 /// A number of the recipe, or a variable that a controller may move.

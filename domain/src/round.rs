@@ -18,8 +18,20 @@ pub struct RoundSpec {
     pub head: Head,
     /// The checkpoint to start from.
     pub start: Digest,
+    /// State of the optimiser at the end of the round that made `start`; absent, it starts anew.
+    #[serde(default)]
+    pub optimiser: Option<Digest>,
+    /// The checkpoint that losses and penalties compare with, pinned for the round; absent where nothing does.
+    #[serde(default)]
+    pub reference: Option<Digest>,
+    /// The critic whose values advantages are made of.
+    #[serde(default)]
+    pub critic: Option<Digest>,
     /// Trajectory files in order; every rank reads all and takes its shard.
     pub datasets: Vec<ArtifactRef>,
+    /// Trajectory files of the data mixed in.
+    #[serde(default)]
+    pub mix: Vec<ArtifactRef>,
     /// The recipe step, defaults filled in.
     pub train: Train,
     pub seed: Seed,
@@ -42,6 +54,18 @@ pub struct RankSpec {
     pub token: FencingToken,
     pub rank: u32,
     pub world_size: u32,
+    /// The in-round checkpoint to go on from; absent, the round begins at its start.
+    #[serde(default)]
+    pub resume: Option<Saved>,
+}
+
+/// An in-round checkpoint: weights, optimiser and place in the data after a number of steps. A later try goes on from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Optimiser updates done.
+    pub step: u64,
+    /// The manifest of its files.
+    pub state: Digest,
 }
 
 /// A rank's vote at the end of its work.
@@ -55,8 +79,21 @@ pub struct Vote {
     pub steps: u64,
     /// Mean loss over the last tenth of the updates, over all ranks.
     pub final_loss: f64,
-    /// Records left out because their verdict is neither pass nor fail (pointwise losses).
+    /// Records left out because the loss cannot use them: verdicts that say nothing, groups without a pair.
     pub left_out: u64,
+    /// State of the optimiser, from rank 0, for a round that goes on with it.
+    #[serde(default)]
+    pub optimiser: Option<Digest>,
+    /// The ledger, from rank 0: which record was trained on in which step.
+    #[serde(default)]
+    pub ledger: Option<Digest>,
+    /// Steps that the guard skipped or took back.
+    #[serde(default)]
+    pub guarded: u64,
+    /// Mean distance between the log-probabilities of the engine that sampled the records and those of the trainer at the start, in
+    /// nats; absent where no record was sampled by the start's weights.
+    #[serde(default)]
+    pub mismatch: Option<f64>,
 }
 
 /// Progress of a rank: also its sign of life.
@@ -67,6 +104,37 @@ pub struct RankProgress {
     pub loss: f64,
     pub grad_norm: f64,
     pub tokens: u64,
+    /// Learning rate of the step.
+    #[serde(default)]
+    pub lr: f64,
+    /// Where the time of the step went.
+    #[serde(default)]
+    pub time: StepTime,
+    /// Resident memory of the rank's process now, in bytes.
+    #[serde(default)]
+    pub memory: u64,
+    /// The newest in-round checkpoint that all ranks agreed on; told again with every progress, so that no loss of a message loses it.
+    #[serde(default)]
+    pub saved: Option<Saved>,
+}
+
+impl RankProgress {
+    /// What a rank says before its first step of `steps`.
+    #[must_use]
+    pub fn begin(step: u64, steps: u64) -> Self {
+        let (loss, grad_norm, tokens, lr, memory) = (0.0, 0.0, 0, 0.0, 0);
+        Self { step, steps, loss, grad_norm, tokens, lr, time: StepTime::default(), memory, saved: None }
+    }
+}
+
+/// Milliseconds of one optimiser step, by what they were spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StepTime {
+    pub data_ms: u32,
+    pub forward_ms: u32,
+    pub backward_ms: u32,
+    pub communication_ms: u32,
+    pub optimiser_ms: u32,
 }
 
 /// What a worker writes on a rank process's standard input, one JSON object a line. The end of the input means that the

@@ -91,4 +91,60 @@ pub struct Trajectory {
     /// The decoded completion, without the stop token.
     pub completion: String,
     pub verdict: Verdict,
+    /// What operators and environments said beyond the verdict.
+    pub credit: Credit,
+}
+
+/// What a record is worth to a loss, beyond its verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Credit {
+    /// Reward of the whole completion; absent, the verdict stands for it.
+    pub reward: Option<f32>,
+    /// How much the record counts beside the others; from 0.
+    pub weight: f32,
+    /// Parts of the completion, in order and apart: steps, turns, actions. None: the completion is one part.
+    pub spans: Vec<Span>,
+    /// The preference that it is one side of.
+    pub pair: Option<Side>,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { reward: None, weight: 1.0, spans: Vec::new(), pair: None }
+    }
+}
+
+/// A part of a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its tokens within the completion: from `start` to before `end`.
+    pub start: u32,
+    pub end: u32,
+    /// Whether the policy answers for its tokens; not for observations, and not for what is only shown.
+    pub learn: bool,
+    /// Its label or its own reward.
+    pub value: Option<f32>,
+    /// Its class, or the number of the action it is.
+    pub class: Option<u32>,
+}
+
+/// One side of a preference; records of the same pair share its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    pub pair: String,
+    pub chosen: bool,
+}
+
+impl Trajectory {
+    /// The reward: what was said of the completion, else 1 for a pass and 0 for a fail. None for a verdict that says nothing about
+    /// the completion: an error is never a zero reward.
+    #[must_use]
+    pub fn reward(&self) -> Option<f64> {
+        match (self.verdict.outcome, self.credit.reward) {
+            (Outcome::Error | Outcome::Timeout | Outcome::Suspect, _) => None,
+            (_, Some(reward)) => Some(f64::from(reward)),
+            (Outcome::Pass, None) => Some(1.0),
+            (Outcome::Fail, None) => Some(0.0),
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) mod mlp;
 pub(crate) mod norm;
 pub(crate) mod rope;
 
-pub(crate) use attention::{Attend, Projected, WholeSequences};
+pub(crate) use attention::{Attend, PackedSequences, Projected, Sight, WholeSequences};
 pub(crate) use linear::Products;
 use rope::Rotation;
 
@@ -40,7 +40,7 @@ pub(crate) struct Pass<'a> {
     /// How products are computed.
     pub(crate) products: Products<'a>,
     /// The rows' rotations, for models that have them.
-    pub(crate) rotation: Option<Rotation>,
+    pub(crate) rotation: Option<&'a Rotation>,
     /// How rows look at other rows.
     pub(crate) attend: &'a mut dyn Attend,
 }

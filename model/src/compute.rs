@@ -69,6 +69,14 @@ pub enum ComputeError {
         /// Its index in the call.
         index: usize,
     },
+    /// Lengths of sequences that are not those of their tokens.
+    #[error("{tokens} tokens lie one after another, but the sequences' lengths add up to {lengths}")]
+    Lengths {
+        /// Tokens given.
+        tokens: usize,
+        /// Sum of the lengths.
+        lengths: usize,
+    },
     /// The adapter is not one of this model.
     #[error("the adapter cannot be applied to this model")]
     Adapter {

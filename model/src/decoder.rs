@@ -1,7 +1,7 @@
 //! A decoder of any family: its weights by name, its training forward and its heads.
 //!
-//! Training runs whole right-padded sequences through fused causal attention; padding needs no mask, as no real position
-//! looks at a later one and the loss leaves padded positions out. Inference has copies of the weights and attention of its
+//! Training runs sequences one after another without padding (`packed`), or right-padded to a rectangle, through fused causal
+//! attention; padding needs no mask, as no real position looks at a later one and the loss leaves padded positions out. Inference has copies of the weights and attention of its
 //! own (`crate::inference`); the layers are the same.
 
 use tch::{Device, Kind, TchError, Tensor};
@@ -15,6 +15,9 @@ use crate::{ModelConfig, ModelKind, Precision};
 
 pub(crate) mod init;
 pub(crate) mod network;
+mod packed;
+
+pub use packed::{PackedOptions, PackedPass};
 
 use network::Network;
 

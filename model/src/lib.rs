@@ -39,7 +39,7 @@ mod tensors;
 pub use chat::{ChatMessage, ChatTemplate};
 pub use compute::{ComputeError, Precision};
 pub use config::{Activation, ConfigError, ModelConfig, ModelKind, RopeScaling};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, PackedOptions, PackedPass};
 pub use digest::weights_digest;
 pub use encoder::{Encoder, EncoderBatch, EncoderInput};
 pub use engine::{

@@ -1,53 +1,88 @@
-//! What a rank learns from: trajectories become records, records become sequences, sequences become batches.
+//! What a rank learns from: trajectories become rows, rows items, items batches.
 //!
-//! Pure: no tensors, no files, no randomness but the seed given. Every rank holds all records and computes the same batches;
-//! [`shard`] then takes a rank's part. The order depends on the round's seed alone, never on the world size.
+//! Pure: no tensors, no files, no randomness but the seed given. Every rank holds all items and computes the same batches; the
+//! micro-batches of a batch are then shared out. The order depends on the round's seed alone, never on the world size.
 
+pub mod batch;
 mod error;
-mod pack;
-mod record;
-pub mod shard;
+pub mod item;
+mod preferences;
+mod row;
+mod scores;
+mod tokens;
 
 pub use error::DataError;
-pub use record::Record;
+pub use row::Row;
 
-use galapagos_domain::recipe::train::{Loss, Train};
+use galapagos_domain::ids::Digest;
+use galapagos_domain::recipe::train::{Loss, Reads, Train};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
 
-/// One thing to be predicted: the hidden state at `position` of a sequence against `target`, a token id (nll) or a
-/// label, 1 for pass and 0 for fail (pointwise).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    pub position: usize,
-    pub target: u32,
-}
+use item::{Item, Mark, Sequence};
 
-/// One row of a forward pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sequence {
-    pub tokens: Vec<u32>,
-    /// In order of position, at least one.
-    pub marks: Vec<Mark>,
-}
-
-/// What the model can take.
+/// What the model can take, and what it starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Longest sequence.
     pub positions: usize,
     /// Token ids are below this.
     pub vocabulary: usize,
+    /// Outputs of a head with classes, 0 of another.
+    pub classes: u32,
+    /// The checkpoint that the round starts from.
+    pub start: Digest,
 }
 
-/// All records of a round, ready to be laid out data epoch by data epoch.
+/// All items of a round, ready to be laid out data epoch by data epoch.
 #[derive(Debug)]
 pub struct Dataset {
-    records: Vec<Record>,
+    items: Vec<Item>,
+    /// Names of the rows for people, by number.
+    names: Vec<String>,
     left_out: u64,
     pack: usize,
     batch: usize,
     data_epochs: u32,
+    /// Items that a loss needs at once.
+    least: usize,
+    seed: Seed,
+}
+
+/// What the builders of items have to look at, beside the rows.
+struct Needs<'a> {
+    limits: &'a Limits,
+    seed: Seed,
+}
+
+/// What a builder made.
+#[derive(Debug, Default)]
+struct Built {
+    items: Vec<Item>,
+    left_out: u64,
+}
+
+impl Built {
+    fn add(&mut self, item: Item) {
+        self.items.push(item);
+    }
+}
+
+impl Needs<'_> {
+    /// A row as a sequence with these marks.
+    fn sequence(&self, row: &Row, marks: Vec<Mark>) -> Sequence {
+        let sampled_by_start = row.policy == self.limits.start && !row.log_probs.is_empty();
+        Sequence { tokens: row.tokens(), marks, weight: 1.0, value: 0.0, sampled_by_start }
+    }
+
+    /// A class that the head has.
+    fn class(&self, row: &Row, class: u32) -> Result<u32, DataError> {
+        let classes = self.limits.classes.max(1);
+        if class < classes {
+            return Ok(class);
+        }
+        Err(row.wrong(format!("has class {class}, but the head's classes are 0 to {}", classes - 1)))
+    }
 }
 
 impl Dataset {
@@ -55,7 +90,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError`] says which setting or which record is at fault; an empty result is an error too.
-    pub fn new(trajectories: &[Trajectory], train: &Train, limits: Limits) -> Result<Self, DataError> {
+    pub fn new(trajectories: &[Trajectory], train: &Train, limits: Limits, seed: Seed) -> Result<Self, DataError> {
         let positive = [
             ("batch", train.batch),
             ("micro_batch", train.micro_batch),
@@ -65,29 +100,42 @@ impl Dataset {
         if let Some((field, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(DataError::Zero { field });
         }
-        if train.pack != 1 && matches!(train.loss, Loss::Pointwise(_)) {
-            return Err(DataError::PointwisePack { pack: train.pack });
+        if train.pack != 1 && !matches!(train.loss, Loss::Nll | Loss::WeightedNll) {
+            return Err(DataError::Pack { pack: train.pack, loss: train.loss.name() });
         }
-        let records: Vec<Record> = trajectories
-            .iter()
-            .filter_map(|trajectory| Record::new(trajectory, train).transpose())
-            .collect::<Result<_, _>>()?;
-        if records.is_empty() {
-            return Err(DataError::Empty { records_in: trajectories.len(), loss: train.loss });
+        let row = |(number, trajectory)| Row::new(number, trajectory, train.shots);
+        let rows = (0u32..).zip(trajectories).map(row).collect::<Result<Vec<_>, _>>()?;
+        check_tokens(&rows, limits.vocabulary)?;
+        let needs = Needs { limits: &limits, seed };
+        let built = tokens::build(&rows, &needs, &train.loss)
+            .or_else(|| preferences::build(&rows, &needs, &train.loss))
+            .or_else(|| scores::build(&rows, &needs, &train.loss))
+            .unwrap_or_else(|| Ok(Built::default()))?;
+        if built.items.is_empty() {
+            let (loss, needs) = (train.loss.name(), what_it_needs(&train.loss));
+            return Err(DataError::Empty { records_in: rows.len(), loss, needs });
+        }
+        if built.items.iter().map(|item| item.share).sum::<f64>() <= 0.0 {
+            return Err(DataError::Weightless);
         }
         let pack = train.pack as usize;
-        record::check_tokens(&records, limits.vocabulary)?;
-        pack::check_longest(&records, pack, limits.positions)?;
+        let (tokens, records) = batch::longest(&built.items, pack);
+        if tokens > limits.positions {
+            return Err(DataError::TooLong { records, tokens, positions: limits.positions });
+        }
         Ok(Self {
-            left_out: (trajectories.len() - records.len()) as u64,
-            records,
+            items: built.items,
+            names: rows.iter().map(|row| format!("{}#{}", row.task, row.sample)).collect(),
+            left_out: built.left_out,
             pack,
             batch: train.batch as usize,
             data_epochs: train.data_epochs,
+            least: if matches!(train.loss, Loss::ContrastiveMi(_)) { 2 } else { 1 },
+            seed,
         })
     }
 
-    /// Records whose verdict the loss cannot use.
+    /// Records that the loss cannot use.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -96,27 +144,84 @@ impl Dataset {
     /// Records in use.
     #[must_use]
     pub fn records(&self) -> usize {
-        self.records.len()
+        self.items.iter().map(|item| item.rows.len()).sum()
+    }
+
+    /// The numbers of the rows in use, each once, in order.
+    #[must_use]
+    pub fn rows(&self) -> Vec<u32> {
+        let mut rows: Vec<u32> = self.items.iter().flat_map(|item| item.rows.iter().copied()).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// `SET/TASK#SAMPLE` of a row.
+    #[must_use]
+    pub fn name(&self, row: u32) -> &str {
+        self.names.get(row as usize).map_or("?", String::as_str)
+    }
+
+    /// Items that the loss needs at once: with fewer there is nothing to contrast.
+    #[must_use]
+    pub fn least(&self) -> usize {
+        self.least
+    }
+
+    /// How often each record is trained on.
+    #[must_use]
+    pub fn data_epochs(&self) -> u32 {
+        self.data_epochs
+    }
+
+    /// Optimiser steps of one data epoch.
+    #[must_use]
+    pub fn steps_of_epoch(&self) -> u64 {
+        let count = batch::ordered_count(&self.items, self.pack);
+        batch::parts(&vec![(); count], self.batch, self.least).len() as u64
     }
 
     /// Optimiser steps of the whole round.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        let sequences = pack::sequence_count(&self.records, self.pack);
-        sequences.div_ceil(self.batch) as u64 * u64::from(self.data_epochs)
+        self.steps_of_epoch() * u64::from(self.data_epochs)
     }
 
-    /// The global batches of the round in order: one for each optimiser step. Each data epoch uses every record exactly
-    /// once, in an order of its own; its last batch may be smaller.
-    pub fn batches(&self, seed: Seed) -> impl Iterator<Item = Vec<Sequence>> {
-        (0..self.data_epochs).flat_map(move |number| {
-            let sequences = self.data_epoch(seed, number);
-            sequences.chunks(self.batch).map(<[Sequence]>::to_vec).collect::<Vec<_>>()
+    /// The global batches from step `from` (counted from 0) to the end: one for each optimiser step. Each data epoch uses every record
+    /// exactly once, in an order of its own; its last batch may be smaller.
+    pub fn batches(&self, from: u64) -> impl Iterator<Item = Vec<Item>> {
+        let each = self.steps_of_epoch().max(1);
+        let first = from / each;
+        (first..u64::from(self.data_epochs)).flat_map(move |number| {
+            let skip = if number == first { (from % each) as usize } else { 0 };
+            let order = batch::ordered(&self.items, self.pack, self.seed.derive(&format!("data-epoch/{number}")));
+            let batches = batch::parts(&order, self.batch, self.least);
+            batches.into_iter().skip(skip).map(<[Item]>::to_vec).collect::<Vec<_>>()
         })
     }
+}
 
-    fn data_epoch(&self, seed: Seed, number: u32) -> Vec<Sequence> {
-        pack::sequences(&self.records, self.pack, seed.derive(&format!("data-epoch/{number}")))
+/// Checks that every token has an embedding.
+fn check_tokens(rows: &[Row], vocabulary: usize) -> Result<(), DataError> {
+    for row in rows {
+        let mut tokens = row.prefix.iter().chain(&row.question).chain(&row.completion);
+        if let Some(token) = tokens.find(|token| **token as usize >= vocabulary) {
+            return Err(DataError::Token { task: row.task.clone(), sample: row.sample, token: *token, vocabulary });
+        }
+    }
+    Ok(())
+}
+
+/// For people: which records a loss can use.
+fn what_it_needs(loss: &Loss) -> &'static str {
+    match loss {
+        Loss::Nll | Loss::Component(_) | Loss::ContrastiveMi(_) => "at least one record",
+        Loss::WeightedNll | Loss::Pg(_) | Loss::Value(_) | Loss::Kto(_) => "records that passed or failed",
+        Loss::Dpo(_) | Loss::DpoRegression(_) | Loss::Cpl(_) | Loss::BtPair(_) => {
+            "both sides of a pair, or a task with records that passed and records that failed"
+        }
+        Loss::TdConservative(_) => "records with numbered actions (`class` of their parts)",
+        Loss::Pointwise(_) if loss.reads() == Reads::Classes => "records with a class, or that passed or failed",
+        Loss::Pointwise(_) => "records with labels: steps with a value, or a verdict of pass or fail",
     }
 }
 

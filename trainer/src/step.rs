@@ -1,131 +1,178 @@
-//! One optimiser update over all ranks: forward and backward over this rank's micro batches, gradients averaged with the other
-//! ranks during the last backward pass, one clip, one update.
+//! One optimiser update over all ranks: what frozen models say of the batch, forward and backward over this rank's micro-batches,
+//! gradients averaged with the other ranks during the last backward pass, one clip, one update.
 //!
-//! Each local loss is a sum divided by the marks of the whole batch and multiplied by the world size, so the mean over ranks
-//! that the reducer takes is the gradient a single process would get from the whole batch.
+//! Each local loss is a sum divided by the share of the whole batch and multiplied by the world size, so the mean over ranks that the
+//! reducer takes is the gradient a single process would get from the whole batch.
+
+mod frozen;
+mod gradients;
+mod spent;
+
+pub use frozen::Frozen;
+pub use spent::Spent;
 
 use galapagos_collective::{Group, Reduce, Reducer, ReducerOptions, clear_grads};
-use galapagos_domain::recipe::train::{Precision, Train};
-use galapagos_model::Decoder;
+use galapagos_domain::recipe::train::{self, Layout, Train};
+use galapagos_model::Precision;
 use tch::{Kind, Tensor};
 
 use crate::RankError;
-use crate::data::Sequence;
-use crate::data::shard::{self, MicroBatch};
-use crate::loss::{Marked, Objective, objective};
-use crate::optimiser::{Adamw, Optimiser, clip_scale, gradient_norm};
+use crate::data::batch::{MicroBatch, micro_batches, shares};
+use crate::data::item::Item;
+use crate::objective::{Objective, Part, Parts};
+use crate::optim::{Optimiser, Settings, clip_scale, gradient_norm, partition};
+use crate::subject::{Subject, tensor};
 
 /// A model in training on one rank.
 #[derive(Debug)]
 pub struct Training<'a> {
-    model: &'a Decoder,
+    subject: &'a Subject,
+    frozen: &'a Frozen,
     group: &'a Group,
+    /// The weights that move, by name.
+    named: Vec<(String, Tensor)>,
     weights: Vec<Tensor>,
+    /// The rank that updates each weight; all do without `shard_optimiser`.
+    owners: Option<Vec<u32>>,
     reducer: Reducer,
     optimiser: Optimiser,
-    objective: &'static dyn Objective,
-    precision: galapagos_model::Precision,
+    precision: Precision,
+    layout: Layout,
+    recompute: bool,
     micro_batch: usize,
     clip: f64,
 }
 
-/// What one update showed; the same on all ranks but for `tokens`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Update {
-    /// Mean loss over the marks of the whole batch, before the update.
+/// What one step computed before anything moved; the same on all ranks but for what is said to be this rank's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// Loss over the whole batch.
     pub loss: f64,
     /// Norm of the gradient before clipping.
     pub grad_norm: f64,
+    pub parts: Parts,
     /// Tokens of this rank's part of the batch.
     pub tokens: u64,
+    /// This rank's records.
+    pub rows: Vec<u32>,
+    /// This rank's micro-batches: loss per share, and records.
+    pub losses: Vec<(f64, Vec<u32>)>,
+}
+
+impl Measured {
+    /// Whether loss and gradient are numbers.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.grad_norm.is_finite()
+    }
 }
 
 impl<'a> Training<'a> {
-    /// Hooks the weights of `model`, which must be f32 on the CPU and the same on all ranks of `group`.
+    /// Hooks the weights of `subject` that are trained, which must be f32 and the same on all ranks of `group`.
     ///
     /// # Errors
-    /// If the ranks' models differ in shape, or there is no memory.
-    pub fn new(model: &'a Decoder, group: &'a Group, train: &Train) -> Result<Self, RankError> {
-        let trainable = model.parameters().set_trainable(true);
-        trainable.map_err(|source| RankError::Weights { what: "make the weights trainable", source })?;
-        let weights: Vec<Tensor> = model.parameters().iter().map(|(_, weight)| weight.shallow_clone()).collect();
-        let reducer = Reducer::new(group, &weights, ReducerOptions::default())
-            .map_err(|source| RankError::Collective { what: "agree on the weights", source })?;
-        let optimiser =
-            Optimiser::new(&weights, Adamw::new(train.weight_decay)).map_err(tensor("make the optimiser's moments"))?;
+    /// If the ranks' models differ in shape, a setting makes no sense, or there is no memory.
+    pub fn new(
+        subject: &'a Subject,
+        frozen: &'a Frozen,
+        group: &'a Group,
+        train: &Train,
+    ) -> Result<Self, RankError> {
+        let named = subject.trainable(train.freeze)?;
+        let weights: Vec<Tensor> = named.iter().map(|(_, weight)| weight.shallow_clone()).collect();
+        let options = ReducerOptions::default();
+        let reducer = Reducer::new(group, &weights, options).map_err(collective("agree on the weights"))?;
+        let sizes: Vec<u64> = weights.iter().map(|weight| weight.numel() as u64).collect();
+        let owners = (train.shard_optimiser && group.world_size() > 1).then(|| partition(&sizes, group.world_size()));
+        let owned: Vec<bool> = match &owners {
+            Some(owners) => owners.iter().map(|owner| *owner == group.rank()).collect(),
+            None => vec![true; weights.len()],
+        };
+        let optimiser = Optimiser::new(&named, settings(train), &owned)
+            .map_err(|source| RankError::Optimiser { what: "make the optimiser", source })?;
         Ok(Self {
-            model,
+            subject,
+            frozen,
             group,
+            named,
             weights,
+            owners,
             reducer,
             optimiser,
-            objective: objective(train.loss),
-            precision: match train.precision {
-                Precision::F32 => galapagos_model::Precision::F32,
-                Precision::Bf16 => galapagos_model::Precision::Bf16,
-            },
+            precision: precision(train),
+            layout: train.layout,
+            recompute: train.recompute,
             micro_batch: train.micro_batch as usize,
             clip: train.clip,
         })
     }
 
-    /// One update on the global `batch`, of which this rank takes its part. `number` counts from 1 and is for messages.
+    /// The weights that move, by name.
+    #[must_use]
+    pub fn weights(&self) -> &[(String, Tensor)] {
+        &self.named
+    }
+
+    /// The optimiser of this rank's part.
+    #[must_use]
+    pub fn optimiser(&self) -> &Optimiser {
+        &self.optimiser
+    }
+
+    /// The optimiser, to give it a state.
+    pub fn optimiser_mut(&mut self) -> &mut Optimiser {
+        &mut self.optimiser
+    }
+
+    /// Leaves in the weights the gradient of the loss over the global `batch`, of which this rank takes its part.
     ///
     /// # Errors
-    /// [`RankError::Diverged`], on all ranks alike, if loss or gradient is not finite: the weights are then untouched. Else what
-    /// the kernels or the other ranks did.
-    pub fn step(&mut self, batch: &[Sequence], number: u64, lr: f64) -> Result<Update, RankError> {
-        let part = shard::slice(batch, self.group.rank(), self.group.world_size());
-        let local = self.gradients(part, shard::marks(batch))?;
-        let loss = self.sum_over_ranks(local)? / shard::marks(batch) as f64;
-        let grad_norm = gradient_norm(&self.weights).map_err(tensor("measure the gradient"))?;
-        if !(loss.is_finite() && grad_norm.is_finite()) {
-            return Err(RankError::Diverged { step: number, loss, grad_norm, lr });
-        }
-        let scale = clip_scale(grad_norm, self.clip);
-        self.optimiser.step(lr, scale).map_err(tensor("update the weights"))?;
-        Ok(Update { loss, grad_norm, tokens: shard::tokens(part) as u64 })
-    }
-
-    /// Leaves in the weights the gradient of the mean loss over the `marks` marks of the batch; returns this rank's loss sum.
-    fn gradients(&self, part: &[Sequence], marks: usize) -> Result<f64, RankError> {
+    /// What the kernels or the other ranks did. A loss that is no number is no error here.
+    pub fn measure(
+        &mut self,
+        objective: &Objective,
+        (batch, least): (&[Item], usize),
+        spent: &mut Spent,
+    ) -> Result<Measured, RankError> {
+        let all = micro_batches(batch, self.micro_batch, least);
+        let (rank, world_size) = (self.group.rank() as usize, self.group.world_size());
+        let mine: Vec<&MicroBatch> = shares(&all, world_size)[rank].iter().map(|i| &all[*i]).collect();
+        let share: f64 = all.iter().map(|micro| micro.share).sum();
+        spent.data();
+        let notes = self.annotate(objective, &mine)?;
+        spent.forward();
         clear_grads(&self.weights).map_err(collective("clear the gradients"))?;
-        let scale = f64::from(self.group.world_size()) / marks as f64;
-        let mut sum = 0.0;
-        let micro_batches = shard::micro_batches(part, self.micro_batch);
-        let last = micro_batches.len().checked_sub(1);
-        if last.is_none() {
-            self.reducer.prepare_step().map_err(collective("begin a step"))?;
-            let zero = self.zero_loss().map_err(tensor("compute a loss of nothing"))?;
-            self.reducer.backward(&zero).map_err(collective("average the gradients"))?;
-        }
-        for (index, micro_batch) in micro_batches.enumerate() {
-            let reduces = Some(index) == last;
-            if reduces {
-                self.reducer.prepare_step().map_err(collective("begin a step"))?;
-            }
-            let loss = self.loss_sum(&micro_batch)?;
-            sum += loss.f_double_value(&[]).map_err(tensor("read the loss"))?;
-            let scaled = loss.f_mul_scalar(scale).map_err(tensor("scale the loss"))?;
-            let backward = if reduces { self.reducer.backward(&scaled) } else { self.reducer.backward_local(&scaled) };
-            backward.map_err(collective("average the gradients"))?;
-        }
-        Ok(sum)
+        let scale = f64::from(world_size) / share;
+        let (parts, losses) = self.gradients(objective, &mine, notes, scale, spent)?;
+        let parts = self.over_ranks(parts)?;
+        let grad_norm = gradient_norm(&self.weights).map_err(tensor("measure the gradient"))?;
+        spent.communication();
+        let tokens = mine.iter().map(|micro| micro.tokens.len() as u64).sum();
+        let rows = mine.iter().flat_map(|micro| micro.rows.iter().copied()).collect();
+        Ok(Measured { loss: parts.get(Part::Loss) / share, grad_norm, parts, tokens, rows, losses })
     }
 
-    fn loss_sum(&self, micro_batch: &MicroBatch) -> Result<Tensor, RankError> {
-        let MicroBatch { rows, width, tokens, positions, targets } = micro_batch;
-        let shape = [*rows as i64, *width as i64];
-        let failed = || tensor("lay out a micro batch");
-        let tokens = Tensor::f_from_slice(tokens).and_then(|flat| flat.f_reshape(shape)).map_err(failed())?;
-        let positions = Tensor::f_from_slice(positions).map_err(failed())?;
-        let targets = Tensor::f_from_slice(targets).map_err(failed())?;
-        let hidden = self
-            .model
-            .hidden_states(&tokens, self.precision)
-            .map_err(|source| RankError::Forward { what: "the forward pass", source })?;
-        let (model, precision) = (self.model, self.precision);
-        self.objective.sum(Marked { model, hidden: &hidden, positions: &positions, targets: &targets, precision })
+    /// Updates the weights by the gradients that [`Training::measure`] left, clipped.
+    ///
+    /// # Errors
+    /// If a kernel fails, or a rank that updates a part of the weights does not send it.
+    pub fn update(&mut self, lr: f64, grad_norm: f64) -> Result<(), RankError> {
+        let scale = clip_scale(grad_norm, self.clip);
+        self.optimiser
+            .step(lr, scale)
+            .map_err(|source| RankError::Optimiser { what: "update the weights", source })?;
+        if let Some(owners) = &self.owners {
+            let owned: Vec<(&Tensor, u32)> = self.weights.iter().zip(owners.iter().copied()).collect();
+            self.group.broadcast_from(&owned).map_err(collective("share the updated weights"))?;
+        }
+        Ok(())
+    }
+
+    fn over_ranks(&self, parts: Parts) -> Result<Parts, RankError> {
+        let mut sums = Tensor::f_from_slice(&parts.to_slice()).map_err(tensor("hold the loss"))?;
+        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the loss"))?;
+        let sums: Vec<f64> = Vec::try_from(&sums).map_err(tensor("read the loss"))?;
+        Ok(parts.with_sums(&sums))
     }
 
     /// Zero, with every weight taking part: a rank without sequences must still bring a gradient for each weight.
@@ -134,18 +181,35 @@ impl<'a> Training<'a> {
             self.weights.iter().map(|weight| weight.f_sum(Kind::Float)).collect::<Result<_, _>>()?;
         Tensor::f_stack(&sums, 0)?.f_sum(Kind::Float)?.f_mul_scalar(0.0)
     }
+}
 
-    fn sum_over_ranks(&self, value: f64) -> Result<f64, RankError> {
-        let mut sum = Tensor::f_from_slice(&[value]).map_err(tensor("hold the loss"))?;
-        self.group.all_reduce(&mut sum, Reduce::Sum).map_err(collective("add up the loss"))?;
-        sum.f_double_value(&[0]).map_err(tensor("read the loss"))
+/// The number format of a train step's products.
+#[must_use]
+pub fn precision(train: &Train) -> Precision {
+    match train.precision {
+        train::Precision::F32 => Precision::F32,
+        train::Precision::Bf16 => Precision::Bf16,
     }
 }
 
-fn tensor(what: &'static str) -> impl FnOnce(tch::TchError) -> RankError {
-    move |source| RankError::Tensor { what, source }
+/// The optimiser's constants as a train step names them.
+#[must_use]
+pub fn settings(train: &Train) -> Settings {
+    use crate::optim::{Adamw, Muon, Sgd};
+    let weight_decay = train.weight_decay;
+    match train.optimiser {
+        train::Optimiser::Adamw(train::Adamw { betas: [beta1, beta2], eps }) => {
+            Settings::Adamw(Adamw { beta1, beta2, eps, weight_decay })
+        }
+        train::Optimiser::Sgd(train::Sgd { momentum, nesterov }) => {
+            Settings::Sgd(Sgd { momentum, nesterov, weight_decay })
+        }
+        train::Optimiser::Muon(train::Muon { momentum, nesterov }) => {
+            Settings::Muon(Muon { momentum, nesterov, ..Muon::new(weight_decay) })
+        }
+    }
 }
 
-fn collective(what: &'static str) -> impl FnOnce(galapagos_collective::Error) -> RankError {
+pub(crate) fn collective(what: &'static str) -> impl FnOnce(galapagos_collective::Error) -> RankError {
     move |source| RankError::Collective { what, source }
 }

@@ -40,8 +40,8 @@ impl ClusterState {
     }
 
     /// What the running recipe step of an evolution waits for, if nothing of it runs.
-    pub(super) fn waits_for(&self, evolution: &Evolution) -> Option<String> {
-        self.waiting_on(evolution).map(|waiting| waiting.what)
+    pub(super) fn waits_for(&self, now: Timestamp, evolution: &Evolution) -> Option<String> {
+        self.waiting_on(now, evolution).map(|waiting| waiting.what)
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Limits {
     pub start_limit_ms: u64,
     /// Without a report from a training rank for so long, the round is tried anew.
     pub stall_limit_ms: u64,
+    /// After a lost try a round waits so long for a worker that joins, then goes on with the ranks that are left.
+    pub regroup_ms: u64,
     /// Failures of one job or round before its evolution fails.
     pub attempt_budget: u32,
     /// Lost workers that one job or round may survive.
@@ -27,6 +29,7 @@ impl Default for Limits {
             job_time_limit_ms: 1_800_000,
             start_limit_ms: 120_000,
             stall_limit_ms: 120_000,
+            regroup_ms: 2_000,
             attempt_budget: 3,
             loss_budget: 50,
         }

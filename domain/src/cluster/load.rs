@@ -40,6 +40,7 @@ pub(super) fn load(
         roster: Roster::default(),
         leases: Leases::default(),
         booked: BTreeMap::new(),
+        regrouping: BTreeMap::new(),
     };
     let mut keys = BTreeSet::new();
     for record in records {
@@ -56,6 +57,7 @@ pub(super) fn load(
         }
     }
     state.booked = state.evolutions.keys().map(|id| (id.clone(), now)).collect();
+    state.regrouping = state.rounds.keys().map(|id| (id.clone(), now)).collect();
     state.check_references(&keys)?;
     state.take_up_leases(now)?;
     Ok((state, Vec::new()))

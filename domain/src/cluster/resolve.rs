@@ -2,9 +2,9 @@
 
 use super::evolution::{Evolution, StepRun};
 use crate::artifact::ArtifactRef;
-use crate::ids::{InvalidId, Name};
-use crate::member::Member;
-use crate::recipe::train::{Source, Start, Train};
+use crate::ids::{Digest, InvalidId, Name};
+use crate::member::{Member, Origin};
+use crate::recipe::train::{On, Reference, Source, Start, Train};
 use crate::recipe::{Head, Role};
 
 /// Why a recipe step cannot be made of what there is.
@@ -12,7 +12,7 @@ use crate::recipe::{Head, Role};
 pub enum ResolveError {
     #[error("`{0}` is neither `base`, `champion`, a role, nor a member that an earlier train step named")]
     UnknownMember(Name),
-    #[error("role `{0}` has no member yet: it starts with a scalar head, so a train step must come first")]
+    #[error("role `{0}` has no member yet: its head is new, so a train step must come first")]
     Untrained(Name),
     #[error("role `{0}` is not declared under `roles`")]
     UnknownRole(Name),
@@ -59,7 +59,7 @@ impl Evolution {
             }
             let declared = self.role(at)?;
             match declared.head {
-                Head::Scalar => return Err(ResolveError::Untrained(at.clone())),
+                Head::Scalar | Head::Classes(_) => return Err(ResolveError::Untrained(at.clone())),
                 Head::Lm => {}
             }
             if declared.init.as_str() == "base" {
@@ -98,13 +98,44 @@ impl Evolution {
         let role = self.role(&train.role)?;
         let init = || if role.init.as_str() == "base" { self.need_base() } else { self.current(&role.init) };
         match train.start {
-            Start::Continue => match self.champions.get(&train.role).and_then(|id| self.member(id)) {
+            Start::Continue | Start::ContinueOptimiser => match self.champions.get(&train.role).and_then(|id| self.member(id)) {
                 Some(member) => Ok(member),
                 None => init(),
             },
             Start::Restart => init(),
             Start::Base => self.need_base(),
         }
+    }
+
+    /// The optimiser's state that a `train` step goes on with: that of the round that made its start; none if it starts anew, or
+    /// from weights that no round made.
+    ///
+    /// # Errors
+    /// As [`Evolution::start_of`].
+    pub fn optimiser_of(&self, train: &Train) -> Result<Option<Digest>, ResolveError> {
+        if train.start != Start::ContinueOptimiser {
+            return Ok(None);
+        }
+        match &self.start_of(train)?.origin {
+            Origin::Trained { optimiser, .. } => Ok(*optimiser),
+            Origin::Base { .. } => Ok(None),
+        }
+    }
+
+    /// The checkpoint that a `train` step's loss and penalties compare with, if they do.
+    ///
+    /// # Errors
+    /// The role that it names has no member.
+    pub fn reference_of(&self, train: &Train) -> Result<Option<Digest>, ResolveError> {
+        if !train.needs_reference() {
+            return Ok(None);
+        }
+        let member = match &train.reference {
+            Reference::Start => self.start_of(train)?,
+            Reference::Base => self.need_base()?,
+            Reference::Role(role) => self.current(role)?,
+        };
+        Ok(Some(member.checkpoint))
     }
 
     /// The recipe steps that made datasets of that name, in order.
@@ -137,7 +168,15 @@ impl Evolution {
     /// # Errors
     /// No recipe step made one of the datasets yet.
     pub fn files_of(&self, train: &Train) -> Result<Vec<ArtifactRef>, ResolveError> {
-        let files: Result<Vec<_>, _> = train.on.sources().iter().map(|source| self.files(source)).collect();
+        self.files_on(&train.on)
+    }
+
+    /// The files of all sources, in order.
+    ///
+    /// # Errors
+    /// No recipe step made one of the datasets yet.
+    pub fn files_on(&self, on: &On) -> Result<Vec<ArtifactRef>, ResolveError> {
+        let files: Result<Vec<_>, _> = on.sources().iter().map(|source| self.files(source)).collect();
         Ok(files?.concat())
     }
 }

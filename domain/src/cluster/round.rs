@@ -20,7 +20,7 @@ use super::job::Consequence;
 use crate::fence::FencingToken;
 use crate::ids::{MemberId, WorkerId};
 use crate::job::{FailureClass, JobFailure};
-use crate::round::{RankTable, RoundSpec, Vote};
+use crate::round::{RankTable, RoundSpec, Saved, Vote};
 
 /// One round and its history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ pub struct Round {
     pub failures: Vec<FailedTry>,
     /// Tries that ended because a worker was lost or forgot its ranks, or a rank was killed.
     pub losses: u32,
+    /// The in-round checkpoint that the next try goes on from.
+    #[serde(default)]
+    pub saved: Option<Saved>,
+    /// World sizes of the tries whose steps are in `saved`, in order, without repetition.
+    #[serde(default)]
+    pub worlds: Vec<u32>,
     pub state: RoundState,
 }
 
@@ -124,7 +130,7 @@ impl Round {
     /// A round that nobody has tried.
     #[must_use]
     pub fn new(spec: RoundSpec) -> Self {
-        Self { spec, tries: Vec::new(), failures: Vec::new(), losses: 0, state: RoundState::Waiting }
+        Self { spec, tries: Vec::new(), failures: Vec::new(), losses: 0, saved: None, worlds: Vec::new(), state: RoundState::Waiting }
     }
 
     /// The ranks of the try in force.
@@ -147,6 +153,26 @@ impl Round {
     #[must_use]
     pub fn knows(&self, token: FencingToken) -> bool {
         self.tries.iter().any(|table| table.token == token)
+    }
+
+    /// Whether an in-round checkpoint of the try in force is newer than the one known.
+    #[must_use]
+    pub(super) fn is_news(&self, token: FencingToken, saved: Saved) -> bool {
+        self.is_current(token) && self.saved.is_none_or(|known| known.step < saved.step)
+    }
+
+    /// The ranks of the try in force stored a checkpoint: the next try goes on from it.
+    pub(super) fn save(&mut self, saved: Saved) {
+        self.saved = Some(saved);
+        self.note_world();
+    }
+
+    /// The world sizes behind the weights, with the try in force.
+    pub(super) fn note_world(&mut self) {
+        let Some(world) = self.table().map(|table| table.workers.len() as u32) else { return };
+        if self.worlds.last() != Some(&world) {
+            self.worlds.push(world);
+        }
     }
 
     /// `Waiting -> Preparing`.

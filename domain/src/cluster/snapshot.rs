@@ -39,7 +39,7 @@ impl ClusterState {
             steps: evolution.steps.iter().map(|run| self.step_view(now, evolution, run)).collect(),
             members: evolution.members.clone(),
             champions: evolution.recipe.roles.keys().filter_map(current).collect(),
-            waiting: self.waits_for(evolution),
+            waiting: self.waits_for(now, evolution),
             retries: evolution.retries,
         }
     }

@@ -1,4 +1,10 @@
-//! The `train` verb: one round that makes one member.
+//! The `train` verb: one round that makes one member. What it learns is `loss`, how weights move `optimise`.
+
+mod loss;
+mod optimise;
+
+pub use loss::*;
+pub use optimise::*;
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -32,6 +38,7 @@ pub struct Train {
     #[serde(default = "default_micro_batch")]
     pub micro_batch: u32,
     /// Records joined behind one shared few-shot prefix to one sequence; each later record sees the earlier as examples.
+    /// (`layout: packed`, by which no sequence sees another, is another thing.)
     #[serde(default = "one")]
     pub pack: u32,
     /// Keep the few-shot prefix before each sequence.
@@ -50,6 +57,87 @@ pub struct Train {
     pub clip: f64,
     #[serde(default)]
     pub precision: Precision,
+    #[serde(default)]
+    pub optimiser: Optimiser,
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Which weights losses and penalties compare with.
+    #[serde(default)]
+    pub reference: Reference,
+    #[serde(default)]
+    pub kl: Option<Kl>,
+    /// Weight of the policy's entropy, which is rewarded.
+    #[serde(default)]
+    pub entropy: f64,
+    #[serde(default)]
+    pub mix: Option<Mix>,
+    /// A low-rank adapter is trained instead of the weights.
+    #[serde(default)]
+    pub adapter: Option<Adapter>,
+    #[serde(default)]
+    pub freeze: Freeze,
+    /// The member gets a moving average of the weights with this decay instead of the last ones.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// Layers are computed again in the backward pass instead of kept: less memory, more time.
+    #[serde(default)]
+    pub recompute: bool,
+    #[serde(default)]
+    pub layout: Layout,
+    /// Each rank keeps the optimiser's state of its own part of the weights (ZeRO-1).
+    #[serde(default)]
+    pub shard_optimiser: bool,
+    /// Optimiser steps between checkpoints inside the round, from which an interrupted one goes on; 0: none.
+    #[serde(default = "default_save_every")]
+    pub save_every: u32,
+    #[serde(default)]
+    pub guard: Guard,
+}
+
+impl Train {
+    /// A step with every default filled in, for a member that takes its role at once.
+    #[must_use]
+    pub fn new(role: Name, on: Name, loss: Loss, lr: f64) -> Self {
+        Self {
+            name: None,
+            role,
+            on: On::One(on),
+            loss,
+            start: Start::default(),
+            data_epochs: one(),
+            lr,
+            ranks: one(),
+            batch: default_batch(),
+            micro_batch: default_micro_batch(),
+            pack: one(),
+            shots: yes(),
+            warmup: default_warmup(),
+            floor: default_floor(),
+            weight_decay: 0.0,
+            clip: default_clip(),
+            precision: Precision::default(),
+            optimiser: Optimiser::default(),
+            schedule: Schedule::default(),
+            reference: Reference::default(),
+            kl: None,
+            entropy: 0.0,
+            mix: None,
+            adapter: None,
+            freeze: Freeze::default(),
+            ema: None,
+            recompute: false,
+            layout: Layout::default(),
+            shard_optimiser: false,
+            save_every: default_save_every(),
+            guard: Guard::default(),
+        }
+    }
+
+    /// Whether the round compares with a reference.
+    #[must_use]
+    pub fn needs_reference(&self) -> bool {
+        self.loss.needs_reference() || self.kl.is_some()
+    }
 }
 
 /// Which datasets a round reads.
@@ -121,24 +209,6 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-/// A loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Mean negative log-likelihood of the completion tokens.
-    Nll,
-    /// A scalar head's regression at the completion's last token.
-    Pointwise(Pointwise),
-}
-
-/// Pointwise losses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pointwise {
-    /// Binary cross-entropy with logits against pass = 1, fail = 0; other verdicts are left out and counted.
-    Bce,
-}
-
 /// Which weights a round starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +216,8 @@ pub enum Start {
     /// The role's current member; a role without one starts from its `init`. The optimiser starts anew.
     #[default]
     Continue,
+    /// [`Start::Continue`], with the optimiser's state at the end of the round that made the member.
+    ContinueOptimiser,
     /// The role's `init` as it is now.
     Restart,
     /// The base weights.
@@ -181,4 +253,7 @@ fn default_floor() -> f64 {
 }
 fn default_clip() -> f64 {
     1.0
+}
+fn default_save_every() -> u32 {
+    25
 }

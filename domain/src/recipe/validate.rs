@@ -6,6 +6,7 @@ mod data;
 mod guide;
 mod header;
 mod judge;
+mod learning;
 mod range;
 mod scope;
 mod train;

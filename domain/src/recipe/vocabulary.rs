@@ -5,7 +5,7 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 42] = [
+const PLANNED: [&str; 36] = [
     "figures",
     "sweep",
     "breed",
@@ -40,12 +40,6 @@ const PLANNED: [&str; 42] = [
     "mix",
     "relabel",
     "repeat_verify",
-    "weighted_nll",
-    "pg",
-    "dpo",
-    "bt_pair",
-    "td_conservative",
-    "contrastive_mi",
     "openai",
     "arms",
 ];

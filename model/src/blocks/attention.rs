@@ -3,6 +3,8 @@
 //! Query heads are grouped: heads `g * n .. g * n + n` share key and value head `g`. The product behind the attention is the
 //! layer's, which adds it to the residual stream.
 
+mod packed;
+
 use galapagos_kernels::AttentionSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -10,6 +12,8 @@ use super::linear::Linear;
 use super::norm::Norm;
 use super::{Builder, Hold, Pass};
 use crate::family::plan::AttentionPlan;
+
+pub(crate) use packed::PackedSequences;
 
 /// One layer's queries, keys and values, each [rows, heads, `head_dim`], contiguous, rotated to their positions: 32-bit floats in
 /// inference, in the format of the pass in training.
@@ -94,7 +98,7 @@ impl Attention {
                 Some(norm) => norm.forward(&heads)?.f_to_kind(heads.kind())?,
                 None => heads,
             };
-            match pass.rotation.as_ref().filter(|_| self.rotary) {
+            match pass.rotation.filter(|_| self.rotary) {
                 Some(rotation) => rotation.rotate(heads),
                 None => Ok(heads),
             }
@@ -113,44 +117,58 @@ pub(crate) struct WholeSequences {
 
 impl Attend for WholeSequences {
     fn attend(&mut self, _: usize, rows: &Projected, spec: &AttentionSpec) -> Result<Tensor, TchError> {
-        let (_, query_heads, head_dim) = rows.query.size3()?;
-        let sequences = |rows: &Tensor| rows.f_reshape([self.batch, self.time, -1, head_dim])?.f_transpose(1, 2);
-        let (query, key, value) = (sequences(&rows.query)?, sequences(&rows.key)?, sequences(&rows.value)?);
-        let mask = match spec.window.filter(|window| (*window as i64) < self.time) {
-            Some(window) => Some(self.seen(Some(window), query.device())?),
-            None => None,
-        };
-        let mixed = match spec.soft_cap {
-            None => Tensor::f_scaled_dot_product_attention(
-                &query,
-                &key,
-                &value,
-                mask.as_ref(),
-                0.0,
-                mask.is_none(),
-                f64::from(spec.scale),
-                query_heads != key.size()[1],
-            )?,
-            Some(cap) => {
-                let seen = match mask {
-                    Some(mask) => mask,
-                    None => self.seen(None, query.device())?,
-                };
-                capped(&query, &key, &value, (&seen, spec.scale, cap))?
-            }
-        };
-        mixed.f_transpose(1, 2)?.f_reshape([self.batch * self.time, query_heads, head_dim])
+        let Projected { query, key, value } = rows;
+        mix((query, key, value), (self.batch, self.time), (spec, Sight::Past))
     }
 }
 
-impl WholeSequences {
-    /// Which positions (columns) each position (row) sees, [time, time].
-    fn seen(&self, window: Option<usize>, device: Device) -> Result<Tensor, TchError> {
-        let seen = Tensor::f_ones([self.time, self.time], (Kind::Bool, device))?.f_tril(0)?;
-        match window {
-            Some(window) => seen.f_triu(1 - window as i64),
-            None => Ok(seen),
+/// What a position sees of its sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Itself and what stands before it.
+    Past,
+    /// Everything, as for tokens that are predicted from both sides.
+    All,
+}
+
+/// Attention of `batch` sequences of `time` tokens each: queries, keys and values [batch * time, heads, `head_dim`].
+fn mix(
+    (query, key, value): (&Tensor, &Tensor, &Tensor),
+    (batch, time): (i64, i64),
+    (spec, sight): (&AttentionSpec, Sight),
+) -> Result<Tensor, TchError> {
+    let (_, query_heads, head_dim) = query.size3()?;
+    let sequences = |rows: &Tensor| rows.f_reshape([batch, time, -1, head_dim])?.f_transpose(1, 2);
+    let (query, key, value) = (sequences(query)?, sequences(key)?, sequences(value)?);
+    let window = spec.window.filter(|window| (*window as i64) < time);
+    let mask = window.map(|window| seen(time, (Some(window), sight), query.device())).transpose()?;
+    let mixed = match spec.soft_cap {
+        None => Tensor::f_scaled_dot_product_attention(
+            &query,
+            &key,
+            &value,
+            mask.as_ref(),
+            0.0,
+            mask.is_none() && sight == Sight::Past,
+            f64::from(spec.scale),
+            query_heads != key.size()[1],
+        )?,
+        Some(cap) => {
+            let seen = mask.map_or_else(|| seen(time, (None, sight), query.device()), Ok)?;
+            capped(&query, &key, &value, (&seen, spec.scale, cap))?
         }
+    };
+    mixed.f_transpose(1, 2)?.f_reshape([batch * time, query_heads, head_dim])
+}
+
+/// Which positions (columns) each position (row) sees, [time, time].
+fn seen(time: i64, (window, sight): (Option<usize>, Sight), device: Device) -> Result<Tensor, TchError> {
+    let all = Tensor::f_ones([time, time], (Kind::Bool, device))?;
+    let seen = if sight == Sight::Past { all.f_tril(0)? } else { all };
+    match window {
+        Some(window) if sight == Sight::Past => seen.f_triu(1 - window as i64),
+        Some(window) => seen.f_triu(1 - window as i64)?.f_tril(window as i64 - 1),
+        None => Ok(seen),
     }
 }
 

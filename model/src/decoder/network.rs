@@ -1,6 +1,7 @@
 //! The forward of every decoder: a [`Plan`] put together from blocks, for training (whole padded sequences, gradients) and for
 //! inference (rows of many sequences) alike.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use galapagos_kernels::{Format, PackedMatrix};
@@ -12,7 +13,7 @@ use crate::blocks::embedding::Embedding;
 use crate::blocks::linear::Linear;
 use crate::blocks::mlp::Mlp;
 use crate::blocks::norm::Norm;
-use crate::blocks::rope::Rope;
+use crate::blocks::rope::{Rope, Rotation};
 use crate::blocks::{Attend, Builder, Hold, Pass, Products, Rows};
 use crate::family::plan::{HeadPlan, LayerPlan, Plan, ResidualNorms};
 
@@ -93,16 +94,33 @@ impl Network {
         attend: &mut dyn Attend,
         products: Products<'_>,
     ) -> Result<Tensor, TchError> {
-        let rotated = if self.trains { products.kind } else { Kind::Float };
-        let rotation = self.rope.as_ref().map(|rope| rope.at(rows.positions, rotated)).transpose()?;
         rows.adapters.check(rows.tokens.len())?;
+        let rotation = self.rotation(rows.positions, products)?;
         let products = Products { adapters: rows.adapters, ..products };
-        let mut pass = Pass { products, rotation, attend };
-        let mut x = self.embedding.forward(rows, types)?;
-        for layer in &self.layers {
-            x = layer.forward(x, &mut pass)?;
-        }
-        Ok(x)
+        let mut pass = Pass { products, rotation: rotation.as_ref(), attend };
+        let x = self.embedding.forward(rows, types)?;
+        self.through(x, 0..self.layers.len(), &mut pass)
+    }
+
+    /// The rotations of rows at `positions`, for models that have them.
+    pub(crate) fn rotation(&self, positions: &[u32], products: Products<'_>) -> Result<Option<Rotation>, TchError> {
+        let rotated = if self.trains { products.kind } else { Kind::Float };
+        self.rope.as_ref().map(|rope| rope.at(positions, rotated)).transpose()
+    }
+
+    /// Number of layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The residual stream before the first layer.
+    pub(crate) fn embedded(&self, rows: &Rows<'_>) -> Result<Tensor, TchError> {
+        self.embedding.forward(rows, &[])
+    }
+
+    /// The residual stream after some of the layers.
+    pub(crate) fn through(&self, x: Tensor, layers: Range<usize>, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        self.layers[layers].iter().try_fold(x, |x, layer| layer.forward(x, pass))
     }
 
     /// The last norm, if the model has one.

@@ -1,7 +1,7 @@
 //! `round.proto`: what ranks are told, and what they report.
 
 use galapagos_domain::recipe::Head;
-use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Vote};
+use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 
 use super::{ConvertError, Fields, all, all_into, to_json};
@@ -12,12 +12,15 @@ impl From<Head> for v1::Head {
         match head {
             Head::Lm => Self::Lm,
             Head::Scalar => Self::Scalar,
+            Head::Classes(_) => Self::Classes,
         }
     }
 }
 
-fn head(fields: Fields, value: i32) -> Result<Head, ConvertError> {
+fn head(fields: Fields, value: i32, classes: u32) -> Result<Head, ConvertError> {
     match v1::Head::try_from(value) {
+        Ok(v1::Head::Classes) if classes < 2 => Err(fields.out_of_range("head_classes", classes, "2 or more")),
+        Ok(v1::Head::Classes) => Ok(Head::Classes(classes)),
         Ok(v1::Head::Lm) => Ok(Head::Lm),
         Ok(v1::Head::Scalar) => Ok(Head::Scalar),
         Ok(v1::Head::Unspecified) => Err(ConvertError::Missing { message: fields.0, field: "head" }),
@@ -37,6 +40,11 @@ impl From<RoundSpec> for v1::RoundSpec {
             train_json: to_json(&spec.train),
             seed: spec.seed.0,
             stall_limit_ms: spec.stall_limit_ms,
+            head_classes: if let Head::Classes(classes) = spec.head { classes } else { 0 },
+            optimiser: spec.optimiser.map(Into::into),
+            reference: spec.reference.map(Into::into),
+            critic: spec.critic.map(Into::into),
+            mix: all_into(spec.mix),
         }
     }
 }
@@ -49,12 +57,16 @@ impl TryFrom<v1::RoundSpec> for RoundSpec {
             id: fields.id("round_id", &wire.round_id)?,
             evolution: fields.id("evolution_id", &wire.evolution_id)?,
             role: fields.id("role", &wire.role)?,
-            head: head(fields, wire.head)?,
+            head: head(fields, wire.head, wire.head_classes)?,
             start: fields.digest("start", wire.start)?,
             datasets: all(wire.datasets)?,
             train: fields.fragment("train_json", &wire.train_json)?,
             seed: Seed(wire.seed),
             stall_limit_ms: wire.stall_limit_ms,
+            optimiser: fields.optional_digest("optimiser", wire.optimiser)?,
+            reference: fields.optional_digest("reference", wire.reference)?,
+            critic: fields.optional_digest("critic", wire.critic)?,
+            mix: all(wire.mix)?,
         })
     }
 }
@@ -66,6 +78,7 @@ impl From<RankSpec> for v1::RankSpec {
             token: Some(spec.token.into()),
             rank: spec.rank,
             world_size: spec.world_size,
+            resume: spec.resume.map(Into::into),
         }
     }
 }
@@ -82,7 +95,21 @@ impl TryFrom<v1::RankSpec> for RankSpec {
             token: fields.token(wire.token)?,
             rank: wire.rank,
             world_size: wire.world_size,
+            resume: wire.resume.map(TryInto::try_into).transpose()?,
         })
+    }
+}
+
+impl From<Saved> for v1::Saved {
+    fn from(saved: Saved) -> Self {
+        Self { step: saved.step, state: Some(saved.state.into()) }
+    }
+}
+
+impl TryFrom<v1::Saved> for Saved {
+    type Error = ConvertError;
+    fn try_from(wire: v1::Saved) -> Result<Self, ConvertError> {
+        Ok(Self { step: wire.step, state: Fields("Saved").digest("state", wire.state)? })
     }
 }
 
@@ -94,6 +121,10 @@ impl From<Vote> for v1::Vote {
             steps: vote.steps,
             final_loss: vote.final_loss,
             left_out: vote.left_out,
+            optimiser: vote.optimiser.map(Into::into),
+            ledger: vote.ledger.map(Into::into),
+            guarded: vote.guarded,
+            mismatch: vote.mismatch,
         }
     }
 }
@@ -108,14 +139,34 @@ impl TryFrom<v1::Vote> for Vote {
             steps: wire.steps,
             final_loss: fields.finite("final_loss", wire.final_loss)?,
             left_out: wire.left_out,
+            optimiser: fields.optional_digest("optimiser", wire.optimiser)?,
+            ledger: fields.optional_digest("ledger", wire.ledger)?,
+            guarded: wire.guarded,
+            mismatch: wire.mismatch.map(|nats| fields.finite("mismatch", nats)).transpose()?,
         })
     }
 }
 
 impl From<RankProgress> for v1::RankProgress {
     fn from(progress: RankProgress) -> Self {
-        let RankProgress { step, steps, loss, grad_norm, tokens } = progress;
-        Self { step, steps, loss, grad_norm, tokens }
+        let RankProgress { step, steps, loss, grad_norm, tokens, lr, time, memory, saved } = progress;
+        let StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms } = time;
+        let saved = saved.map(Into::into);
+        Self {
+            step,
+            steps,
+            loss,
+            grad_norm,
+            tokens,
+            lr,
+            data_ms,
+            forward_ms,
+            backward_ms,
+            communication_ms,
+            optimiser_ms,
+            memory,
+            saved,
+        }
     }
 }
 
@@ -123,12 +174,17 @@ impl TryFrom<v1::RankProgress> for RankProgress {
     type Error = ConvertError;
     fn try_from(wire: v1::RankProgress) -> Result<Self, ConvertError> {
         let fields = Fields("RankProgress");
+        let v1::RankProgress { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms, .. } = wire;
         Ok(Self {
             step: wire.step,
             steps: wire.steps,
             loss: fields.finite("loss", wire.loss)?,
             grad_norm: fields.finite("grad_norm", wire.grad_norm)?,
             tokens: wire.tokens,
+            lr: fields.finite("lr", wire.lr)?,
+            time: StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms },
+            memory: wire.memory,
+            saved: wire.saved.map(TryInto::try_into).transpose()?,
         })
     }
 }

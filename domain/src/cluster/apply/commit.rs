@@ -11,12 +11,15 @@ use crate::round::{RankProgress, RoundSpec, Vote};
 
 impl Turn<'_> {
     pub(super) fn commit(&mut self, round: &RoundId, checkpoint: Digest, vote: Vote) {
-        let found = self.state.rounds.get(round).and_then(|round| Some((round.spec.clone(), round.table()?.clone())));
-        let Some((spec, table)) = found else { return };
+        let found = self.round(round).and_then(|round| {
+            round.note_world();
+            Some((round.spec.clone(), round.table()?.clone(), round.worlds.clone()))
+        });
+        let Some((spec, table, worlds)) = found else { return };
         let lease = self.state.leases.round_try(table.token);
         let said: Vec<RankProgress> =
             lease.map(|lease| lease.ranks.iter().filter_map(|rank| rank.progress).collect()).unwrap_or_default();
-        let member = match self.give_birth(&spec, checkpoint, &vote) {
+        let member = match self.give_birth(&spec, (checkpoint, worlds), &vote) {
             Some(Ok(member)) => member,
             Some(Err(error)) => {
                 let chain = vec![format!("round {round} made a member that cannot be named"), error.to_string()];
@@ -44,13 +47,22 @@ impl Turn<'_> {
     }
 
     /// The new member waits for a tournament if the recipe step named it, and takes its role at once otherwise.
-    fn give_birth(&mut self, spec: &RoundSpec, checkpoint: Digest, vote: &Vote) -> Option<Result<MemberId, InvalidId>> {
+    fn give_birth(
+        &mut self,
+        spec: &RoundSpec,
+        (checkpoint, worlds): (Digest, Vec<u32>),
+        vote: &Vote,
+    ) -> Option<Result<MemberId, InvalidId>> {
         let evolution = self.evolution(&spec.evolution)?;
         let origin = Origin::Trained {
             round: spec.id.clone(),
             datasets: spec.datasets.iter().map(|file| file.digest).collect(),
             steps: vote.steps,
             final_loss: vote.final_loss,
+            optimiser: vote.optimiser,
+            ledger: vote.ledger,
+            mismatch: vote.mismatch,
+            worlds,
         };
         let parents = evolution.start_of(&spec.train).map(|start| vec![start.id.clone()]).unwrap_or_default();
         let phase = evolution.steps.last().map_or(Phase::Base, |run| run.phase);

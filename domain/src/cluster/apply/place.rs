@@ -5,12 +5,13 @@ use crate::cluster::evolution::Work;
 use crate::cluster::job::Job;
 use crate::cluster::lease::AttemptLease;
 use crate::cluster::matching::FreeSlots;
-use crate::cluster::round::RoundState;
+use crate::cluster::round::{Round, RoundState};
 use crate::cluster::turn::Turn;
 use crate::cluster::view::Status;
 use crate::ids::{EvolutionId, JobId, RoundId, WorkerId};
 use crate::round::{RankSpec, RankTable};
 use crate::session::CoordinatorMessage;
+use crate::time::Timestamp;
 
 impl ClusterState {
     /// The slots that present workers have free now.
@@ -22,6 +23,14 @@ impl ClusterState {
             slots.free.insert(known.id.clone(), known.slots.saturating_sub(self.leases.taken(&known.id)));
         }
         slots
+    }
+
+    /// How many ranks the next try of a waiting round has: what its recipe asks for; after a lost try, once nobody joined for a while,
+    /// as many as the cluster has slots left. The global batch stays the same: fewer ranks take more of it each.
+    pub(in crate::cluster) fn ranks_now(&self, now: Timestamp, round: &Round, total: u32) -> u32 {
+        let wanted = round.spec.train.ranks;
+        let waited = self.regrouping.get(&round.spec.id).is_some_and(|since| now.since(*since) >= self.limits.regroup_ms);
+        if waited && !round.tries.is_empty() { wanted.min(total.max(1)) } else { wanted }
     }
 }
 
@@ -69,8 +78,11 @@ impl Turn<'_> {
 
     fn place_round(&mut self, id: &RoundId, slots: &mut FreeSlots) {
         let Some(round) = self.state.rounds.get(id).filter(|round| round.state == RoundState::Waiting) else { return };
-        let spec = round.spec.clone();
-        let Ok(workers) = slots.take_gang(spec.train.ranks, &spec.evolution) else { return };
+        let (spec, resume) = (round.spec.clone(), round.saved);
+        let Ok(workers) = slots.take_gang(self.state.ranks_now(self.now, round, slots.total), &spec.evolution) else {
+            return;
+        };
+        self.state.regrouping.remove(id);
         let (token, now) = (self.mint(), self.now);
         let table = RankTable { token, workers: workers.clone() };
         self.state.leases.grant_try(&table, id.clone(), spec.evolution.clone(), now);
@@ -79,7 +91,7 @@ impl Turn<'_> {
         }
         let world_size = workers.len() as u32;
         for (rank, worker) in (0u32..).zip(&workers) {
-            let told = RankSpec { round: spec.clone(), token, rank, world_size };
+            let told = RankSpec { round: spec.clone(), token, rank, world_size, resume };
             self.send(worker, CoordinatorMessage::PrepareRank(Box::new(told)));
         }
     }

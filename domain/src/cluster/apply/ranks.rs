@@ -55,10 +55,15 @@ impl Turn<'_> {
     }
 
     pub(super) fn rank_progress(&mut self, worker: &WorkerId, of: RankOf, progress: RankProgress) {
-        if self.round_of(worker, of).is_none() {
-            return;
-        }
+        let Some(id) = self.round_of(worker, of) else { return };
         let (token, rank) = of;
+        let round = self.state.rounds.get(&id);
+        if let Some(saved) = progress.saved.filter(|saved| round.is_some_and(|round| round.is_news(token, *saved))) {
+            // Written only for news: every progress repeats it.
+            if let Some(round) = self.round(&id) {
+                round.save(saved);
+            }
+        }
         let Some(lease) = self.state.leases.round_try_mut(token) else { return };
         if let Some(rank) = lease.ranks.get_mut(rank as usize) {
             rank.progress = Some(progress);
@@ -109,6 +114,7 @@ impl Turn<'_> {
     pub(super) fn end_try(&mut self, id: &RoundId, reason: &str) {
         let Some(table) = self.state.rounds.get(id).and_then(|round| round.table()).cloned() else { return };
         self.state.leases.end(table.token);
+        self.state.regrouping.insert(id.clone(), self.now);
         for worker in table.workers.into_iter().collect::<BTreeSet<_>>() {
             let (round, token, reason) = (id.clone(), table.token, reason.to_owned());
             self.send(&worker, CoordinatorMessage::KillRanks { round, token, reason });

@@ -10,9 +10,12 @@ use crate::cluster::round::{Round, RoundState};
 use crate::cluster::view::Status;
 use crate::time::Timestamp;
 
+/// A training rank that said nothing for longer is told as hanging.
+const HANGS_MS: u64 = 10_000;
+
 impl ClusterState {
     pub(super) fn explain_evolution(&self, now: Timestamp, evolution: &Evolution) -> Explanation {
-        let waiting = self.waiting_on(evolution);
+        let waiting = self.waiting_on(now, evolution);
         let mut facts: Vec<String> = evolution.failure.clone();
         facts.extend(evolution.stopped.iter().map(|why| format!("no further generation: {why}")));
         if evolution.retries > 0 {
@@ -71,7 +74,7 @@ impl ClusterState {
     }
 
     /// Why nothing of the running recipe step runs; `None` if something does or the evolution has ended.
-    pub(super) fn waiting_on(&self, evolution: &Evolution) -> Option<Waiting> {
+    pub(super) fn waiting_on(&self, now: Timestamp, evolution: &Evolution) -> Option<Waiting> {
         match evolution.status {
             Status::Paused => {
                 return Some(Waiting {
@@ -85,7 +88,7 @@ impl ClusterState {
         }
         let run = evolution.running_step()?;
         if let Some(round) = run.work.round().and_then(|id| self.rounds.get(id)) {
-            return self.round_waits(round);
+            return self.round_waits(now, round);
         }
         let jobs = || run.work.jobs().iter().filter_map(|id| self.jobs.get(id));
         let leased: Vec<&Job> = jobs().filter(|job| job.lease().is_some()).collect();
@@ -113,11 +116,12 @@ impl ClusterState {
     }
 
     /// Why a round does not train.
-    pub(super) fn round_waits(&self, round: &Round) -> Option<Waiting> {
+    pub(super) fn round_waits(&self, now: Timestamp, round: &Round) -> Option<Waiting> {
         match &round.state {
             RoundState::Waiting => {
                 let evolution = self.evolutions.get(&round.spec.evolution)?;
-                Some(self.no_slot(&self.why_no_slot(evolution, Some(round.spec.train.ranks))))
+                let ranks = self.ranks_now(now, round, self.free_slots().total);
+                Some(self.no_slot(&self.why_no_slot(evolution, Some(ranks))))
             }
             RoundState::Preparing(preparing) => {
                 let late: Vec<u32> =
@@ -131,10 +135,22 @@ impl ClusterState {
             }
             RoundState::Running(running) => {
                 let absent = running.table.workers.iter().find(|worker| !self.is_present(worker));
-                absent.map(|worker| self.absent(worker))
+                absent.map(|worker| self.absent(worker)).or_else(|| self.hanging(now, round))
             }
             RoundState::Committed(_) | RoundState::Failed(_) | RoundState::Revoked(_) => None,
         }
+    }
+
+    /// The rank that was silent first, when ranks that should train do not: in a collective the others stop with it.
+    fn hanging(&self, now: Timestamp, round: &Round) -> Option<Waiting> {
+        let lease = self.leases.round_try(round.table()?.token)?;
+        let first = (0u32..).zip(&lease.ranks).min_by_key(|(rank, holder)| (holder.heard, *rank));
+        let (rank, silent, worker) = first.map(|(rank, holder)| (rank, now.since(holder.heard), &holder.worker))?;
+        (silent >= HANGS_MS).then(|| Waiting {
+            what: format!("rank {rank}, which made no progress for {}", span(silent)),
+            culprit: Some(format!("rank {rank} on worker {worker}")),
+            helps: Some(format!("nothing to do: it is replaced after {}", span(round.spec.stall_limit_ms))),
+        })
     }
 
     fn is_present(&self, worker: &crate::ids::WorkerId) -> bool {

@@ -39,10 +39,18 @@ fn facts(evolution: &Evolution, member: &Member) -> Vec<String> {
     let mut facts = vec![format!("generation {}, checkpoint {}", member.generation, member.checkpoint)];
     match &member.origin {
         Origin::Base { source } => facts.push(format!("the base, from {source}")),
-        Origin::Trained { round, datasets, steps, final_loss } => {
+        Origin::Trained { round, datasets, steps, final_loss, optimiser: _, ledger, mismatch, worlds } => {
             let parents: Vec<&str> = member.parents.iter().map(|parent| parent.as_str()).collect();
             facts.push(format!("trained by round {round} from {}", parents.join(", ")));
             facts.push(format!("{steps} optimiser steps on {} files, final loss {final_loss:.4}", datasets.len()));
+            if let [_, _, ..] = worlds.as_slice() {
+                let worlds: Vec<String> = worlds.iter().map(u32::to_string).collect();
+                facts.push(format!("by {} ranks in turn: the same batches, not the same bytes as by one world size", worlds.join(", then ")));
+            }
+            if let Some(mismatch) = mismatch {
+                facts.push(format!("engine and trainer were {mismatch:.4} nats per token apart at its start"));
+            }
+            facts.extend(ledger.iter().map(|ledger| format!("ledger {ledger}: which record was trained on in which step")));
         }
     }
     facts.extend(evolution.tournaments_of(&member.id).into_iter().map(|(step, ladder)| {

@@ -20,6 +20,7 @@ impl ClusterState {
         if round.losses > 0 {
             facts.push(format!("{} tries lost a worker", round.losses));
         }
+        facts.extend(round.saved.map(|saved| format!("in-round checkpoint after step {}: {}", saved.step, saved.state)));
         if let Some(lease) = round.table().and_then(|table| self.leases.round_try(table.token)) {
             for (rank, holder) in (0u32..).zip(&lease.ranks) {
                 let said =
@@ -30,7 +31,7 @@ impl ClusterState {
             }
         }
         let (waits_for, culprit, helps) =
-            self.round_waits(round).map_or((None, None, None), |w| (Some(w.what), w.culprit, w.helps));
+            self.round_waits(now, round).map_or((None, None, None), |w| (Some(w.what), w.culprit, w.helps));
         Explanation {
             id: round.spec.id.to_string(),
             subject: Subject::Round,

@@ -122,7 +122,7 @@ impl Check<'_> {
         let roles = Path::root().key("roles");
         match recipe.roles.get(&policy()) {
             None => self.refuse(&roles, "there is no role `policy`", "add `policy: {init: base}`"),
-            Some(role) if role.head == Head::Scalar => {
+            Some(role) if role.head != Head::Lm => {
                 self.refuse(&roles.key(POLICY).key("head"), "the policy must generate", "use `head: lm`");
             }
             Some(_) => {}
@@ -142,7 +142,7 @@ impl Check<'_> {
                 self.refuse(&path.key("init"), format!("no role is named `{}`", role.init), one_of("possible", &known));
                 continue;
             };
-            if role.head == Head::Lm && parent.head == Head::Scalar {
+            if role.head == Head::Lm && parent.head != Head::Lm {
                 let message =
                     format!("an lm role cannot start from `{}`, whose scalar head cannot generate", role.init);
                 self.refuse(&path.key("init"), message, "start from `base` or another lm role");

@@ -122,12 +122,9 @@ impl Check<'_> {
                 let message = format!("the role `{name}` has not been trained yet at this point");
                 self.refuse(path, message, "put a `train` of it before (without `as`, so that it takes the role)");
             }
-            Some(Head::Lm) => {
-                self.refuse(
-                    path,
-                    format!("the role `{name}` has an lm head and cannot rank"),
-                    "name a role with `head: scalar`",
-                );
+            Some(head @ (Head::Lm | Head::Classes(_))) => {
+                let message = format!("the role `{name}` has a {head} head and cannot rank");
+                self.refuse(path, message, "name a role with `head: scalar`");
             }
             Some(Head::Scalar) | None => {}
         }

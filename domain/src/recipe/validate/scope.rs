@@ -122,12 +122,9 @@ impl Check<'_> {
 
     /// A role that must be able to generate text.
     pub(super) fn lm_role(&mut self, path: &Path, name: &Name) {
-        if self.role(path, name) == Some(Head::Scalar) {
-            self.refuse(
-                path,
-                format!("the role `{name}` has a scalar head and cannot generate"),
-                "name a role with `head: lm`",
-            );
+        if let Some(head) = self.role(path, name).filter(|head| *head != Head::Lm) {
+            let message = format!("the role `{name}` has a {head} head and cannot generate");
+            self.refuse(path, message, "name a role with `head: lm`");
         }
     }
 

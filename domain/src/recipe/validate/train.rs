@@ -2,17 +2,17 @@
 
 use super::Check;
 use super::scope::Scope;
-use crate::recipe::Head;
 use crate::recipe::path::Path;
-use crate::recipe::train::{Loss, On, Source, Train};
+use crate::recipe::train::{Loss, Reads, Train};
 
 /// Largest world size.
 const MAX_RANKS: u32 = 1024;
 
 impl Check<'_> {
     pub(super) fn train(&mut self, train: &Train, path: &Path, scope: &Scope) {
-        self.training_data(train, path, scope);
+        self.sources(&train.on, &path.key("on"), scope);
         self.head_of_loss(train, path);
+        self.learning(train, path, scope);
         self.world(train, path);
         self.whole(&path.key("data_epochs"), train.data_epochs, 1, 10_000);
         self.inside(&path.key("lr"), train.lr, 0.0, 1.0);
@@ -22,41 +22,22 @@ impl Check<'_> {
         self.inside(&path.key("clip"), train.clip, 0.0, 1.0e6);
     }
 
-    fn training_data(&mut self, train: &Train, path: &Path, scope: &Scope) {
-        let path = path.key("on");
-        match &train.on {
-            On::One(name) => self.dataset(&path, name, scope),
-            On::Many(sources) => {
-                if sources.is_empty() {
-                    self.refuse(&path, "there is nothing to train on", "name a dataset");
-                }
-                for (i, source) in sources.iter().enumerate() {
-                    match source {
-                        Source::Latest(name) => self.dataset(&path.index(i), name, scope),
-                        Source::All { all } => self.dataset(&path.index(i).key("all"), all, scope),
-                    }
-                }
-            }
-        }
-    }
-
     fn head_of_loss(&mut self, train: &Train, path: &Path) {
         let Some(head) = self.role(&path.key("role"), &train.role) else { return };
-        match (train.loss, head) {
-            (Loss::Nll, Head::Lm) | (Loss::Pointwise(_), Head::Scalar) => {}
-            (Loss::Nll, Head::Scalar) => {
-                let message = format!("`nll` needs next-token logits; the role `{}` has a scalar head", train.role);
-                self.refuse(&path.key("loss"), message, "use `loss: {pointwise: bce}`, or a role with `head: lm`");
-            }
-            (Loss::Pointwise(_), Head::Lm) => {
-                let message =
-                    format!("`pointwise` needs one number per record; the role `{}` has an lm head", train.role);
-                self.refuse(&path.key("loss"), message, "use `loss: nll`, or a role with `head: scalar`");
-            }
+        if !train.loss.fits(head) {
+            let name = train.loss.name();
+            let (needs, example) = match train.loss.reads() {
+                Reads::Tokens => ("next-token logits", "`head: lm`"),
+                Reads::Scalar => ("one number per position", "`head: scalar`"),
+                Reads::Classes => ("one output per class", "`head: {classes: 4}`"),
+                Reads::Hidden => ("hidden states", "any head"),
+            };
+            let message = format!("`{name}` needs {needs}; the role `{}` has a {head} head", train.role);
+            self.refuse(&path.key("loss"), message, format!("use a role with {example}, or another loss"));
         }
         self.whole(&path.key("pack"), train.pack, 1, 64);
-        if matches!(train.loss, Loss::Pointwise(_)) && train.pack > 1 {
-            let message = format!("`pointwise` judges one record per sequence, not {}", train.pack);
+        if !matches!(train.loss, Loss::Nll | Loss::WeightedNll) && train.pack > 1 {
+            let message = format!("`{}` takes one record per sequence, not {}", train.loss.name(), train.pack);
             self.refuse(&path.key("pack"), message, "use `pack: 1`");
         }
     }

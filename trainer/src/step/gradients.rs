@@ -1,0 +1,253 @@
+//! Forward and backward over a rank's micro-batches, with as little of the vocabulary's logits in memory at once as is efficient.
+//!
+//! The output projection and the loss of tokens are computed piece by piece behind a cut in the graph: each piece's backward leaves its
+//! part of the gradient at the cut, from which one backward pass runs through the trunk. Gradients are those of the uncut graph.
+
+use tch::{Kind, Tensor};
+
+use super::{Spent, Training, collective};
+use crate::RankError;
+use crate::data::batch::MicroBatch;
+use crate::losses::likelihood;
+use crate::objective::{Columns, Form, Notes, Objective, Part, Parts};
+use crate::subject::{Hidden, Pass, forward, packed_positions, tensor};
+
+/// Most logits in memory at once: 64 Mi numbers.
+const LOGITS: usize = 1 << 26;
+
+/// What the backward passes of a step left beside the gradients: its sums, and of each micro-batch its loss per share and its records.
+type Done = (Parts, Vec<(f64, Vec<u32>)>);
+
+impl Training<'_> {
+    pub(super) fn gradients(
+        &self,
+        objective: &Objective,
+        mine: &[&MicroBatch],
+        notes: Vec<Notes>,
+        scale: f64,
+        spent: &mut Spent,
+    ) -> Result<Done, RankError> {
+        let (mut parts, mut losses) = (Parts::default(), Vec::new());
+        if mine.is_empty() {
+            self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
+        }
+        for (index, (batch, notes)) in mine.iter().zip(notes).enumerate() {
+            let columns = Columns::new(batch, notes).map_err(tensor("lay out a micro-batch"))?;
+            let reduces = index + 1 == mine.len();
+            let of_batch = if self.recompute {
+                self.recomputed(objective, batch, &columns, (scale, reduces), spent)?
+            } else {
+                self.kept(objective, batch, &columns, (scale, reduces), spent)?
+            };
+            losses.push((of_batch.get(Part::Loss) / batch.share, batch.rows.clone()));
+            parts.merge(&of_batch);
+        }
+        Ok((parts, losses))
+    }
+
+    pub(super) fn pass(&self, objective: &Objective) -> Pass {
+        Pass { precision: self.precision, layout: self.layout, both_sides: objective.both_sides() }
+    }
+
+    /// The usual way: what layers made is kept for the backward pass.
+    fn kept(
+        &self,
+        objective: &Objective,
+        batch: &MicroBatch,
+        columns: &Columns,
+        (scale, reduces): (f64, bool),
+        spent: &mut Spent,
+    ) -> Result<Parts, RankError> {
+        let hidden = self.subject.hidden(batch, self.pass(objective))?;
+        spent.forward();
+        let (cut, positions) = (leaf(&hidden.states)?, &hidden.positions);
+        let (parts, last) = self.heads(objective, (&cut, &hidden.states, positions), columns, scale, spent)?;
+        let mut total = last;
+        if let Some(gradient) = gradient(&cut)? {
+            let through = hidden.states.f_mul(&gradient).and_then(|product| product.f_sum(Kind::Float));
+            let through = through.map_err(tensor("join the graph at its cut"))?;
+            total = total.f_add(&through).map_err(tensor("join the graph at its cut"))?;
+        }
+        if reduces {
+            self.reduce(&total)?;
+        } else {
+            self.reducer.backward_local(&total).map_err(collective("compute gradients"))?;
+        }
+        spent.backward();
+        Ok(parts)
+    }
+
+    /// Layers are computed again, one after another from the last, and their gradients with them.
+    fn recomputed(
+        &self,
+        objective: &Objective,
+        batch: &MicroBatch,
+        columns: &Columns,
+        (scale, reduces): (f64, bool),
+        spent: &mut Spent,
+    ) -> Result<Parts, RankError> {
+        let pass = self.subject.packed(batch, self.pass(objective))?;
+        let mut before = vec![tch::no_grad(|| pass.embedded()).map_err(forward)?];
+        for layer in 0..pass.layers() {
+            let x = before[layer].shallow_clone();
+            before.push(tch::no_grad(|| pass.through(x, layer..layer + 1)).map_err(forward)?);
+        }
+        spent.forward();
+        let top = leaf(&before.pop().unwrap_or_default())?;
+        let hidden = pass.normed(&top).map_err(forward)?;
+        let cut = leaf(&hidden)?;
+        let positions = packed_positions(batch)?;
+        let (parts, last) = self.heads(objective, (&cut, &cut, &positions), columns, scale, spent)?;
+        self.reducer.backward_local(&last).map_err(collective("compute gradients"))?;
+        let mut flowing = self.piece(&hidden, gradient(&cut)?, &top)?;
+        for layer in (0..before.len()).rev() {
+            let x = leaf(&before[layer])?;
+            let y = pass.through(x.shallow_clone(), layer..layer + 1).map_err(forward)?;
+            flowing = self.piece(&y, flowing, &x)?;
+            before.truncate(layer);
+        }
+        let embedded = pass.embedded().map_err(forward)?;
+        if embedded.requires_grad() {
+            self.piece(&embedded, flowing, &embedded)?;
+        }
+        if reduces {
+            // Every weight takes part once more, with a gradient of zero: that is what the reducer waits for.
+            self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
+        }
+        spent.backward();
+        Ok(parts)
+    }
+
+    /// Backward through what made `made` out of `from`, which `flowing` is the gradient of; returns that at `from`.
+    fn piece(&self, made: &Tensor, flowing: Option<Tensor>, from: &Tensor) -> Result<Option<Tensor>, RankError> {
+        let Some(flowing) = flowing else { return Ok(None) };
+        let failed = || tensor("compute a layer's gradients");
+        let total = made.f_mul(&flowing).and_then(|product| product.f_sum(Kind::Float)).map_err(failed())?;
+        self.reducer.backward_local(&total).map_err(collective("compute gradients"))?;
+        if from.is_leaf() { gradient(from) } else { Ok(None) }
+    }
+
+    fn reduce(&self, total: &Tensor) -> Result<(), RankError> {
+        self.reducer.prepare_step().map_err(collective("begin a step"))?;
+        self.reducer.backward(total).map_err(collective("average the gradients"))
+    }
+
+    /// The loss of a micro-batch times `scale`: all but its last piece was run backward to `cut` already; the last reads `states`, and
+    /// is returned.
+    fn heads(
+        &self,
+        objective: &Objective,
+        (cut, states, positions): (&Tensor, &Tensor, &Tensor),
+        columns: &Columns,
+        scale: f64,
+        spent: &mut Spent,
+    ) -> Result<(Parts, Tensor), RankError> {
+        let computed = || tensor("compute the loss");
+        let (model, precision) = (&self.subject.model, self.precision);
+        let head = |source| RankError::Forward { what: "the output head", source };
+        let of_head = |outputs: &Tensor| {
+            let (sum, parts) = objective.of_head(outputs, columns).map_err(computed())?;
+            Ok((parts, sum.f_mul_scalar(scale).map_err(computed())?))
+        };
+        match objective.form() {
+            Form::Scalar => of_head(&model.scores_at(states, positions).map_err(head)?),
+            Form::Classes => of_head(&model.labels_at(states, positions).map_err(head)?),
+            Form::Hidden => of_head(&states.f_index_select(0, positions).map_err(computed())?),
+            Form::Tokens => {
+                let piece = |states: &Tensor, (start, length)| {
+                    let positions = positions.f_narrow(0, start, length).map_err(computed())?;
+                    let logits = model.logits_at(states, &positions, precision).map_err(head)?;
+                    let columns = columns.part(start, length).map_err(computed())?;
+                    let (sum, parts) = objective.of_tokens(&logits, &columns).map_err(computed())?;
+                    Ok((parts, sum.f_mul_scalar(scale).map_err(computed())?))
+                };
+                self.pieces((cut, states), columns.marks, piece, spent)
+            }
+            Form::Sequences => {
+                let hidden = Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
+                let log_probs = leaf(&self.subject.log_probs(&hidden, columns, precision)?)?;
+                let (sum, parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
+                let sum = sum.f_mul_scalar(scale).map_err(computed())?;
+                self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
+                let flowing = gradient(&log_probs)?.ok_or_else(|| RankError::Setting {
+                    what: "the loss does not depend on the policy".to_owned(),
+                })?;
+                let piece = |states: &Tensor, (start, length)| {
+                    let positions = positions.f_narrow(0, start, length).map_err(computed())?;
+                    let logits = model.logits_at(states, &positions, precision).map_err(head)?;
+                    let part = |column: &Tensor| column.f_narrow(0, start, length).map_err(computed());
+                    let log_probs = likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
+                    let sum = log_probs.f_mul(&part(&flowing)?).and_then(|product| product.f_sum(Kind::Float));
+                    Ok((Parts::default(), sum.map_err(computed())?))
+                };
+                let (_, last) = self.pieces((cut, states), columns.marks, piece, spent)?;
+                Ok((parts, last))
+            }
+        }
+    }
+
+    /// Runs `piece` over marks and backward to `cut`, all but the last, which reads `states` and is returned.
+    fn pieces(
+        &self,
+        (cut, states): (&Tensor, &Tensor),
+        marks: i64,
+        piece: impl Fn(&Tensor, (i64, i64)) -> Result<(Parts, Tensor), RankError>,
+        spent: &mut Spent,
+    ) -> Result<(Parts, Tensor), RankError> {
+        let size = self.subject.piece();
+        let mut parts = Parts::default();
+        let mut start = 0;
+        while marks - start > size {
+            let (more, sum) = piece(cut, (start, size))?;
+            parts.merge(&more);
+            spent.forward();
+            self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
+            spent.backward();
+            start += size;
+        }
+        let (more, last) = piece(states, (start, marks - start))?;
+        parts.merge(&more);
+        spent.forward();
+        Ok((parts, last))
+    }
+}
+
+impl crate::subject::Subject {
+    /// Marks whose logits are computed at once.
+    pub(super) fn piece(&self) -> i64 {
+        (LOGITS / self.model.config().vocab_size.max(1)).clamp(64, 1 << 16) as i64
+    }
+
+    /// The log-probability of every mark's target `[marks]`, without a graph.
+    pub(super) fn log_probs(
+        &self,
+        hidden: &Hidden,
+        columns: &Columns,
+        precision: galapagos_model::Precision,
+    ) -> Result<Tensor, RankError> {
+        let computed = || tensor("compute log-probabilities");
+        tch::no_grad(|| {
+            let mut pieces = Vec::new();
+            for start in (0..columns.marks).step_by(self.piece() as usize) {
+                let length = self.piece().min(columns.marks - start);
+                let positions = hidden.positions.f_narrow(0, start, length).map_err(computed())?;
+                let logits = self.model.logits_at(&hidden.states, &positions, precision);
+                let logits = logits.map_err(|source| RankError::Forward { what: "the output head", source })?;
+                let targets = columns.targets.f_narrow(0, start, length).map_err(computed())?;
+                pieces.push(likelihood::token_log_probs(&logits, &targets).map_err(computed())?);
+            }
+            Tensor::f_cat(&pieces, 0).map_err(computed())
+        })
+    }
+}
+
+/// A cut in the graph: the same numbers, from which gradients are collected.
+fn leaf(tensor_: &Tensor) -> Result<Tensor, RankError> {
+    tensor_.f_detach().and_then(|cut| cut.f_set_requires_grad(true)).map_err(tensor("cut the graph"))
+}
+
+/// The gradient that reached a cut.
+fn gradient(cut: &Tensor) -> Result<Option<Tensor>, RankError> {
+    let gradient = cut.f_grad().map_err(tensor("read a gradient"))?;
+    Ok(gradient.defined().then_some(gradient))
+}
