@@ -22,7 +22,7 @@ pub async fn upload(store: &ArtifactStore, folder: &Path, weights: Digest) -> Re
     for (name, path) in plain_files(folder)? {
         files.insert(name, store.put_file(&path).await?);
     }
-    let manifest = CheckpointManifest { files, weights };
+    let manifest = CheckpointManifest { files, weights, base: None };
     let artifact = store.put(Bytes::from(manifest.canonical_bytes()), 0).await?;
     Ok(artifact.digest)
 }
@@ -136,6 +136,7 @@ mod tests {
         let evil = CheckpointManifest {
             files: BTreeMap::from([("../escape".to_owned(), blob.clone())]),
             weights: blob.digest,
+            base: None,
         };
         let digest = store.put(Bytes::from(evil.canonical_bytes()), 0).await.unwrap().digest;
         assert!(matches!(materialise(&store, &digest, at.path()).await, Err(Error::ManifestPath { .. })));

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod delta;
 mod error;
 mod store;
 #[cfg(feature = "trajectories")]
