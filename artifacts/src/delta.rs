@@ -21,7 +21,7 @@ mod encode;
 mod layout;
 mod planes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -48,11 +48,22 @@ pub enum Problem {
     Stream { what: &'static str, source: std::io::Error },
     #[error("the delta is damaged: {problem}")]
     Delta { problem: String },
+    #[error("the digest of the file could not be computed")]
+    Check { source: Box<crate::Error> },
     #[error("the delta does not belong to this base: {problem}")]
     Base { problem: String },
 }
 
 impl Problem {
+    /// Another attempt may succeed: the place or the moment is at fault, not the content.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Stream { .. } | Self::Check { .. } => true,
+            Self::Layout { .. } | Self::Delta { .. } | Self::Base { .. } => false,
+        }
+    }
+
     fn delta(problem: impl Into<String>) -> Self {
         Self::Delta { problem: problem.into() }
     }
@@ -64,11 +75,15 @@ impl Problem {
         }
     }
 
-    fn write(source: std::io::Error) -> Self {
+    fn check(source: crate::Error) -> Self {
+        Self::Check { source: Box::new(source) }
+    }
+
+    pub(crate) fn write(source: std::io::Error) -> Self {
         Self::Stream { what: "write", source }
     }
 
-    fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { what, path, source }
     }

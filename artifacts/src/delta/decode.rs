@@ -6,18 +6,21 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use galapagos_domain::ids::Digest;
+
 use super::layout::{Layout, MAX_HEADER_BYTES, Tensor};
 use super::planes::{BLOCK_BYTES, Coder};
 use super::{DIFFERENCE, ITSELF, MAGIC, Problem, SAME};
+use crate::hashing::Hashing;
 
-/// Writes the child's file, of `whole_bytes` bytes, into `out`. The caller checks its digest: a delta applied to a base of the
-/// same layout but other numbers gives a file of the right form.
+/// Writes the child's file, of `whole_bytes` bytes, into `out`, and returns the digest of what it wrote. The caller compares it: a
+/// delta applied to a base of the same layout but other numbers gives a file of the right form.
 ///
 /// # Errors
 /// [`Problem::Delta`] for a delta that is damaged or ends early, [`Problem::Base`] if the base lacks a tensor it names,
 /// [`Problem::Layout`] and [`Problem::File`] for a base that cannot be used, [`Problem::Stream`] if `delta` cannot be read or
 /// `out` not written.
-pub fn decode(delta: &mut impl Read, whole_bytes: u64, base: &Path, out: &mut impl Write) -> Result<(), Problem> {
+pub fn decode(delta: &mut impl Read, whole_bytes: u64, base: &Path, out: &mut impl Write) -> Result<Digest, Problem> {
     let prefix = header(delta, whole_bytes)?;
     let layout = Layout::parse(prefix, whole_bytes)
         .map_err(|problem| Problem::delta(format!("the file it holds is none: {problem}")))?;
@@ -27,7 +30,9 @@ pub fn decode(delta: &mut impl Read, whole_bytes: u64, base: &Path, out: &mut im
     let base_layout = Layout::read(&base, length).map_err(Problem::layout(base_path))?;
     let base_tensors: BTreeMap<&str, &Tensor> = base_layout.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
 
+    let mut hashing = Hashing::start().map_err(Problem::check)?;
     out.write_all(&layout.prefix).map_err(Problem::write)?;
+    hashing.update(&mut layout.prefix.clone()).map_err(Problem::check)?;
     let mut coder = Coder::new().map_err(Problem::write)?;
     let (mut block, mut other) = (Vec::new(), Vec::new());
     for tensor in &layout.tensors {
@@ -49,11 +54,13 @@ pub fn decode(delta: &mut impl Read, whole_bytes: u64, base: &Path, out: &mut im
                 coder.decode(delta, from, tensor.element(), &mut block)?;
             }
             out.write_all(&block).map_err(Problem::write)?;
+            hashing.update(&mut block).map_err(Problem::check)?;
             done += bytes as u64;
         }
     }
+    out.flush().map_err(Problem::write)?;
     match delta.read(&mut [0]).map_err(Problem::read)? {
-        0 => Ok(()),
+        0 => hashing.finish().map_err(Problem::check),
         _ => Err(Problem::delta("it goes on after its last tensor")),
     }
 }

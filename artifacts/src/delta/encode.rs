@@ -11,6 +11,7 @@ use galapagos_domain::ids::Digest;
 use super::layout::{Layout, Tensor};
 use super::planes::{BLOCK_BYTES, Coder};
 use super::{DIFFERENCE, ITSELF, MAGIC, Problem, SAME};
+use crate::hashing::Hashing;
 
 /// A delta that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub fn encode(child: &Path, base: &Path, out: &mut impl Write, limit: u64) -> Re
     let (base, _, base_layout) = open(base_path)?;
     let base_tensors: BTreeMap<&str, &Tensor> = base_layout.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
 
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&layout.prefix);
+    let mut hashing = Hashing::start().map_err(Problem::check)?;
+    hashing.update(&mut layout.prefix.clone()).map_err(Problem::check)?;
     let mut coded = header(&layout.prefix).map_err(Problem::write)?;
     let mut coder = Coder::new().map_err(Problem::write)?;
     let (mut block, mut other) = (Vec::new(), Vec::new());
@@ -48,7 +49,6 @@ pub fn encode(child: &Path, base: &Path, out: &mut impl Write, limit: u64) -> Re
             let bytes = (tensor.bytes - done).min(BLOCK_BYTES as u64) as usize;
             block.resize(bytes, 0);
             child.read_exact_at(&mut block, tensor.offset + done).map_err(Problem::file("read", child_path))?;
-            hasher.update(&block);
             if let Some(like) = like {
                 other.resize(bytes, 0);
                 base.read_exact_at(&mut other, like.offset + done).map_err(Problem::file("read", base_path))?;
@@ -61,12 +61,14 @@ pub fn encode(child: &Path, base: &Path, out: &mut impl Write, limit: u64) -> Re
             }
             out.write_all(&coded).map_err(Problem::write)?;
             coded.clear();
+            hashing.update(&mut block).map_err(Problem::check)?;
             done += bytes as u64;
         }
     }
     out.write_all(&coded).map_err(Problem::write)?;
     delta_bytes += coded.len() as u64;
-    let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+    out.flush().map_err(Problem::write)?;
+    let digest = hashing.finish().map_err(Problem::check)?;
     Ok((delta_bytes <= limit).then_some(Encoded { digest, whole_bytes, delta_bytes }))
 }
 

@@ -169,7 +169,12 @@ differences! {
 /// Numbers in a row that are turned into planes together: few enough to stay in the first-level cache.
 const ROW: usize = 1024;
 
-fn split_with<const N: usize>(block: &[u8], base: &[u8], planes: &mut [u8], fold: impl Fn([u8; N], [u8; N]) -> [u8; N]) {
+fn split_with<const N: usize>(
+    block: &[u8],
+    base: &[u8],
+    planes: &mut [u8],
+    fold: impl Fn([u8; N], [u8; N]) -> [u8; N],
+) {
     let count = block.len() / N;
     let mut folded = [[0; N]; ROW];
     let rows = block.as_chunks::<N>().0.chunks(ROW).zip(base.as_chunks::<N>().0.chunks(ROW));
@@ -186,7 +191,12 @@ fn split_with<const N: usize>(block: &[u8], base: &[u8], planes: &mut [u8], fold
     }
 }
 
-fn join_with<const N: usize>(planes: &[u8], base: &[u8], block: &mut [u8], unfold: impl Fn([u8; N], [u8; N]) -> [u8; N]) {
+fn join_with<const N: usize>(
+    planes: &[u8],
+    base: &[u8],
+    block: &mut [u8],
+    unfold: impl Fn([u8; N], [u8; N]) -> [u8; N],
+) {
     let count = block.len() / N;
     let mut folded = [[0; N]; ROW];
     let rows = block.as_chunks_mut::<N>().0.chunks_mut(ROW).zip(base.as_chunks::<N>().0.chunks(ROW));

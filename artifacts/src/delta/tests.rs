@@ -39,13 +39,16 @@ fn element(dtype: &str) -> u64 {
 }
 
 /// Bytes that look random but start from `start`; `touched` of 256 are changed.
-fn numbers(length: usize, start: u8, touched: u8) -> Vec<u8> {
+pub(crate) fn numbers(length: usize, start: u8, touched: u8) -> Vec<u8> {
     let mut state = u64::from(start) + 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as u8
     };
-    (0..length).map(|_| (next(), next(), next())).map(|(byte, dice, new)| if dice < touched { new } else { byte }).collect()
+    (0..length)
+        .map(|_| (next(), next(), next()))
+        .map(|(byte, dice, new)| if dice < touched { new } else { byte })
+        .collect()
 }
 
 fn file(at: &Path, name: &str, sketch: &[Sketch], touched: u8) -> PathBuf {
@@ -74,7 +77,9 @@ fn encoded(child: &Path, base: &Path) -> (Vec<u8>, Encoded) {
 
 fn decoded(delta: &[u8], whole_bytes: u64, base: &Path) -> Result<Vec<u8>, Problem> {
     let mut out = Vec::new();
-    decode(&mut &*delta, whole_bytes, base, &mut out).map(|()| out)
+    let digest = decode(&mut &*delta, whole_bytes, base, &mut out)?;
+    assert_eq!(digest, galapagos_domain::ids::Digest::of(&out));
+    Ok(out)
 }
 
 proptest! {
