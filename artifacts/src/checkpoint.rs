@@ -1,7 +1,14 @@
-//! Checkpoints in the store: a Hugging Face folder as a manifest of blobs, and back.
+//! Checkpoints in the store: a Hugging Face folder as a manifest of files, and back.
 //!
-//! A checkpoint is named by the digest of its manifest. Materialised folders are a cache shared by all processes of a
-//! host: they appear by one rename, whole and checked, or not at all.
+//! A checkpoint is named by the digest of its manifest, and that names whole files: in which form the store holds a file is not
+//! part of it. Materialised folders are a cache shared by all processes of a host: they appear by one rename, whole and checked,
+//! or not at all.
+
+mod cache;
+mod child;
+mod rebuild;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +17,17 @@ use bytes::Bytes;
 use galapagos_domain::artifact::CheckpointManifest;
 use galapagos_domain::ids::Digest;
 
+use crate::store::Sharing;
 use crate::{ArtifactStore, Error};
 
-/// Uploads every file of `folder` (no sub-folders), then the manifest; returns the checkpoint's digest.
+pub use cache::{Cached, materialise, open};
+pub use child::{Form, Uploaded, upload_child};
+pub use rebuild::MAX_CHAIN;
+
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+
+/// Uploads every file of `folder` (no sub-folders) whole, then the manifest; returns the checkpoint's digest.
 /// `weights` is the digest of the named tensors, as the ranks of a round vote it.
 ///
 /// # Errors
@@ -22,9 +37,39 @@ pub async fn upload(store: &ArtifactStore, folder: &Path, weights: Digest) -> Re
     for (name, path) in plain_files(folder)? {
         files.insert(name, store.put_file(&path).await?);
     }
-    let manifest = CheckpointManifest { files, weights };
-    let artifact = store.put(Bytes::from(manifest.canonical_bytes()), 0).await?;
-    Ok(artifact.digest)
+    put_manifest(store, &CheckpointManifest { files, weights, base: None }).await
+}
+
+/// As [`upload`], for an adapter in PEFT's layout that stands on the checkpoint `base`: only the adapter is stored, and its
+/// manifest names the base. `weights` is the digest of the adapter's tensors.
+///
+/// # Errors
+/// As [`upload`]; [`Error::Adapter`] if the folder is no adapter, holds weights of a model beside it, or if `base` is an adapter
+/// itself; [`Error::Absent`] if the store has no `base`.
+pub async fn upload_adapter(
+    store: &ArtifactStore,
+    folder: &Path,
+    weights: Digest,
+    base: &Digest,
+) -> Result<Digest, Error> {
+    let wrong = |problem: String| Err(Error::Adapter { folder: folder.to_owned(), problem });
+    let names = plain_files(folder)?;
+    for needed in [ADAPTER_CONFIG, ADAPTER_WEIGHTS] {
+        if !names.iter().any(|(name, _)| name == needed) {
+            return wrong(format!("it has no `{needed}`"));
+        }
+    }
+    if let Some((name, _)) = names.iter().find(|(name, _)| is_weights(name) && name != ADAPTER_WEIGHTS) {
+        return wrong(format!("it holds `{name}` too; an adapter is stored without its base"));
+    }
+    if let Some(below) = manifest(store, base).await?.base {
+        return wrong(format!("its base {base} is an adapter itself, on {below}; name a whole model"));
+    }
+    let mut files = BTreeMap::new();
+    for (name, path) in names {
+        files.insert(name, store.put_file(&path).await?);
+    }
+    put_manifest(store, &CheckpointManifest { files, weights, base: Some(*base) }).await
 }
 
 /// The manifest of a checkpoint.
@@ -41,47 +86,28 @@ pub async fn manifest(store: &ArtifactStore, checkpoint: &Digest) -> Result<Chec
     }
 }
 
-/// The folder `cache/<digest>` with the checkpoint's files, fetched and checked if it is not there yet.
-///
-/// # Errors
-/// As [`manifest`], and [`Error::File`] if the cache cannot be written.
-pub async fn materialise(store: &ArtifactStore, checkpoint: &Digest, cache: &Path) -> Result<PathBuf, Error> {
-    let folder = cache.join(checkpoint.hex());
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let partial = cache.join(format!("{}.partial-{}", checkpoint.hex(), std::process::id()));
-    export(store, checkpoint, &partial).await?;
-    match std::fs::rename(&partial, &folder) {
-        Ok(()) => Ok(folder),
-        Err(_) if folder.is_dir() => {
-            // Another process was faster; its copy is as good as ours.
-            std::fs::remove_dir_all(&partial).map_err(|source| Error::File {
-                what: "remove",
-                path: partial,
-                source,
-            })?;
-            Ok(folder)
-        }
-        Err(source) => Err(Error::File { what: "rename to", path: folder, source }),
-    }
-}
-
-/// Writes the checkpoint's files into `folder`, made if absent.
+/// Writes the checkpoint's files into `folder`, made if absent: copies of its own, flushed to disk.
 ///
 /// # Errors
 /// As [`materialise`].
 pub async fn export(store: &ArtifactStore, checkpoint: &Digest, folder: &Path) -> Result<CheckpointManifest, Error> {
     let manifest = manifest(store, checkpoint).await?;
-    std::fs::create_dir_all(folder).map_err(|source| Error::File {
-        what: "create",
-        path: folder.to_owned(),
-        source,
-    })?;
+    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     for (name, artifact) in &manifest.files {
-        store.fetch(&artifact.digest, &folder.join(name)).await?;
+        let to = folder.join(name);
+        rebuild::place(store, artifact, &to, Sharing::Own, None).await?;
+        let flush = move || std::fs::File::open(&to).and_then(|f| f.sync_all()).map_err(Error::file("flush", &to));
+        crate::store::blocking(flush).await?;
     }
     Ok(manifest)
+}
+
+async fn put_manifest(store: &ArtifactStore, manifest: &CheckpointManifest) -> Result<Digest, Error> {
+    Ok(store.put(Bytes::from(manifest.canonical_bytes()), 0).await?.digest)
+}
+
+fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors")
 }
 
 fn is_plain_name(name: &str) -> bool {
@@ -89,56 +115,13 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn plain_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
-    let failed = |source| Error::File { what: "list", path: folder.to_owned(), source };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in std::fs::read_dir(folder).map_err(Error::file("list", folder))? {
+        let path = entry.map_err(Error::file("list", folder))?.path();
         if let (true, Some(name)) = (path.is_file(), path.file_name().and_then(|n| n.to_str())) {
             files.push((name.to_owned(), path));
         }
     }
     files.sort();
     Ok(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn model_folder(at: &Path) -> PathBuf {
-        let folder = at.join("model");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("config.json"), b"{}").unwrap();
-        std::fs::write(folder.join("model.safetensors"), vec![7u8; 4096]).unwrap();
-        folder
-    }
-
-    #[tokio::test]
-    async fn a_folder_round_trips_and_equal_folders_are_one_checkpoint() {
-        let at = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::open(at.path().join("store").to_str().unwrap()).unwrap();
-        let weights = Digest::of(b"weights");
-        let first = upload(&store, &model_folder(at.path()), weights).await.unwrap();
-        let again = upload(&store, &model_folder(at.path()), weights).await.unwrap();
-        assert_eq!(first, again);
-        let cache = at.path().join("cache");
-        let folder = materialise(&store, &first, &cache).await.unwrap();
-        assert_eq!(std::fs::read(folder.join("model.safetensors")).unwrap(), vec![7u8; 4096]);
-        assert_eq!(materialise(&store, &first, &cache).await.unwrap(), folder);
-        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1, "only the folder is left");
-    }
-
-    #[tokio::test]
-    async fn a_manifest_cannot_write_outside_its_folder() {
-        let at = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::open(at.path().join("store").to_str().unwrap()).unwrap();
-        let blob = store.put(Bytes::from_static(b"x"), 0).await.unwrap();
-        let evil = CheckpointManifest {
-            files: BTreeMap::from([("../escape".to_owned(), blob.clone())]),
-            weights: blob.digest,
-        };
-        let digest = store.put(Bytes::from(evil.canonical_bytes()), 0).await.unwrap().digest;
-        assert!(matches!(materialise(&store, &digest, at.path()).await, Err(Error::ManifestPath { .. })));
-        assert!(!at.path().join("escape").exists());
-    }
 }

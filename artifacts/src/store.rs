@@ -1,27 +1,30 @@
-//! Blobs by digest over `object_store`: `blobs/<first two hex digits>/<64 hex digits>`.
+//! Blobs by digest over `object_store`: `blobs/<first two hex digits>/<64 hex digits>`, and beside them, by the digest of a file
+//! that is not there as a blob, the records `deltas/<first two>/<64 hex digits>` of how to rebuild it.
 //!
 //! A put is idempotent: the name is the content. Large files are streamed; nothing here keeps a whole checkpoint in memory.
 
-use std::path::Path;
+mod local;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::error::Error;
-
-const CHUNK_BYTES: usize = 8 << 20;
+pub(crate) use local::{Sharing, check, finish, partial};
 
 /// A client of the artifact store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     objects: Arc<dyn ObjectStore>,
+    root: Arc<Path>,
 }
 
 impl ArtifactStore {
@@ -38,8 +41,9 @@ impl ArtifactStore {
             Some((scheme, _)) => return Err(failed(format!("the scheme `{scheme}://` is not supported").into())),
         };
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
-        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|e| failed(e.into()))?.with_fsync(true);
-        Ok(Self { objects: Arc::new(objects) })
+        let root = std::fs::canonicalize(folder).map_err(|e| failed(e.into()))?;
+        let objects = LocalFileSystem::new_with_prefix(&root).map_err(|e| failed(e.into()))?.with_fsync(true);
+        Ok(Self { objects: Arc::new(objects), root: root.into() })
     }
 
     /// Stores bytes; `rows` is noted in the reference.
@@ -57,40 +61,24 @@ impl ArtifactStore {
         Ok(artifact)
     }
 
-    /// Stores a file, streamed.
+    /// Stores a file, streamed, under the digest of the bytes that were read; flushed to disk.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Store`] if the write fails.
+    /// [`Error::File`] if the file cannot be read or the store not written; nothing is visible then.
     pub async fn put_file(&self, path: &Path) -> Result<ArtifactRef, Error> {
-        let (digest, bytes) = hash_file(path).await?;
-        let artifact = ArtifactRef { digest, bytes, rows: 0 };
-        let store_failed = |source| Error::Store { what: "store", digest, source };
-        match self.objects.head(&blob_path(&digest)).await {
-            Ok(meta) if meta.size == bytes => return Ok(artifact),
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(source) => return Err(store_failed(source)),
-        }
-        let upload = self.objects.put_multipart(&blob_path(&digest)).await.map_err(store_failed)?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, CHUNK_BYTES);
-        let mut file = open(path).await?;
-        let mut written = blake3::Hasher::new();
-        loop {
-            let chunk = read_chunk(&mut file, path).await?;
-            if chunk.is_empty() {
-                break;
-            }
-            written.update(&chunk);
-            writer.wait_for_capacity(2).await.map_err(store_failed)?;
-            writer.put(chunk);
-        }
-        let found = Digest::from_bytes(*written.finalize().as_bytes());
-        if found != digest {
-            // The file changed between hashing and uploading: the blob must not become visible under the old name.
-            writer.abort().await.map_err(store_failed)?;
-            return Err(Error::Damaged { digest, found });
-        }
-        writer.finish().await.map_err(store_failed)?;
-        Ok(artifact)
+        Ok(self.put_new_file(path).await?.0)
+    }
+
+    /// As [`Self::put_file`]; also whether the store did not have it yet.
+    ///
+    /// # Errors
+    /// As [`Self::put_file`].
+    pub(crate) async fn put_new_file(&self, path: &Path) -> Result<(ArtifactRef, bool), Error> {
+        let (from, root) = (path.to_owned(), self.root.clone());
+        let blob = move |digest: &Digest| root.join(blob_path(digest).as_ref());
+        let staging = self.root.join("staging");
+        let (digest, bytes, new) = blocking(move || local::store(&from, &staging, blob)).await?;
+        Ok((ArtifactRef { digest, bytes, rows: 0 }, new))
     }
 
     /// The bytes of an artifact, checked.
@@ -103,39 +91,68 @@ impl ArtifactStore {
         Ok(bytes)
     }
 
-    /// Writes an artifact to the file `to`, checked; the file appears whole or not at all. Returns its length in bytes.
+    /// Writes an artifact to the file `to`, checked; the file appears whole or not at all. Returns its length in bytes. The file
+    /// is not flushed to disk: after a power failure it may be cut short.
     ///
     /// # Errors
     /// As [`Self::get`], and [`Error::File`] if the file cannot be written.
     pub async fn fetch(&self, digest: &Digest, to: &Path) -> Result<u64, Error> {
-        let partial = to.with_extension(format!("partial-{}", std::process::id()));
-        let fetched = self.fetch_to_partial(digest, &partial).await;
-        let length = match fetched {
-            Ok(length) => length,
-            Err(error) => {
-                // A leftover partial file is harmless; the first error is the one to report.
-                drop(tokio::fs::remove_file(&partial).await);
-                return Err(error);
-            }
-        };
-        tokio::fs::rename(&partial, to).await.map_err(file_failed("rename to", to))?;
-        Ok(length)
+        self.bring(digest, to, Sharing::Own).await
     }
 
-    async fn fetch_to_partial(&self, digest: &Digest, partial: &Path) -> Result<u64, Error> {
-        let mut stream = self.open_blob(digest).await?.into_stream();
-        let mut file = tokio::fs::File::create(partial).await.map_err(file_failed("create", partial))?;
-        let mut hasher = blake3::Hasher::new();
-        let mut length = 0;
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|source| read_failed(*digest, source))?;
-            hasher.update(&chunk);
-            length += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(file_failed("write", partial))?;
+    /// As [`Self::fetch`], but the file is read-only and shares its bytes with the store where the file system can.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn link(&self, digest: &Digest, to: &Path) -> Result<u64, Error> {
+        self.bring(digest, to, Sharing::ReadOnly).await
+    }
+
+    pub(crate) async fn bring(&self, digest: &Digest, to: &Path, sharing: Sharing) -> Result<u64, Error> {
+        let (digest, from, to) = (*digest, self.blob_file(digest), to.to_owned());
+        blocking(move || local::bring(digest, &from, &to, sharing)).await
+    }
+
+    /// Length of the blob; none if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(crate) async fn length(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        match self.objects.head(&blob_path(digest)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(Error::Store { what: "look at", digest: *digest, source }),
         }
-        file.sync_all().await.map_err(file_failed("flush", partial))?;
-        check(*digest, Digest::from_bytes(*hasher.finalize().as_bytes()))?;
-        Ok(length)
+    }
+
+    /// Where a blob lies, if it is there.
+    pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
+        self.root.join(blob_path(digest).as_ref())
+    }
+
+    /// The record of how to rebuild a file; none if there is none. Its bytes are not checked: what they lead to is.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(crate) async fn record(&self, file: &Digest) -> Result<Option<Bytes>, Error> {
+        let failed = |source| Error::Store { what: "read the record of", digest: *file, source };
+        match self.objects.get(&record_path(file)).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Stores the record of how to rebuild a file. One that is there already stays, unless it is to be replaced.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(crate) async fn put_record(&self, file: &Digest, record: Bytes, replace: bool) -> Result<(), Error> {
+        let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
+        match self.objects.put_opts(&record_path(file), PutPayload::from_bytes(record), mode.into()).await {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { what: "store the record of", digest: *file, source }),
+        }
     }
 
     async fn open_blob(&self, digest: &Digest) -> Result<object_store::GetResult, Error> {
@@ -148,99 +165,27 @@ fn blob_path(digest: &Digest) -> ObjectPath {
     ObjectPath::from(format!("blobs/{}/{hex}", &hex[..2]))
 }
 
-fn check(digest: Digest, found: Digest) -> Result<(), Error> {
-    if digest == found { Ok(()) } else { Err(Error::Damaged { digest, found }) }
+fn record_path(file: &Digest) -> ObjectPath {
+    let hex = file.hex();
+    ObjectPath::from(format!("deltas/{}/{hex}", &hex[..2]))
+}
+
+/// Runs `work` where it may block.
+///
+/// # Errors
+/// Those of `work`, and [`Error::Check`] if it panicked.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(source) => Err(Error::Check { source: Box::new(source) }),
+    }
 }
 
 fn read_failed(digest: Digest, source: object_store::Error) -> Error {
     match source {
         object_store::Error::NotFound { .. } => Error::Absent { digest },
         source => Error::Store { what: "read", digest, source },
-    }
-}
-
-fn file_failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File { what, path, source }
-}
-
-async fn open(path: &Path) -> Result<tokio::fs::File, Error> {
-    tokio::fs::File::open(path).await.map_err(file_failed("open", path))
-}
-
-async fn read_chunk(file: &mut tokio::fs::File, path: &Path) -> Result<Bytes, Error> {
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    let mut limited = file.take(CHUNK_BYTES as u64);
-    limited.read_to_end(&mut chunk).await.map_err(file_failed("read", path))?;
-    Ok(Bytes::from(chunk))
-}
-
-async fn hash_file(path: &Path) -> Result<(Digest, u64), Error> {
-    let mut file = open(path).await?;
-    let mut hasher = blake3::Hasher::new();
-    let mut length = 0;
-    loop {
-        let chunk = read_chunk(&mut file, path).await?;
-        if chunk.is_empty() {
-            return Ok((Digest::from_bytes(*hasher.finalize().as_bytes()), length));
-        }
-        length += chunk.len() as u64;
-        hasher.update(&chunk);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, ArtifactStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::open(folder.path().to_str().unwrap()).unwrap();
-        (folder, store)
-    }
-
-    fn blob_file(folder: &Path, digest: &Digest) -> std::path::PathBuf {
-        folder.join(blob_path(digest).as_ref())
-    }
-
-    #[tokio::test]
-    async fn bytes_come_back_under_their_digest() {
-        let (_folder, store) = store();
-        let artifact = store.put(Bytes::from_static(b"finches"), 3).await.unwrap();
-        assert_eq!(artifact, ArtifactRef { digest: Digest::of(b"finches"), bytes: 7, rows: 3 });
-        assert_eq!(store.get(&artifact.digest).await.unwrap(), Bytes::from_static(b"finches"));
-    }
-
-    #[tokio::test]
-    async fn a_file_of_several_chunks_is_stored_and_fetched_whole() {
-        let (folder, store) = store();
-        let source = folder.path().join("weights");
-        let content: Vec<u8> = (0..CHUNK_BYTES * 2 + 17).map(|i| (i % 251) as u8).collect();
-        std::fs::write(&source, &content).unwrap();
-        let artifact = store.put_file(&source).await.unwrap();
-        assert_eq!(artifact.digest, Digest::of(&content));
-        let copy = folder.path().join("copy");
-        assert_eq!(store.fetch(&artifact.digest, &copy).await.unwrap(), content.len() as u64);
-        assert_eq!(std::fs::read(&copy).unwrap(), content);
-    }
-
-    #[tokio::test]
-    async fn damaged_bytes_are_an_error_and_leave_no_file() {
-        let (folder, store) = store();
-        let artifact = store.put(Bytes::from_static(b"finches"), 0).await.unwrap();
-        std::fs::write(blob_file(folder.path(), &artifact.digest), b"finchez").unwrap();
-        assert!(matches!(store.get(&artifact.digest).await, Err(Error::Damaged { .. })));
-        let copy = folder.path().join("copy");
-        assert!(matches!(store.fetch(&artifact.digest, &copy).await, Err(Error::Damaged { .. })));
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["blobs"], "a partial file was left behind");
-    }
-
-    #[tokio::test]
-    async fn an_absent_artifact_and_an_unknown_scheme_are_named() {
-        let (_folder, store) = store();
-        let missing = Digest::of(b"never stored");
-        assert!(matches!(store.get(&missing).await, Err(Error::Absent { digest }) if digest == missing));
-        assert!(matches!(ArtifactStore::open("gopher://x"), Err(Error::Open { .. })));
     }
 }

@@ -25,6 +25,9 @@ pub struct CheckpointManifest {
     pub files: BTreeMap<String, ArtifactRef>,
     /// Digest of the named tensors, as the ranks of a round vote it.
     pub weights: Digest,
+    /// The checkpoint an adapter stands on; none for a whole model. Left out of the JSON when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Digest>,
 }
 
 impl CheckpointManifest {
@@ -33,5 +36,22 @@ impl CheckpointManifest {
     pub fn canonical_bytes(&self) -> Vec<u8> {
         #[expect(clippy::expect_used, reason = "string keys and plain numbers always serialise")]
         serde_json::to_vec(self).expect("a manifest of strings and integers is valid JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_without_a_base_keeps_its_bytes_and_so_its_name() {
+        let weights = Digest::of(b"weights");
+        let old = format!(r#"{{"files":{{}},"weights":"{weights}"}}"#);
+        let read: CheckpointManifest = serde_json::from_str(&old).unwrap();
+        assert_eq!(read, CheckpointManifest { files: BTreeMap::new(), weights, base: None });
+        assert_eq!(read.canonical_bytes(), old.as_bytes());
+        let adapter = CheckpointManifest { base: Some(Digest::of(b"base")), ..read };
+        let again: CheckpointManifest = serde_json::from_slice(&adapter.canonical_bytes()).unwrap();
+        assert_eq!(again, adapter);
     }
 }
