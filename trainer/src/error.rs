@@ -7,12 +7,14 @@ use galapagos_collective::Error as CollectiveError;
 use galapagos_domain::ids::{Digest, RoundId};
 use galapagos_domain::job::{FailureClass, JobFailure};
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::train::Loss;
 use galapagos_model::{ComputeError, FolderError, ModelKind, WeightsError};
 use tch::TchError;
 
+use crate::advantage::AdvantageError;
 use crate::commands::CommandError;
 use crate::data::DataError;
+use crate::ledger::LedgerError;
+use crate::optim::OptimError;
 
 /// A rank failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +37,26 @@ pub enum RankError {
     WrongWeights { checkpoint: Digest, found: Digest, expected: Digest },
     #[error("checkpoint {checkpoint} has a {have} head; a role with head {head:?} cannot start from it")]
     Start { checkpoint: Digest, have: ModelKind, head: Head },
-    #[error("loss {loss:?} cannot train head {head:?}: nll needs lm, pointwise needs scalar")]
-    Loss { loss: Loss, head: Head },
+    #[error("the loss `{loss}` cannot train a {head} head")]
+    Loss { loss: &'static str, head: Head },
+    #[error("{what}")]
+    Setting { what: String },
+    #[error("could not {what}")]
+    Adapter { what: &'static str, source: Box<galapagos_model::lora::AdapterError> },
+    #[error("could not {what}")]
+    Optimiser { what: &'static str, source: OptimError },
+    #[error("advantages cannot be computed")]
+    Advantage { source: AdvantageError },
+    #[error("the round's saved state: could not {what}")]
+    State { what: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the sample ledger does not add up")]
+    Ledger { source: LedgerError },
+    #[error("the ranks hold different weights after step {step}: {told}")]
+    Apart { step: u64, told: String },
+    #[error("{what} differs from what was recorded when the checkpoint was made: {told}")]
+    Probe { what: String, told: String },
+    #[error("could not write the run log")]
+    RunLog { source: crate::runlog::RunLogError },
     #[error("the data of round {round} cannot be trained on")]
     Data { round: RoundId, source: DataError },
     #[error("could not {what} with the other ranks")]
@@ -46,10 +66,10 @@ pub enum RankError {
     #[error("could not {what}")]
     Tensor { what: &'static str, source: TchError },
     #[error(
-        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}, learning rate {lr:e}; \
-         lower `lr` or raise `warmup`"
+        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}, learning rate {lr:e}{limit}; \
+         its records: {records}; lower `lr` or raise `warmup`, or let `guard` skip such steps"
     )]
-    Diverged { step: u64, loss: f64, grad_norm: f64, lr: f64 },
+    Diverged { step: u64, loss: f64, grad_norm: f64, lr: f64, limit: String, records: String },
     #[error("could not {what}")]
     Io { what: String, source: io::Error },
 }
@@ -64,11 +84,22 @@ impl RankError {
             | Self::WrongWeights { .. }
             | Self::Start { .. }
             | Self::Loss { .. }
+            | Self::Setting { .. }
+            | Self::Adapter { .. }
+            | Self::Advantage { .. }
+            | Self::Ledger { .. }
+            | Self::Probe { .. }
             | Self::Data { .. }
             | Self::Diverged { .. } => FailureClass::Invalid,
             Self::Command { .. } | Self::Report { .. } | Self::Weights { .. } => FailureClass::Transient,
             // Memory, most of the time.
-            Self::Tensor { .. } | Self::Io { .. } => FailureClass::Transient,
+            Self::Tensor { .. } | Self::Io { .. } | Self::RunLog { .. } => FailureClass::Transient,
+            // A rank that computed something else once may not again; the vote names it.
+            Self::Apart { .. } | Self::State { .. } => FailureClass::Transient,
+            Self::Optimiser { source, .. } => match source {
+                OptimError::Tensor { .. } | OptimError::Thread { .. } | OptimError::ThreadEnded => FailureClass::Transient,
+                _ => FailureClass::Invalid,
+            },
             Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,
             Self::Artifact { .. } => FailureClass::Invalid,
             Self::Folder { source, .. } => folder_class(source),
