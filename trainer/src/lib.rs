@@ -17,6 +17,7 @@ pub mod optimiser;
 pub mod prepare;
 pub mod rank;
 pub mod reports;
+pub mod runlog;
 pub mod schedule;
 pub mod step;
 pub mod vote;
