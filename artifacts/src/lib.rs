@@ -1,8 +1,8 @@
 //! The artifact store: immutable files named by the BLAKE3 digest of their bytes.
 //!
 //! `store` puts and gets blobs, `checkpoint` maps Hugging Face folders to blobs and back, `delta` writes a child's weights as their
-//! difference to its parent's, `trajectories` (feature) is the
-//! documented Parquet table of trajectories. Every read is checked against its digest: wrong bytes are an error, never a
+//! difference to its parent's, `trajectories` (feature) is the documented Parquet table of trajectories, `tables` writes plain tables of
+//! whole numbers beside it. Every read is checked against its digest: wrong bytes are an error, never a
 //! result. Which artifacts exist in the sense of the cluster is decided by the metadata store, not here.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,8 @@ pub mod delta;
 mod error;
 mod hashing;
 mod store;
+#[cfg(feature = "trajectories")]
+pub mod tables;
 #[cfg(feature = "trajectories")]
 pub mod trajectories;
 

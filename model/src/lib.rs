@@ -23,6 +23,7 @@ pub mod folder;
 pub mod gguf;
 pub mod guide;
 pub mod lora;
+pub mod probe;
 pub mod profile;
 pub mod sampling;
 pub mod speculate;

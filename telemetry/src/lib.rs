@@ -10,6 +10,7 @@ pub mod clock;
 mod error_chain;
 pub mod lifeline;
 mod logging;
+pub mod memory;
 mod spawn;
 
 pub use error_chain::{ErrorChain, report};

@@ -16,6 +16,9 @@ pub struct Args {
     /// Folder for fetched and unfinished checkpoints.
     #[arg(long, value_name = "DIR")]
     pub cache: PathBuf,
+    /// Folder for run logs: a folder for each round, which TensorBoard and any reader of Parquet open. Rank 0 writes; none without it.
+    #[arg(long, value_name = "DIR")]
+    pub runs: Option<PathBuf>,
     /// Address of this machine that the other ranks connect to: loopback or private.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub bind: IpAddr,

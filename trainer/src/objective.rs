@@ -13,7 +13,7 @@ mod tokens;
 pub use columns::{Columns, Notes};
 pub use parts::{Part, Parts};
 
-use galapagos_domain::recipe::train::{Kl, KlForm, KlPlace, Loss, PolicyGradient, Reads, Surrogate, Train};
+use galapagos_domain::recipe::train::{Component, Kl, KlForm, KlPlace, Loss, PolicyGradient, Reads, Surrogate, Train};
 use tch::{TchError, Tensor};
 
 use crate::losses::kl;
@@ -68,6 +68,12 @@ impl Objective {
             (_, Reads::Classes) => Form::Classes,
             (_, Reads::Hidden) => Form::Hidden,
         }
+    }
+
+    /// Whether tokens see their whole sequence.
+    #[must_use]
+    pub fn both_sides(&self) -> bool {
+        matches!(self.loss, Loss::Component(Component::Masked(_)))
     }
 
     /// Whether it needs the reference's log-probabilities.

@@ -9,17 +9,17 @@ use std::time::Duration;
 use galapagos_artifacts::ArtifactStore;
 use galapagos_collective::{Expired, Group, GroupSpec, Store, Watchdog, exit_now};
 use galapagos_domain::round::{RankProgress, RankReport, RankSpec, Vote};
-use galapagos_telemetry::clock::monotonic_ms;
+use galapagos_telemetry::clock::wall_ms;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::RankError;
 use crate::args::Args;
 use crate::commands::Commands;
 use crate::exit::Exit;
-use crate::prepare::{Prepared, digest, prepare};
+use crate::prepare::{Prepared, prepare};
 use crate::reports::Reports;
-use crate::schedule::Schedule;
-use crate::step::{Training, Update};
+use crate::run::{Run, Site};
+use crate::runlog::RunLog;
 use crate::vote;
 
 /// Runs one rank from its first command to its last report.
@@ -67,14 +67,6 @@ struct Rank<'a> {
     timeout: Duration,
 }
 
-/// What training leaves besides the weights.
-#[derive(Debug)]
-struct Trained {
-    /// Of each step.
-    losses: Vec<f64>,
-    last: RankProgress,
-}
-
 impl<'a> Rank<'a> {
     fn new(args: &'a Args, spec: RankSpec) -> Result<Self, RankError> {
         let runtime = Builder::new_current_thread()
@@ -93,15 +85,15 @@ impl<'a> Rank<'a> {
         let prepared = self.runtime.block_on(prepare(&self.spec, &self.artifacts, &self.args.cache))?;
         tracing::info!(
             round = %self.spec.round.id, rank = self.spec.rank, world_size = self.spec.world_size,
-            records = prepared.data.records(), left_out = prepared.data.left_out(), steps = prepared.data.steps(),
+            records = prepared.plan.main.records(), left_out = prepared.plan.main.left_out(), steps = prepared.plan.steps(),
             "ready"
         );
         let served = self.serve()?;
         let rendezvous = served.as_ref().map(|store| store.addr().to_string());
         tell(reports, &RankReport::Ready { rendezvous })?;
         let address = commands.start().map_err(|source| RankError::Command { source })?;
-        let trained = self.join_and_train(served, &address, &prepared, reports)?;
-        self.vote(&prepared, &trained, reports)
+        let (vote, last) = self.join_and_train(served, &address, &prepared, reports)?;
+        self.vote(&prepared, vote, last, reports)
     }
 
     /// Rank 0 serves the store where the ranks meet.
@@ -118,7 +110,7 @@ impl<'a> Rank<'a> {
         address: &str,
         prepared: &Prepared,
         reports: &mut Reports,
-    ) -> Result<Trained, RankError> {
+    ) -> Result<(Vote, RankProgress), RankError> {
         let watchdog = Watchdog::start("collective", end_stuck).map_err(collective("watch the collectives"))?;
         let joining = watchdog.arm("joining the round", stuck_limit(self.timeout));
         let store = match served {
@@ -131,10 +123,10 @@ impl<'a> Rank<'a> {
         };
         let group = Group::gloo(&store, &self.group_spec()).map_err(collective("join"))?;
         drop(joining);
-        let trained = self.train(&group, &watchdog, prepared, reports)?;
+        let done = self.train(&group, &watchdog, prepared, reports)?;
         let _leaving = watchdog.arm("leaving the round", stuck_limit(self.timeout));
         group.leave(self.timeout).map_err(collective("leave"))?;
-        Ok(trained)
+        Ok(done)
     }
 
     fn group_spec(&self) -> GroupSpec {
@@ -147,47 +139,66 @@ impl<'a> Rank<'a> {
         }
     }
 
-    /// All steps of the round.
+    /// All steps of the round that are left, and the vote without its checkpoint.
     fn train(
         &self,
         group: &Group,
         watchdog: &Watchdog,
         prepared: &Prepared,
         reports: &mut Reports,
-    ) -> Result<Trained, RankError> {
-        let round = &self.spec.round;
-        let steps = prepared.data.steps();
-        let schedule = Schedule::new(&round.train, steps);
-        let agreeing = watchdog.arm("agreeing on the weights", stuck_limit(self.timeout));
-        let mut training = Training::new(&prepared.model, group, &round.train)?;
-        drop(agreeing);
-        let mut losses = Vec::new();
-        let mut last = RankProgress { step: 0, steps, loss: 0.0, grad_norm: 0.0, tokens: 0 };
-        for (batch, done) in prepared.data.batches(round.seed).zip(0..) {
-            let step = done + 1;
-            let _armed = watchdog.arm(format!("step {step}"), stuck_limit(self.timeout));
-            let update = training.step(&batch, step, schedule.lr(done))?;
-            losses.push(update.loss);
-            let Update { loss, grad_norm, tokens } = update;
-            last = RankProgress { step, steps, loss, grad_norm, tokens: last.tokens + tokens };
-            reports.progress(last, monotonic_ms()).map_err(|source| RankError::Report { source })?;
-        }
-        Ok(Trained { losses, last })
+    ) -> Result<(Vote, RankProgress), RankError> {
+        let step_limit = stuck_limit(self.timeout);
+        let beginning = watchdog.arm("agreeing on the weights", step_limit);
+        let site = Site {
+            spec: &self.spec,
+            group,
+            watchdog,
+            runtime: &self.runtime,
+            artifacts: &self.artifacts,
+            cache: &self.args.cache,
+            step_limit,
+        };
+        let mut run = Run::begin(site, prepared, self.log()?)?;
+        drop(beginning);
+        run.train(reports)?;
+        let _finishing = watchdog.arm("finishing the round", step_limit);
+        let vote = run.finish()?;
+        let steps = prepared.plan.steps();
+        Ok((vote, RankProgress { loss: vote_loss(&vote), ..RankProgress::begin(steps, steps) }))
     }
 
-    fn vote(&self, prepared: &Prepared, trained: &Trained, reports: &mut Reports) -> Result<Vote, RankError> {
-        let weights = digest(&prepared.model)?;
-        let checkpoint = if self.spec.rank == 0 {
-            let folder = vote::save(&prepared.model, &prepared.tokenizer, &self.args.cache)?;
-            // Large weights take their time to the disk and again to the store: a sign of life between the two.
-            tell(reports, &RankReport::Progress(trained.last))?;
-            Some(self.runtime.block_on(vote::upload(&folder, weights, &self.artifacts))?)
-        } else {
-            None
-        };
-        tracing::info!(round = %self.spec.round.id, rank = self.spec.rank, weights = %weights.short(), "voting");
-        Ok(vote::vote(weights, checkpoint, &trained.losses, prepared.data.left_out()))
+    /// The run log, which rank 0 keeps where its worker wants one.
+    fn log(&self) -> Result<Option<RunLog>, RankError> {
+        let Some(folder) = self.args.runs.as_ref().filter(|_| self.spec.rank == 0) else { return Ok(None) };
+        let folder = folder.join(self.spec.round.id.as_str());
+        RunLog::create(&folder, wall_ms() as f64 / 1e3).map(Some).map_err(|source| RankError::RunLog { source })
     }
+
+    fn vote(
+        &self,
+        prepared: &Prepared,
+        vote: Vote,
+        last: RankProgress,
+        reports: &mut Reports,
+    ) -> Result<Vote, RankError> {
+        let mut vote = vote;
+        if self.spec.rank == 0 {
+            let (subject, cache) = (&prepared.subject, self.args.cache.as_path());
+            let folder = vote::save(subject, &prepared.tokenizer, cache)?;
+            // Large weights take their time to the disk and again to the store: a sign of life between the two.
+            tell(reports, &RankReport::Progress(last))?;
+            let from = (&self.spec.round.start, &prepared.base);
+            let what = (vote.weights, subject.adapter.is_some());
+            let upload = vote::upload(&folder, what, from, (&self.artifacts, cache));
+            vote.checkpoint = Some(self.runtime.block_on(upload)?);
+        }
+        tracing::info!(round = %self.spec.round.id, rank = self.spec.rank, weights = %vote.weights.short(), "voting");
+        Ok(vote)
+    }
+}
+
+fn vote_loss(vote: &Vote) -> f64 {
+    vote.final_loss
 }
 
 /// Says what hangs and ends the process: the thread that hangs cannot.

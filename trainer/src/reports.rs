@@ -41,6 +41,15 @@ impl<W: Write> Reports<W> {
         self.out.flush()
     }
 
+    /// Tells `progress` now.
+    ///
+    /// # Errors
+    /// As [`Reports::send`].
+    pub fn tell(&mut self, progress: RankProgress, now_ms: u64) -> io::Result<()> {
+        self.told_ms = Some(now_ms);
+        self.send(&RankReport::Progress(progress))
+    }
+
     /// Tells `progress` unless the last was told a moment ago; that of the last step is always told.
     ///
     /// # Errors
@@ -50,8 +59,7 @@ impl<W: Write> Reports<W> {
         if !due && progress.step < progress.steps {
             return Ok(());
         }
-        self.told_ms = Some(now_ms);
-        self.send(&RankReport::Progress(progress))
+        self.tell(progress, now_ms)
     }
 }
 
@@ -64,7 +72,7 @@ mod tests {
         let mut out = Vec::new();
         let mut reports = Reports::to(&mut out);
         for (step, now_ms) in [(1, 1000), (2, 1100), (3, 1249), (4, 1250), (5, 1300), (6, 1301)] {
-            let progress = RankProgress { step, steps: 6, loss: 0.5, grad_norm: 1.0, tokens: 10 * step };
+            let progress = RankProgress { loss: 0.5, tokens: 10 * step, ..RankProgress::begin(step, 6) };
             reports.progress(progress, now_ms).unwrap();
         }
         let steps: Vec<u64> = String::from_utf8(out)

@@ -11,6 +11,8 @@ mod spent;
 pub use frozen::Frozen;
 pub use spent::Spent;
 
+use std::num::NonZeroU32;
+
 use galapagos_collective::{Group, Reduce, Reducer, ReducerOptions, clear_grads};
 use galapagos_domain::recipe::train::{self, Layout, Train};
 use galapagos_model::Precision;
@@ -83,7 +85,9 @@ impl<'a> Training<'a> {
         let options = ReducerOptions::default();
         let reducer = Reducer::new(group, &weights, options).map_err(collective("agree on the weights"))?;
         let sizes: Vec<u64> = weights.iter().map(|weight| weight.numel() as u64).collect();
-        let owners = (train.shard_optimiser && group.world_size() > 1).then(|| partition(&sizes, group.world_size()));
+        let owners = NonZeroU32::new(group.world_size())
+            .filter(|world_size| train.shard_optimiser && world_size.get() > 1)
+            .map(|world_size| partition(&sizes, world_size));
         let owned: Vec<bool> = match &owners {
             Some(owners) => owners.iter().map(|owner| *owner == group.rank()).collect(),
             None => vec![true; weights.len()],
@@ -111,6 +115,12 @@ impl<'a> Training<'a> {
     #[must_use]
     pub fn weights(&self) -> &[(String, Tensor)] {
         &self.named
+    }
+
+    /// Whether each rank keeps the optimiser's state of its own part only.
+    #[must_use]
+    pub fn is_sharded(&self) -> bool {
+        self.owners.is_some()
     }
 
     /// The optimiser of this rank's part.
@@ -145,7 +155,8 @@ impl<'a> Training<'a> {
         let scale = f64::from(world_size) / share;
         let (parts, losses) = self.gradients(objective, &mine, notes, scale, spent)?;
         let parts = self.over_ranks(parts)?;
-        let grad_norm = gradient_norm(&self.weights).map_err(tensor("measure the gradient"))?;
+        let grad_norm = gradient_norm(&self.weights)
+            .map_err(|source| RankError::Optimiser { what: "measure the gradient", source })?;
         spent.communication();
         let tokens = mine.iter().map(|micro| micro.tokens.len() as u64).sum();
         let rows = mine.iter().flat_map(|micro| micro.rows.iter().copied()).collect();
@@ -162,8 +173,10 @@ impl<'a> Training<'a> {
             .step(lr, scale)
             .map_err(|source| RankError::Optimiser { what: "update the weights", source })?;
         if let Some(owners) = &self.owners {
-            let owned: Vec<(&Tensor, u32)> = self.weights.iter().zip(owners.iter().copied()).collect();
-            self.group.broadcast_from(&owned).map_err(collective("share the updated weights"))?;
+            for (weight, owner) in self.weights.iter().zip(owners) {
+                let mut weight = weight.f_detach().map_err(tensor("share an updated weight"))?;
+                self.group.broadcast(&mut weight, *owner).map_err(collective("share the updated weights"))?;
+            }
         }
         Ok(())
     }

@@ -52,7 +52,6 @@ impl Ema {
     }
 
     /// The means, named as the weights and in their order: what to evaluate or publish, and the state to save.
-    #[must_use]
     pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.means
     }

@@ -166,13 +166,13 @@ impl Training<'_> {
         for values in all.iter() {
             here = here + Moments::of(values, None).map_err(failed)?;
         }
-        let Moments { count, sum, squares } = here;
-        let mut sums = Tensor::f_from_slice(&[count, sum, squares]).map_err(tensor("hold the advantages' moments"))?;
+        let Moments { count, sum, sum_of_squares } = here;
+        let mut sums = Tensor::f_from_slice(&[count, sum, sum_of_squares]).map_err(tensor("hold the advantages' moments"))?;
         self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the advantages"))?;
         let sums: Vec<f64> = Vec::try_from(&sums).map_err(tensor("read the advantages' moments"))?;
-        let everywhere = Moments { count: sums[0], sum: sums[1], squares: sums[2] };
+        let everywhere = Moments { count: sums[0], sum: sums[1], sum_of_squares: sums[2] };
         for values in all {
-            *values = advantage::whiten(values, None, everywhere, advantage::Whiten::default()).map_err(failed)?;
+            *values = advantage::whiten(values, None, everywhere, advantage::Whiten { centre: true, eps: 1e-8 }).map_err(failed)?;
         }
         Ok(())
     }
