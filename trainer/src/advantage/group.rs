@@ -90,7 +90,7 @@ pub fn advantages(samples: Samples<'_>, baseline: Baseline<'_>, scale: Scale) ->
     }
     let mut out = Advantages { values: vec![0.0; rewards.len()], lone: 0, flat: 0 };
     for members in members.values() {
-        let group = Group::of(members.iter().map(|&index| rewards[index]));
+        let group = Group::of(&members.iter().map(|&index| rewards[index]).collect::<Vec<_>>());
         out.lone += usize::from(members.len() == 1);
         out.flat += usize::from(members.len() > 1 && group.flat);
         let factor = group.factor(scale);
@@ -119,12 +119,11 @@ struct Group {
 }
 
 impl Group {
-    fn of(rewards: impl Iterator<Item = f64> + Clone) -> Self {
-        let (count, sum) = rewards.clone().fold((0.0, 0.0), |(count, sum), reward| (count + 1.0, sum + reward));
-        let mean = sum / count;
-        let squares: f64 = rewards.clone().map(|reward| (reward - mean).powi(2)).sum();
-        let first = rewards.clone().next();
-        let flat = rewards.clone().all(|reward| Some(reward) == first);
+    fn of(rewards: &[f64]) -> Self {
+        let count = rewards.len() as f64;
+        let sum: f64 = rewards.iter().sum();
+        let flat = rewards.windows(2).all(|pair| pair[0] == pair[1]);
+        let squares: f64 = rewards.iter().map(|reward| (reward - sum / count).powi(2)).sum();
         let std = if flat { 0.0 } else { (squares / (count - 1.0)).sqrt() };
         Self { count, sum, std, flat }
     }

@@ -42,8 +42,8 @@ pub fn max_by(values: &Tensor, segment: &Tensor, count: i64) -> Result<Tensor, T
     check::indices("segment", segment, n, count)?;
     drop(members(segment, count)?);
     let index = segment.f_unsqueeze(-1)?.f_expand([n, columns], false)?;
-    let floor = Tensor::f_full([count, columns], f64::NEG_INFINITY, (Kind::Float, values.device()))?;
-    floor.f_scatter_reduce(0, &index, values, "amax")
+    let out = Tensor::f_zeros([count, columns], (Kind::Float, values.device()))?;
+    out.f_internal_scatter_reduce(0, &index, values, "amax", false)
 }
 
 /// How many items each segment has, as integers `[count]`; refuses a segment without items.
