@@ -6,10 +6,10 @@ use galapagos_trainer::losses::likelihood::token_log_probs;
 use galapagos_trainer::losses::policy_gradient::{
     Clip, Decoupled, decoupled, ppo_clip, reinforce, sequence_clip, value_clip,
 };
-use galapagos_trainer::losses::preference::{Margins, Smoothing, cpl, dpo};
+use galapagos_trainer::losses::preference::{Margins, Smoothing, cpl, dpo, kto_reference_point};
 use galapagos_trainer::losses::reward::bt_pair;
 use galapagos_trainer::losses::segments::{max_by, mean_by, sum_by};
-use galapagos_trainer::losses::td::{Conservative, td_conservative};
+use galapagos_trainer::losses::td::{Conservative, td_conservative, td_target};
 
 use super::{Kind, Tensor, distance};
 
@@ -127,7 +127,7 @@ fn a_ratio_too_large_for_f32_is_still_clipped() {
     assert_eq!(numbers(&gradient(&found.loss, &policy)), [0.0; 4]);
     // Without the dual bound the loss is infinite, and says so.
     let found = ppo_clip(&policy, &old, &advantages, CLIP).unwrap();
-    assert_eq!(numbers(&found.loss)[1], f64::INFINITY);
+    assert_eq!(numbers(&found.loss)[1..3], [f64::INFINITY, 0.0]);
     // A weight too large for f32 is capped.
     let options = Decoupled { clip, weight_cap: 2.0 };
     let found = decoupled(&old, &floats(&[0.0; 4]), &old, &advantages, options).unwrap();
@@ -164,6 +164,21 @@ fn calibration_never_adds_to_the_push() {
     let without =
         td_conservative(&q, &actions, &targets, Conservative { alpha: 0.0, calibrated: false }, None).unwrap();
     assert_eq!(numbers(&without.penalty), [0.0; 2]);
+}
+
+#[test]
+fn what_follows_a_finished_episode_is_not_read() {
+    let (rewards, done) = (floats(&[1.0, 2.0]), floats(&[1.0, 0.0]));
+    let next = floats(&[f32::NAN, f32::NAN, 3.0, 4.0]).view([2, 2]);
+    for online in [None, Some(&next)] {
+        assert_eq!(numbers(&td_target(&rewards, &done, &next, online, 0.5).unwrap()), [1.0, 4.0]);
+    }
+}
+
+#[test]
+fn a_reference_point_is_never_below_zero() {
+    assert_eq!(numbers(&kto_reference_point(&floats(&[-3.0, 1.0])).unwrap()), [0.0]);
+    assert_eq!(numbers(&kto_reference_point(&floats(&[3.0, -1.0])).unwrap()), [1.0]);
 }
 
 #[test]
