@@ -1,4 +1,5 @@
-//! Losses and advantages against references written independently in Python, what the formulas promise, and what is refused.
+//! Losses and advantages against references written independently in Python, what the formulas promise, and what is
+//! refused.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking, like the test")]
 
 mod advantages;
@@ -43,7 +44,8 @@ fn difference(found: &Tensor, wanted: &Tensor) -> Option<String> {
     (off.is_nan() || off > TOLERANCE).then(|| format!("is off by {off:e}"))
 }
 
-/// What a script wrote about one loss; see `cases.py`. Every float input asks for a gradient, also those that are to be detached.
+/// What a script wrote about one loss; see `cases.py`. Every float input asks for a gradient, also those that are to be
+/// detached.
 struct Case {
     tensors: BTreeMap<String, Tensor>,
 }

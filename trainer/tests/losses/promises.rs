@@ -1,5 +1,5 @@
-//! What the documentation of the losses promises beyond a formula: what a KL estimate's gradient descends, which losses are the
-//! same in a special case, and that extreme inputs stay finite where a bound holds.
+//! What the documentation of the losses promises beyond a formula: what a KL estimate's gradient descends, which losses
+//! are the same in a special case, and that extreme inputs stay finite where a bound holds.
 
 use galapagos_trainer::losses::kl::{KlForm, kl};
 use galapagos_trainer::losses::likelihood::token_log_probs;

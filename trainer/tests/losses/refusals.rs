@@ -1,4 +1,5 @@
-//! What is refused: shapes that would broadcast, kinds that would be promoted, indices, labels and options out of their range.
+//! What is refused: shapes that would broadcast, kinds that would be promoted, indices, labels and options out of their
+//! range.
 
 use galapagos_trainer::losses::contrastive::info_nce;
 use galapagos_trainer::losses::kl::{KlForm, kl};
