@@ -1,8 +1,8 @@
 //! From rewards to advantages: what each sampled answer, turn or token is credited with in a policy-gradient loss.
 //!
-//! Plain arithmetic on `f64` slices, no tensors and no records. What is not finite is refused with its index, in the input and
-//! in the result, because one NaN reward would spoil a whole group. Advantages of items that do not count are 0; the caller
-//! leaves them out of the loss as well.
+//! Plain arithmetic on `f64` slices, no tensors and no records. What is not finite is refused with its index, in the
+//! input and in the result, because one NaN reward would spoil a whole group. Advantages of items that do not count are
+//! 0; the caller leaves them out of the loss as well.
 
 mod error;
 mod gae;

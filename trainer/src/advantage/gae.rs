@@ -1,4 +1,5 @@
-//! Generalised advantage estimation over the steps of one trajectory. Knows one trajectory at a time; a batch is a loop.
+//! Generalised advantage estimation over the steps of one trajectory: values are given, and a batch is a loop over
+//! trajectories.
 
 use super::AdvantageError;
 use super::error::{finite, length, share};
@@ -23,8 +24,8 @@ pub struct Gae {
 
 /// Advantages and returns of each step (Schulman et al., 2016, equation 16): with
 /// `delta[t] = rewards[t] + gamma values[t + 1] - values[t]`,
-/// `advantage[t] = sum over k of (gamma lambda)^k delta[t + k]` and `return[t] = advantage[t] + values[t]`, the target of the
-/// value loss. The value after the last step is 0 or what `end` says.
+/// `advantage[t] = sum over k of (gamma lambda)^k delta[t + k]` and `return[t] = advantage[t] + values[t]`, the target
+/// of the value loss. The value after the last step is 0 or what `end` says.
 ///
 /// # Errors
 /// If the slices differ in length, an option is out of its range, or something is not finite.

@@ -1,5 +1,5 @@
-//! Advantages of whole answers from one reward each, where several answers to the same task form a group. A baseline is taken
-//! off, then the result may be scaled; any of the first goes with any of the second.
+//! Advantages of whole answers from one reward each, where several answers to the same task form a group. A baseline is
+//! taken off, then the result may be scaled; any of the first goes with any of the second.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ pub enum Baseline<'a> {
     None,
     /// The mean of the group, the answer itself included (GRPO, Shao et al., 2024).
     GroupMean,
-    /// The mean of the others in the group, which leaves the gradient unbiased (RLOO, Kool et al., 2019; Ahmadian et al.,
-    /// 2024): `n / (n - 1)` times the advantage by [`Self::GroupMean`].
+    /// The mean of the others in the group, which leaves the gradient unbiased (RLOO, Kool et al., 2019; Ahmadian et
+    /// al., 2024): `n / (n - 1)` times the advantage by [`Self::GroupMean`].
     LeaveOneOut,
     /// One for each answer, from elsewhere: a critic, or the reward of the greedy answer (Le et al., `CodeRL`, 2022).
     Given(&'a [f64]),
@@ -37,8 +37,8 @@ pub enum Scale {
     None,
     /// The standard deviation of the group's rewards plus `eps` (GRPO).
     GroupStd { eps: f64 },
-    /// The standard deviation of all rewards of the batch plus `eps`; `rewards` are the moments of the rewards that count, over
-    /// all ranks.
+    /// The standard deviation of all rewards of the batch plus `eps`; `rewards` are the moments of the rewards that
+    /// count, over all ranks.
     BatchStd { rewards: Moments, eps: f64 },
 }
 
@@ -56,14 +56,14 @@ pub struct Advantages {
 /// The advantages of a batch: `(reward - baseline) / (scale + eps)`. Standard deviations divide by `n - 1`.
 ///
 /// A group none of whose answers counts is as if it were not there. In a group of one, [`Baseline::GroupMean`] and
-/// [`Baseline::LeaveOneOut`] give 0: there is nothing to compare with, and an answer that lost its siblings to broken verifiers
-/// must not stop a round; `lone` tells how many there were. A group whose rewards are all equal gets exactly 0 from the same two
-/// baselines. Where a standard deviation is 0 or, of a single reward, undefined, the advantage is 0 with any baseline, because
-/// to divide by `eps` alone would make it huge.
+/// [`Baseline::LeaveOneOut`] give 0: there is nothing to compare with, and an answer that lost its siblings to broken
+/// verifiers must not stop a round; `lone` tells how many there were. A group whose rewards are all equal gets exactly
+/// 0 from the same two baselines. Where a standard deviation is 0 or, of a single reward, undefined, the advantage is 0
+/// with any baseline, because to divide by `eps` alone would make it huge.
 ///
 /// # Errors
-/// If slices differ in length, a reward that counts or a given baseline for it is not finite, `eps` is negative or not finite,
-/// the moments of a batch are not finite or of fewer values than count here, or an advantage overflows.
+/// If slices differ in length, a reward that counts or a given baseline for it is not finite, `eps` is negative or not
+/// finite, the moments of a batch are not finite or of fewer values than count here, or an advantage overflows.
 pub fn advantages(samples: Samples<'_>, baseline: Baseline<'_>, scale: Scale) -> Result<Advantages, AdvantageError> {
     let Samples { rewards, groups, counted } = samples;
     length("groups", groups.len(), rewards.len())?;
@@ -90,7 +90,7 @@ pub fn advantages(samples: Samples<'_>, baseline: Baseline<'_>, scale: Scale) ->
     }
     let mut out = Advantages { values: vec![0.0; rewards.len()], lone: 0, flat: 0 };
     for members in members.values() {
-        let group = Group::of(members.iter().map(|&index| rewards[index]));
+        let group = Group::of(&members.iter().map(|&index| rewards[index]).collect::<Vec<_>>());
         out.lone += usize::from(members.len() == 1);
         out.flat += usize::from(members.len() > 1 && group.flat);
         let factor = group.factor(scale);
@@ -119,12 +119,11 @@ struct Group {
 }
 
 impl Group {
-    fn of(rewards: impl Iterator<Item = f64> + Clone) -> Self {
-        let (count, sum) = rewards.clone().fold((0.0, 0.0), |(count, sum), reward| (count + 1.0, sum + reward));
-        let mean = sum / count;
-        let squares: f64 = rewards.clone().map(|reward| (reward - mean).powi(2)).sum();
-        let first = rewards.clone().next();
-        let flat = rewards.clone().all(|reward| Some(reward) == first);
+    fn of(rewards: &[f64]) -> Self {
+        let count = rewards.len() as f64;
+        let sum: f64 = rewards.iter().sum();
+        let flat = rewards.windows(2).all(|pair| pair[0] == pair[1]);
+        let squares: f64 = rewards.iter().map(|reward| (reward - sum / count).powi(2)).sum();
         let std = if flat { 0.0 } else { (squares / (count - 1.0)).sqrt() };
         Self { count, sum, std, flat }
     }

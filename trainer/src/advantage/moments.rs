@@ -1,13 +1,13 @@
-//! Mean and standard deviation of values that several ranks hold parts of, and whitening with them. The three sums add up over
-//! ranks; who adds them is not known here.
+//! Mean and standard deviation of values that several ranks hold parts of, and whitening with them. The three sums add
+//! up over ranks; who adds them is not known here.
 
 use std::ops::Add;
 
 use super::AdvantageError;
 use super::error::{addend, finite, length};
 
-/// Count, sum and sum of squares. Moments of the whole are the moments of the parts added: `a + b`, or each field summed over
-/// ranks, in f64.
+/// Count, sum and sum of squares. Moments of the whole are the moments of the parts added: `a + b`, or each field
+/// summed over ranks, in f64.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Moments {
     /// A whole number; f64 so that one reduction takes all three.
@@ -59,8 +59,8 @@ impl Moments {
         if self.count > 0.0 { self.sum / self.count } else { 0.0 }
     }
 
-    /// The standard deviation, divided by `count - 1`. 0 of fewer than two values, and where the sums cannot tell it from 0: their
-    /// difference is then rounding.
+    /// The standard deviation, divided by `count - 1`. 0 of fewer than two values, and where the sums cannot tell it
+    /// from 0: their difference is then rounding.
     #[must_use]
     pub fn std(self) -> f64 {
         let squares = self.sum_of_squares - self.sum * self.mean();
@@ -78,14 +78,14 @@ pub struct Whiten {
     pub eps: f64,
 }
 
-/// `(value - mean) / (std + eps)` of each value that counts, 0 of each that does not. All are 0 if the standard deviation is,
-/// because values without spread carry no signal and to divide by `eps` alone would make rounding huge.
+/// `(value - mean) / (std + eps)` of each value that counts, 0 of each that does not. All are 0 if the standard
+/// deviation is, because values without spread carry no signal and to divide by `eps` alone would make rounding huge.
 ///
 /// `moments`: of the values that count, over all ranks.
 ///
 /// # Errors
-/// If lengths differ, `eps` is negative or not finite, the moments are of fewer values than count here, or a value that counts, a
-/// moment or a result is not finite.
+/// If lengths differ, `eps` is negative or not finite, the moments are of fewer values than count here, or a value that
+/// counts, a moment or a result is not finite.
 pub fn whiten(
     values: &[f64],
     counted: Option<&[bool]>,

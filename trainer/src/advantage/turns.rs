@@ -1,11 +1,12 @@
-//! Credit of the turns of a conversation, and from turns to tokens. What a turn's reward is, shaped or not, is the caller's.
+//! Credit of the turns of a conversation, and from turns to tokens. What a turn's reward is, shaped or not, is the
+//! caller's.
 
 use super::AdvantageError;
 use super::error::{finite, share};
 
-/// The return of each turn: `sum over k >= 0 of gamma^k turn_rewards[turn + k]`. At `gamma` 0 each turn is credited with its own
-/// reward alone, so that the first of two turns cannot earn the second's bonus (Kumar et al., `SCoRe`, 2024); at 1 with all that
-/// follows.
+/// The return of each turn: `sum over k >= 0 of gamma^k turn_rewards[turn + k]`. At `gamma` 0 each turn is credited
+/// with its own reward alone, so that the first of two turns cannot earn the second's bonus (Kumar et al., `SCoRe`,
+/// 2024); at 1 with all that follows.
 ///
 /// # Errors
 /// If `gamma` is not in 0 to 1, or a reward or a return is not finite.
@@ -20,8 +21,8 @@ pub fn turn_returns(turn_rewards: &[f64], gamma: f64) -> Result<Vec<f64>, Advant
     Ok(returns)
 }
 
-/// Gives each token the value of its turn, whole and not divided among them: the log-probability of a turn is a sum over its
-/// tokens. A token of no turn (a prompt, an observation) gets 0, and a turn without tokens credits nothing.
+/// Gives each token the value of its turn, whole and not divided among them: the log-probability of a turn is a sum
+/// over its tokens. A token of no turn (a prompt, an observation) gets 0, and a turn without tokens credits nothing.
 ///
 /// `turn_of`: the turn of each token, counted from 0.
 ///

@@ -1,6 +1,6 @@
-//! What every loss asks of its arguments before it computes: the exact shape and kind, indices and labels in range, options
-//! that mean something. libtorch would broadcast a wrong shape, promote a wrong kind, and on a GPU stop the whole process at a
-//! wrong index.
+//! What every loss asks of its arguments before it computes: the exact shape and kind, indices and labels in range,
+//! options that mean something. libtorch would broadcast a wrong shape, promote a wrong kind, and on a GPU stop the
+//! whole process at a wrong index.
 
 use std::ops::{Bound, RangeBounds};
 

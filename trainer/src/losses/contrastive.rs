@@ -1,17 +1,17 @@
-//! Contrast between a pair that belongs together and the pairs that the rest of the batch makes. The batch is all that is
-//! given: gathering keys of other ranks, and dropping rows that are equal to the positive, is the caller's.
+//! Contrast between a pair that belongs together and the pairs that the rest of the batch makes. The batch is all that
+//! is given: gathering keys of other ranks, and dropping rows that are equal to the positive, is the caller's.
 
 use tch::{Kind, TchError, Tensor};
 
 use super::check;
 
 /// InfoNCE (van den Oord et al., 2018, equation 4): `-ln (exp(s[i, i]) / sum_j exp(s[i, j]))` with
-/// `s[i, j] = dot(query[i], key[j]) / temperature`; the other rows of `key` are the negatives. `symmetric` takes the mean with the
-/// same loss from keys to queries (Radford et al., CLIP, 2021). `ln n` minus the mean is a lower bound on the mutual
-/// information.
+/// `s[i, j] = dot(query[i], key[j]) / temperature`; the other rows of `key` are the negatives. `symmetric` takes the
+/// mean with the same loss from keys to queries (Radford et al., CLIP, 2021). `ln n` minus the mean is a lower bound on
+/// the mutual information.
 ///
-/// `query`, `key`: both learned, `[n, d]`, `n > 1`; detach `key` to train the side of the queries alone, and scale rows to
-/// length 1 for cosine similarity. `temperature`: above 0. Returns `[n]`.
+/// `query`, `key`: both learned, `[n, d]`, `n > 1`; detach `key` to train the side of the queries alone, and scale rows
+/// to length 1 for cosine similarity. `temperature`: above 0. Returns `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super); also for fewer than two rows, which have no negatives.

@@ -1,5 +1,5 @@
-//! Log-probabilities and entropy of categorical predictions: where most losses start. Works on the logits of the positions
-//! that count; which ones those are is the caller's.
+//! Log-probabilities and entropy of categorical predictions: where most losses start. Works on the logits of the
+//! positions that count; which ones those are is the caller's.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -19,8 +19,8 @@ pub fn token_log_probs(logits: &Tensor, targets: &Tensor) -> Result<Tensor, TchE
 
 /// The entropy of each prediction in nats: `-sum_v p[i, v] ln p[i, v]` with `p = softmax(logits)`.
 ///
-/// `logits`: learned, `[n, v]`, finite: a logit of minus infinity gives NaN. Returns `[n]`, from 0 to `ln v`. As a bonus it
-/// enters a loss with a minus (Williams and Peng, 1991).
+/// `logits`: learned, `[n, v]`, finite: a logit of minus infinity gives NaN. Returns `[n]`, from 0 to `ln v`. As a
+/// bonus it enters a loss with a minus (Williams and Peng, 1991).
 ///
 /// # Errors
 /// See the head of [`losses`](super).

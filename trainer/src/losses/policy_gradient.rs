@@ -1,5 +1,5 @@
-//! Policy-gradient losses over sampled tokens or sequences, and the value loss that goes with them. Advantages come from
-//! outside (`advantage`); KL and entropy terms are separate losses that the caller adds.
+//! Policy-gradient losses over sampled tokens or sequences, and the value loss that goes with them. Advantages come
+//! from outside (`advantage`); KL and entropy terms are separate losses that the caller adds.
 
 use std::ops::Bound;
 
@@ -12,10 +12,11 @@ use super::{check, segments};
 pub struct Clip {
     /// The ratio is not pushed below `1 - low`; in 0 to 1, 1 for no such bound.
     pub low: f64,
-    /// The ratio is not pushed above `1 + high`; at least 0. Larger than `low` for "clip higher" (Yu et al., DAPO, 2025).
+    /// The ratio is not pushed above `1 + high`; at least 0. Larger than `low` for "clip higher" (Yu et al., DAPO,
+    /// 2025).
     pub high: f64,
-    /// With a negative advantage, the loss is at most `dual * |advantage|`; above 1. Without it a token that became much more
-    /// likely has an unbounded loss (Ye et al., 2020, "Mastering Complex Control in MOBA Games").
+    /// With a negative advantage, the loss is at most `dual * |advantage|`; above 1. Without it a token that became
+    /// much more likely has an unbounded loss (Ye et al., 2020, "Mastering Complex Control in MOBA Games").
     pub dual: Option<f64>,
 }
 
@@ -43,10 +44,11 @@ pub fn reinforce(log_probs: &Tensor, advantages: &Tensor) -> Result<Tensor, TchE
 }
 
 /// PPO's clipped surrogate (Schulman et al., 2017, equation 7), with bounds on each side and optionally the dual bound:
-/// `-min(r A, clip(r, 1 - low, 1 + high) A)` and, if `dual` is set and `A < 0`, at most `-dual A`; `r = exp(log_probs - old)`.
+/// `-min(r A, clip(r, 1 - low, 1 + high) A)` and, if `dual` is set and `A < 0`, at most `-dual A`;
+/// `r = exp(log_probs - old)`.
 ///
-/// `log_probs`: learned, `[n]`. `old`: of the policy that the bounds are about, detached, `[n]`. `advantages`: `A`, detached,
-/// `[n]`. All of the result is `[n]`.
+/// `log_probs`: learned, `[n]`. `old`: of the policy that the bounds are about, detached, `[n]`. `advantages`: `A`,
+/// detached, `[n]`. All of the result is `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -66,13 +68,13 @@ pub struct Decoupled {
     pub weight_cap: f64,
 }
 
-/// PPO for tokens of a policy older than the one the bounds are about (Hilton et al., 2022, "Batch size-invariance for policy
-/// optimization", the decoupled objective; Fu et al., `AReaL`, 2025):
-/// `-w min(r A, clip(r) A)` with `r = exp(log_probs - proximal)` and `w = min(exp(proximal - behaviour), weight_cap)`.
+/// PPO for tokens of a policy older than the one the bounds are about (Hilton et al., 2022, "Batch size-invariance for
+/// policy optimization", the decoupled objective; Fu et al., `AReaL`, 2025): `-w min(r A, clip(r) A)` with
+/// `r = exp(log_probs - proximal)` and `w = min(exp(proximal - behaviour), weight_cap)`.
 ///
-/// `log_probs`: learned, `[n]`. `proximal`: of a recent policy, usually the one at the start of the update, detached, `[n]`.
-/// `behaviour`: of the policy that sampled the tokens, detached, `[n]`. `advantages`: detached, `[n]`. All of the result is
-/// `[n]`; `ratio` is `r`. With `proximal = behaviour` it is [`ppo_clip`].
+/// `log_probs`: learned, `[n]`. `proximal`: of a recent policy, usually the one at the start of the update, detached,
+/// `[n]`. `behaviour`: of the policy that sampled the tokens, detached, `[n]`. `advantages`: detached, `[n]`. All of
+/// the result is `[n]`; `ratio` is `r`. With `proximal = behaviour` it is [`ppo_clip`].
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -91,12 +93,12 @@ pub fn decoupled(
     Ok(Clipped { loss: clipped.loss.f_mul(&weight)?, ..clipped })
 }
 
-/// PPO's clipped surrogate with one ratio for each sequence, the geometric mean of its tokens' (Zheng et al., GSPO, 2025):
-/// `s = exp(mean over its tokens of (log_probs - old))`, then `-min(s A, clip(s) A)`. The bounds are usually far closer to 1
-/// than those of tokens.
+/// PPO's clipped surrogate with one ratio for each sequence, the geometric mean of its tokens' (Zheng et al., GSPO,
+/// 2025): `s = exp(mean over its tokens of (log_probs - old))`, then `-min(s A, clip(s) A)`. The bounds are usually far
+/// closer to 1 than those of tokens.
 ///
-/// `log_probs`: of tokens, learned, `[n]`. `old`: detached, `[n]`. `segment`: the sequence of each token, 64-bit integers,
-/// `[n]`. `advantages`: of sequences, detached, `[count]`. All of the result is `[count]`.
+/// `log_probs`: of tokens, learned, `[n]`. `old`: detached, `[n]`. `segment`: the sequence of each token, 64-bit
+/// integers, `[n]`. `advantages`: of sequences, detached, `[count]`. All of the result is `[count]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super); also for a sequence without tokens.
@@ -115,11 +117,11 @@ pub fn sequence_clip(
 }
 
 /// The value loss of PPO as OpenAI Baselines has it (Dhariwal et al., 2017; the paper has no bound):
-/// `max((v - R)^2, (v_old + clip(v - v_old, -clip, clip) - R)^2) / 2`, and `(v - R)^2 / 2` without `clip`. The factor 1/2 is in
-/// it.
+/// `max((v - R)^2, (v_old + clip(v - v_old, -clip, clip) - R)^2) / 2`, and `(v - R)^2 / 2` without `clip`. The factor
+/// 1/2 is in it.
 ///
-/// `values`: `v`, learned, `[n]`. `old_values`: `v_old`, detached, `[n]`. `returns`: `R`, detached, `[n]`. `clip`: in the unit
-/// of values, above 0. Returns `[n]`.
+/// `values`: `v`, learned, `[n]`. `old_values`: `v_old`, detached, `[n]`. `returns`: `R`, detached, `[n]`. `clip`: in
+/// the unit of values, above 0. Returns `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -140,8 +142,8 @@ pub fn value_clip(
     free.f_maximum(&near.f_sub(&returns)?.f_square()?.f_mul_scalar(0.5)?)
 }
 
-/// `min(r A, clip(r) A)` is `A` times `r` bounded above where `A >= 0` and below where `A < 0`. The bounds hold on `ln r`, so
-/// that a ratio too large for f32 that is bounded anyway gives neither infinity nor NaN.
+/// `min(r A, clip(r) A)` is `A` times `r` bounded above where `A >= 0` and below where `A < 0`. The bounds hold on
+/// `ln r`, so that a ratio too large for f32 that is bounded anyway gives neither infinity nor NaN.
 fn surrogate(log_ratio: &Tensor, advantages: &Tensor, clip: Clip) -> Result<Clipped, TchError> {
     check::option("clip.low", clip.low, 0.0..=1.0)?;
     check::option("clip.high", clip.high, 0.0..f64::INFINITY)?;

@@ -1,5 +1,6 @@
 //! Losses over pairs of answers of which one is preferred, and over single answers judged desirable or not. They read
-//! log-probabilities of whole answers; whether those are sums over tokens or means is the caller's choice and said at each loss.
+//! log-probabilities of whole answers; whether those are sums over tokens or means is the caller's choice and said at
+//! each loss.
 
 use std::ops::Bound;
 
@@ -7,8 +8,8 @@ use tch::{Kind, TchError, Tensor};
 
 use super::check;
 
-/// Log-probabilities of the two answers of each pair, by the policy and by its reference; all `[n]`. Gradients flow through
-/// `chosen` and `rejected`.
+/// Log-probabilities of the two answers of each pair, by the policy and by its reference; all `[n]`. Gradients flow
+/// through `chosen` and `rejected`.
 #[derive(Debug, Clone, Copy)]
 pub struct Margins<'a> {
     pub chosen: &'a Tensor,
@@ -38,11 +39,12 @@ impl Margins<'_> {
     }
 }
 
-/// Direct preference optimisation with conservative label smoothing `e` (Rafailov et al., 2023, equation 7; Mitchell, cDPO,
-/// 2023): `-(1 - e) ln sigmoid(beta h) - e ln sigmoid(-beta h)` with
+/// Direct preference optimisation with conservative label smoothing `e` (Rafailov et al., 2023, equation 7; Mitchell,
+/// cDPO, 2023): `-(1 - e) ln sigmoid(beta h) - e ln sigmoid(-beta h)` with
 /// `h = (chosen - ref_chosen) - (rejected - ref_rejected)`, sums over tokens.
 ///
-/// `beta`: above 0. `smoothing`: `e`, in 0 to 0.5; a pair more likely wrong than right is to be swapped instead. Returns `[n]`.
+/// `beta`: above 0. `smoothing`: `e`, in 0 to 0.5; a pair more likely wrong than right is to be swapped instead.
+/// Returns `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -78,8 +80,8 @@ pub fn robust_dpo(margins: Margins<'_>, beta: f64, flip_rate: f64) -> Result<Ten
     negative_log_sigmoid(&logits)?.f_sub(&logits.f_mul_scalar(flip_rate / (1.0 - 2.0 * flip_rate))?)
 }
 
-/// Identity preference optimisation (Azar et al., 2023, equation 17): `(h - 1 / (2 beta))^2`, `h` as in [`dpo`]; `beta` is the
-/// paper's tau. With means over tokens instead of sums the target does not depend on the answers' lengths.
+/// Identity preference optimisation (Azar et al., 2023, equation 17): `(h - 1 / (2 beta))^2`, `h` as in [`dpo`]; `beta`
+/// is the paper's tau. With means over tokens instead of sums the target does not depend on the answers' lengths.
 ///
 /// `beta`: above 0. Returns `[n]`.
 ///
@@ -90,9 +92,9 @@ pub fn ipo(margins: Margins<'_>, beta: f64) -> Result<Tensor, TchError> {
     margins.difference()?.f_sub_scalar(0.5 / beta)?.f_square()
 }
 
-/// Regression of the implied reward difference onto a known one: `(beta h - target_margin)^2`, `h` as in [`dpo`] (Huang et al.,
-/// 2024, "Self-Improvement in Language Models: The Sharpening Mechanism", whose target is the difference of the base model's
-/// log-probabilities). The factor 1/2 is not in it.
+/// Regression of the implied reward difference onto a known one: `(beta h - target_margin)^2`, `h` as in [`dpo`] (Huang
+/// et al., 2024, "Self-Improvement in Language Models: The Sharpening Mechanism", whose target is the difference of the
+/// base model's log-probabilities). The factor 1/2 is not in it.
 ///
 /// `beta`: above 0. `target_margin`: reward of chosen minus reward of rejected, detached, `[n]`. Returns `[n]`.
 ///
@@ -106,11 +108,11 @@ pub fn dpo_regression(margins: Margins<'_>, beta: f64, target_margin: &Tensor) -
 }
 
 /// Contrastive preference learning (Hejna et al., 2023, with its conservative bias `lambda`):
-/// `-ln (exp(alpha c) / (exp(alpha c) + exp(lambda alpha r)))`. With `lambda = 1` and log-ratios to a reference in place of
-/// log-probabilities it is [`dpo`].
+/// `-ln (exp(alpha c) / (exp(alpha c) + exp(lambda alpha r)))`. With `lambda = 1` and log-ratios to a reference in
+/// place of log-probabilities it is [`dpo`].
 ///
-/// `chosen_sum`, `rejected_sum`: `c` and `r`, the sums over a segment's steps of `gamma^t ln policy(a_t | s_t)`, learned, `[n]`.
-/// `alpha`: above 0. `lambda`: above 0 and up to 1. Returns `[n]`.
+/// `chosen_sum`, `rejected_sum`: `c` and `r`, the sums over a segment's steps of `gamma^t ln policy(a_t | s_t)`,
+/// learned, `[n]`. `alpha`: above 0. `lambda`: above 0 and up to 1. Returns `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -158,11 +160,11 @@ pub fn kto(log_ratio: &Tensor, desirable: &Tensor, reference_point: &Tensor, opt
     loss_if_desirable.f_where_self(&desirable.f_eq(1.0)?, &loss_if_not)
 }
 
-/// The reference point of [`kto`]: `max(0, mean of kl_log_ratios)`, an estimate of `KL(policy || reference)` (Ethayarajh et
-/// al., 2024). Over several ranks it needs the mean of all of them before the maximum.
+/// The reference point of [`kto`]: `max(0, mean of kl_log_ratios)`, an estimate of `KL(policy || reference)`
+/// (Ethayarajh et al., 2024). Over several ranks it needs the mean of all of them before the maximum.
 ///
-/// `kl_log_ratios`: log-ratios of answers that belong to other prompts than the ones they are read after, detached, `[m]` with
-/// `m > 0`. Returns a scalar `[]` that no gradient flows through.
+/// `kl_log_ratios`: log-ratios of answers that belong to other prompts than the ones they are read after, detached,
+/// `[m]` with `m > 0`. Returns a scalar `[]` that no gradient flows through.
 ///
 /// # Errors
 /// See the head of [`losses`](super).

@@ -1,5 +1,5 @@
-//! Losses of critics: pairs ranked, labels and values fitted, classes told apart. Scores come from a head of any kind; which
-//! position was read is the caller's.
+//! Losses of critics: pairs ranked, labels and values fitted, classes told apart. Scores come from a head of any kind;
+//! which position was read is the caller's.
 
 use tch::{Kind, Reduction, TchError, Tensor};
 
@@ -7,11 +7,12 @@ use super::check;
 
 const NO_WEIGHT: Option<&Tensor> = None;
 
-/// Bradley-Terry: `-ln sigmoid(chosen - rejected - margin)` (Bradley and Terry, 1952; as a reward-model loss Ouyang et al.,
-/// 2022, equation 1; the margin as in Touvron et al., Llama 2, 2023, equation 2). The weight `1 / (pairs of the prompt)` is the
-/// caller's.
+/// Bradley-Terry: `-ln sigmoid(chosen - rejected - margin)` (Bradley and Terry, 1952; as a reward-model loss Ouyang et
+/// al., 2022, equation 1; the margin as in Touvron et al., Llama 2, 2023, equation 2). The weight
+/// `1 / (pairs of the prompt)` is the caller's.
 ///
-/// `chosen`, `rejected`: scores, learned, `[n]`. `margin`: by how much they should differ at least, detached, `[n]`. Returns `[n]`.
+/// `chosen`, `rejected`: scores, learned, `[n]`. `margin`: by how much they should differ at least, detached, `[n]`.
+/// Returns `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -66,7 +67,8 @@ pub fn huber(values: &Tensor, targets: &Tensor, delta: f64) -> Result<Tensor, Tc
 /// Cross-entropy over `k` classes with label smoothing `s` (Szegedy et al., 2016):
 /// `-(1 - s) ln p[i, classes[i]] - (s / k) sum_j ln p[i, j]` with `p = softmax(logits)`.
 ///
-/// `logits`: learned, `[n, k]`. `classes`: 64-bit integers, `[n]`, each in `0..k`. `smoothing`: `s`, in 0 to 1. Returns `[n]`.
+/// `logits`: learned, `[n, k]`. `classes`: 64-bit integers, `[n]`, each in `0..k`. `smoothing`: `s`, in 0 to 1. Returns
+/// `[n]`.
 ///
 /// # Errors
 /// See the head of [`losses`](super).

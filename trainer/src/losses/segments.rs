@@ -7,8 +7,8 @@ use super::check;
 
 /// The sum of each segment: `out[s] = sum over i with segment[i] = s of values[i]`; 0 for a segment without items.
 ///
-/// `values`: learned, `[n]`. `segment`: 64-bit integers, `[n]`, each in `0..count`. Returns `[count]`. Sums in the order of
-/// the items on a CPU; on a GPU the order, and so the last bits, may differ from run to run.
+/// `values`: learned, `[n]`. `segment`: 64-bit integers, `[n]`, each in `0..count`. Returns `[count]`. Sums in the
+/// order of the items on a CPU; on a GPU the order, and so the last bits, may differ from run to run.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -32,8 +32,8 @@ pub fn mean_by(values: &Tensor, segment: &Tensor, count: i64) -> Result<Tensor, 
 /// The largest value of each segment in each column: `out[s, j] = max over i with segment[i] = s of values[i, j]`. The
 /// max-pooling over token states of a sequence critic (Le et al., `CodeRL`, 2022).
 ///
-/// `values`: learned, `[n, k]`. `segment`: 64-bit integers, `[n]`, each in `0..count`. Returns `[count, k]`. Items that share
-/// the largest value share its gradient equally.
+/// `values`: learned, `[n, k]`. `segment`: 64-bit integers, `[n]`, each in `0..count`. Returns `[count, k]`. Items that
+/// share the largest value share its gradient equally.
 ///
 /// # Errors
 /// See the head of [`losses`](super); also for a segment without items, which has no largest value.
@@ -42,8 +42,8 @@ pub fn max_by(values: &Tensor, segment: &Tensor, count: i64) -> Result<Tensor, T
     check::indices("segment", segment, n, count)?;
     drop(members(segment, count)?);
     let index = segment.f_unsqueeze(-1)?.f_expand([n, columns], false)?;
-    let floor = Tensor::f_full([count, columns], f64::NEG_INFINITY, (Kind::Float, values.device()))?;
-    floor.f_scatter_reduce(0, &index, values, "amax")
+    let out = Tensor::f_zeros([count, columns], (Kind::Float, values.device()))?;
+    out.f_internal_scatter_reduce(0, &index, values, "amax", false)
 }
 
 /// How many items each segment has, as integers `[count]`; refuses a segment without items.

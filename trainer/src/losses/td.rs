@@ -1,16 +1,18 @@
-//! Temporal-difference learning of action values from recorded transitions, with the conservative penalty that keeps the
-//! values of actions nobody took from rising. Actions are a finite set; how values are read from a model is the caller's.
+//! Temporal-difference learning of action values from recorded transitions, with the conservative penalty that keeps
+//! the values of actions nobody took from rising. Actions are a finite set; how values are read from a model is the
+//! caller's.
 
 use tch::{TchError, Tensor};
 
 use super::check;
 
-/// The one-step target `rewards + gamma (1 - done) max_a next_q_target[a]` (Watkins, 1989); with `next_q_online` the value at
-/// the action that it likes best, `next_q_target[argmax_a next_q_online[a]]` (van Hasselt et al., double Q-learning, 2016).
+/// The one-step target `rewards + gamma (1 - done) max_a next_q_target[a]` (Watkins, 1989); with `next_q_online` the
+/// value at the action that it likes best, `next_q_target[argmax_a next_q_online[a]]` (van Hasselt et al., double
+/// Q-learning, 2016).
 ///
-/// `rewards`: `[n]`. `done`: 1 where the episode ended by itself, else 0, `[n]`; an episode cut off by a limit is not done.
-/// `next_q_target`, `next_q_online`: of the next state, by the target network and the online one, `[n, a]`; not read where
-/// `done`. `gamma`: in 0 to 1. Returns `[n]`; no gradient flows through it.
+/// `rewards`: `[n]`. `done`: 1 where the episode ended by itself, else 0, `[n]`; an episode cut off by a limit is not
+/// done. `next_q_target`, `next_q_online`: of the next state, by the target network and the online one, `[n, a]`; not
+/// read where `done`. `gamma`: in 0 to 1. Returns `[n]`; no gradient flows through it.
 ///
 /// # Errors
 /// See the head of [`losses`](super).
@@ -55,12 +57,13 @@ pub struct TdLoss {
 }
 
 /// Conservative Q-learning (Kumar et al., 2020, equation 4): `td = (q[a] - targets)^2 / 2` and
-/// `penalty = alpha (ln sum_b exp(q[b]) - q[a])` for the recorded action `a`. Calibrated (Nakamoto et al., Cal-QL, 2023), the
-/// first term of the penalty reads `max(q[b], mc_returns)` in place of `q[b]`, so that no value is pushed below what was
-/// really reached.
+/// `penalty = alpha (ln sum_b exp(q[b]) - q[a])` for the recorded action `a`. Calibrated (Nakamoto et al., Cal-QL,
+/// 2023), the first term of the penalty reads `max(q[b], mc_returns)` in place of `q[b]`, so that no value is pushed
+/// below what was really reached.
 ///
-/// `q`: learned, `[n, a]`. `actions`: 64-bit integers, `[n]`, each in `0..a`. `targets`: as from [`td_target`], detached,
-/// `[n]`. `mc_returns`: discounted return observed from the state on, detached, `[n]`; needed if `calibrated`, else not read.
+/// `q`: learned, `[n, a]`. `actions`: 64-bit integers, `[n]`, each in `0..a`. `targets`: as from [`td_target`],
+/// detached, `[n]`. `mc_returns`: discounted return observed from the state on, detached, `[n]`; needed if
+/// `calibrated`, else not read.
 ///
 /// # Errors
 /// See the head of [`losses`](super); also if `calibrated` without `mc_returns`.
