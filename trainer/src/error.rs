@@ -173,6 +173,7 @@ fn forward_class(error: &ComputeError) -> FailureClass {
         ComputeError::Torch { .. } => FailureClass::Transient,
         ComputeError::TokenOutOfRange { .. }
         | ComputeError::TooLong { .. }
+        | ComputeError::Lengths { .. }
         | ComputeError::Empty { .. }
         | ComputeError::WrongHead { .. }
         | ComputeError::Adapter { .. } => FailureClass::Invalid,

@@ -163,8 +163,7 @@ impl<'a> Rank<'a> {
         run.train(reports)?;
         let _finishing = watchdog.arm("finishing the round", step_limit);
         let vote = run.finish()?;
-        let steps = prepared.plan.steps();
-        Ok((vote, RankProgress { loss: vote_loss(&vote), ..RankProgress::begin(steps, steps) }))
+        Ok((vote, run.last()))
     }
 
     /// The run log, which rank 0 keeps where its worker wants one.
@@ -195,10 +194,6 @@ impl<'a> Rank<'a> {
         tracing::info!(round = %self.spec.round.id, rank = self.spec.rank, weights = %vote.weights.short(), "voting");
         Ok(vote)
     }
-}
-
-fn vote_loss(vote: &Vote) -> f64 {
-    vote.final_loss
 }
 
 /// Says what hangs and ends the process: the thread that hangs cannot.

@@ -57,6 +57,7 @@ pub struct Run<'a> {
     schedule: Schedule,
     pub(crate) ema: Option<Ema>,
     log: Option<RunLog>,
+    last: RankProgress,
     pub(crate) state: State,
 }
 
@@ -109,12 +110,19 @@ impl<'a> Run<'a> {
             saved: None,
         };
         let objectives = [Objective::new(train), Objective::likelihood()];
-        let mut run = Self { site, prepared, training, objectives, schedule, ema, log, state };
+        let last = RankProgress::begin(0, schedule.steps());
+        let mut run = Self { site, prepared, training, objectives, schedule, ema, log, last, state };
         match site.spec.resume {
             Some(saved) => run.restore(saved)?,
             None => run.continue_optimiser()?,
         }
         Ok(run)
+    }
+
+    /// What the last step showed.
+    #[must_use]
+    pub fn last(&self) -> RankProgress {
+        self.last
     }
 
     /// Every step that is left.
@@ -123,8 +131,9 @@ impl<'a> Run<'a> {
     /// What the kernels, the disk or the other ranks did, or the guard's decision to stop.
     pub fn train(&mut self, reports: &mut Reports) -> Result<(), RankError> {
         let steps = self.schedule.steps();
-        let begun = RankProgress { saved: self.state.saved, ..RankProgress::begin(self.state.step, steps) };
-        self.tell(reports, RankProgress { tokens: self.state.tokens, ..begun })?;
+        let (saved, tokens) = (self.state.saved, self.state.tokens);
+        self.last = RankProgress { saved, tokens, ..RankProgress::begin(self.state.step, steps) };
+        self.tell(reports, self.last)?;
         let prepared = self.prepared;
         'from_here: loop {
             for batch in prepared.plan.batches(self.state.step) {
@@ -175,6 +184,7 @@ impl<'a> Run<'a> {
             self.save()?;
         }
         let progress = RankProgress { saved: self.state.saved, ..progress };
+        self.last = progress;
         if due { self.tell(reports, progress)? } else { self.mention(reports, progress)? }
         Ok(Went::On)
     }

@@ -7,7 +7,7 @@ use galapagos_domain::recipe::train::{Average, Baseline, Component, Credit, Loss
 use galapagos_domain::seed::Seed;
 use rand::RngExt;
 
-use super::item::{Item, Mark, Sequence};
+use super::item::{Item, Mark};
 use super::row::Row;
 use super::{Built, DataError, Needs};
 use crate::advantage::{self, Moments, Samples};

@@ -10,7 +10,7 @@ use crate::RankError;
 use crate::advantage::{self, End, Gae, Moments};
 use crate::data::batch::MicroBatch;
 use crate::objective::{Columns, Notes, Objective, kl_form};
-use crate::subject::{Hidden, Subject, forward, tensor};
+use crate::subject::{Hidden, Subject, tensor};
 
 /// What nothing moves in a round.
 #[derive(Debug, Default)]
