@@ -97,7 +97,9 @@ impl RankError {
             // A rank that computed something else once may not again; the vote names it.
             Self::Apart { .. } | Self::State { .. } => FailureClass::Transient,
             Self::Optimiser { source, .. } => match source {
-                OptimError::Tensor { .. } | OptimError::Thread { .. } | OptimError::ThreadEnded => FailureClass::Transient,
+                OptimError::Tensor { .. } | OptimError::Thread { .. } | OptimError::ThreadEnded => {
+                    FailureClass::Transient
+                }
                 _ => FailureClass::Invalid,
             },
             Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,

@@ -24,7 +24,10 @@ impl Run<'_> {
         let train = &self.site.spec.round.train;
         let optimiser = if train.start == Start::ContinueOptimiser { Some(self.store_optimiser()?) } else { None };
         if let Some(ema) = &self.ema {
-            saved::restore(self.training.weights(), &ema.tensors().iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect())?;
+            saved::restore(
+                self.training.weights(),
+                &ema.tensors().iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect(),
+            )?;
         }
         let weights = match &self.prepared.subject.adapter {
             Some(adapter) => crate::prepare::adapter_digest(adapter)?,

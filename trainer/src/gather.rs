@@ -32,7 +32,10 @@ pub fn bytes(group: &Group, own: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
 /// # Errors
 /// As [`bytes`], or if a rank sent something else.
 pub fn values<T: Serialize + for<'de> Deserialize<'de>>(group: &Group, own: &T) -> Result<Vec<T>, RankError> {
-    let failed = |source: serde_json::Error| RankError::State { what: "exchange it with the other ranks".to_owned(), source: source.into() };
+    let failed = |source: serde_json::Error| RankError::State {
+        what: "exchange it with the other ranks".to_owned(),
+        source: source.into(),
+    };
     let all = bytes(group, &serde_json::to_vec(own).map_err(failed)?)?;
     all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(failed)).collect()
 }

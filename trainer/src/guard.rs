@@ -23,7 +23,9 @@ pub struct Alarm {
 pub enum AlarmKind {
     NotFinite,
     /// The loss is above what the ones before let expect.
-    Spike { limit: f64 },
+    Spike {
+        limit: f64,
+    },
 }
 
 /// The losses of a round as they come.

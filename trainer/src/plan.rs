@@ -21,7 +21,9 @@ pub struct Mixed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The loss's own, in this data epoch.
-    Main { data_epoch: u32 },
+    Main {
+        data_epoch: u32,
+    },
     Mix,
 }
 

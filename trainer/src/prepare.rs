@@ -152,7 +152,8 @@ impl Source<'_> {
 
 /// A whole model in 32-bit floats.
 fn whole(checkpoint: &Digest, path: &Path, expected: &Digest) -> Result<(Decoder, Tokenizer), RankError> {
-    let open = |source| RankError::Folder { what: format!("load the checkpoint {checkpoint}"), source: Box::new(source) };
+    let open =
+        |source| RankError::Folder { what: format!("load the checkpoint {checkpoint}"), source: Box::new(source) };
     let folder = ModelFolder::open(path).map_err(open)?;
     let model = folder.load(Device::Cpu).map_err(open)?;
     let found = digest(&model)?;
@@ -169,7 +170,8 @@ fn whole(checkpoint: &Digest, path: &Path, expected: &Digest) -> Result<(Decoder
 fn probe(checkpoint: &Digest, path: &Path, subject: &Subject) -> Result<(), RankError> {
     let wrong = |told: String| RankError::Probe { what: format!("what checkpoint {checkpoint} computes"), told };
     let Some(probe) = Probe::read(path).map_err(|source| wrong(source.to_string()))? else { return Ok(()) };
-    let found = probe.outputs_of(&subject.model, subject.adapter.as_ref()).map_err(|source| wrong(source.to_string()))?;
+    let found =
+        probe.outputs_of(&subject.model, subject.adapter.as_ref()).map_err(|source| wrong(source.to_string()))?;
     probe.check(&found, Probe::EXACT).map_err(|source| wrong(source.to_string()))
 }
 
@@ -194,7 +196,9 @@ fn with_head(subject: Subject, round: &RoundSpec) -> Result<Subject, RankError> 
         }
         (Head::Lm, ModelKind::Scalar)
         | (Head::Lm | Head::Scalar, ModelKind::SequenceClassifier | ModelKind::TokenClassifier)
-        | (Head::Classes(_), ModelKind::Scalar | ModelKind::SequenceClassifier | ModelKind::TokenClassifier) => refused(),
+        | (Head::Classes(_), ModelKind::Scalar | ModelKind::SequenceClassifier | ModelKind::TokenClassifier) => {
+            refused()
+        }
     }
 }
 

@@ -185,7 +185,11 @@ impl<'a> Run<'a> {
         }
         let progress = RankProgress { saved: self.state.saved, ..progress };
         self.last = progress;
-        if due { self.tell(reports, progress)? } else { self.mention(reports, progress)? }
+        if due {
+            self.tell(reports, progress)?
+        } else {
+            self.mention(reports, progress)?
+        }
         Ok(Went::On)
     }
 
@@ -240,7 +244,9 @@ impl<'a> Run<'a> {
         }
         tracing::warn!(
             "step {number} cannot be right: loss {}, gradient norm {}{limit}; {:?} it; its records: {records}",
-            measured.loss, measured.grad_norm, alarm.policy
+            measured.loss,
+            measured.grad_norm,
+            alarm.policy
         );
         match (alarm.policy, self.state.saved) {
             (Policy::Rewind, Some(saved)) => {
@@ -264,7 +270,8 @@ impl<'a> Run<'a> {
     fn offenders(&self, batch: &Batch, measured: &Measured) -> Result<String, RankError> {
         let key = |loss: f64| if loss.is_finite() { loss } else { f64::INFINITY };
         let worst = measured.losses.iter().max_by(|a, b| key(a.0).total_cmp(&key(b.0)));
-        let own: (f64, Vec<u32>) = worst.map_or((f64::NEG_INFINITY, Vec::new()), |(loss, rows)| (key(*loss), rows.clone()));
+        let own: (f64, Vec<u32>) =
+            worst.map_or((f64::NEG_INFINITY, Vec::new()), |(loss, rows)| (key(*loss), rows.clone()));
         // JSON has no infinities.
         let own = (own.0.clamp(f64::MIN, f64::MAX), own.1);
         let all = gather::values(self.site.group, &own)?;

@@ -68,7 +68,8 @@ impl RoundState {
 /// # Errors
 /// If the store cannot take it.
 pub async fn put<T: Serialize>(store: &ArtifactStore, manifest: &T) -> Result<Digest, RankError> {
-    let text = serde_json::to_vec(manifest).map_err(|source| RankError::State { what: "write it".to_owned(), source: source.into() })?;
+    let text = serde_json::to_vec(manifest)
+        .map_err(|source| RankError::State { what: "write it".to_owned(), source: source.into() })?;
     let stored = store.put(Bytes::from(text), 0).await.map_err(artifact("store the state of the round"))?;
     Ok(stored.digest)
 }
@@ -117,8 +118,10 @@ pub async fn get_tensors(
         std::fs::create_dir_all(scratch).map_err(failed)?;
         let copy = tempfile::Builder::new().prefix("state-").tempfile_in(scratch).map_err(failed)?;
         store.fetch(&file.digest, copy.path()).await.map_err(artifact("fetch the tensors of the round's state"))?;
-        let tensors = Tensor::read_safetensors(copy.path())
-            .map_err(|source| RankError::State { what: format!("read its tensors {}", file.digest), source: source.into() })?;
+        let tensors = Tensor::read_safetensors(copy.path()).map_err(|source| RankError::State {
+            what: format!("read its tensors {}", file.digest),
+            source: source.into(),
+        })?;
         all.extend(tensors);
     }
     Ok(all)

@@ -74,12 +74,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// If the ranks' models differ in shape, a setting makes no sense, or there is no memory.
-    pub fn new(
-        subject: &'a Subject,
-        frozen: &'a Frozen,
-        group: &'a Group,
-        train: &Train,
-    ) -> Result<Self, RankError> {
+    pub fn new(subject: &'a Subject, frozen: &'a Frozen, group: &'a Group, train: &Train) -> Result<Self, RankError> {
         let named = subject.trainable(train.freeze)?;
         let weights: Vec<Tensor> = named.iter().map(|(_, weight)| weight.shallow_clone()).collect();
         let options = ReducerOptions::default();
@@ -169,9 +164,7 @@ impl<'a> Training<'a> {
     /// If a kernel fails, or a rank that updates a part of the weights does not send it.
     pub fn update(&mut self, lr: f64, grad_norm: f64) -> Result<(), RankError> {
         let scale = clip_scale(grad_norm, self.clip);
-        self.optimiser
-            .step(lr, scale)
-            .map_err(|source| RankError::Optimiser { what: "update the weights", source })?;
+        self.optimiser.step(lr, scale).map_err(|source| RankError::Optimiser { what: "update the weights", source })?;
         if let Some(owners) = &self.owners {
             for (weight, owner) in self.weights.iter().zip(owners) {
                 let mut weight = weight.f_detach().map_err(tensor("share an updated weight"))?;

@@ -108,7 +108,10 @@ impl Subject {
             Some(adapter) => {
                 let parameters = adapter.parameters().copy_to(kind, device).map_err(copied)?;
                 let copy = Adapter::new(adapter.config().clone(), parameters, self.model.config());
-                Some(copy.map_err(|source| RankError::Adapter { what: "copy the start's adapter", source: Box::new(source) })?)
+                Some(copy.map_err(|source| RankError::Adapter {
+                    what: "copy the start's adapter",
+                    source: Box::new(source),
+                })?)
             }
             None => None,
         };
@@ -152,7 +155,12 @@ mod tests {
     fn layers_are_frozen_from_the_first_and_embeddings_when_asked() {
         let freeze = Freeze { layers: 2, embeddings: true };
         let frozen = ["model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "h.1.ln_1.bias", "wte.weight"];
-        let moves = ["model.layers.2.mlp.up_proj.weight", "model.layers.10.mlp.up_proj.weight", "model.norm.weight", "lm_head.weight"];
+        let moves = [
+            "model.layers.2.mlp.up_proj.weight",
+            "model.layers.10.mlp.up_proj.weight",
+            "model.norm.weight",
+            "lm_head.weight",
+        ];
         assert!(frozen.iter().all(|name| is_frozen(name, freeze)));
         assert!(moves.iter().all(|name| !is_frozen(name, freeze)));
         assert!(frozen.iter().all(|name| !is_frozen(name, Freeze::default())));

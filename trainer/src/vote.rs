@@ -33,10 +33,9 @@ pub fn save(subject: &Subject, tokenizer: &Tokenizer, cache: &Path) -> Result<Te
     let folder = unfinished_folder(cache)
         .map_err(|source| RankError::Io { what: format!("make a folder in {}", cache.display()), source })?;
     match &subject.adapter {
-        Some(adapter) => adapter.save(folder.path()).map_err(|source| RankError::Adapter {
-            what: "save the trained adapter",
-            source: Box::new(source),
-        })?,
+        Some(adapter) => adapter
+            .save(folder.path())
+            .map_err(|source| RankError::Adapter { what: "save the trained adapter", source: Box::new(source) })?,
         None => ModelFolder::save(folder.path(), &subject.model, tokenizer).map_err(|source| RankError::Folder {
             what: "save the trained model".to_owned(),
             source: Box::new(source),
@@ -44,9 +43,10 @@ pub fn save(subject: &Subject, tokenizer: &Tokenizer, cache: &Path) -> Result<Te
     }
     let probed = Probe::of(&subject.model, subject.adapter.as_ref())
         .map_err(|source| RankError::Forward { what: "the probe of the trained model", source })?;
-    probed
-        .write(folder.path())
-        .map_err(|source| RankError::Io { what: format!("write the probe into {}", folder.path().display()), source })?;
+    probed.write(folder.path()).map_err(|source| RankError::Io {
+        what: format!("write the probe into {}", folder.path().display()),
+        source,
+    })?;
     Ok(folder)
 }
 

@@ -98,10 +98,12 @@ impl Evolution {
         let role = self.role(&train.role)?;
         let init = || if role.init.as_str() == "base" { self.need_base() } else { self.current(&role.init) };
         match train.start {
-            Start::Continue | Start::ContinueOptimiser => match self.champions.get(&train.role).and_then(|id| self.member(id)) {
-                Some(member) => Ok(member),
-                None => init(),
-            },
+            Start::Continue | Start::ContinueOptimiser => {
+                match self.champions.get(&train.role).and_then(|id| self.member(id)) {
+                    Some(member) => Ok(member),
+                    None => init(),
+                }
+            }
             Start::Restart => init(),
             Start::Base => self.need_base(),
         }

@@ -130,7 +130,15 @@ impl Round {
     /// A round that nobody has tried.
     #[must_use]
     pub fn new(spec: RoundSpec) -> Self {
-        Self { spec, tries: Vec::new(), failures: Vec::new(), losses: 0, saved: None, worlds: Vec::new(), state: RoundState::Waiting }
+        Self {
+            spec,
+            tries: Vec::new(),
+            failures: Vec::new(),
+            losses: 0,
+            saved: None,
+            worlds: Vec::new(),
+            state: RoundState::Waiting,
+        }
     }
 
     /// The ranks of the try in force.

@@ -110,14 +110,18 @@ pub fn shares(micro_batches: &[MicroBatch], world_size: u32) -> Vec<Vec<usize>> 
     order.sort_by_key(|i| std::cmp::Reverse(micro_batches[*i].tokens.len()));
     let mut ranks = vec![(0usize, Vec::new()); world_size as usize];
     for i in order {
-        let least = ranks.iter().enumerate().min_by_key(|(rank, (tokens, _))| (*tokens, *rank)).map_or(0, |(rank, _)| rank);
+        let least =
+            ranks.iter().enumerate().min_by_key(|(rank, (tokens, _))| (*tokens, *rank)).map_or(0, |(rank, _)| rank);
         ranks[least].0 += micro_batches[i].tokens.len();
         ranks[least].1.push(i);
     }
-    ranks.into_iter().map(|(_, mut mine)| {
-        mine.sort_unstable();
-        mine
-    }).collect()
+    ranks
+        .into_iter()
+        .map(|(_, mut mine)| {
+            mine.sort_unstable();
+            mine
+        })
+        .collect()
 }
 
 fn flat(items: &[&Item]) -> MicroBatch {

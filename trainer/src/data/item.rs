@@ -95,7 +95,9 @@ pub fn join(items: Vec<Item>) -> Option<Item> {
     let mut items = items.into_iter();
     let mut joined = items.next()?;
     for item in items {
-        let (Some(into), Some(from)) = (joined.sequences.first_mut(), item.sequences.into_iter().next()) else { continue };
+        let (Some(into), Some(from)) = (joined.sequences.first_mut(), item.sequences.into_iter().next()) else {
+            continue;
+        };
         let shift = (into.tokens.len() - item.prefix) as u32;
         into.tokens.extend(&from.tokens[item.prefix..]);
         into.marks.extend(from.marks.into_iter().map(|mark| Mark { position: mark.position + shift, ..mark }));

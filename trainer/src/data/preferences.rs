@@ -104,7 +104,12 @@ fn judged(rows: &[Row], needs: &Needs<'_>) -> Result<Built, DataError> {
     let read = Read::Tokens { gamma: 1.0 };
     for (i, (row, desirable)) in used.iter().enumerate() {
         let (other, _) = used[(i + 1) % used.len()];
-        let mismatched = Row { completion: other.completion.clone(), spans: other.spans.clone(), log_probs: Vec::new(), ..(*row).clone() };
+        let mismatched = Row {
+            completion: other.completion.clone(),
+            spans: other.spans.clone(),
+            log_probs: Vec::new(),
+            ..(*row).clone()
+        };
         let mut own = side(row, needs, read)?;
         own.value = f32::from(u8::from(*desirable));
         own.weight = row.weight;

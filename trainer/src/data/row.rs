@@ -41,7 +41,9 @@ impl Row {
         let wrong = |what: String| Err(DataError::Record { task: task.clone(), sample: *sample, what });
         let Some((prefix, question)) = prompt_tokens.split_at_checked(*prefix_len as usize) else {
             let prompt = prompt_tokens.len();
-            return wrong(format!("says its first {prefix_len} tokens are the shared prefix, but its prompt has {prompt}"));
+            return wrong(format!(
+                "says its first {prefix_len} tokens are the shared prefix, but its prompt has {prompt}"
+            ));
         };
         if question.is_empty() {
             return wrong("has no question tokens; nothing can be learned from it".to_owned());

@@ -23,10 +23,8 @@ pub(super) fn likelihood(rows: &[Row], needs: &Needs<'_>, weighted: bool) -> Res
             built.left_out += 1;
             continue;
         };
-        let marks: Vec<Mark> = row
-            .learned()
-            .map(|(at, _)| Mark { value: factor as f32, ..mark(row, at, row.weight) })
-            .collect();
+        let marks: Vec<Mark> =
+            row.learned().map(|(at, _)| Mark { value: factor as f32, ..mark(row, at, row.weight) }).collect();
         built.add(item(row, needs, marks, Average::Token)?);
     }
     Ok(built)
@@ -45,7 +43,12 @@ pub(super) fn components(rows: &[Row], needs: &Needs<'_>) -> Result<Built, DataE
 }
 
 /// `component: masked`: tokens drawn from `seed` are hidden behind `mask` and predicted where they stand, from both sides.
-pub(super) fn masked(rows: &[Row], needs: &Needs<'_>, (rate, token): (f64, u32), seed: Seed) -> Result<Built, DataError> {
+pub(super) fn masked(
+    rows: &[Row],
+    needs: &Needs<'_>,
+    (rate, token): (f64, u32),
+    seed: Seed,
+) -> Result<Built, DataError> {
     let mut built = Built::default();
     for row in rows {
         let mut stream = seed.derive(&format!("mask/{}", row.number)).stream();
@@ -125,9 +128,7 @@ fn compared(rows: &[&Row], pg: &PolicyGradient) -> Result<Vec<Vec<f64>>, DataErr
     let scale = match pg.scale {
         Scale::None => advantage::Scale::None,
         Scale::GroupStd => advantage::Scale::GroupStd { eps: EPS },
-        Scale::AllStd => {
-            advantage::Scale::BatchStd { rewards: Moments::of(&rewards, None).map_err(failed)?, eps: EPS }
-        }
+        Scale::AllStd => advantage::Scale::BatchStd { rewards: Moments::of(&rewards, None).map_err(failed)?, eps: EPS },
     };
     let samples = Samples { rewards: &rewards, groups: &groups, counted: None };
     let advantages = advantage::advantages(samples, baseline, scale).map_err(failed)?.values;

@@ -90,11 +90,8 @@ fn judged(
     let every_other = |first: i64| ratios.f_slice(0, first, columns.sequences, 2);
     let (own, mismatched) = (every_other(0)?, every_other(1)?);
     let point = preference::kto_reference_point(&mismatched)?;
-    let options = preference::Kto {
-        beta: kto.beta,
-        weight_desirable: kto.desirable,
-        weight_undesirable: kto.undesirable,
-    };
+    let options =
+        preference::Kto { beta: kto.beta, weight_desirable: kto.desirable, weight_undesirable: kto.undesirable };
     let desirable = columns.sequence_values.f_slice(0, 0, columns.sequences, 2)?.f_contiguous()?;
     let weights = columns.sequence_weights.f_slice(0, 0, columns.sequences, 2)?;
     parts.add(Part::Kl, total(&mismatched)?);

@@ -31,7 +31,12 @@ pub(super) fn sum(objective: &Objective, logits: &Tensor, columns: &Columns) -> 
     Ok((sum, parts))
 }
 
-fn surrogate(pg: &PolicyGradient, log_probs: &Tensor, columns: &Columns, parts: &mut Parts) -> Result<Tensor, TchError> {
+fn surrogate(
+    pg: &PolicyGradient,
+    log_probs: &Tensor,
+    columns: &Columns,
+    parts: &mut Parts,
+) -> Result<Tensor, TchError> {
     let advantages = &columns.values;
     let clipped = match (pg.surrogate, pg.proximal) {
         (Surrogate::Reinforce, _) => return policy_gradient::reinforce(log_probs, advantages),

@@ -25,9 +25,7 @@ impl Run<'_> {
             );
             return Err(RankError::Setting { what });
         }
-        let fetch = |files: Vec<_>| {
-            site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, &files))
-        };
+        let fetch = |files: Vec<_>| site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, &files));
         saved::restore(self.training.weights(), &fetch(vec![state.weights.clone()])?)?;
         let digest = self.agreed_digest(at.step)?;
         if digest != state.digest {
@@ -35,8 +33,10 @@ impl Run<'_> {
         }
         self.restore_optimiser(&state.optimiser)?;
         if let (Some(ema), Some(file)) = (&mut self.ema, &state.ema) {
-            let tensors = site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, std::slice::from_ref(file)))?;
-            ema.restore(&tensors).map_err(|source| RankError::Optimiser { what: "restore the moving average", source })?;
+            let tensors =
+                site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, std::slice::from_ref(file)))?;
+            ema.restore(&tensors)
+                .map_err(|source| RankError::Optimiser { what: "restore the moving average", source })?;
         }
         self.state.step = state.step;
         self.state.watch = Watch::new(site.spec.round.train.guard, &state.losses);

@@ -22,7 +22,8 @@ impl Run<'_> {
         self.gather_ledger()?;
         let tokens: u64 = gather::values(self.site.group, &self.state.tokens)?.into_iter().sum();
         let optimiser = self.store_optimiser()?;
-        let manifest = if self.site.spec.rank == 0 { Some(self.store_state((step, digest, tokens), optimiser)?) } else { None };
+        let manifest =
+            if self.site.spec.rank == 0 { Some(self.store_state((step, digest, tokens), optimiser)?) } else { None };
         // What rank 0 stored is known to all before anybody counts on it.
         let all = gather::values(self.site.group, &manifest)?;
         self.state.saved = all.into_iter().flatten().next().map(|state| Saved { step, state });

@@ -136,11 +136,14 @@ impl Training<'_> {
             let penalties = self.penalties(batch, notes)?;
             let mut of_batch = Vec::with_capacity(batch.marks.len());
             for range in batch.by_sequence() {
-                let rewards: Vec<f64> =
-                    range.clone().map(|i| f64::from(batch.marks[i].value) - penalties.get(i).copied().unwrap_or(0.0)).collect();
+                let rewards: Vec<f64> = range
+                    .clone()
+                    .map(|i| f64::from(batch.marks[i].value) - penalties.get(i).copied().unwrap_or(0.0))
+                    .collect();
                 let (advantages, returns) =
                     advantage::gae(&rewards, &values[range], End::Terminated, gae).map_err(failed)?;
-                of_batch.extend(advantages.into_iter().zip(returns).map(|(advantage, return_)| choose(advantage, return_)));
+                of_batch
+                    .extend(advantages.into_iter().zip(returns).map(|(advantage, return_)| choose(advantage, return_)));
             }
             all.push(of_batch);
         }
@@ -167,12 +170,14 @@ impl Training<'_> {
             here = here + Moments::of(values, None).map_err(failed)?;
         }
         let Moments { count, sum, sum_of_squares } = here;
-        let mut sums = Tensor::f_from_slice(&[count, sum, sum_of_squares]).map_err(tensor("hold the advantages' moments"))?;
+        let mut sums =
+            Tensor::f_from_slice(&[count, sum, sum_of_squares]).map_err(tensor("hold the advantages' moments"))?;
         self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the advantages"))?;
         let sums: Vec<f64> = Vec::try_from(&sums).map_err(tensor("read the advantages' moments"))?;
         let everywhere = Moments { count: sums[0], sum: sums[1], sum_of_squares: sums[2] };
         for values in all {
-            *values = advantage::whiten(values, None, everywhere, advantage::Whiten { centre: true, eps: 1e-8 }).map_err(failed)?;
+            *values = advantage::whiten(values, None, everywhere, advantage::Whiten { centre: true, eps: 1e-8 })
+                .map_err(failed)?;
         }
         Ok(())
     }

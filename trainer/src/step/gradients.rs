@@ -164,19 +164,20 @@ impl Training<'_> {
                 self.pieces((cut, states), columns.marks, piece, spent)
             }
             Form::Sequences => {
-                let hidden = Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
+                let hidden =
+                    Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
                 let log_probs = leaf(&self.subject.log_probs(&hidden, columns, precision)?)?;
                 let (sum, parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
                 let sum = sum.f_mul_scalar(scale).map_err(computed())?;
                 self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
-                let flowing = gradient(&log_probs)?.ok_or_else(|| RankError::Setting {
-                    what: "the loss does not depend on the policy".to_owned(),
-                })?;
+                let flowing = gradient(&log_probs)?
+                    .ok_or_else(|| RankError::Setting { what: "the loss does not depend on the policy".to_owned() })?;
                 let piece = |states: &Tensor, (start, length)| {
                     let positions = positions.f_narrow(0, start, length).map_err(computed())?;
                     let logits = model.logits_at(states, &positions, precision).map_err(head)?;
                     let part = |column: &Tensor| column.f_narrow(0, start, length).map_err(computed());
-                    let log_probs = likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
+                    let log_probs =
+                        likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
                     let sum = log_probs.f_mul(&part(&flowing)?).and_then(|product| product.f_sum(Kind::Float));
                     Ok((Parts::default(), sum.map_err(computed())?))
                 };

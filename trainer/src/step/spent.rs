@@ -49,12 +49,6 @@ impl Spent {
     #[must_use]
     pub fn time(&self) -> StepTime {
         let ms = |hand: usize| u32::try_from(self.booked[hand] / 1_000_000).unwrap_or(u32::MAX);
-        StepTime {
-            data_ms: ms(0),
-            forward_ms: ms(1),
-            backward_ms: ms(2),
-            communication_ms: ms(3),
-            optimiser_ms: ms(4),
-        }
+        StepTime { data_ms: ms(0), forward_ms: ms(1), backward_ms: ms(2), communication_ms: ms(3), optimiser_ms: ms(4) }
     }
 }

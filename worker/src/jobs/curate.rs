@@ -4,7 +4,7 @@ use galapagos_artifacts::trajectories;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{CurateFrom, CurateSpec, JobOutput, JobSpec, TaskSlice};
-use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 
 use super::meter::Meter;
 use super::rollout::store_rows;
@@ -64,6 +64,7 @@ fn demonstrations(
             log_probs: Vec::new(),
             completion: item.problem.answer.clone(),
             verdict: Verdict { outcome: Outcome::Pass, reason: "demonstration".to_owned() },
+            credit: Credit::default(),
         });
     }
     Ok(rows)

@@ -4,7 +4,7 @@ use galapagos_artifacts::trajectories;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
-use galapagos_domain::trajectory::{Trajectory, VerdictCounts};
+use galapagos_domain::trajectory::{Credit, Trajectory, VerdictCounts};
 
 use super::meter::Meter;
 use super::tasks::Tasks;
@@ -47,6 +47,7 @@ fn judge(job: &JobSpec, policy: Digest, tasks: &Tasks, samples: Vec<Vec<Sample>>
                 log_probs: sample.log_probs,
                 completion: sample.text,
                 verdict,
+                credit: Credit::default(),
             });
         }
     }

@@ -29,7 +29,8 @@ impl ClusterState {
     /// as many as the cluster has slots left. The global batch stays the same: fewer ranks take more of it each.
     pub(in crate::cluster) fn ranks_now(&self, now: Timestamp, round: &Round, total: u32) -> u32 {
         let wanted = round.spec.train.ranks;
-        let waited = self.regrouping.get(&round.spec.id).is_some_and(|since| now.since(*since) >= self.limits.regroup_ms);
+        let waited =
+            self.regrouping.get(&round.spec.id).is_some_and(|since| now.since(*since) >= self.limits.regroup_ms);
         if waited && !round.tries.is_empty() { wanted.min(total.max(1)) } else { wanted }
     }
 }

@@ -30,7 +30,12 @@ pub(super) fn round(site: &Site<'_>, train: &Train) -> Result<RoundSpec, Resolve
         start: site.evolution.start_of(train)?.checkpoint,
         optimiser: site.evolution.optimiser_of(train)?,
         reference: site.evolution.reference_of(train)?,
-        critic: train.loss.critic().map(|role| site.evolution.current(role)).transpose()?.map(|member| member.checkpoint),
+        critic: train
+            .loss
+            .critic()
+            .map(|role| site.evolution.current(role))
+            .transpose()?
+            .map(|member| member.checkpoint),
         datasets: site.evolution.files_of(train)?,
         mix: train.mix.as_ref().map_or_else(|| Ok(Vec::new()), |mix| site.evolution.files_on(&mix.on))?,
         train: train.clone(),

@@ -45,12 +45,17 @@ fn facts(evolution: &Evolution, member: &Member) -> Vec<String> {
             facts.push(format!("{steps} optimiser steps on {} files, final loss {final_loss:.4}", datasets.len()));
             if let [_, _, ..] = worlds.as_slice() {
                 let worlds: Vec<String> = worlds.iter().map(u32::to_string).collect();
-                facts.push(format!("by {} ranks in turn: the same batches, not the same bytes as by one world size", worlds.join(", then ")));
+                facts.push(format!(
+                    "by {} ranks in turn: the same batches, not the same bytes as by one world size",
+                    worlds.join(", then ")
+                ));
             }
             if let Some(mismatch) = mismatch {
                 facts.push(format!("engine and trainer were {mismatch:.4} nats per token apart at its start"));
             }
-            facts.extend(ledger.iter().map(|ledger| format!("ledger {ledger}: which record was trained on in which step")));
+            facts.extend(
+                ledger.iter().map(|ledger| format!("ledger {ledger}: which record was trained on in which step")),
+            );
         }
     }
     facts.extend(evolution.tournaments_of(&member.id).into_iter().map(|(step, ladder)| {

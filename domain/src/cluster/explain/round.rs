@@ -20,7 +20,8 @@ impl ClusterState {
         if round.losses > 0 {
             facts.push(format!("{} tries lost a worker", round.losses));
         }
-        facts.extend(round.saved.map(|saved| format!("in-round checkpoint after step {}: {}", saved.step, saved.state)));
+        facts
+            .extend(round.saved.map(|saved| format!("in-round checkpoint after step {}: {}", saved.step, saved.state)));
         if let Some(lease) = round.table().and_then(|table| self.leases.round_try(table.token)) {
             for (rank, holder) in (0u32..).zip(&lease.ranks) {
                 let said =

@@ -63,7 +63,9 @@ pub enum Schedule {
     Linear,
     Constant,
     /// Constant, then a line down to the floor over this last part of all steps.
-    Wsd { decay: f64 },
+    Wsd {
+        decay: f64,
+    },
 }
 
 /// Which checkpoint is the reference of the round. It is pinned when the round is planned.

@@ -25,7 +25,8 @@ impl Check<'_> {
     fn loss(&mut self, loss: &Loss, path: &Path, scope: &Scope) {
         let path = path.key(loss.name());
         match loss {
-            Loss::Nll | Loss::WeightedNll | Loss::Pointwise(_) | Loss::BtPair(_) | Loss::Component(Component::Next) => {}
+            Loss::Nll | Loss::WeightedNll | Loss::Pointwise(_) | Loss::BtPair(_) | Loss::Component(Component::Next) => {
+            }
             Loss::Pg(pg) => self.policy_gradient(pg, &path, scope),
             Loss::Dpo(dpo) => {
                 self.inside(&path.key("beta"), dpo.beta, 0.0, 100.0);
