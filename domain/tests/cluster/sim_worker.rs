@@ -133,7 +133,7 @@ impl SimWorker {
             return Some(WorkerMessage::JobProgress { token, done: 1, total: 2, tokens: 3 });
         };
         let round = self.ranks.get(&(token, rank))?.spec.round.id.clone();
-        let progress = RankProgress { step: 1, steps: 9, loss: 0.5, grad_norm: 0.0, tokens: 0 };
+        let progress = RankProgress { loss: 0.5, ..RankProgress::begin(1, 9) };
         Some(WorkerMessage::RankProgress { round, token, rank, progress })
     }
 }
