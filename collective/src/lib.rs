@@ -10,7 +10,9 @@
 //! group is broken, and recovery is a new group under a new prefix.
 
 mod agree;
+mod backend;
 mod classify;
+mod collectives;
 mod error;
 mod ffi;
 mod grads;
@@ -21,9 +23,11 @@ mod signature;
 mod store;
 mod watchdog;
 
+pub use backend::Backend;
+pub use collectives::{MAX_GATHER_BYTES, Reduce};
 pub use error::{Error, Ranks};
 pub use grads::clear_grads;
-pub use group::{Group, GroupSpec, MAX_GATHER_BYTES, Reduce};
+pub use group::{Group, GroupSpec};
 pub use reducer::{Reducer, ReducerOptions};
 pub use store::Store;
 pub use watchdog::{Armed, Expired, Watchdog, exit_now};
