@@ -19,6 +19,9 @@ use crate::Error;
 /// Bytes that are read, written and hashed at a time.
 pub(crate) const CHUNK_BYTES: usize = 4 << 20;
 
+/// Buffers that wait to be hashed: enough that a thread that is held up for some milliseconds holds nobody up.
+const BUFFERS: usize = 6;
+
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static HASHING_NS: AtomicU64 = AtomicU64::new(0);
 static WAITED_NS: AtomicU64 = AtomicU64::new(0);
@@ -55,10 +58,10 @@ impl Hashing {
     /// # Errors
     /// [`Error::Check`] if the system gives no thread.
     pub fn start() -> Result<Self, Error> {
-        let (full, filled) = sync_channel::<Vec<u8>>(2);
-        let (used, empty) = sync_channel(3);
-        for _ in 0..2 {
-            // Room for three, so this neither waits nor fails.
+        let (full, filled) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (used, empty) = sync_channel(BUFFERS + 1);
+        for _ in 0..BUFFERS {
+            // There is room for all of them, so this neither waits nor fails.
             used.send(Vec::new()).map_err(|_closed| stopped())?;
         }
         let hash = move || {

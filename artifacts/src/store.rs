@@ -18,7 +18,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::error::Error;
-pub(crate) use local::{Sharing, check, finish, partial};
+pub(crate) use local::{Sharing, Staged, check, finish, partial};
 
 /// A client of the artifact store; cheap to clone.
 #[derive(Debug, Clone)]
@@ -75,10 +75,16 @@ impl ArtifactStore {
     /// As [`Self::put_file`].
     pub(crate) async fn put_new_file(&self, path: &Path) -> Result<(ArtifactRef, bool), Error> {
         let (from, root) = (path.to_owned(), self.root.clone());
-        let blob = move |digest: &Digest| root.join(blob_path(digest).as_ref());
-        let staging = self.root.join("staging");
-        let (digest, bytes, new) = blocking(move || local::store(&from, &staging, blob)).await?;
+        let (digest, bytes, new) = blocking(move || local::store(&from, root)).await?;
         Ok((ArtifactRef { digest, bytes, rows: 0 }, new))
+    }
+
+    /// An empty file that will be a blob; blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn stage(&self) -> Result<Staged, Error> {
+        Staged::create(self.root.clone())
     }
 
     /// The bytes of an artifact, checked.

@@ -6,7 +6,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use tempfile::NamedTempFile;
@@ -26,31 +27,53 @@ pub(crate) enum Sharing {
     ReadOnly,
 }
 
-/// Copies a file into the store, to where `blob` says its digest belongs, flushed to disk. Returns digest, length, and whether
-/// the store did not have it yet.
-pub(super) fn store(
-    from: &Path,
-    staging: &Path,
-    blob: impl Fn(&Digest) -> PathBuf,
-) -> Result<(Digest, u64, bool), Error> {
+/// A file of the store that has no name yet; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    file: NamedTempFile,
+    root: Arc<Path>,
+}
+
+impl Staged {
+    /// An empty file in the store whose folder is `root`.
+    pub fn create(root: Arc<Path>) -> Result<Self, Error> {
+        let staging = root.join("staging");
+        std::fs::create_dir_all(&staging).map_err(Error::file("create", &staging))?;
+        Ok(Self { file: partial(&staging.join("blob"))?, root })
+    }
+
+    /// Where its bytes go.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Makes it the blob `digest` of `length` bytes, flushed to disk; false if the store has that already.
+    pub fn commit(self, digest: &Digest, length: u64) -> Result<bool, Error> {
+        let Self { file, root } = self;
+        let to = root.join(super::blob_path(digest).as_ref());
+        if std::fs::metadata(&to).is_ok_and(|there| there.len() == length) {
+            return Ok(false);
+        }
+        file.as_file().sync_all().map_err(Error::file("flush", file.path()))?;
+        let folder = to.parent().unwrap_or(&root);
+        std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        finish(file, &to, Sharing::ReadOnly)?;
+        // The names last as long as the bytes: of the blob in its folder, and of that folder.
+        for folder in folder.ancestors().take(2) {
+            let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+            flushed.map_err(Error::file("flush", folder))?;
+        }
+        Ok(true)
+    }
+}
+
+/// Copies a file into the store. Returns digest, length, and whether the store did not have it yet.
+pub(super) fn store(from: &Path, root: Arc<Path>) -> Result<(Digest, u64, bool), Error> {
     let source = File::open(from).map_err(Error::file("open", from))?;
-    std::fs::create_dir_all(staging).map_err(Error::file("create", staging))?;
-    let mut partial = partial(&staging.join("blob"))?;
-    let (digest, length) = copy(&mut partial, source, from)?;
-    let to = blob(&digest);
-    if std::fs::metadata(&to).is_ok_and(|there| there.len() == length) {
-        return Ok((digest, length, false));
-    }
-    partial.as_file().sync_all().map_err(Error::file("flush", partial.path()))?;
-    let folder = to.parent().unwrap_or(staging);
-    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    finish(partial, &to, Sharing::ReadOnly)?;
-    // The names last as long as the bytes: of the blob in its folder, and of that folder.
-    for folder in folder.ancestors().take(2) {
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(Error::file("flush", folder))?;
-    }
-    Ok((digest, length, true))
+    let mut staged = Staged::create(root)?;
+    let (digest, length) = copy(&mut staged.file, source, from)?;
+    let new = staged.commit(&digest, length)?;
+    Ok((digest, length, new))
 }
 
 /// Puts the blob `from` at `to`, whole and checked or not at all; returns its length.
