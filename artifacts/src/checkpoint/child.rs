@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 
 use galapagos_domain::artifact::{ArtifactRef, CheckpointManifest};
 use galapagos_domain::ids::Digest;
-use galapagos_telemetry::spawn_thread;
 
 use super::rebuild::{MAX_CHAIN, Record, Stored, find, remember};
 use super::{ADAPTER_CONFIG, Cached, is_weights, open, plain_files, put_manifest};
 use crate::delta::{self, Encoded, Problem};
-use crate::hashing::{Hashing, hash_file};
+use crate::hashing::{Beside, Hashing};
 use crate::store::{Staged, blocking};
 use crate::{ArtifactStore, Error};
 
@@ -157,10 +156,8 @@ struct Delta {
 
 /// None if the file is no safetensors file or its delta is not worth it.
 fn encode(pair: &Pair, store: &ArtifactStore) -> Result<Option<Delta>, Error> {
-    let base = pair.base.clone();
     // A delta to a damaged copy of the parent could never be read again.
-    let checked = spawn_thread("artifact-base", move || hash_file(&base));
-    let checked = checked.map_err(|source| Error::Check { source: Box::new(source) })?;
+    let checked = Beside::start(pair.base.clone())?;
     let mut staged = store.stage()?;
     let whole_bytes = std::fs::metadata(&pair.path).map_err(Error::file("look at", &pair.path))?.len();
     let limit = whole_bytes / 100 * WORTH_PERCENT;
@@ -170,7 +167,7 @@ fn encode(pair: &Pair, store: &ArtifactStore) -> Result<Option<Delta>, Error> {
         hashing.update(piece).map_err(std::io::Error::other)
     });
     let digest = hashing.finish()?;
-    let (found, _) = checked.join().map_err(|source| Error::Check { source: Box::new(source) })??;
+    let found = checked.finish()?;
     match encoded {
         Ok(None) | Err(Problem::Layout { .. }) => Ok(None),
         Err(source) => Err(Error::NotEncoded { path: pair.path.clone(), source }),
