@@ -106,12 +106,12 @@ impl ArtifactStore {
         self.bring(digest, to, Sharing::Own).await
     }
 
-    /// As [`Self::fetch`], but the file is read-only and shares its bytes with the store where the file system can.
+    /// As [`Self::fetch`], but a large file is the store's own where the file system can share it, and read-only then.
     ///
     /// # Errors
     /// As [`Self::fetch`].
     pub async fn link(&self, digest: &Digest, to: &Path) -> Result<u64, Error> {
-        self.bring(digest, to, Sharing::ReadOnly).await
+        self.bring(digest, to, Sharing::Linked).await
     }
 
     pub(crate) async fn bring(&self, digest: &Digest, to: &Path, sharing: Sharing) -> Result<u64, Error> {

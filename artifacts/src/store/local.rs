@@ -18,14 +18,18 @@ use crate::hashing::{hash_file, pump};
 /// Files below this are copied in any case: they cost nothing, and people edit them.
 const LINK_FROM_BYTES: u64 = 64 << 10;
 
-/// Whether a file may be the store's own.
+/// Whether a file may share its bytes with the store's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// The reader writes to it as it likes.
+    /// The reader may write to it.
     Own,
-    /// It is read-only, and may be a hard link to the store's file.
-    ReadOnly,
+    /// It may be a hard link to the store's file, and is read-only then.
+    Linked,
 }
+
+/// Rights of files that are written once, and of those that are their owner's.
+const READ_ONLY: u32 = 0o444;
+const WRITABLE: u32 = 0o644;
 
 /// A file of the store that has no name yet; removed when dropped.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl Staged {
         file.as_file().sync_all().map_err(Error::file("flush", file.path()))?;
         let folder = to.parent().unwrap_or(&root);
         std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-        finish(file, &to, Sharing::ReadOnly)?;
+        name(file, &to, READ_ONLY)?;
         // The names last as long as the bytes: of the blob in its folder, and of that folder.
         for folder in folder.ancestors().take(2) {
             let flushed = File::open(folder).and_then(|folder| folder.sync_all());
@@ -86,7 +90,7 @@ pub(crate) fn bring(digest: Digest, from: &Path, to: &Path, sharing: Sharing) ->
     let mut partial = partial(to)?;
     let (found, length) = if rustix::fs::ioctl_ficlone(partial.as_file(), &source).is_ok() {
         hash_file(partial.path())?
-    } else if sharing == Sharing::ReadOnly && length >= LINK_FROM_BYTES {
+    } else if sharing == Sharing::Linked && length >= LINK_FROM_BYTES {
         let (found, length) = hash_file(from)?;
         check(digest, found)?;
         if link(from, to).is_ok() {
@@ -97,23 +101,23 @@ pub(crate) fn bring(digest: Digest, from: &Path, to: &Path, sharing: Sharing) ->
         copy(&mut partial, source, from)?
     };
     check(digest, found)?;
-    finish(partial, to, sharing)?;
+    finish(partial, to)?;
     Ok(length)
 }
 
 /// A file beside `to` that has no name of its own yet; removed when dropped.
 pub(crate) fn partial(to: &Path) -> Result<NamedTempFile, Error> {
-    let folder = to.parent().unwrap_or(Path::new("."));
+    let folder = to.parent().unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-").tempfile_in(folder).map_err(Error::file("create a file in", folder))
 }
 
-/// Gives a partial file its name and the rights of a file that `sharing` says.
-pub(crate) fn finish(partial: NamedTempFile, to: &Path, sharing: Sharing) -> Result<(), Error> {
-    let mode = match sharing {
-        Sharing::Own => 0o644,
-        Sharing::ReadOnly => 0o444,
-    };
+/// Gives a partial file its name.
+pub(crate) fn finish(partial: NamedTempFile, to: &Path) -> Result<(), Error> {
+    name(partial, to, WRITABLE)
+}
+
+fn name(partial: NamedTempFile, to: &Path, mode: u32) -> Result<(), Error> {
     let rights = std::fs::Permissions::from_mode(mode);
     partial.as_file().set_permissions(rights).map_err(Error::file("set the rights of", partial.path()))?;
     partial.persist(to).map_err(|e| Error::file("rename to", to)(e.error))?;
