@@ -47,7 +47,8 @@ impl EventFile {
 
     pub(super) fn write(&mut self, record: &StepRecord) -> Result<(), RunLogError> {
         // TensorBoard's scalars are f32; a value beyond their range is shown as infinite.
-        let value = |(name, value): &(Cow<str>, f64)| Value { tag: name.to_string(), simple_value: Some(*value as f32) };
+        let value =
+            |(name, value): &(Cow<str>, f64)| Value { tag: name.to_string(), simple_value: Some(*value as f32) };
         self.has_records = true;
         self.append(&event(record, What::Summary(Summary { values: record.values.iter().map(value).collect() })))
     }
