@@ -9,6 +9,7 @@ pub mod item;
 mod preferences;
 mod row;
 mod scores;
+mod settings;
 mod tokens;
 
 pub use error::DataError;
@@ -66,12 +67,22 @@ impl Built {
     fn add(&mut self, item: Item) {
         self.items.push(item);
     }
+
+    /// Leaves out what counts for nothing: a batch of it alone would have no mean.
+    fn leave_out_weightless(&mut self) {
+        let before: usize = self.items.iter().map(|item| item.rows.len()).sum();
+        self.items.retain(|item| item.share > 0.0);
+        let after: usize = self.items.iter().map(|item| item.rows.len()).sum();
+        self.left_out += (before - after) as u64;
+    }
 }
 
 impl Needs<'_> {
     /// A row as a sequence with these marks.
     fn sequence(&self, row: &Row, marks: Vec<Mark>) -> Sequence {
-        let sampled_by_start = row.policy == self.limits.start && !row.log_probs.is_empty();
+        // Comparable only where each mark has the log-probability of the same token after the same tokens.
+        let known = !row.log_probs.is_empty() && marks.iter().all(|mark| mark.behaviour.is_finite());
+        let sampled_by_start = row.policy == self.limits.start && known && !row.shortened;
         Sequence { tokens: row.tokens(), marks, weight: 1.0, value: 0.0, sampled_by_start }
     }
 
@@ -91,31 +102,22 @@ impl Dataset {
     /// # Errors
     /// [`DataError`] says which setting or which record is at fault; an empty result is an error too.
     pub fn new(trajectories: &[Trajectory], train: &Train, limits: Limits, seed: Seed) -> Result<Self, DataError> {
-        let positive = [
-            ("batch", train.batch),
-            ("micro_batch", train.micro_batch),
-            ("pack", train.pack),
-            ("data_epochs", train.data_epochs),
-        ];
-        if let Some((field, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(DataError::Zero { field });
-        }
-        if train.pack != 1 && !matches!(train.loss, Loss::Nll | Loss::WeightedNll) {
-            return Err(DataError::Pack { pack: train.pack, loss: train.loss.name() });
-        }
+        settings::check(train, &limits)?;
         let row = |(number, trajectory)| Row::new(number, trajectory, train.shots);
         let rows = (0u32..).zip(trajectories).map(row).collect::<Result<Vec<_>, _>>()?;
         check_tokens(&rows, limits.vocabulary)?;
         let needs = Needs { limits: &limits, seed };
-        let built = tokens::build(&rows, &needs, &train.loss)
+        let mut built = tokens::build(&rows, &needs, &train.loss)
             .or_else(|| preferences::build(&rows, &needs, &train.loss))
             .or_else(|| scores::build(&rows, &needs, &train.loss))
             .unwrap_or_else(|| Ok(Built::default()))?;
-        if built.items.is_empty() {
+        let least = if matches!(train.loss, Loss::ContrastiveMi(_)) { 2 } else { 1 };
+        if built.items.len() < least {
             let (loss, needs) = (train.loss.name(), what_it_needs(&train.loss));
             return Err(DataError::Empty { records_in: rows.len(), loss, needs });
         }
-        if built.items.iter().map(|item| item.share).sum::<f64>() <= 0.0 {
+        built.leave_out_weightless();
+        if built.items.len() < least {
             return Err(DataError::Weightless);
         }
         let pack = train.pack as usize;
@@ -130,12 +132,12 @@ impl Dataset {
             pack,
             batch: train.batch as usize,
             data_epochs: train.data_epochs,
-            least: if matches!(train.loss, Loss::ContrastiveMi(_)) { 2 } else { 1 },
+            least,
             seed,
         })
     }
 
-    /// Records that the loss cannot use.
+    /// Records that the loss cannot use, or that weigh nothing.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -214,7 +216,8 @@ fn check_tokens(rows: &[Row], vocabulary: usize) -> Result<(), DataError> {
 /// For people: which records a loss can use.
 fn what_it_needs(loss: &Loss) -> &'static str {
     match loss {
-        Loss::Nll | Loss::Component(_) | Loss::ContrastiveMi(_) => "at least one record",
+        Loss::Nll | Loss::Component(_) => "at least one record",
+        Loss::ContrastiveMi(_) => "at least two records",
         Loss::WeightedNll | Loss::Pg(_) | Loss::Value(_) | Loss::Kto(_) => "records that passed or failed",
         Loss::Dpo(_) | Loss::DpoRegression(_) | Loss::Cpl(_) | Loss::BtPair(_) => {
             "both sides of a pair, or a task with records that passed and records that failed"

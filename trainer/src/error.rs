@@ -92,14 +92,13 @@ impl RankError {
             | Self::Data { .. }
             | Self::Diverged { .. } => FailureClass::Invalid,
             Self::Command { .. } | Self::Report { .. } | Self::Weights { .. } => FailureClass::Transient,
-            // Memory, most of the time.
-            Self::Tensor { .. } | Self::Io { .. } | Self::RunLog { .. } => FailureClass::Transient,
+            Self::Tensor { source, .. } => tensor_class(source),
+            Self::Io { .. } | Self::RunLog { .. } => FailureClass::Transient,
             // A rank that computed something else once may not again; the vote names it.
             Self::Apart { .. } | Self::State { .. } => FailureClass::Transient,
             Self::Optimiser { source, .. } => match source {
-                OptimError::Tensor { .. } | OptimError::Thread { .. } | OptimError::ThreadEnded => {
-                    FailureClass::Transient
-                }
+                OptimError::Tensor { source, .. } => tensor_class(source),
+                OptimError::Thread { .. } | OptimError::ThreadEnded => FailureClass::Transient,
                 _ => FailureClass::Invalid,
             },
             Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,
@@ -120,6 +119,14 @@ impl RankError {
             next = cause.source();
         }
         JobFailure { class: self.class(), chain }
+    }
+}
+
+/// What libtorch reports is memory most of the time; a shape, kind or value that was refused would be again.
+fn tensor_class(error: &TchError) -> FailureClass {
+    match error {
+        TchError::Shape(_) | TchError::Kind(_) | TchError::Convert(_) => FailureClass::Invalid,
+        _ => FailureClass::Transient,
     }
 }
 
@@ -172,12 +179,33 @@ fn collective_class(error: &CollectiveError) -> FailureClass {
 
 fn forward_class(error: &ComputeError) -> FailureClass {
     match error {
-        ComputeError::Torch { .. } => FailureClass::Transient,
+        ComputeError::Torch { source, .. } => tensor_class(source),
         ComputeError::TokenOutOfRange { .. }
         | ComputeError::TooLong { .. }
         | ComputeError::Lengths { .. }
         | ComputeError::Empty { .. }
         | ComputeError::WrongHead { .. }
         | ComputeError::Adapter { .. } => FailureClass::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_loss_refuses_is_invalid_and_what_torch_reports_may_pass() {
+        let refused = [
+            TchError::Shape("`chosen` is [2]".to_owned()),
+            TchError::Kind("`labels` holds Int64".to_owned()),
+            TchError::Convert("`labels` holds 2".to_owned()),
+        ];
+        for source in refused {
+            assert_eq!(RankError::Tensor { what: "compute the loss", source }.class(), FailureClass::Invalid);
+        }
+        let source = TchError::Torch("out of memory".to_owned());
+        assert_eq!(RankError::Tensor { what: "compute the loss", source }.class(), FailureClass::Transient);
+        let source = ComputeError::Torch { doing: "the layers", source: TchError::Shape("[2]".to_owned()) };
+        assert_eq!(RankError::Forward { what: "the forward pass", source }.class(), FailureClass::Invalid);
     }
 }

@@ -76,6 +76,12 @@ impl Objective {
         matches!(self.loss, Loss::Component(Component::Masked(_)))
     }
 
+    /// Whether records are judged against a point that the whole batch's mismatched answers give: every second sequence is one.
+    #[must_use]
+    pub fn has_reference_point(&self) -> bool {
+        matches!(self.loss, Loss::Kto(_))
+    }
+
     /// Whether it needs the reference's log-probabilities.
     #[must_use]
     pub fn compares(&self) -> bool {
@@ -96,6 +102,15 @@ impl Objective {
     /// As [`Objective::of_tokens`].
     pub fn of_sequences(&self, log_probs: &Tensor, columns: &Columns) -> Result<(Tensor, Parts), TchError> {
         sequences::sum(self, log_probs, columns)
+    }
+
+    /// The sum over tokens of what their entropy is rewarded with, for a sum over sequences to which it is added: from logits
+    /// `[marks, vocabulary]` and the marks' weights.
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn of_entropy(&self, logits: &Tensor, weights: &Tensor) -> Result<(Tensor, Parts), TchError> {
+        tokens::entropy(self, logits, weights)
     }
 
     /// The sum over marks or pairs, from what a head says of every mark: `[marks]` of a scalar head, `[marks, classes]` of one with

@@ -25,6 +25,9 @@ use crate::objective::{Objective, Part, Parts};
 use crate::optim::{Optimiser, Settings, clip_scale, gradient_norm, partition};
 use crate::subject::{Subject, tensor};
 
+/// Most logits in memory at once: 64 Mi numbers.
+const LOGITS: usize = 1 << 26;
+
 /// A model in training on one rank.
 #[derive(Debug)]
 pub struct Training<'a> {
@@ -42,6 +45,7 @@ pub struct Training<'a> {
     layout: Layout,
     recompute: bool,
     micro_batch: usize,
+    logits: usize,
     clip: f64,
 }
 
@@ -102,6 +106,7 @@ impl<'a> Training<'a> {
             layout: train.layout,
             recompute: train.recompute,
             micro_batch: train.micro_batch as usize,
+            logits: LOGITS,
             clip: train.clip,
         })
     }
@@ -129,6 +134,11 @@ impl<'a> Training<'a> {
         &mut self.optimiser
     }
 
+    /// Changes how many logits are in memory at once, 64 Mi numbers otherwise: less memory, more passes over the head.
+    pub fn limit_logits(&mut self, numbers: usize) {
+        self.logits = numbers;
+    }
+
     /// Leaves in the weights the gradient of the loss over the global `batch`, of which this rank takes its part.
     ///
     /// # Errors
@@ -141,10 +151,22 @@ impl<'a> Training<'a> {
     ) -> Result<Measured, RankError> {
         let all = micro_batches(batch, self.micro_batch, least);
         let (rank, world_size) = (self.group.rank() as usize, self.group.world_size());
-        let mine: Vec<&MicroBatch> = shares(&all, world_size)[rank].iter().map(|i| &all[*i]).collect();
+        let mut mine: Vec<&MicroBatch> = shares(&all, world_size)[rank].iter().map(|i| &all[*i]).collect();
         let share: f64 = all.iter().map(|micro| micro.share).sum();
+        let tokens = mine.iter().map(|micro| micro.tokens.len() as u64).sum();
         spent.data();
-        let notes = self.annotate(objective, &mine)?;
+        let (own, beside): (Vec<MicroBatch>, Vec<MicroBatch>);
+        let mut point = None;
+        if objective.has_reference_point() {
+            // Every second sequence of judged records is only looked at.
+            (own, beside) = mine.iter().map(|micro| (micro.every_other(2, 0), micro.every_other(2, 1))).unzip();
+            point = Some(self.reference_point(objective, &beside)?);
+            mine = own.iter().collect();
+        }
+        let mut notes = self.annotate(objective, &mine)?;
+        for notes in &mut notes {
+            notes.point = point.as_ref().map(Tensor::shallow_clone);
+        }
         spent.forward();
         clear_grads(&self.weights).map_err(collective("clear the gradients"))?;
         let scale = f64::from(world_size) / share;
@@ -153,7 +175,6 @@ impl<'a> Training<'a> {
         let grad_norm = gradient_norm(&self.weights)
             .map_err(|source| RankError::Optimiser { what: "measure the gradient", source })?;
         spent.communication();
-        let tokens = mine.iter().map(|micro| micro.tokens.len() as u64).sum();
         let rows = mine.iter().flat_map(|micro| micro.rows.iter().copied()).collect();
         Ok(Measured { loss: parts.get(Part::Loss) / share, grad_norm, parts, tokens, rows, losses })
     }

@@ -91,9 +91,10 @@ pub fn micro_batches(batch: &[Item], size: usize, least: usize) -> Vec<MicroBatc
     parts(&items, size, least).into_iter().map(flat).collect()
 }
 
-/// `items` in parts of `size`; a last part of fewer than `least` goes with the one before.
+/// `items` in parts of `size`, but of no fewer than `least`; a last part of fewer goes with the one before.
 pub(super) fn parts<T>(items: &[T], size: usize, least: usize) -> Vec<&[T]> {
-    let (size, rest) = (size.max(1), items.len() % size.max(1));
+    let size = size.max(least).max(1);
+    let rest = items.len() % size;
     let lone = rest > 0 && rest < least && items.len() > size;
     let even = if lone { items.len() - rest - size } else { items.len() };
     let mut parts: Vec<&[T]> = items[..even].chunks(size).collect();
@@ -147,6 +148,29 @@ fn flat(items: &[&Item]) -> MicroBatch {
 }
 
 impl MicroBatch {
+    /// The sequences whose number divided by `every` leaves `rest`, with their marks; without pairs, which are of others too.
+    #[must_use]
+    pub fn every_other(&self, every: usize, rest: usize) -> Self {
+        let mut part = Self { rows: self.rows.clone(), share: self.share, ..Self::default() };
+        let mut start = 0;
+        for (number, marks) in self.by_sequence().enumerate() {
+            let length = self.lengths[number];
+            if number % every == rest {
+                let (to, own) = (part.tokens.len() as u32, part.lengths.len() as u32);
+                let moved = |mark: &Mark| Mark { position: mark.position - start as u32 + to, ..*mark };
+                part.mark_sequences.extend(marks.clone().map(|_| own));
+                part.marks.extend(self.marks[marks].iter().map(moved));
+                part.tokens.extend(&self.tokens[start..start + length]);
+                part.lengths.push(length);
+                part.sequence_weights.push(self.sequence_weights[number]);
+                part.sequence_values.push(self.sequence_values[number]);
+                part.sampled_by_start.push(self.sampled_by_start[number]);
+            }
+            start += length;
+        }
+        part
+    }
+
     /// The marks of each sequence, in order: start and end among all marks.
     pub fn by_sequence(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let mut start = 0;

@@ -9,6 +9,8 @@ pub enum DataError {
     Zero { field: &'static str },
     #[error("the train step joins {pack} records to a sequence, but `{loss}` takes each alone; `pack` must be 1")]
     Pack { pack: u32, loss: &'static str },
+    #[error("the train step {what}")]
+    Setting { what: String },
     #[error("none of the {records_in} records given can be trained on with `{loss}`: it needs {needs}")]
     Empty { records_in: usize, loss: &'static str, needs: &'static str },
     #[error("record {task} sample {sample} {what}")]
@@ -25,6 +27,6 @@ pub enum DataError {
     TooLong { records: usize, tokens: usize, positions: usize },
     #[error("advantages cannot be computed")]
     Advantage { source: AdvantageError },
-    #[error("every record used weighs 0; give at least one a weight")]
+    #[error("too few of the records that can be used weigh more than 0; give them a weight")]
     Weightless,
 }

@@ -96,26 +96,45 @@ fn side(row: &Row, needs: &Needs<'_>, read: Read) -> Result<Sequence, DataError>
 }
 
 /// One item for each judged record: its sequence, whose value says whether it is desirable, then its prompt with the completion of the
-/// next record, which estimates the reference point and counts for nothing else.
+/// next record of another task, which estimates the reference point and counts for nothing else.
 fn judged(rows: &[Row], needs: &Needs<'_>) -> Result<Built, DataError> {
     let desirable = |row: &Row| row.pair.as_ref().map(|side| side.chosen).or(row.reward.map(|reward| reward >= 0.5));
     let used: Vec<(&Row, bool)> = rows.iter().filter_map(|row| Some((row, desirable(row)?))).collect();
     let mut built = Built { left_out: (rows.len() - used.len()) as u64, ..Built::default() };
+    let judged: Vec<&Row> = used.iter().map(|(row, _)| *row).collect();
+    let next = next_of_another_task(&judged);
     let read = Read::Tokens { gamma: 1.0 };
     for (i, (row, desirable)) in used.iter().enumerate() {
-        let (other, _) = used[(i + 1) % used.len()];
-        let mismatched = Row {
-            completion: other.completion.clone(),
-            spans: other.spans.clone(),
-            log_probs: Vec::new(),
-            ..(*row).clone()
-        };
         let mut own = side(row, needs, read)?;
         own.value = f32::from(u8::from(*desirable));
         own.weight = row.weight;
-        let sequences = vec![own, Sequence { weight: 0.0, ..side(&mismatched, needs, read)? }];
+        let beside = side(&mismatched(&judged, i, next[i], needs)?, needs, read)?;
+        let sequences = vec![own, Sequence { weight: 0.0, ..beside }];
         let (rows, share) = (vec![row.number], f64::from(row.weight));
         built.add(Item { rows, sequences, pairs: Vec::new(), share, prefix: 0 });
     }
     Ok(built)
+}
+
+/// For each row the first one after it, around the end, that is of another task.
+fn next_of_another_task(rows: &[&Row]) -> Vec<Option<usize>> {
+    let count = rows.len();
+    let mut next: Vec<Option<usize>> = vec![None; count];
+    // Twice around, so that the last rows know of the first.
+    for i in (0..2 * count).rev() {
+        let (own, after) = (i % count, (i + 1) % count);
+        next[own] = if rows[own].task == rows[after].task { next[after] } else { Some(after) };
+    }
+    next
+}
+
+/// The prompt of row `i` with the completion of another task's: the first one from `from` on that fits.
+fn mismatched(rows: &[&Row], i: usize, from: Option<usize>, needs: &Needs<'_>) -> Result<Row, DataError> {
+    let row = rows[i];
+    let fits = |other: &&&Row| other.task != row.task && row.start() + other.completion.len() <= needs.limits.positions;
+    let around = from.map(|from| rows[from..].iter().chain(&rows[..from]));
+    let other = around.into_iter().flatten().find(fits).ok_or_else(|| {
+        row.wrong("has no other task's completion to be compared with that fits behind its prompt; `kto` needs one")
+    })?;
+    Ok(Row { completion: other.completion.clone(), spans: other.spans.clone(), log_probs: Vec::new(), ..row.clone() })
 }

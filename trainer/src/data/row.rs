@@ -18,6 +18,8 @@ pub struct Row {
     pub policy: Digest,
     /// Shared few-shot prefix; empty when the recipe drops it.
     pub prefix: Vec<u32>,
+    /// Whether it had a prefix that the recipe drops: its log-probabilities are then not those of these tokens alone.
+    pub shortened: bool,
     pub question: Vec<u32>,
     pub completion: Vec<u32>,
     /// Natural log-probability of each completion token under `policy`; empty if none sampled it.
@@ -55,7 +57,8 @@ impl Row {
         if !log_probs.is_empty() && log_probs.len() != length {
             return wrong(format!("has {} log-probabilities for {length} completion tokens", log_probs.len()));
         }
-        if let Some(at) = log_probs.iter().position(|log_prob| !log_prob.is_finite()) {
+        // A kernel may round that of a certain token to a little above 0.
+        if let Some(at) = log_probs.iter().position(|log_prob| !(log_prob.is_finite() && *log_prob <= 1e-3)) {
             return wrong(format!("has the log-probability {} at completion token {at}", log_probs[at]));
         }
         if !(credit.weight.is_finite() && credit.weight >= 0.0) {
@@ -68,12 +71,14 @@ impl Row {
         if let Err(what) = check_spans(&credit.spans, length) {
             return wrong(what);
         }
+        let shortened = !shots && !prefix.is_empty();
         let prefix = if shots { prefix.to_vec() } else { Vec::new() };
         Ok(Self {
             number,
             sample: *sample,
             policy: trajectory.policy,
             prefix,
+            shortened,
             question: question.to_vec(),
             completion: completion_tokens.clone(),
             log_probs: log_probs.clone(),

@@ -1,10 +1,10 @@
-//! The numbers of a micro-batch's marks as tensors, and what frozen models said of them.
+//! The numbers of a micro-batch's marks as tensors, and what was said of them before it is learned from.
 
 use tch::{TchError, Tensor};
 
 use crate::data::batch::MicroBatch;
 
-/// What frozen models say of the marks of a micro-batch; each `[marks]`, where a loss asks for it.
+/// What is known of a micro-batch before it is learned from; each `[marks]` but where said, and there where a loss asks for it.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// Log-probabilities under the reference.
@@ -17,6 +17,8 @@ pub struct Notes {
     pub values: Option<Tensor>,
     /// The target network's Q-values `[marks, actions]`.
     pub target_q: Option<Tensor>,
+    /// The reference point of judged records, a scalar over the whole batch `[]`.
+    pub point: Option<Tensor>,
 }
 
 /// Columns of marks `[marks]`, of sequences and of pairs.
@@ -97,6 +99,7 @@ impl Columns {
             old_values: noted(&self.notes.old_values)?,
             values: noted(&self.notes.values)?,
             target_q: noted(&self.notes.target_q)?,
+            point: self.notes.point.as_ref().map(Tensor::shallow_clone),
         };
         Ok(Self {
             targets: part(&self.targets)?,

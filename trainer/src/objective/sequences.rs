@@ -78,7 +78,7 @@ fn of_pairs(
     weighed(&losses, &columns.pair_weights)
 }
 
-/// Judged records, each followed by its prompt with another's completion, from which the reference point is estimated.
+/// Judged records, against the reference point of the whole batch.
 fn judged(
     kto: &galapagos_domain::recipe::train::Kto,
     log_probs: &Tensor,
@@ -86,17 +86,13 @@ fn judged(
     parts: &mut Parts,
 ) -> Result<Tensor, TchError> {
     let reference = columns.need(&columns.notes.reference, "log-probabilities under the reference")?;
+    let point = columns.need(&columns.notes.point, "reference point")?;
     let ratios = sums(log_probs, columns)?.f_sub(&sums(reference, columns)?)?;
-    let every_other = |first: i64| ratios.f_slice(0, first, columns.sequences, 2);
-    let (own, mismatched) = (every_other(0)?, every_other(1)?);
-    let point = preference::kto_reference_point(&mismatched)?;
     let options =
         preference::Kto { beta: kto.beta, weight_desirable: kto.desirable, weight_undesirable: kto.undesirable };
-    let desirable = columns.sequence_values.f_slice(0, 0, columns.sequences, 2)?.f_contiguous()?;
-    let weights = columns.sequence_weights.f_slice(0, 0, columns.sequences, 2)?;
-    parts.add(Part::Kl, total(&mismatched)?);
-    parts.add(Part::Count, mismatched.numel() as f64);
-    weighed(&preference::kto(&own.f_contiguous()?, &desirable, &point, options)?, &weights)
+    parts.add(Part::Kl, total(point)? * columns.sequences as f64);
+    parts.add(Part::Count, columns.sequences as f64);
+    weighed(&preference::kto(&ratios, &columns.sequence_values, point, options)?, &columns.sequence_weights)
 }
 
 /// Policy gradients by the ratio of whole records.

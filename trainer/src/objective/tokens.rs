@@ -31,6 +31,15 @@ pub(super) fn sum(objective: &Objective, logits: &Tensor, columns: &Columns) -> 
     Ok((sum, parts))
 }
 
+pub(super) fn entropy(objective: &Objective, logits: &Tensor, weights: &Tensor) -> Result<(Tensor, Parts), TchError> {
+    let entropy = likelihood::entropy(logits)?;
+    let mut parts = Parts::default();
+    parts.add(Part::Entropy, total(&entropy.f_mul(weights)?)?);
+    let sum = entropy.f_mul(weights)?.f_sum(Kind::Float)?.f_mul_scalar(-objective.entropy)?;
+    parts.add(Part::Loss, sum.f_detach()?.f_double_value(&[])?);
+    Ok((sum, parts))
+}
+
 fn surrogate(
     pg: &PolicyGradient,
     log_probs: &Tensor,

@@ -9,6 +9,7 @@ use super::{Training, collective};
 use crate::RankError;
 use crate::advantage::{self, End, Gae, Moments};
 use crate::data::batch::MicroBatch;
+use crate::losses::preference;
 use crate::objective::{Columns, Notes, Objective, kl_form};
 use crate::subject::{Hidden, Subject, tensor};
 
@@ -81,12 +82,32 @@ impl Training<'_> {
         Ok(notes)
     }
 
+    /// What judged records are compared with: how far the policy is from the reference on the mismatched answers of the whole batch, of
+    /// which `beside` are this rank's; a scalar.
+    pub(super) fn reference_point(&self, objective: &Objective, beside: &[MicroBatch]) -> Result<Tensor, RankError> {
+        let failed = || tensor("compute the reference point");
+        let mut sums = [0.0, 0.0];
+        for batch in beside {
+            let columns = Columns::new(batch, Notes::default()).map_err(tensor("lay out a micro-batch"))?;
+            let log_probs =
+                |subject: &Subject| self.log_probs(subject, &self.states(subject, objective, batch)?, &columns);
+            let ratios = log_probs(self.subject)?.f_sub(&log_probs(self.frozen.reference()?)?).map_err(failed())?;
+            sums[0] += floats(Some(&ratios))?.iter().sum::<f64>();
+            sums[1] += batch.lengths.len() as f64;
+        }
+        let mut sums = Tensor::f_from_slice(&sums).map_err(failed())?;
+        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the reference point"))?;
+        let sums: Vec<f64> = Vec::try_from(&sums).map_err(failed())?;
+        let mean = Tensor::f_from_slice(&[(sums[0] / sums[1]) as f32]).map_err(failed())?;
+        preference::kto_reference_point(&mean).map_err(failed())
+    }
+
     fn note(&self, objective: &Objective, batch: &MicroBatch) -> Result<Notes, RankError> {
         let mut notes = Notes::default();
         let frozen = self.frozen;
         let log_probs = |subject: &Subject| {
             let columns = Columns::new(batch, Notes::default()).map_err(tensor("lay out a micro-batch"))?;
-            subject.log_probs(&self.states(subject, objective, batch)?, &columns, self.precision)
+            self.log_probs(subject, &self.states(subject, objective, batch)?, &columns)
         };
         if objective.compares() || (frozen.reward_kl.is_some() && objective.loss.critic().is_some()) {
             notes.reference = Some(log_probs(frozen.reference()?)?);

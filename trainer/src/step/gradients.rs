@@ -10,10 +10,7 @@ use crate::RankError;
 use crate::data::batch::MicroBatch;
 use crate::losses::likelihood;
 use crate::objective::{Columns, Form, Notes, Objective, Part, Parts};
-use crate::subject::{Hidden, Pass, forward, packed_positions, tensor};
-
-/// Most logits in memory at once: 64 Mi numbers.
-const LOGITS: usize = 1 << 26;
+use crate::subject::{Hidden, Pass, Subject, forward, packed_positions, tensor};
 
 /// What the backward passes of a step left beside the gradients: its sums, and of each micro-batch its loss per share and its records.
 type Done = (Parts, Vec<(f64, Vec<u32>)>);
@@ -152,7 +149,12 @@ impl Training<'_> {
         match objective.form() {
             Form::Scalar => of_head(&model.scores_at(states, positions).map_err(head)?),
             Form::Classes => of_head(&model.labels_at(states, positions).map_err(head)?),
-            Form::Hidden => of_head(&states.f_index_select(0, positions).map_err(computed())?),
+            Form::Hidden => {
+                let (parts, sum) = of_head(&states.f_index_select(0, positions).map_err(computed())?)?;
+                // A head that nothing reads must still bring a gradient.
+                let zero = self.zero_loss().map_err(computed())?;
+                Ok((parts, sum.f_add(&zero).map_err(computed())?))
+            }
             Form::Tokens => {
                 let piece = |states: &Tensor, (start, length)| {
                     let positions = positions.f_narrow(0, start, length).map_err(computed())?;
@@ -166,8 +168,8 @@ impl Training<'_> {
             Form::Sequences => {
                 let hidden =
                     Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
-                let log_probs = leaf(&self.subject.log_probs(&hidden, columns, precision)?)?;
-                let (sum, parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
+                let log_probs = leaf(&self.log_probs(self.subject, &hidden, columns)?)?;
+                let (sum, mut parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
                 let sum = sum.f_mul_scalar(scale).map_err(computed())?;
                 self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
                 let flowing = gradient(&log_probs)?
@@ -179,9 +181,15 @@ impl Training<'_> {
                     let log_probs =
                         likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
                     let sum = log_probs.f_mul(&part(&flowing)?).and_then(|product| product.f_sum(Kind::Float));
-                    Ok((Parts::default(), sum.map_err(computed())?))
+                    let sum = sum.map_err(computed())?;
+                    if objective.entropy == 0.0 {
+                        return Ok((Parts::default(), sum));
+                    }
+                    let (bonus, parts) = objective.of_entropy(&logits, &part(&columns.weights)?).map_err(computed())?;
+                    Ok((parts, bonus.f_mul_scalar(scale).and_then(|bonus| sum.f_add(&bonus)).map_err(computed())?))
                 };
-                let (_, last) = self.pieces((cut, states), columns.marks, piece, spent)?;
+                let (of_pieces, last) = self.pieces((cut, states), columns.marks, piece, spent)?;
+                parts.merge(&of_pieces);
                 Ok((parts, last))
             }
         }
@@ -195,7 +203,7 @@ impl Training<'_> {
         piece: impl Fn(&Tensor, (i64, i64)) -> Result<(Parts, Tensor), RankError>,
         spent: &mut Spent,
     ) -> Result<(Parts, Tensor), RankError> {
-        let size = self.subject.piece();
+        let size = self.at_once(self.subject);
         let mut parts = Parts::default();
         let mut start = 0;
         while marks - start > size {
@@ -211,28 +219,22 @@ impl Training<'_> {
         spent.forward();
         Ok((parts, last))
     }
-}
 
-impl crate::subject::Subject {
-    /// Marks whose logits are computed at once.
-    pub(super) fn piece(&self) -> i64 {
-        (LOGITS / self.model.config().vocab_size.max(1)).clamp(64, 1 << 16) as i64
+    /// Marks whose logits by `subject` are computed at once.
+    fn at_once(&self, subject: &Subject) -> i64 {
+        (self.logits / subject.model.config().vocab_size.max(1)).clamp(1, 1 << 16) as i64
     }
 
-    /// The log-probability of every mark's target `[marks]`, without a graph.
-    pub(super) fn log_probs(
-        &self,
-        hidden: &Hidden,
-        columns: &Columns,
-        precision: galapagos_model::Precision,
-    ) -> Result<Tensor, RankError> {
+    /// The log-probability of every mark's target `[marks]` by `subject`, without a graph.
+    pub(super) fn log_probs(&self, subject: &Subject, hidden: &Hidden, columns: &Columns) -> Result<Tensor, RankError> {
         let computed = || tensor("compute log-probabilities");
+        let size = self.at_once(subject);
         tch::no_grad(|| {
             let mut pieces = Vec::new();
-            for start in (0..columns.marks).step_by(self.piece() as usize) {
-                let length = self.piece().min(columns.marks - start);
+            for start in (0..columns.marks).step_by(size as usize) {
+                let length = size.min(columns.marks - start);
                 let positions = hidden.positions.f_narrow(0, start, length).map_err(computed())?;
-                let logits = self.model.logits_at(&hidden.states, &positions, precision);
+                let logits = subject.model.logits_at(&hidden.states, &positions, self.precision);
                 let logits = logits.map_err(|source| RankError::Forward { what: "the output head", source })?;
                 let targets = columns.targets.f_narrow(0, start, length).map_err(computed())?;
                 pieces.push(likelihood::token_log_probs(&logits, &targets).map_err(computed())?);

@@ -79,16 +79,10 @@ impl Check<'_> {
                 Some(Head::Scalar) | None => {}
             }
         }
-        match pg.surrogate {
-            Surrogate::Reinforce => {}
-            Surrogate::Clip(clip) => self.clip_range(&path.key("surrogate").key("clip"), clip),
-            Surrogate::SequenceClip(clip) => {
-                let path = path.key("surrogate").key("sequence_clip");
-                self.clip_range(&path, clip);
-                if pg.proximal != Proximal::Behaviour {
-                    self.refuse(&path, "a ratio of whole records has no weight per token", "use `proximal: behaviour`");
-                }
-            }
+        self.surrogate(pg, path);
+        if matches!((&pg.baseline, pg.credit), (Baseline::Critic(_), Credit::PerTurn(_))) {
+            let message = "with a critic the turns' rewards stand at their ends already";
+            self.refuse(&path.key("credit"), message, "leave it out");
         }
         if let Credit::PerTurn(turn) = pg.credit {
             self.between(&path.key("credit").key("per_turn").key("gamma"), turn.gamma, 0.0, 1.0);
@@ -98,6 +92,28 @@ impl Check<'_> {
         }
         if let Average::Constant(tokens) = pg.average {
             self.whole(&path.key("average").key("constant"), tokens, 1, u32::MAX);
+        }
+    }
+
+    fn surrogate(&mut self, pg: &PolicyGradient, path: &Path) {
+        match pg.surrogate {
+            Surrogate::Reinforce => {
+                if pg.proximal != Proximal::Behaviour {
+                    self.refuse(&path.key("proximal"), "`reinforce` takes no ratios", "leave it out, or use `clip`");
+                }
+            }
+            Surrogate::Clip(clip) => self.clip_range(&path.key("surrogate").key("clip"), clip),
+            Surrogate::SequenceClip(clip) => {
+                let path = path.key("surrogate").key("sequence_clip");
+                self.clip_range(&path, clip);
+                if pg.proximal != Proximal::Behaviour {
+                    self.refuse(&path, "a ratio of whole records has no weight per token", "use `proximal: behaviour`");
+                }
+                if matches!(pg.baseline, Baseline::Critic(_)) || matches!(pg.credit, Credit::PerTurn(_)) {
+                    let message = "a ratio of whole records needs one advantage for each record";
+                    self.refuse(&path, message, "use `clip`, or neither a critic nor `credit: per_turn`");
+                }
+            }
         }
     }
 
@@ -118,11 +134,16 @@ impl Check<'_> {
 
     fn penalties(&mut self, train: &Train, path: &Path, scope: &Scope) {
         let tokens = train.loss.reads() == Reads::Tokens;
+        let preference = matches!(train.loss, Loss::Dpo(_) | Loss::Kto(_) | Loss::DpoRegression(_) | Loss::Cpl(_));
+        let no_penalty = format!("`{}` has no penalties of single tokens", train.loss.name());
         if let Some(kl) = train.kl {
             let path = path.key("kl");
             self.inside(&path.key("weight"), kl.weight, 0.0, 1.0e3);
             if !tokens {
                 self.refuse(&path, no_policy(train), "leave it out");
+            }
+            if preference {
+                self.refuse(&path, no_penalty.clone(), "leave it out");
             }
             if kl.place == KlPlace::Reward && train.loss.critic().is_none() {
                 let help = "use `in: loss`, or a `pg` with `baseline: {critic: ...}`";
@@ -132,6 +153,9 @@ impl Check<'_> {
         self.between(&path.key("entropy"), train.entropy, 0.0, 1.0e3);
         if train.entropy > 0.0 && !tokens {
             self.refuse(&path.key("entropy"), no_policy(train), "leave it out");
+        }
+        if train.entropy > 0.0 && preference {
+            self.refuse(&path.key("entropy"), no_penalty, "leave it out");
         }
         if let Some(mix) = &train.mix {
             let path = path.key("mix");
