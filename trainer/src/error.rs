@@ -123,6 +123,8 @@ fn collective_class(error: &CollectiveError) -> FailureClass {
             FailureClass::Invalid
         }
         CollectiveError::Bind { .. }
+        | CollectiveError::NoDevice { .. }
+        | CollectiveError::NotBuilt { .. }
         | CollectiveError::KeysMissing { .. }
         | CollectiveError::RankTaken { .. }
         | CollectiveError::Timeout { .. }
