@@ -1,9 +1,9 @@
 //! Cuts elementwise work on long tensors into pieces that stay in a processor's cache, and spreads them over threads.
 //!
-//! An update is several passes over several tensors: on whole tensors the memory bus, not arithmetic, would set its pace. A piece
-//! is below the length from which libtorch starts threads for one operation; instead each thread of `tch::get_num_threads` takes
-//! a run of whole pieces. Pieces begin at the same places whatever the number of threads, so results do not
-//! depend on it. On a GPU a piece is a whole tensor.
+//! An update is several passes over several tensors: on whole tensors the memory bus, not arithmetic, would set its
+//! pace. A piece is below the length from which libtorch starts threads for one operation; instead each thread of
+//! `tch::get_num_threads` takes a run of whole pieces. Pieces begin at the same places whatever the number of threads,
+//! so results do not depend on it. On a GPU a piece is a whole tensor.
 
 use std::thread;
 
@@ -24,20 +24,10 @@ pub(super) struct Part<W, const N: usize> {
 /// Memory for what lies between the operations on one piece, kept from piece to piece; its contents mean nothing.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    slices: [Vec<f32>; 4],
     tensors: Option<(Tensor, Tensor)>,
 }
 
 impl Scratch {
-    /// Copies of the numbers of contiguous tensors of the CPU.
-    pub(super) fn read(&mut self, tensors: &[Tensor; 4]) -> Result<&mut [Vec<f32>; 4], TchError> {
-        for (slice, tensor) in self.slices.iter_mut().zip(tensors) {
-            slice.resize(tensor.numel(), 0.0);
-            tensor.f_copy_data(slice, tensor.numel())?;
-        }
-        Ok(&mut self.slices)
-    }
-
     /// Two tensors as long as `like`, on its device.
     pub(super) fn tensors(&mut self, like: &Tensor) -> Result<(Tensor, Tensor), TchError> {
         let length = like.numel() as i64;
