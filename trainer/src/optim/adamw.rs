@@ -24,7 +24,7 @@ pub(super) struct AdamwStep {
 }
 
 impl AdamwStep {
-    /// For step `number`, counted from 1. `lr` must be above 0.
+    /// For step `number`, counted from 1. With `lr` 0 the divisor is infinite, and weights stay.
     pub(super) fn new(adamw: &Adamw, lr: f64, gradient_scale: f64, number: u64) -> Self {
         let root = (1.0 - adamw.beta2.powf(number as f64)).sqrt();
         let size = lr / (1.0 - adamw.beta1.powf(number as f64)) * root;

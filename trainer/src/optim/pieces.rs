@@ -59,6 +59,11 @@ pub(super) fn apply<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>) -> Res
         return Ok(());
     }
     let threads = if device == Device::Cpu { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 };
+    spread(parts, length, threads)
+}
+
+/// Runs the parts on at most `threads` threads, of which this is one.
+fn spread<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>, length: i64, threads: usize) -> Result<(), OptimError> {
     let mut shares = share(parts, length, threads)?;
     let own = shares.pop().unwrap_or_default();
     thread::scope(|scope| {
@@ -153,12 +158,13 @@ mod tests {
             for threads in [1, 2, 3, 50] {
                 let tensors: Vec<Tensor> =
                     lengths.iter().map(|length| Tensor::zeros([*length], (Kind::Float, Device::Cpu))).collect();
-                let part = |tensor: &Tensor| Part { tensors: [tensor.shallow_clone()], work: AddOne };
-                let shares = share(tensors.iter().map(part).collect(), PIECE, threads).unwrap();
+                let parts = || {
+                    let part = |tensor: &Tensor| Part { tensors: [tensor.shallow_clone()], work: AddOne };
+                    tensors.iter().map(part).collect()
+                };
+                let shares = share(parts(), PIECE, threads).unwrap();
                 assert!(shares.len() <= threads, "{} shares for {threads} threads", shares.len());
-                for share in shares {
-                    run(share, PIECE).unwrap();
-                }
+                spread(parts(), PIECE, threads).unwrap();
                 for tensor in tensors.iter().filter(|tensor| tensor.numel() > 0) {
                     assert_eq!((tensor.min().double_value(&[]), tensor.max().double_value(&[])), (1.0, 1.0));
                 }
@@ -180,8 +186,10 @@ mod tests {
         for (negative, fails) in [(0, true), (PIECE * 3, true), (PIECE * 4 - 1, true), (PIECE * 4, false)] {
             let tensor = Tensor::zeros([PIECE * 4 + 1], (Kind::Float, Device::Cpu));
             let _ = tensor.narrow(0, negative, 1).fill_(-1.0);
-            let parts = vec![Part { tensors: [tensor.narrow(0, 0, PIECE * 4)], work: FailsOnNegative }];
-            assert_eq!(apply(parts).is_err(), fails, "{negative}");
+            for threads in 1..5 {
+                let parts = vec![Part { tensors: [tensor.narrow(0, 0, PIECE * 4)], work: FailsOnNegative }];
+                assert_eq!(spread(parts, PIECE, threads).is_err(), fails, "{negative} on {threads} threads");
+            }
         }
     }
 }
