@@ -54,7 +54,7 @@ test: ## every test that needs no GPU
 	scripts/setup.sh test
 	scripts/test.sh
 
-check-cuda: ## compile and link the worker with libtorch for CUDA, and run it (outside CI)
+check-cuda: ## compile and link collectives (with NCCL) and worker with libtorch for CUDA, and run them (outside CI)
 	scripts/setup.sh test
 	scripts/check_cuda.sh
 

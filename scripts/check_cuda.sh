@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compiles and links the worker against libtorch for CUDA (the whole wheel of torch that the tests' Python has) and runs it: without a
-# GPU it must say so and compute on the CPU all the same; with one, it must answer on it. Outside CI: it builds everything once
-# more. Expects `scripts/setup.sh test` to have run; `make check-cuda` does both.
+# Compiles and links the collectives (with NCCL) and the worker against libtorch for CUDA (the whole wheel of torch that the tests'
+# Python has) and runs them. Without a GPU both must say so, and compute on the CPU all the same; with one, they must use it.
+# Outside CI: it builds everything once more. Expects `scripts/setup.sh test` to have run; `make check-cuda` does both.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
@@ -17,13 +17,36 @@ model=$MODELS/smollm2-135m
 
 # The wheel says its version to Python alone, so torch-sys cannot check it; setup pinned it.
 export LIBTORCH=$torch LIBTORCH_BYPASS_VERSION_CHECK=1 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cuda
+has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi --list-gpus | grep -q .; }
+
+if [[ ! -f $CUDA_HEADERS/.installed ]]; then
+  says "headers of CUDA that torch does not bring (20 MB): ${CUDA_HEADER_WHEELS[*]}"
+  mkdir -p "$CACHE/logs"
+  pip_install "$TEST_VENV" cuda-headers --no-deps --no-compile --upgrade --target "$CUDA_HEADERS" "${CUDA_HEADER_WHEELS[@]}"
+  touch "$CUDA_HEADERS/.installed"
+fi
+export GALAPAGOS_CUDA_INCLUDE=$CUDA_HEADERS/nvidia/cu13/include
+
+cargo build --locked -p galapagos-collective --features cuda --example backends
+backends=$CARGO_TARGET_DIR/debug/examples/backends
+readelf -d "$backends" | grep -q 'NEEDED.*libtorch_cuda' || fails "the collectives are not linked with libtorch_cuda.so"
+nm --undefined-only --demangle "$backends" | grep -q 'c10d::ProcessGroupNCCL::ProcessGroupNCCL(' || fails "the collectives have no NCCL"
+answer=$("$backends") || fails "the collectives ended with an error: $answer"
+grep -q '^Gloo: joined; .* add up to 2$' <<<"$answer" || fails "Gloo does not work in this build: $answer"
+if has_gpu; then
+  grep -q '^NCCL: joined; .* add up to 2$' <<<"$answer" || fails "NCCL does not work on the CUDA device: $answer"
+else
+  grep -q '^NCCL: cannot be joined: no CUDA device' <<<"$answer" || fails "NCCL does not say that there is no device: $answer"
+fi
+while read -r line; do says "collectives: $line"; done <<<"$answer"
+
 cargo build --locked -p galapagos-worker --bin galapagos-worker
 worker=$CARGO_TARGET_DIR/debug/galapagos-worker
 readelf -d "$worker" | grep -q 'NEEDED.*libtorch_cuda' || fails "the worker is not linked with libtorch_cuda.so"
-says "compiled and linked with libtorch $TORCH_VERSION for CUDA"
+says "worker: compiled and linked with libtorch $TORCH_VERSION for CUDA"
 
 ask() { printf 'Q: What is 2 + 3?\nA:\n' | "$worker" chat "$model" --raw --max-tokens 4 --device "$1"; }
-if command -v nvidia-smi >/dev/null && nvidia-smi --list-gpus | grep -q .; then
+if has_gpu; then
   answer=$(ask cuda) || fails "the worker did not answer on the CUDA device"
   says "answered on the CUDA device: $answer"
 else

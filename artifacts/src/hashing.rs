@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::Error;
 
 /// Bytes that are read, written and hashed at a time.
 pub(crate) const CHUNK_BYTES: usize = 4 << 20;
+
+/// Buffers that wait to be hashed: enough that a thread that is held up for some milliseconds holds nobody up.
+const BUFFERS: usize = 6;
 
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static HASHING_NS: AtomicU64 = AtomicU64::new(0);
@@ -55,19 +58,16 @@ impl Hashing {
     /// # Errors
     /// [`Error::Check`] if the system gives no thread.
     pub fn start() -> Result<Self, Error> {
-        let (full, filled) = sync_channel::<Vec<u8>>(2);
-        let (used, empty) = sync_channel(3);
-        for _ in 0..2 {
-            // Room for three, so this neither waits nor fails.
+        let (full, filled) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (used, empty) = sync_channel(BUFFERS + 1);
+        for _ in 0..BUFFERS {
+            // There is room for all of them, so this neither waits nor fails.
             used.send(Vec::new()).map_err(|_closed| stopped())?;
         }
         let hash = move || {
             let mut hasher = blake3::Hasher::new();
             while let Ok(buffer) = filled.recv() {
-                let from = monotonic_ns();
-                hasher.update(&buffer);
-                HASHING_NS.fetch_add(monotonic_ns() - from, Ordering::Relaxed);
-                BYTES.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+                counted(&mut hasher, &buffer);
                 // Nobody takes buffers back after the last one.
                 drop(used.send(buffer));
             }
@@ -105,6 +105,50 @@ impl Hashing {
 
 fn stopped() -> Error {
     Error::Check { source: "the hashing thread has ended".into() }
+}
+
+/// Digest of a file, taken on a thread beside other work.
+#[derive(Debug)]
+pub(crate) struct Beside(ThreadHandle<Result<Digest, Error>>);
+
+impl Beside {
+    /// Starts reading the file.
+    ///
+    /// # Errors
+    /// [`Error::Check`] if the system gives no thread.
+    pub fn start(path: PathBuf) -> Result<Self, Error> {
+        let hash = move || {
+            let mut file = File::open(&path).map_err(Error::file("open", &path))?;
+            let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; CHUNK_BYTES]);
+            loop {
+                let filled = fill(&mut file, &mut buffer).map_err(Error::file("read", &path))?;
+                if filled == 0 {
+                    return Ok(Digest::from_bytes(*hasher.finalize().as_bytes()));
+                }
+                counted(&mut hasher, &buffer[..filled]);
+            }
+        };
+        let thread = spawn_thread("artifact-hash", hash).map_err(|source| Error::Check { source: Box::new(source) })?;
+        Ok(Self(thread))
+    }
+
+    /// The digest.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, [`Error::Check`] if the thread panicked.
+    pub fn finish(self) -> Result<Digest, Error> {
+        let from = monotonic_ns();
+        let digest = self.0.join().map_err(|source| Error::Check { source: Box::new(source) });
+        WAITED_NS.fetch_add(monotonic_ns() - from, Ordering::Relaxed);
+        digest?
+    }
+}
+
+fn counted(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    let from = monotonic_ns();
+    hasher.update(bytes);
+    HASHING_NS.fetch_add(monotonic_ns() - from, Ordering::Relaxed);
+    BYTES.fetch_add(bytes.len() as u64, Ordering::Relaxed);
 }
 
 /// Digest and length of a file; blocks.

@@ -18,7 +18,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::error::Error;
-pub(crate) use local::{Sharing, check, finish, partial};
+pub(crate) use local::{Sharing, Staged, check, finish, partial};
 
 /// A client of the artifact store; cheap to clone.
 #[derive(Debug, Clone)]
@@ -75,10 +75,16 @@ impl ArtifactStore {
     /// As [`Self::put_file`].
     pub(crate) async fn put_new_file(&self, path: &Path) -> Result<(ArtifactRef, bool), Error> {
         let (from, root) = (path.to_owned(), self.root.clone());
-        let blob = move |digest: &Digest| root.join(blob_path(digest).as_ref());
-        let staging = self.root.join("staging");
-        let (digest, bytes, new) = blocking(move || local::store(&from, &staging, blob)).await?;
+        let (digest, bytes, new) = blocking(move || local::store(&from, root)).await?;
         Ok((ArtifactRef { digest, bytes, rows: 0 }, new))
+    }
+
+    /// An empty file that will be a blob; blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn stage(&self) -> Result<Staged, Error> {
+        Staged::create(self.root.clone())
     }
 
     /// The bytes of an artifact, checked.
@@ -100,12 +106,12 @@ impl ArtifactStore {
         self.bring(digest, to, Sharing::Own).await
     }
 
-    /// As [`Self::fetch`], but the file is read-only and shares its bytes with the store where the file system can.
+    /// As [`Self::fetch`], but a large file is the store's own where the file system can share it, and read-only then.
     ///
     /// # Errors
     /// As [`Self::fetch`].
     pub async fn link(&self, digest: &Digest, to: &Path) -> Result<u64, Error> {
-        self.bring(digest, to, Sharing::ReadOnly).await
+        self.bring(digest, to, Sharing::Linked).await
     }
 
     pub(crate) async fn bring(&self, digest: &Digest, to: &Path, sharing: Sharing) -> Result<u64, Error> {

@@ -8,8 +8,11 @@
 
 namespace galapagos {
 
-// `store` is already confined to the group's prefix. Connects to all peers.
+// `store` is already confined to the group's prefix. Each connects to all peers.
 c10::intrusive_ptr<c10d::Backend> make_gloo_backend(
+    const c10::intrusive_ptr<c10d::Store>& store, const GcGroupSpec& spec);
+// Defined in builds with GALAPAGOS_CUDA only.
+c10::intrusive_ptr<c10d::Backend> make_nccl_backend(
     const c10::intrusive_ptr<c10d::Store>& store, const GcGroupSpec& spec);
 
 } // namespace galapagos

@@ -22,9 +22,14 @@ struct GcSlice {
   size_t len;
 };
 
+constexpr int32_t GC_BACKEND_GLOO = 0; // CPU tensors
+constexpr int32_t GC_BACKEND_NCCL = 1; // CUDA tensors; in builds with the feature `cuda`
+
 struct GcGroupSpec {
   GcSlice prefix; // namespace of this group's keys in the store; never used twice
-  GcSlice host; // address of the interface that peers connect to
+  GcSlice host; // address of the interface that peers connect to; NCCL finds its own
+  int32_t backend; // one of GC_BACKEND_*
+  int32_t device; // number of the CUDA device; Gloo takes none
   int32_t rank;
   int32_t world_size;
   int64_t timeout_ms; // of the connection phase and of every collective
@@ -34,6 +39,7 @@ struct GcReducerOptions {
   int64_t bucket_bytes;
   int64_t first_bucket_bytes;
   int32_t find_unused;
+  int32_t bucket_view; // gradients become views into the buckets
 };
 
 // Why the last failing entry of this thread failed; first line only, without a backtrace. Valid until the next entry.
@@ -61,12 +67,24 @@ int32_t gc_store_get_many(GcStore* store, const GcSlice* keys, size_t n, int64_t
 GcSlice gc_bytes_at(const GcBytes* bytes, size_t i);
 void gc_bytes_free(GcBytes* bytes);
 
-// Connects all ranks over Gloo (CPU tensors).
-int32_t gc_group_gloo(GcStore* store, const GcGroupSpec* spec, GcGroup** out);
+// Connects all ranks.
+int32_t gc_group_join(GcStore* store, const GcGroupSpec* spec, GcGroup** out);
+// Ends what still runs on the group without waiting for other ranks. Does nothing on Gloo, whose connections close with
+// the group. No collective may follow.
+int32_t gc_group_abort(GcGroup* group);
+// Ends the group in good order with the other ranks, after all their collectives. Does nothing on Gloo.
+int32_t gc_group_shutdown(GcGroup* group);
+// Aborts unless the group was aborted or shut down.
 void gc_group_free(GcGroup* group);
-// The collectives work in place on a dense contiguous tensor and return when it is complete.
+// The collectives take dense contiguous tensors and return when they are complete. Writes are in place.
 int32_t gc_group_all_reduce_sum(GcGroup* group, const void* tensor);
+// `output` has the elements of all ranks' `input`s, one rank after the other.
+int32_t gc_group_all_gather(GcGroup* group, const void* output, const void* input);
+// `input` has one part for each rank, one after the other; `output` is the sum over ranks of this rank's part.
+int32_t gc_group_reduce_scatter_sum(GcGroup* group, const void* output, const void* input);
 int32_t gc_group_broadcast(GcGroup* group, const void* tensor, int32_t root);
+// Tensor `i` from rank `roots[i]`, outside of any graph; all at the same time. The tensors must not share memory.
+int32_t gc_group_broadcast_each(GcGroup* group, const void* const* tensors, const int32_t* roots, size_t n);
 int32_t gc_group_barrier(GcGroup* group);
 
 // Hooks the gradients of `params` (leaves that require a gradient) for all-reduce during backward. The caller has made

@@ -1,4 +1,4 @@
-// Process groups and their collectives, through c10d::ProcessGroup whatever the backend.
+// Joins and leaves groups, whatever the backend.
 #include "group.h"
 
 #include "backend.h"
@@ -8,58 +8,69 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include <stdexcept>
+#include <utility>
 
 using galapagos::guard;
 using galapagos::to_string;
-using galapagos::to_tensor;
 
 namespace {
 
-void wait(const c10::intrusive_ptr<c10d::Work>& work) {
-  if (!work->wait()) {
-    throw std::runtime_error("the collective ended without completing");
-  }
+void join_nccl(
+    c10d::ProcessGroup& group, const c10::intrusive_ptr<c10d::Store>& store, const GcGroupSpec& spec) {
+#ifdef GALAPAGOS_CUDA
+  group.setBoundDeviceId(at::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(spec.device)));
+  group.setBackend(c10::DeviceType::CUDA, c10d::ProcessGroup::NCCL, galapagos::make_nccl_backend(store, spec));
+  group.setDefaultBackend(c10d::ProcessGroup::NCCL);
+#else
+  throw std::runtime_error("this build has no NCCL");
+#endif
+}
+
+void join_gloo(
+    c10d::ProcessGroup& group, const c10::intrusive_ptr<c10d::Store>& store, const GcGroupSpec& spec) {
+  group.setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::GLOO, galapagos::make_gloo_backend(store, spec));
+  group.setDefaultBackend(c10d::ProcessGroup::GLOO);
 }
 
 } // namespace
 
 extern "C" {
 
-int32_t gc_group_gloo(GcStore* store, const GcGroupSpec* spec, GcGroup** out) {
+int32_t gc_group_join(GcStore* store, const GcGroupSpec* spec, GcGroup** out) {
   return guard([&] {
     auto prefix = to_string(spec->prefix);
     c10::intrusive_ptr<c10d::Store> own = c10::make_intrusive<c10d::PrefixStore>(prefix, store->store);
-    auto backend = galapagos::make_gloo_backend(own, *spec);
     auto group = c10::make_intrusive<c10d::ProcessGroup>(own, spec->rank, spec->world_size);
-    group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::GLOO, backend);
-    group->setDefaultBackend(c10d::ProcessGroup::GLOO);
+    if (spec->backend == GC_BACKEND_NCCL) {
+      join_nccl(*group, own, *spec);
+    } else {
+      join_gloo(*group, own, *spec);
+    }
     group->setGroupName(prefix);
     *out = new GcGroup{std::move(group)};
   });
 }
 
+int32_t gc_group_abort(GcGroup* group) {
+  return guard([&] {
+    if (!std::exchange(group->closed, true)) {
+      group->group->abort();
+    }
+  });
+}
+
+int32_t gc_group_shutdown(GcGroup* group) {
+  return guard([&] {
+    if (!std::exchange(group->closed, true)) {
+      group->group->shutdown();
+    }
+  });
+}
+
 void gc_group_free(GcGroup* group) {
+  // Nothing is left to be reported to when it fails.
+  gc_group_abort(group);
   guard([&] { delete group; });
-}
-
-int32_t gc_group_all_reduce_sum(GcGroup* group, const void* tensor) {
-  return guard([&] {
-    std::vector<at::Tensor> tensors{to_tensor(tensor)};
-    wait(group->group->allreduce(tensors, c10d::AllreduceOptions{}));
-  });
-}
-
-int32_t gc_group_broadcast(GcGroup* group, const void* tensor, int32_t root) {
-  return guard([&] {
-    std::vector<at::Tensor> tensors{to_tensor(tensor)};
-    c10d::BroadcastOptions options;
-    options.rootRank = root;
-    wait(group->group->broadcast(tensors, options));
-  });
-}
-
-int32_t gc_group_barrier(GcGroup* group) {
-  return guard([&] { wait(group->group->barrier(c10d::BarrierOptions{})); });
 }
 
 } // extern "C"

@@ -39,7 +39,7 @@ int32_t gc_reducer_new(
         std::move(sparse),
         options->bucket_bytes,
         options->find_unused != 0,
-        /*gradient_as_bucket_view=*/false,
+        /*gradient_as_bucket_view=*/options->bucket_view != 0,
         /*param_names=*/std::unordered_map<size_t, std::string>{},
         options->first_bucket_bytes,
         /*skip_all_reduce_unused_params=*/false,

@@ -6,7 +6,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::backend::Backend;
 use crate::error::{Error, Ranks};
+use crate::group::GroupSpec;
 use crate::signature::first_difference;
 use crate::store::Store;
 
@@ -27,28 +29,25 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Takes `rank` under `prefix` and waits for all ranks to do so.
-    pub(crate) fn join(
-        store: &Store,
-        prefix: &str,
-        rank: u32,
-        world_size: u32,
-        timeout: Duration,
-    ) -> Result<Self, Error> {
+    /// Takes `spec.rank` under `spec.prefix` and waits for all ranks to do so.
+    pub(crate) fn join(store: &Store, backend: Backend, spec: &GroupSpec) -> Result<Self, Error> {
+        let GroupSpec { prefix, rank, world_size, timeout, .. } = spec;
+        let (rank, timeout) = (*rank, *timeout);
         let roster = Self {
             store: store.clone(),
-            prefix: prefix.to_owned(),
+            prefix: prefix.clone(),
             rank,
-            world_size,
+            world_size: *world_size,
             timeout,
             next: Cell::new(0),
             server: Cell::new(None),
         };
         if store.add(&roster.key("taken", rank), 1)? != 1 {
-            return Err(Error::RankTaken { prefix: prefix.to_owned(), rank });
+            return Err(Error::RankTaken { prefix: prefix.clone(), rank });
         }
         let serves = [u8::from(store.is_served_here())];
-        let answers = roster.exchange("join", &format!("join: world size {world_size}"), &serves, timeout)?;
+        let signature = format!("join: world size {world_size}, backend {}", backend.name());
+        let answers = roster.exchange("join", &signature, &serves, timeout)?;
         let server = answers.iter().position(|answer| answer.as_slice() == [1]);
         roster.server.set(server.and_then(|rank| u32::try_from(rank).ok()));
         Ok(roster)

@@ -1,4 +1,4 @@
-//! Sorts c10d's messages by cause. Gloo's exception types are not exported, so the text is all there is; the phrases are
+//! Sorts c10d's messages by cause. The exception types of the backends are not exported, so the text is all there is; the phrases are
 //! those of libtorch 2.13, which `build.rs` pins. An unknown text is never taken for a timeout or a lost peer.
 
 /// What a message of c10d means for the group.
@@ -10,7 +10,7 @@ pub(crate) enum Cause {
 }
 
 const TIMEOUT: [&str; 5] = ["timed out", "wait timeout", "timeout after", "timed out waiting", "operation timeout"];
-const PEER_LOST: [&str; 8] = [
+const PEER_LOST: [&str; 10] = [
     "connection closed by peer",
     "connection reset by peer",
     "connection refused",
@@ -19,6 +19,9 @@ const PEER_LOST: [&str; 8] = [
     "failed to recv",
     "failed to send",
     "socket closed",
+    // NCCL's ncclRemoteError, short and long.
+    "remote process exited",
+    "remote process exiting prematurely",
 ];
 
 pub(crate) fn classify(message: &str) -> Cause {
@@ -52,6 +55,14 @@ mod tests {
             ),
             ("Read error [127.0.0.1]:4242: Connection reset by peer", Cause::PeerLost),
             ("writev [127.0.0.1]:4242: Broken pipe", Cause::PeerLost),
+            (
+                "NCCL error in: ProcessGroupNCCL.cpp:90, remote process exited or there was a network error, NCCL version 2.29.7",
+                Cause::PeerLost,
+            ),
+            (
+                "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3) ran for 2001 milliseconds before timing out.",
+                Cause::Timeout,
+            ),
             ("Invalid scalar type", Cause::Other),
             ("Expected to have finished reduction in the prior iteration", Cause::Other),
         ];

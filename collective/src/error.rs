@@ -27,12 +27,18 @@ impl fmt::Display for Ranks {
 /// Why a call of this crate failed.
 ///
 /// After `Timeout`, `PeerLost`, `Backend` and `Unfinished` the group is broken: every later call on it gives `Broken`.
-/// `Argument`, `Mismatch` and `Tensor` leave it as it was.
+/// `Argument`, `Mismatch` and `Tensor` leave it as it was; with `NotBuilt` and `NoDevice` there is no group yet.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request cannot be carried out as made; nothing was sent to other ranks.
     #[error("{op}: {wrong}")]
     Argument { op: &'static str, wrong: String },
+    /// The backend is not in this build.
+    #[error("{}", not_built(backend))]
+    NotBuilt { backend: &'static str },
+    /// The backend needs a CUDA device that libtorch does not find. Nothing was sent to other ranks.
+    #[error("{}", no_device(*device, *found))]
+    NoDevice { device: usize, found: usize },
     /// The listening socket of a store could not be made.
     #[error("could not listen on {addr} for the store of a round")]
     Bind { addr: SocketAddr, source: io::Error },
@@ -74,6 +80,23 @@ pub enum Error {
     /// The watchdog got no thread.
     #[error("could not start the watchdog `{name}`")]
     Watchdog { name: String, source: SpawnError },
+}
+
+fn not_built(backend: &str) -> String {
+    format!(
+        "this build has no {backend}: build galapagos-collective with its cargo feature `cuda`, with LIBTORCH set to a libtorch for \
+         CUDA (the folder `torch` of the PyPI wheel)"
+    )
+}
+
+fn no_device(device: usize, found: usize) -> String {
+    match found {
+        0 => {
+            "no CUDA device: libtorch finds none; `nvidia-smi` must list one, and CUDA_VISIBLE_DEVICES must not hide it"
+                .to_owned()
+        }
+        _ => format!("no CUDA device {device}: libtorch finds {found}, numbered from 0"),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The C interface of the shim, entry by entry as in `shim/collective.h`, which holds the contract. Nothing here is safe
-//! to call; `handle.rs`, `store.rs`, `group.rs` and `reducer.rs` are its only users.
+//! to call; `handle.rs`, `store.rs`, `group.rs`, `collectives.rs`, `reducer.rs`, `grads.rs` and `watchdog.rs` are its only users.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
@@ -43,11 +43,16 @@ impl<'a> GcSlice<'a> {
     }
 }
 
+pub(crate) const GC_BACKEND_GLOO: i32 = 0;
+pub(crate) const GC_BACKEND_NCCL: i32 = 1;
+
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct GcGroupSpec<'a> {
     pub(crate) prefix: GcSlice<'a>,
     pub(crate) host: GcSlice<'a>,
+    pub(crate) backend: i32,
+    pub(crate) device: i32,
     pub(crate) rank: i32,
     pub(crate) world_size: i32,
     pub(crate) timeout_ms: i64,
@@ -59,6 +64,7 @@ pub(crate) struct GcReducerOptions {
     pub(crate) bucket_bytes: i64,
     pub(crate) first_bucket_bytes: i64,
     pub(crate) find_unused: i32,
+    pub(crate) bucket_view: i32,
 }
 
 unsafe extern "C" {
@@ -89,10 +95,20 @@ unsafe extern "C" {
     pub(crate) fn gc_bytes_at<'a>(bytes: *const GcBytes, i: usize) -> GcSlice<'a>;
     pub(crate) fn gc_bytes_free(bytes: *mut GcBytes);
 
-    pub(crate) fn gc_group_gloo(store: *mut GcStore, spec: *const GcGroupSpec<'_>, out: *mut *mut GcGroup) -> i32;
+    pub(crate) fn gc_group_join(store: *mut GcStore, spec: *const GcGroupSpec<'_>, out: *mut *mut GcGroup) -> i32;
+    pub(crate) fn gc_group_abort(group: *mut GcGroup) -> i32;
+    pub(crate) fn gc_group_shutdown(group: *mut GcGroup) -> i32;
     pub(crate) fn gc_group_free(group: *mut GcGroup);
     pub(crate) fn gc_group_all_reduce_sum(group: *mut GcGroup, tensor: *const c_void) -> i32;
+    pub(crate) fn gc_group_all_gather(group: *mut GcGroup, output: *const c_void, input: *const c_void) -> i32;
+    pub(crate) fn gc_group_reduce_scatter_sum(group: *mut GcGroup, output: *const c_void, input: *const c_void) -> i32;
     pub(crate) fn gc_group_broadcast(group: *mut GcGroup, tensor: *const c_void, root: i32) -> i32;
+    pub(crate) fn gc_group_broadcast_each(
+        group: *mut GcGroup,
+        tensors: *const *const c_void,
+        roots: *const i32,
+        n: usize,
+    ) -> i32;
     pub(crate) fn gc_group_barrier(group: *mut GcGroup) -> i32;
 
     pub(crate) fn gc_reducer_new(

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use galapagos_telemetry::clock::monotonic_ms;
 use tch::Tensor;
 
+use crate::backend::Backend;
 use crate::error::Error;
 use crate::ffi::{self, GcReducerOptions};
 use crate::group::{Group, Inner, waited_since};
@@ -30,11 +31,15 @@ pub struct ReducerOptions {
     /// Look for parameters that take no part in the loss, at the cost of a walk over the graph in each step. Without it
     /// such a parameter makes [`Reducer::backward`] fail.
     pub find_unused: bool,
+    /// Let gradients be views into the buckets instead of tensors of their own, which saves their memory (one more copy of
+    /// the parameters). In turn a gradient must not be detached in place, as tch's `zero_grad` and `backward_step` do, which
+    /// then panic: clear with [`crate::clear_grads`]. PyTorch's `gradient_as_bucket_view`.
+    pub bucket_view: bool,
 }
 
 impl Default for ReducerOptions {
     fn default() -> Self {
-        Self { bucket_bytes: 25 << 20, first_bucket_bytes: 1 << 20, find_unused: false }
+        Self { bucket_bytes: 25 << 20, first_bucket_bytes: 1 << 20, find_unused: false, bucket_view: false }
     }
 }
 
@@ -46,8 +51,8 @@ enum Phase {
     Prepared,
 }
 
-/// All-reduces the gradients of a fixed list of parameters. Gradients stay ordinary tensors (no views into buckets), so
-/// any optimiser and any way of clearing them works.
+/// All-reduces the gradients of a fixed list of parameters. Unless [`ReducerOptions::bucket_view`] is set, gradients stay
+/// ordinary tensors, so any optimiser and any way of clearing them works.
 ///
 /// Neither `Send` nor `Sync`, as [`Group`]. Backward passes through the parameters run on the thread that made it.
 #[derive(Debug)]
@@ -67,13 +72,17 @@ impl Reducer {
     /// which ranks differ; `Timeout`, `PeerLost`, `Backend` and `Broken` as on [`Error`].
     pub fn new(group: &Group, params: &[Tensor], options: ReducerOptions) -> Result<Self, Error> {
         check_leaves(params)?;
-        let signature = format!("{OP} {options:?}\n{}", describe_all(OP, params)?);
+        let signature = format!(
+            "{OP} {options:?}\n{}",
+            describe_all(OP, params.iter().map(|param| (param, String::new())), group.backend())?
+        );
         let group = Rc::clone(&group.inner);
         group.agree(OP, &signature)?;
         let raw = GcReducerOptions {
             bucket_bytes: i64::from(options.bucket_bytes),
             first_bucket_bytes: i64::from(options.first_bucket_bytes),
             find_unused: i32::from(options.find_unused),
+            bucket_view: i32::from(options.bucket_view),
         };
         let pointers = ffi::tensor_pointers(params);
         let mut created = None;
@@ -167,7 +176,18 @@ impl Reducer {
         finalized.map_err(|message| {
             self.group.break_off(&format!("backward: {message}"));
             Error::Unfinished { message }
-        })
+        })?;
+        self.settle_on_device()
+    }
+
+    /// On NCCL, backward has only queued the all-reduces on the device, where a lost peer would stop them for ever. A barrier
+    /// queued behind them ends when they have, and turns a failure into an error.
+    fn settle_on_device(&self) -> Result<(), Error> {
+        if self.group.backend == Backend::Gloo {
+            return Ok(());
+        }
+        // SAFETY: `group` is alive for the call.
+        self.group.perform("backward", |group| unsafe { ffi::gc_group_barrier(group) })
     }
 
     fn call(&self, op: &str, entry: impl FnOnce(*mut ffi::GcReducer) -> i32) -> Result<(), Error> {

@@ -96,6 +96,15 @@ pub struct Vote {
     pub mismatch: Option<f64>,
 }
 
+impl Vote {
+    /// A vote for these weights, without what rank 0 adds and what only some rounds have.
+    #[must_use]
+    pub fn new(weights: Digest, steps: u64, final_loss: f64) -> Self {
+        let (checkpoint, optimiser, ledger) = (None, None, None);
+        Self { weights, checkpoint, steps, final_loss, left_out: 0, optimiser, ledger, guarded: 0, mismatch: None }
+    }
+}
+
 /// Progress of a rank: also its sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RankProgress {

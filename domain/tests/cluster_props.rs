@@ -9,6 +9,8 @@
 mod act;
 #[path = "cluster/fake.rs"]
 mod fake;
+#[path = "cluster/elastic.rs"]
+mod elastic;
 #[path = "cluster/healing.rs"]
 mod healing;
 #[path = "cluster/invariants.rs"]

@@ -92,6 +92,7 @@ fn a_diverged_vote_is_refused() {
         steps: 1,
         final_loss: f64::NAN,
         left_out: 0,
+        ..v1::Vote::default()
     };
     let report = v1::RankVoted { round_id: "a-1/g1/x".to_owned(), token: token(), rank: 0, vote: Some(vote) };
     let error = refused(v1::worker_message::Kind::RankVoted(report));

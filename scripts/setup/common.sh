@@ -8,6 +8,9 @@ PYTHON=${PYTHON:-python3}
 # libtorch's version is bound to the `tch` crate in Cargo.toml and to the size check in collective/; change all together.
 TORCH_VERSION=2.13.0
 TORCH_WHEELS=(torch==$TORCH_VERSION nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
+# Headers of CUDA beyond those that come with torch, for NCCL in collective/ (scripts/check_cuda.sh): of the CUDA that torch has.
+CUDA_HEADER_WHEELS=(nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
+CUDA_HEADERS=$CACHE/cuda-headers-13.0
 LIBTORCH_DIR=$CACHE/libtorch-$TORCH_VERSION-cpu
 
 TOOLS_VENV=$CACHE/venv-tools

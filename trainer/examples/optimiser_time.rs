@@ -16,7 +16,10 @@ fn main() -> Result<(), Failure> {
     let elements: usize = weights.iter().map(|(_, weight)| weight.numel()).sum();
     println!("{elements} parameters, {threads} threads, {repeats} repeats");
     let mut norm = 0.0;
-    time("gradient_norm", repeats, || Ok(norm = gradient_norm(weights.iter().map(|(_, weight)| weight))?))?;
+    time("gradient_norm", repeats, || {
+        norm = gradient_norm(weights.iter().map(|(_, weight)| weight))?;
+        Ok(())
+    })?;
     let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.1 };
     for (name, settings, repeats) in [
         ("adamw", Settings::Adamw(Adamw::new(0.1)), repeats),
@@ -24,7 +27,7 @@ fn main() -> Result<(), Failure> {
         ("muon", Settings::Muon(Muon::new(0.1)), repeats.min(2)),
     ] {
         let mut optimiser = Optimiser::new(&weights, settings, &vec![true; weights.len()])?;
-        time(name, repeats, || Ok(optimiser.step(1e-4, 1.0 / norm)?))?;
+        time(name, repeats, || optimiser.step(1e-4, 1.0 / norm).map_err(Failure::from))?;
     }
     Ok(())
 }

@@ -130,10 +130,6 @@ impl<'a> Run<'a> {
     /// # Errors
     /// What the kernels, the disk or the other ranks did, or the guard's decision to stop.
     pub fn train(&mut self, reports: &mut Reports) -> Result<(), RankError> {
-        let steps = self.schedule.steps();
-        let (saved, tokens) = (self.state.saved, self.state.tokens);
-        self.last = RankProgress { saved, tokens, ..RankProgress::begin(self.state.step, steps) };
-        self.tell(reports, self.last)?;
         let prepared = self.prepared;
         'from_here: loop {
             for batch in prepared.plan.batches(self.state.step) {

@@ -82,17 +82,7 @@ fn unfinished_folder(cache: &Path) -> io::Result<TempDir> {
 /// The vote of a rank whose updates had these losses, without what rank 0 adds.
 #[must_use]
 pub fn vote(weights: Digest, losses: &[f64], left_out: u64) -> Vote {
-    Vote {
-        weights,
-        checkpoint: None,
-        steps: losses.len() as u64,
-        final_loss: final_loss(losses),
-        left_out,
-        optimiser: None,
-        ledger: None,
-        guarded: 0,
-        mismatch: None,
-    }
+    Vote { left_out, ..Vote::new(weights, losses.len() as u64, final_loss(losses)) }
 }
 
 #[cfg(test)]

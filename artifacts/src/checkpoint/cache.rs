@@ -1,7 +1,7 @@
 //! Checkpoints as folders of a cache: `cache/<digest>`, one copy for all processes that share it.
 //!
-//! One process at a time fills a cache; the others wait and find the folder. Files are read-only and, where the file system can,
-//! the store's own; nothing is flushed to disk, since everything can be fetched again: a folder whose files have other lengths
+//! One process at a time fills a cache; the others wait and find the folder. Large files are, where the file system can, the
+//! store's own, and read-only then; nothing is flushed to disk, since everything can be fetched again: a folder whose files have other lengths
 //! than the manifest says, as a power failure may leave them, is fetched anew.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::{ArtifactStore, Error};
 /// A checkpoint on this machine's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cached {
-    /// The folder; its files are read-only.
+    /// The folder. Others read it too, and its files may be the store's own: write to none of them.
     pub path: PathBuf,
     /// With `base`, if the checkpoint is an adapter: what the loader has to put it on.
     pub manifest: CheckpointManifest,
@@ -46,7 +46,7 @@ pub async fn open(store: &ArtifactStore, checkpoint: &Digest, cache: &Path) -> R
     builder.prefix(&prefix).permissions(std::fs::Permissions::from_mode(0o755));
     let partial = builder.tempdir_in(cache).map_err(Error::file("create a folder in", cache))?;
     for (name, artifact) in &manifest.files {
-        rebuild::place(store, artifact, &partial.path().join(name), Sharing::ReadOnly, Some(cache)).await?;
+        rebuild::place(store, artifact, &partial.path().join(name), Sharing::Linked, Some(cache)).await?;
     }
     remove(&path)?;
     match std::fs::rename(partial.path(), &path) {

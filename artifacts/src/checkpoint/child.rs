@@ -4,19 +4,17 @@
 //! checkpoint.
 
 use std::collections::BTreeMap;
-use std::io::BufWriter;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use galapagos_domain::artifact::{ArtifactRef, CheckpointManifest};
 use galapagos_domain::ids::Digest;
-use galapagos_telemetry::spawn_thread;
-use tempfile::NamedTempFile;
 
 use super::rebuild::{MAX_CHAIN, Record, Stored, find, remember};
 use super::{ADAPTER_CONFIG, Cached, is_weights, open, plain_files, put_manifest};
 use crate::delta::{self, Encoded, Problem};
-use crate::hashing::hash_file;
-use crate::store::blocking;
+use crate::hashing::{Beside, Hashing};
+use crate::store::{Staged, blocking};
 use crate::{ArtifactStore, Error};
 
 /// A delta is used up to this share of the whole file.
@@ -46,8 +44,7 @@ pub enum Form {
 }
 
 /// Uploads a child of `parent`: as [`upload`](super::upload), but files of weights as deltas to the parent's where that saves a
-/// tenth or more and the chain stays at [`MAX_CHAIN`]. `cache` is the cache that `parent` is opened in, and the place of scratch
-/// files. The child of an adapter is an adapter on the same base.
+/// tenth or more and the chain stays at [`MAX_CHAIN`]. `cache` is the cache that `parent` is opened in. The child of an adapter is an adapter on the same base.
 ///
 /// # Errors
 /// As [`upload`](super::upload), and as [`open`] for the parent; [`Error::DamagedBase`] if the parent's copy in the cache is not
@@ -71,7 +68,7 @@ pub async fn upload_child(
     for (name, path) in names {
         let pair = pair(&name, &path, (parent, &base));
         let (artifact, stored_bytes, form) = match pair {
-            Some(pair) => store_near(store, pair, cache).await?,
+            Some(pair) => store_near(store, pair).await?,
             None => store_whole(store, &path).await?,
         };
         uploaded.whole_bytes += artifact.bytes;
@@ -121,7 +118,7 @@ async fn store_whole(store: &ArtifactStore, path: &Path) -> Result<StoredFile, E
     Ok((artifact, bytes, form))
 }
 
-async fn store_near(store: &ArtifactStore, pair: Pair, cache: &Path) -> Result<StoredFile, Error> {
+async fn store_near(store: &ArtifactStore, pair: Pair) -> Result<StoredFile, Error> {
     let depth = match find(store, &pair.base_digest, None).await? {
         Stored::Delta(record) => record.depth.saturating_add(1),
         Stored::Whole => 1,
@@ -130,16 +127,18 @@ async fn store_near(store: &ArtifactStore, pair: Pair, cache: &Path) -> Result<S
     if depth > MAX_CHAIN {
         return store_whole(store, &pair.path).await;
     }
-    let scratch = cache.to_owned();
-    let (pair, encoded) = blocking(move || encode(&pair, &scratch).map(|encoded| (pair, encoded))).await?;
-    let Some((encoded, delta)) = encoded else { return store_whole(store, &pair.path).await };
-    let artifact = ArtifactRef { digest: encoded.digest, bytes: encoded.whole_bytes, rows: 0 };
+    let staging = store.clone();
+    let (pair, encoded) = blocking(move || encode(&pair, &staging).map(|encoded| (pair, encoded))).await?;
+    let Some(encoded) = encoded else { return store_whole(store, &pair.path).await };
+    let artifact = ArtifactRef { digest: encoded.whole.digest, bytes: encoded.whole.whole_bytes, rows: 0 };
     let replace = match find(store, &artifact.digest, Some(artifact.bytes)).await? {
         Stored::Whole | Stored::Delta(_) => return Ok((artifact, 0, Form::Known)),
         Stored::No => false,
         Stored::Broken(_) => true,
     };
-    let delta = store.put_file(delta.path()).await?;
+    let Delta { digest, staged, whole } = encoded;
+    let delta = ArtifactRef { digest, bytes: whole.delta_bytes, rows: 0 };
+    blocking(move || staged.commit(&digest, whole.delta_bytes)).await?;
     let Pair { base_digest: base, parent, name, .. } = pair;
     let codec = delta::CODEC.to_owned();
     let stored_bytes = delta.bytes;
@@ -148,20 +147,27 @@ async fn store_near(store: &ArtifactStore, pair: Pair, cache: &Path) -> Result<S
     Ok((artifact, stored_bytes, Form::Delta { depth }))
 }
 
-/// The delta in a scratch file; none if the file is no safetensors file or the delta is not worth it.
-fn encode(pair: &Pair, scratch: &Path) -> Result<Option<(Encoded, NamedTempFile)>, Error> {
-    let base = pair.base.clone();
+/// A delta that is in the store, but not visible there yet.
+struct Delta {
+    whole: Encoded,
+    digest: Digest,
+    staged: Staged,
+}
+
+/// None if the file is no safetensors file or its delta is not worth it.
+fn encode(pair: &Pair, store: &ArtifactStore) -> Result<Option<Delta>, Error> {
     // A delta to a damaged copy of the parent could never be read again.
-    let checked = spawn_thread("artifact-base", move || hash_file(&base));
-    let checked = checked.map_err(|source| Error::Check { source: Box::new(source) })?;
-    let mut delta = tempfile::Builder::new()
-        .prefix("delta-")
-        .tempfile_in(scratch)
-        .map_err(Error::file("create a file in", scratch))?;
+    let checked = Beside::start(pair.base.clone())?;
+    let mut staged = store.stage()?;
     let whole_bytes = std::fs::metadata(&pair.path).map_err(Error::file("look at", &pair.path))?.len();
     let limit = whole_bytes / 100 * WORTH_PERCENT;
-    let encoded = delta::encode(&pair.path, &pair.base, &mut BufWriter::new(delta.as_file_mut()), limit);
-    let (found, _) = checked.join().map_err(|source| Error::Check { source: Box::new(source) })??;
+    let mut hashing = Hashing::start()?;
+    let encoded = delta::encode(&pair.path, &pair.base, limit, |piece| {
+        staged.file().write_all(piece)?;
+        hashing.update(piece).map_err(std::io::Error::other)
+    });
+    let digest = hashing.finish()?;
+    let found = checked.finish()?;
     match encoded {
         Ok(None) | Err(Problem::Layout { .. }) => Ok(None),
         Err(source) => Err(Error::NotEncoded { path: pair.path.clone(), source }),
@@ -169,6 +175,6 @@ fn encode(pair: &Pair, scratch: &Path) -> Result<Option<(Encoded, NamedTempFile)
             let (path, base) = (pair.base.clone(), pair.base_digest);
             Err(Error::DamagedBase { base, found, path })
         }
-        Ok(Some(encoded)) => Ok(Some((encoded, delta))),
+        Ok(Some(whole)) => Ok(Some(Delta { whole, digest, staged })),
     }
 }

@@ -111,7 +111,7 @@ pub(super) async fn place(
         drop(scratch.replace(rebuilt));
     }
     match scratch {
-        Some(rebuilt) => finish(rebuilt, to, sharing),
+        Some(rebuilt) => finish(rebuilt, to),
         None => Err(Error::Absent { digest: artifact.digest }),
     }
 }

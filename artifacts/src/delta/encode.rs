@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -24,13 +23,18 @@ pub struct Encoded {
     pub delta_bytes: u64,
 }
 
-/// Writes the delta from the file `base` to the file `child` into `out`. `None` if it would be longer than `limit` bytes; what
-/// `out` holds then is of no use.
+/// Makes the delta from the file `base` to the file `child` and hands it to `out`, piece by piece; `out` may keep a piece and leave
+/// another buffer in its place. `None` if the delta would be longer than `limit` bytes; the pieces are of no use then.
 ///
 /// # Errors
 /// [`Problem::Layout`] if one of them is not a safetensors file, [`Problem::File`] if it cannot be read, [`Problem::Stream`]
-/// if `out` cannot be written.
-pub fn encode(child: &Path, base: &Path, out: &mut impl Write, limit: u64) -> Result<Option<Encoded>, Problem> {
+/// if `out` fails.
+pub fn encode(
+    child: &Path,
+    base: &Path,
+    limit: u64,
+    mut out: impl FnMut(&mut Vec<u8>) -> std::io::Result<()>,
+) -> Result<Option<Encoded>, Problem> {
     let (child_path, base_path) = (child, base);
     let (child, whole_bytes, layout) = open(child_path)?;
     let (base, _, base_layout) = open(base_path)?;
@@ -59,17 +63,20 @@ pub fn encode(child: &Path, base: &Path, out: &mut impl Write, limit: u64) -> Re
             if delta_bytes > limit {
                 return Ok(None);
             }
-            out.write_all(&coded).map_err(Problem::write)?;
+            out(&mut coded).map_err(Problem::write)?;
             coded.clear();
             hashing.update(&mut block).map_err(Problem::check)?;
             done += bytes as u64;
         }
     }
-    out.write_all(&coded).map_err(Problem::write)?;
+    // What is left if no tensor has a byte: the header.
     delta_bytes += coded.len() as u64;
-    out.flush().map_err(Problem::write)?;
+    if delta_bytes > limit {
+        return Ok(None);
+    }
+    out(&mut coded).map_err(Problem::write)?;
     let digest = hashing.finish().map_err(Problem::check)?;
-    Ok((delta_bytes <= limit).then_some(Encoded { digest, whole_bytes, delta_bytes }))
+    Ok(Some(Encoded { digest, whole_bytes, delta_bytes }))
 }
 
 fn open(path: &Path) -> Result<(File, u64, Layout), Problem> {

@@ -6,7 +6,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use tempfile::NamedTempFile;
@@ -17,40 +18,66 @@ use crate::hashing::{hash_file, pump};
 /// Files below this are copied in any case: they cost nothing, and people edit them.
 const LINK_FROM_BYTES: u64 = 64 << 10;
 
-/// Whether a file may be the store's own.
+/// Whether a file may share its bytes with the store's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// The reader writes to it as it likes.
+    /// The reader may write to it.
     Own,
-    /// It is read-only, and may be a hard link to the store's file.
-    ReadOnly,
+    /// It may be a hard link to the store's file, and is read-only then.
+    Linked,
 }
 
-/// Copies a file into the store, to where `blob` says its digest belongs, flushed to disk. Returns digest, length, and whether
-/// the store did not have it yet.
-pub(super) fn store(
-    from: &Path,
-    staging: &Path,
-    blob: impl Fn(&Digest) -> PathBuf,
-) -> Result<(Digest, u64, bool), Error> {
+/// Rights of files that are written once, and of those that are their owner's.
+const READ_ONLY: u32 = 0o444;
+const WRITABLE: u32 = 0o644;
+
+/// A file of the store that has no name yet; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    file: NamedTempFile,
+    root: Arc<Path>,
+}
+
+impl Staged {
+    /// An empty file in the store whose folder is `root`.
+    pub fn create(root: Arc<Path>) -> Result<Self, Error> {
+        let staging = root.join("staging");
+        std::fs::create_dir_all(&staging).map_err(Error::file("create", &staging))?;
+        Ok(Self { file: partial(&staging.join("blob"))?, root })
+    }
+
+    /// Where its bytes go.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Makes it the blob `digest` of `length` bytes, flushed to disk; false if the store has that already.
+    pub fn commit(self, digest: &Digest, length: u64) -> Result<bool, Error> {
+        let Self { file, root } = self;
+        let to = root.join(super::blob_path(digest).as_ref());
+        if std::fs::metadata(&to).is_ok_and(|there| there.len() == length) {
+            return Ok(false);
+        }
+        file.as_file().sync_all().map_err(Error::file("flush", file.path()))?;
+        let folder = to.parent().unwrap_or(&root);
+        std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        name(file, &to, READ_ONLY)?;
+        // The names last as long as the bytes: of the blob in its folder, and of that folder.
+        for folder in folder.ancestors().take(2) {
+            let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+            flushed.map_err(Error::file("flush", folder))?;
+        }
+        Ok(true)
+    }
+}
+
+/// Copies a file into the store. Returns digest, length, and whether the store did not have it yet.
+pub(super) fn store(from: &Path, root: Arc<Path>) -> Result<(Digest, u64, bool), Error> {
     let source = File::open(from).map_err(Error::file("open", from))?;
-    std::fs::create_dir_all(staging).map_err(Error::file("create", staging))?;
-    let mut partial = partial(&staging.join("blob"))?;
-    let (digest, length) = copy(&mut partial, source, from)?;
-    let to = blob(&digest);
-    if std::fs::metadata(&to).is_ok_and(|there| there.len() == length) {
-        return Ok((digest, length, false));
-    }
-    partial.as_file().sync_all().map_err(Error::file("flush", partial.path()))?;
-    let folder = to.parent().unwrap_or(staging);
-    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    finish(partial, &to, Sharing::ReadOnly)?;
-    // The names last as long as the bytes: of the blob in its folder, and of that folder.
-    for folder in folder.ancestors().take(2) {
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(Error::file("flush", folder))?;
-    }
-    Ok((digest, length, true))
+    let mut staged = Staged::create(root)?;
+    let (digest, length) = copy(&mut staged.file, source, from)?;
+    let new = staged.commit(&digest, length)?;
+    Ok((digest, length, new))
 }
 
 /// Puts the blob `from` at `to`, whole and checked or not at all; returns its length.
@@ -63,7 +90,7 @@ pub(crate) fn bring(digest: Digest, from: &Path, to: &Path, sharing: Sharing) ->
     let mut partial = partial(to)?;
     let (found, length) = if rustix::fs::ioctl_ficlone(partial.as_file(), &source).is_ok() {
         hash_file(partial.path())?
-    } else if sharing == Sharing::ReadOnly && length >= LINK_FROM_BYTES {
+    } else if sharing == Sharing::Linked && length >= LINK_FROM_BYTES {
         let (found, length) = hash_file(from)?;
         check(digest, found)?;
         if link(from, to).is_ok() {
@@ -74,23 +101,23 @@ pub(crate) fn bring(digest: Digest, from: &Path, to: &Path, sharing: Sharing) ->
         copy(&mut partial, source, from)?
     };
     check(digest, found)?;
-    finish(partial, to, sharing)?;
+    finish(partial, to)?;
     Ok(length)
 }
 
 /// A file beside `to` that has no name of its own yet; removed when dropped.
 pub(crate) fn partial(to: &Path) -> Result<NamedTempFile, Error> {
-    let folder = to.parent().unwrap_or(Path::new("."));
+    let folder = to.parent().unwrap_or_else(|| Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-").tempfile_in(folder).map_err(Error::file("create a file in", folder))
 }
 
-/// Gives a partial file its name and the rights of a file that `sharing` says.
-pub(crate) fn finish(partial: NamedTempFile, to: &Path, sharing: Sharing) -> Result<(), Error> {
-    let mode = match sharing {
-        Sharing::Own => 0o644,
-        Sharing::ReadOnly => 0o444,
-    };
+/// Gives a partial file its name.
+pub(crate) fn finish(partial: NamedTempFile, to: &Path) -> Result<(), Error> {
+    name(partial, to, WRITABLE)
+}
+
+fn name(partial: NamedTempFile, to: &Path, mode: u32) -> Result<(), Error> {
     let rights = std::fs::Permissions::from_mode(mode);
     partial.as_file().set_permissions(rights).map_err(Error::file("set the rights of", partial.path()))?;
     partial.persist(to).map_err(|e| Error::file("rename to", to)(e.error))?;

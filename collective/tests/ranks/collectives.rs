@@ -24,6 +24,8 @@ fn collectives_give_the_same_on_every_rank() {
             let group = me.group("try-1", TIMEOUT);
             reductions(me, &group);
             broadcasts(me, &group);
+            gathering_and_scattering(me, &group);
+            owners(me, &group);
             through_the_store(me, &group);
             group.barrier().unwrap();
             group.leave(TIMEOUT).unwrap();
@@ -44,6 +46,50 @@ fn reductions(me: &Rank, group: &Group) {
     assert_eq!(values(&t), [sum / n; 5]);
     let mean_of_integers = group.all_reduce(&mut full(&[2], 1.0, Kind::Int64), Reduce::Mean);
     assert!(matches!(mean_of_integers, Err(Error::Argument { .. })), "{mean_of_integers:?}");
+}
+
+fn gathering_and_scattering(me: &Rank, group: &Group) {
+    let n = i64::from(me.world_size);
+    let mine = full(&[2], f64::from(me.rank), Kind::Float).set_requires_grad(true);
+    let all = group.all_gather(&mine).unwrap();
+    assert_eq!((all.size(), all.requires_grad()), (vec![n, 2], false));
+    let expected: Vec<_> = (0..me.world_size).flat_map(|rank| [f64::from(rank); 2]).collect();
+    assert_eq!(values(&all), expected);
+    assert_eq!(group.all_gather(&full(&[0, 3], 0.0, Kind::Float)).unwrap().size(), [n, 0, 3]);
+
+    let parts = Tensor::arange(n * 3, (Kind::Float, Device::Cpu)).view([n, 3]);
+    let first = f64::from(me.rank * 3);
+    let mean = group.reduce_scatter(&parts, Reduce::Mean).unwrap();
+    assert_eq!(values(&mean), [first, first + 1.0, first + 2.0]);
+    let sum = group.reduce_scatter(&parts, Reduce::Sum).unwrap();
+    assert_eq!(values(&sum), values(&mean).iter().map(|v| v * n as f64).collect::<Vec<_>>());
+    assert_eq!(group.reduce_scatter(&full(&[n, 0], 0.0, Kind::Float), Reduce::Mean).unwrap().size(), [0]);
+
+    let refused = |result: Result<Tensor, Error>, word: &str| match result {
+        Err(Error::Argument { wrong, .. }) => assert!(wrong.contains(word), "{wrong}"),
+        other => panic!("{other:?}"),
+    };
+    refused(group.reduce_scatter(&full(&[n + 1, 3], 1.0, Kind::Float), Reduce::Sum), "one part for each");
+    refused(group.reduce_scatter(&full(&[], 1.0, Kind::Float), Reduce::Sum), "one part for each");
+    refused(group.reduce_scatter(&full(&[n, 3], 1.0, Kind::Int64), Reduce::Mean), "floating-point");
+    refused(group.all_gather(&full(&[2, 3], 1.0, Kind::Float).tr()), "contiguous");
+}
+
+fn owners(me: &Rank, group: &Group) {
+    let params: Vec<_> = (1..=5).map(|n| full(&[n], f64::from(me.rank), Kind::Float).set_requires_grad(true)).collect();
+    let owned: Vec<_> = params.iter().zip((0..me.world_size).cycle()).collect();
+    group.broadcast_from(&owned).unwrap();
+    for (param, root) in &owned {
+        assert!(values(&param.detach()).iter().all(|v| *v == f64::from(*root)) && param.requires_grad(), "{param:?}");
+        param.square().sum(Kind::Float).backward();
+        assert!(param.grad().defined(), "the parameter is still a leaf");
+    }
+    group.broadcast_from(&[]).unwrap();
+    let parts = full(&[6], 1.0, Kind::Float);
+    let shared = group.broadcast_from(&[(&parts, 0), (&params[0], 0), (&parts.narrow(0, 5, 1), 0)]);
+    assert!(matches!(&shared, Err(Error::Argument { wrong, .. }) if wrong.contains("tensors 0 and 2")), "{shared:?}");
+    let beyond = group.broadcast_from(&[(&parts, me.world_size)]);
+    assert!(matches!(beyond, Err(Error::Argument { .. })), "{beyond:?}");
 }
 
 fn broadcasts(me: &Rank, group: &Group) {
@@ -99,13 +145,50 @@ fn ranks_that_disagree_all_get_a_mismatch_and_go_on() {
         assert_eq!(values(&t), [3.0; 4], "the group works on after a mismatch");
         group.leave(TIMEOUT).unwrap();
     });
+}
 
-    /// `odd` and `usual` are parts of what rank 1 and the others have; which is mine depends on who `other` is.
-    fn mismatch(result: &Result<(), Error>, other: u32, odd: &str, usual: &str) {
-        let Err(Error::Mismatch { mine, theirs, rank, .. }) = result else { panic!("{result:?}") };
-        let (has_mine, has_theirs) = if other == 0 { (odd, usual) } else { (usual, odd) };
-        assert!(mine.contains(has_mine) && theirs.contains(has_theirs) && *rank == other, "{result:?}");
-    }
+/// `odd` and `usual` are parts of what rank 1 and the others have; which is mine depends on who `other` is.
+fn mismatch(result: &Result<(), Error>, other: u32, odd: &str, usual: &str) {
+    let Err(Error::Mismatch { mine, theirs, rank, .. }) = result else { panic!("{result:?}") };
+    let (has_mine, has_theirs) = if other == 0 { (odd, usual) } else { (usual, odd) };
+    assert!(mine.contains(has_mine) && theirs.contains(has_theirs) && *rank == other, "{result:?}");
+}
+
+#[test]
+fn ranks_that_disagree_on_parts_and_owners_all_get_a_mismatch_and_go_on() {
+    all_ranks_pass("collectives::ranks_that_disagree_on_parts_and_owners_all_get_a_mismatch_and_go_on", 3, |me| {
+        let group = me.group("try-1", TIMEOUT);
+        let odd_one = me.rank == 1;
+        let other = if odd_one { 0 } else { 1 };
+        let pick = |odd: i64, usual: i64| if odd_one { odd } else { usual };
+        let part = |n: i64, kind: Kind| full(&[3, n], 1.0, kind);
+
+        let gathered = |tensor: &Tensor| group.all_gather(tensor).map(drop);
+        mismatch(&gathered(&part(pick(8, 4), Kind::Float)), other, "[3, 8]", "[3, 4]");
+        mismatch(&gathered(&part(4, if odd_one { Kind::Half } else { Kind::Float })), other, "Half", "Float");
+
+        let scattered = |tensor: &Tensor, reduce: Reduce| group.reduce_scatter(tensor, reduce).map(drop);
+        mismatch(&scattered(&part(pick(8, 4), Kind::Float), Reduce::Sum), other, "[3, 8]", "[3, 4]");
+        let kind = if odd_one { Kind::Int64 } else { Kind::Float };
+        mismatch(&scattered(&part(4, kind), Reduce::Sum), other, "Int64", "Float");
+        let reduce = if odd_one { Reduce::Mean } else { Reduce::Sum };
+        mismatch(&scattered(&part(4, Kind::Float), reduce), other, "Mean", "Sum");
+
+        let (a, b) = (part(2, Kind::Float), part(pick(3, 5), Kind::Float));
+        mismatch(&group.broadcast_from(&[(&a, 0), (&b, 2)]), other, "tensor 1: Float [3, 3]", "tensor 1: Float [3, 5]");
+        mismatch(&group.broadcast_from(&[(&a, if odd_one { 2 } else { 0 })]), other, "from 2", "from 0");
+        let count = if odd_one { 1 } else { 2 };
+        mismatch(&group.broadcast_from(&[(&a, 0), (&b, 2)][..count]), other, "nothing", "tensor 1");
+        mismatch(
+            &(if odd_one { gathered(&a) } else { scattered(&a, Reduce::Sum) }),
+            other,
+            "all_gather",
+            "reduce_scatter",
+        );
+
+        assert_eq!(values(&group.reduce_scatter(&a, Reduce::Sum).unwrap()), [3.0; 2], "the group works on");
+        group.leave(TIMEOUT).unwrap();
+    });
 }
 
 #[test]

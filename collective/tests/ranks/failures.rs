@@ -1,118 +1,38 @@
-//! Ranks that die, stall or do not come: the others get an error in time that names them, and can start anew.
+//! Ranks that stall, do not come or take the store with them: the others get an error in time that names them, and can start
+//! anew. Ranks that die are in `dead_ranks.rs`.
 
 use std::time::Duration;
 
-use galapagos_collective::{Error, Ranks, Reduce, Reducer, ReducerOptions, Watchdog, clear_grads, exit_now};
+use galapagos_collective::{Error, Ranks, Reducer, ReducerOptions, Watchdog, clear_grads, exit_now};
 use galapagos_telemetry::clock::monotonic_ms;
-use galapagos_telemetry::spawn_thread;
 use tch::{Device, Kind, Tensor};
 
 use crate::harness::{Rank, all_ranks_pass, run_ranks};
 
-const LONG: Duration = Duration::from_secs(15);
-const SHORT: Duration = Duration::from_secs(2);
+pub const LONG: Duration = Duration::from_secs(15);
+pub const SHORT: Duration = Duration::from_secs(2);
 /// Agreement, collective and roll call, with as much again for a loaded machine.
 const IN_TIME_MS: u64 = 2 * (2000 + 2000 + 2000);
 
-fn ones(n: i64) -> Tensor {
+pub fn ones(n: i64) -> Tensor {
     Tensor::ones([n], (Kind::Float, Device::Cpu))
 }
 
 /// The ranks that an error about others names; anything else fails the test.
-fn missing(error: &Error) -> &Ranks {
+pub fn missing(error: &Error) -> &Ranks {
     match error {
         Error::Timeout { missing, .. } | Error::PeerLost { missing, .. } => missing,
         other => panic!("{other:?}"),
     }
 }
 
-fn assert_in_time(started_ms: u64) {
+pub fn assert_in_time(started_ms: u64) {
     let took_ms = monotonic_ms() - started_ms;
     assert!(took_ms < IN_TIME_MS, "took {took_ms} ms");
 }
 
-#[test]
-fn a_rank_killed_before_an_operation_is_named() {
-    let outcomes = run_ranks("failures::a_rank_killed_before_an_operation_is_named", 3, |me| {
-        let group = me.group("try-1", SHORT);
-        others_are_ready(me);
-        if me.rank == 2 {
-            me.die();
-        }
-        let started_ms = monotonic_ms();
-        let error = group.all_reduce(&mut ones(4), Reduce::Sum).unwrap_err();
-        assert_eq!(missing(&error), &Ranks(vec![2]), "{error}");
-        assert_in_time(started_ms);
-        let again = group.barrier();
-        assert!(matches!(again, Err(Error::Broken { .. })), "{again:?}");
-        survivors_leave(me);
-    });
-    assert!(!outcomes[2].status.success());
-    assert!(outcomes[..2].iter().all(|survivor| survivor.status.success()), "{outcomes:#?}");
-}
-
-#[test]
-fn a_rank_killed_amid_collectives_is_named() {
-    let outcomes = run_ranks("failures::a_rank_killed_amid_collectives_is_named", 3, |me| {
-        let group = me.group("try-1", SHORT);
-        let mut big = ones(1 << 20);
-        group.all_reduce(&mut big, Reduce::Sum).unwrap();
-        others_are_ready(me);
-        if me.rank == 2 {
-            die_soon();
-        }
-        let (mut last_ms, error) = loop {
-            let started_ms = monotonic_ms();
-            if let Err(error) = group.all_reduce(&mut big, Reduce::Mean) {
-                break (started_ms, error);
-            }
-        };
-        assert_eq!(missing(&error), &Ranks(vec![2]), "{error}");
-        assert_in_time(last_ms);
-        last_ms = monotonic_ms();
-        drop(group);
-        assert_in_time(last_ms);
-        survivors_leave(me);
-    });
-    assert!(!outcomes[2].status.success());
-    assert!(outcomes[..2].iter().all(|survivor| survivor.status.success()), "{outcomes:#?}");
-}
-
-#[test]
-fn a_rank_killed_amid_steps_is_named() {
-    let outcomes = run_ranks("failures::a_rank_killed_amid_steps_is_named", 3, |me| {
-        let group = me.group("try-1", SHORT);
-        let params = [ones(1 << 18).set_requires_grad(true), ones(1 << 18).set_requires_grad(true)];
-        let options = ReducerOptions { bucket_bytes: 1 << 18, first_bucket_bytes: 1 << 18, find_unused: false };
-        let reducer = Reducer::new(&group, &params, options).unwrap();
-        let step = || {
-            clear_grads(&params)?;
-            reducer.prepare_step()?;
-            reducer.backward(&(&params[0] * &params[1]).sum(Kind::Float))
-        };
-        step().unwrap();
-        others_are_ready(me);
-        if me.rank == 2 {
-            die_soon();
-        }
-        let (started_ms, error) = loop {
-            let started_ms = monotonic_ms();
-            if let Err(error) = step() {
-                break (started_ms, error);
-            }
-        };
-        assert_eq!(missing(&error), &Ranks(vec![2]), "{error}");
-        assert_in_time(started_ms);
-        let again = step();
-        assert!(matches!(again, Err(Error::Broken { .. })), "{again:?}");
-        survivors_leave(me);
-    });
-    assert!(!outcomes[2].status.success());
-    assert!(outcomes[..2].iter().all(|survivor| survivor.status.success()), "{outcomes:#?}");
-}
-
 /// Waits, on the rank that is to die, until all others have got as far as this rank; on the others it does not wait.
-fn others_are_ready(me: &Rank) {
+pub fn others_are_ready(me: &Rank) {
     me.store.set(&format!("ready {}", me.rank), b"").unwrap();
     let dies = if me.world_size == 2 { 0 } else { 2 };
     if me.rank == dies {
@@ -121,17 +41,8 @@ fn others_are_ready(me: &Rank) {
     }
 }
 
-/// Where the kill lands does not matter to the tests that use it: any call of the others may be the one that fails.
-fn die_soon() {
-    let killer = spawn_thread("killer", || {
-        std::thread::sleep(Duration::from_millis(150));
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
-    });
-    drop(killer.unwrap());
-}
-
 /// Rank 0 serves the store, so it ends last of the two survivors.
-fn survivors_leave(me: &Rank) {
+pub fn survivors_leave(me: &Rank) {
     if me.rank == 1 {
         me.store.set("rank 1 is done", b"").unwrap();
     } else {

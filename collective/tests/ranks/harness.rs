@@ -46,9 +46,14 @@ impl Rank {
     }
 
     pub fn die(&self) -> ! {
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
-        unreachable!("SIGKILL cannot be outlived")
+        kill_self()
     }
+}
+
+/// Ends this process as the kernel does when memory runs out.
+pub fn kill_self() -> ! {
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    unreachable!("SIGKILL cannot be outlived")
 }
 
 /// How a rank ended.

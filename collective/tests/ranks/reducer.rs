@@ -1,7 +1,6 @@
 //! Gradients averaged over ranks against those of one process on the joined batch, and against PyTorch.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use galapagos_collective::{Error, Reducer, ReducerOptions, clear_grads};
@@ -9,22 +8,16 @@ use tch::{Device, Kind, Tensor};
 
 use crate::harness::{Rank, all_ranks_pass, is_rank};
 use crate::mlp::{Batch, Mlp, read_grads, relative_error, write_grads};
+use crate::reference::{run_script, shared_folder};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
-const ROWS: i64 = 24;
+pub const TIMEOUT: Duration = Duration::from_secs(15);
+pub const ROWS: i64 = 24;
 const TOLERANCE: f64 = 1e-5;
 /// Small, so that the network has several buckets.
-const OPTIONS: ReducerOptions =
-    ReducerOptions { bucket_bytes: 4 << 10, first_bucket_bytes: 1 << 10, find_unused: false };
+pub const OPTIONS: ReducerOptions =
+    ReducerOptions { bucket_bytes: 4 << 10, first_bucket_bytes: 1 << 10, find_unused: false, bucket_view: false };
 
-/// A folder that the starting process makes and its ranks find in the same place.
-fn shared_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn own_rows(me: &Rank, batch: &Batch) -> Batch {
+pub fn own_rows(me: &Rank, batch: &Batch) -> Batch {
     let each = ROWS / i64::from(me.world_size);
     batch.rows(i64::from(me.rank) * each, each)
 }
@@ -50,7 +43,7 @@ fn reduce_rows(me: &Rank, folder: &Path) {
     group.leave(TIMEOUT).unwrap();
 }
 
-fn same_bits_everywhere(group: &galapagos_collective::Group, grads: &[Tensor]) {
+pub fn same_bits_everywhere(group: &galapagos_collective::Group, grads: &[Tensor]) {
     let floats: Vec<f32> = grads.iter().flat_map(|g| Vec::<f32>::try_from(g.flatten(0, -1)).unwrap()).collect();
     let bytes: Vec<u8> = floats.iter().flat_map(|f| f.to_le_bytes()).collect();
     let all = group.all_gather_bytes(&bytes).unwrap();
@@ -88,20 +81,9 @@ fn gradients_equal_the_pytorch_reference() {
     }
     all_ranks_pass("reducer::gradients_equal_the_pytorch_reference", 2, |me| reduce_rows(me, &folder));
     let expected = folder.join("expected.safetensors");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/mlp_gradients.py");
-    let python = python();
-    let ran = Command::new(&python).arg(script).arg(&problem).arg(&expected).env("OMP_NUM_THREADS", "1").output();
-    let ran = ran.unwrap_or_else(|e| panic!("no Python with PyTorch at {}; run `make setup`: {e}", python.display()));
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    run_script("mlp_gradients.py", &[&problem, &expected]);
     let error = relative_error(&read_grads(&folder.join("grads-2.safetensors")), &read_grads(&expected));
     assert!(error <= TOLERANCE, "relative error {error:e}");
-}
-
-fn python() -> PathBuf {
-    std::env::var_os("GALAPAGOS_PYTHON").map(PathBuf::from).unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").unwrap();
-        Path::new(&home).join(".cache/galapagos/venv/bin/python")
-    })
 }
 
 #[test]

@@ -30,6 +30,34 @@ fn the_store_listens_on_its_own_address_only() {
     assert_eq!(seen, ["0".repeat(32)], "a socket on all interfaces must be visible to this test");
 }
 
+/// Local addresses, in the kernel's hexadecimal, of all sockets on which this process listens.
+fn listening_here() -> Vec<String> {
+    let own = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    let own: Vec<_> = own.map(|target| target.display().to_string()).collect();
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap());
+    let rows = tables.iter().flat_map(|table| table.lines().skip(1));
+    rows.filter_map(|row| {
+        let fields: Vec<_> = row.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let mine = *state == "0A" && own.contains(&format!("socket:[{inode}]"));
+        mine.then(|| local.split(':').next().unwrap_or_default().to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn a_rank_listens_on_its_own_address_only() {
+    all_ranks_pass("store::a_rank_listens_on_its_own_address_only", 2, |me| {
+        let group = me.group("try-1", Duration::from_secs(15));
+        let addresses = listening_here();
+        assert!(!addresses.is_empty(), "Gloo's own socket must be visible to this test");
+        assert!(addresses.iter().all(|address| address == "0100007F"), "{addresses:?}");
+        let _anywhere = TcpListener::bind("[::]:0").unwrap();
+        assert!(listening_here().contains(&"0".repeat(32)), "a socket on all interfaces must be visible to this test");
+        group.leave(Duration::from_secs(15)).unwrap();
+    });
+}
+
 #[test]
 fn a_value_set_by_one_rank_is_read_by_another() {
     all_ranks_pass("store::a_value_set_by_one_rank_is_read_by_another", 2, |me| {

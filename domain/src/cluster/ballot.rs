@@ -53,10 +53,7 @@ mod tests {
             .zip(weights)
             .map(|(rank, text)| {
                 let checkpoint = (rank == 0).then(|| Digest::of(b"checkpoint"));
-                (
-                    rank,
-                    Vote { weights: Digest::of(text.as_bytes()), checkpoint, steps: 3, final_loss: 0.5, left_out: 0 },
-                )
+                (rank, Vote { checkpoint, ..Vote::new(Digest::of(text.as_bytes()), 3, 0.5) })
             })
             .collect()
     }

@@ -70,5 +70,5 @@ fn outcomes(spec: &JobSpec, evaluate: &EvaluateSpec) -> Vec<TaskOutcome> {
 pub fn vote(round: &RoundSpec, rank: u32) -> Vote {
     let weights = digest(round);
     let checkpoint = (rank == 0).then(|| digest(&("checkpoint", round)));
-    Vote { weights, checkpoint, steps: 9, final_loss: 0.1 + 1.0 / 3.0, left_out: 0 }
+    Vote { checkpoint, ..Vote::new(weights, 9, 0.1 + 1.0 / 3.0) }
 }

@@ -3,7 +3,7 @@
 use galapagos_domain::cluster::Event;
 use galapagos_domain::cluster::view::{EvolutionView, Phase, Status, Summary};
 use galapagos_domain::ids::{EvolutionId, MemberId, Name};
-use galapagos_domain::member::Member;
+use galapagos_domain::member::{Member, Origin};
 
 use crate::sim_worker::How;
 use crate::world::World;
@@ -66,7 +66,19 @@ impl World {
     }
 
     pub fn result(&self, id: &EvolutionId) -> Ending {
-        let view = self.view(id);
+        let mut view = self.view(id);
+        // A round that lost ranks goes on with fewer, which lineage tells; nothing else may differ.
+        for member in &mut view.members {
+            if let Origin::Trained { worlds, .. } = &mut member.origin {
+                assert!(!worlds.is_empty());
+                worlds.clear();
+            }
+        }
+        for step in &mut view.steps {
+            if let Some(Summary::Train { ranks, .. }) = &mut step.summary {
+                *ranks = 0;
+            }
+        }
         let steps = view.steps.into_iter().map(|step| (step.phase, step.name, step.summary)).collect();
         Ending { status: view.status, members: view.members, champions: view.champions, steps }
     }

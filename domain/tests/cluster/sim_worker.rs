@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use galapagos_domain::fence::{FencingToken, Incarnation};
-use galapagos_domain::ids::WorkerId;
+use galapagos_domain::ids::{Digest, WorkerId};
 use galapagos_domain::job::{FailureClass, JobFailure, JobOutput, JobSpec};
-use galapagos_domain::round::{RankProgress, RankSpec};
+use galapagos_domain::round::{RankProgress, RankSpec, Saved};
 use galapagos_domain::session::{CoordinatorMessage, PROTOCOL_VERSION, Registration, WorkerMessage};
 
 use crate::fake;
@@ -102,6 +102,11 @@ impl SimWorker {
         }
     }
 
+    /// What its ranks were told, by rank.
+    pub fn rank_specs(&self) -> Vec<RankSpec> {
+        self.ranks.values().map(|rank| rank.spec.clone()).collect()
+    }
+
     /// Slots in use.
     pub fn busy(&self) -> u32 {
         let ranks = self.ranks.values().filter(|rank| rank.stage != Stage::Over).count();
@@ -132,8 +137,12 @@ impl SimWorker {
         let Some(rank) = rank else {
             return Some(WorkerMessage::JobProgress { token, done: 1, total: 2, tokens: 3 });
         };
-        let round = self.ranks.get(&(token, rank))?.spec.round.id.clone();
-        let progress = RankProgress { step: 1, steps: 9, loss: 0.5, grad_norm: 0.0, tokens: 0 };
+        let spec = &self.ranks.get(&(token, rank))?.spec;
+        let round = spec.round.id.clone();
+        // Rank 0 stores a checkpoint three steps after the one that it went on from.
+        let step = spec.resume.map_or(0, |saved| saved.step) + 3;
+        let saved = (rank == 0).then(|| Saved { step, state: Digest::of(format!("{round}/{step}").as_bytes()) });
+        let progress = RankProgress { loss: 0.5, saved, ..RankProgress::begin(step, 900) };
         Some(WorkerMessage::RankProgress { round, token, rank, progress })
     }
 }

@@ -12,9 +12,9 @@ use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::Verifier;
 use galapagos_domain::recipe::tasks::{Builtin, Split};
-use galapagos_domain::recipe::train::{Loss, On, Pointwise, Precision, Source, Start, Train};
+use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::{Base, Characters, Head, Shuffled};
-use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Vote};
+use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
 use galapagos_domain::task::Family;
@@ -235,21 +235,20 @@ fn on() -> impl Strategy<Value = On> {
 }
 
 fn train() -> BoxedStrategy<Train> {
-    let loss = prop_oneof![Just(Loss::Nll), Just(Loss::Pointwise(Pointwise::Bce))];
+    let dpo = (number(), number()).prop_map(|(beta, smoothing)| Dpo { beta, form: DpoForm::Ipo, smoothing });
+    let loss = prop_oneof![Just(Loss::Nll), Just(Loss::Pointwise(Pointwise::Bce)), dpo.prop_map(Loss::Dpo)];
     let start = prop_oneof![Just(Start::Continue), Just(Start::Restart), Just(Start::Base)];
     let precision = prop_oneof![Just(Precision::Bf16), Just(Precision::F32)];
     let numbers = (number(), number(), number(), number(), number());
     (option::of(id()), id(), on(), loss, start, precision, any::<[u32; 5]>(), numbers, any::<bool>())
         .prop_map(|(name, role, on, loss, start, precision, counts, (lr, warmup, floor, weight_decay, clip), shots)| {
             let [data_epochs, ranks, batch, micro_batch, pack] = counts;
+            let step = Train::new(role, Name::new("any").unwrap(), loss, lr);
             Train {
                 name,
-                role,
                 on,
-                loss,
                 start,
                 data_epochs,
-                lr,
                 ranks,
                 batch,
                 micro_batch,
@@ -260,32 +259,51 @@ fn train() -> BoxedStrategy<Train> {
                 weight_decay,
                 clip,
                 precision,
+                ..step
             }
         })
         .boxed()
 }
 
 fn rank_spec() -> BoxedStrategy<RankSpec> {
-    let head = prop_oneof![Just(Head::Lm), Just(Head::Scalar)];
+    let head = prop_oneof![Just(Head::Lm), Just(Head::Scalar), (2..u32::MAX).prop_map(Head::Classes)];
     let named = (id(), id(), id(), head, digest());
-    (named, vec(artifact(), 0..3), train(), seed(), any::<u64>(), token(), 0u32..8)
-        .prop_map(|((id, evolution, role, head, start), datasets, train, seed, stall_limit_ms, token, rank)| RankSpec {
-            round: RoundSpec { id, evolution, role, head, start, datasets, train, seed, stall_limit_ms },
-            token,
-            rank,
-            world_size: 8,
+    let models = (option::of(digest()), option::of(digest()), option::of(digest()), option::of(saved()));
+    let data = (vec(artifact(), 0..3), vec(artifact(), 0..3));
+    (named, models, data, train(), seed(), any::<u64>(), (token(), 0u32..8))
+        .prop_map(|(named, models, (datasets, mix), train, seed, stall_limit_ms, (token, rank))| {
+            let (id, evolution, role, head, start) = named;
+            let (optimiser, reference, critic, resume) = models;
+            let round = RoundSpec {
+                id,
+                evolution,
+                role,
+                head,
+                start,
+                optimiser,
+                reference,
+                critic,
+                datasets,
+                mix,
+                train,
+                seed,
+                stall_limit_ms,
+            };
+            RankSpec { round, token, rank, world_size: 8, resume }
         })
         .boxed()
 }
 
+fn saved() -> impl Strategy<Value = Saved> {
+    (any::<u64>(), digest()).prop_map(|(step, state)| Saved { step, state })
+}
+
 fn vote() -> BoxedStrategy<Vote> {
-    (digest(), option::of(digest()), any::<u64>(), number(), any::<u64>())
-        .prop_map(|(weights, checkpoint, steps, final_loss, left_out)| Vote {
-            weights,
-            checkpoint,
-            steps,
-            final_loss,
-            left_out,
+    let stored = (option::of(digest()), option::of(digest()), option::of(digest()));
+    (digest(), stored, any::<u64>(), number(), any::<u64>(), any::<u64>(), option::of(number()))
+        .prop_map(|(weights, stored, steps, final_loss, left_out, guarded, mismatch)| {
+            let (checkpoint, optimiser, ledger) = stored;
+            Vote { weights, checkpoint, steps, final_loss, left_out, optimiser, ledger, guarded, mismatch }
         })
         .boxed()
 }
@@ -304,8 +322,27 @@ fn registration() -> BoxedStrategy<Registration> {
 }
 
 fn rank_report() -> BoxedStrategy<WorkerMessage> {
-    let progress = (any::<u64>(), any::<u64>(), number(), number(), any::<u64>())
-        .prop_map(|(step, steps, loss, grad_norm, tokens)| RankProgress { step, steps, loss, grad_norm, tokens });
+    let time = any::<[u32; 5]>().prop_map(|[data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms]| StepTime {
+        data_ms,
+        forward_ms,
+        backward_ms,
+        communication_ms,
+        optimiser_ms,
+    });
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let progress = (counts, number(), number(), number(), time, option::of(saved())).prop_map(
+        |((step, steps, tokens, memory), loss, grad_norm, lr, time, saved)| RankProgress {
+            step,
+            steps,
+            loss,
+            grad_norm,
+            tokens,
+            lr,
+            time,
+            memory,
+            saved,
+        },
+    );
     let rendezvous = option::of(Just("127.0.0.1:4000".to_owned()));
     let of = || (id(), token(), any::<u32>());
     prop_oneof![

@@ -1,7 +1,7 @@
 //! The size of a gradient over all weights, and how much to shrink it. Decides nothing about what to do with one that is not
 //! finite.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::error::{OptimError, tensor};
 use super::pieces::PIECE;
@@ -12,23 +12,37 @@ use super::pieces::PIECE;
 /// # Errors
 /// [`OptimError::Tensor`] with what libtorch says.
 pub fn gradient_norm<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<f64, OptimError> {
-    let mut sum = 0.0;
+    let (mut sum, mut buffer) = (0.0, None);
     for weight in weights {
-        let squared = || -> Result<f64, tch::TchError> {
-            let gradient = weight.f_grad()?;
-            if !gradient.defined() || gradient.numel() == 0 {
-                return Ok(0.0);
-            }
-            let flat = gradient.f_detach()?.f_reshape([-1i64])?;
-            let length = if flat.device() == Device::Cpu { PIECE } else { flat.numel() as i64 };
-            let norms = flat.f_split(length, 0)?;
-            let norms: Vec<Tensor> =
-                norms.iter().map(|piece| piece.f_norm_scalaropt_dtype(2, Kind::Double)).collect::<Result<_, _>>()?;
-            Ok(Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])?.powi(2))
-        };
-        sum += squared().map_err(tensor("measure the gradient"))?;
+        sum += squared_norm(weight, &mut buffer).map_err(tensor("measure the gradient"))?;
     }
     Ok(sum.sqrt())
+}
+
+/// `buffer` is kept for the next weight.
+fn squared_norm(weight: &Tensor, buffer: &mut Option<Tensor>) -> Result<f64, TchError> {
+    let gradient = weight.f_grad()?;
+    if !gradient.defined() {
+        return Ok(0.0);
+    }
+    let flat = gradient.f_detach()?.f_reshape([-1i64])?;
+    if flat.device() != Device::Cpu {
+        return Ok(flat.f_norm_scalaropt_dtype(2, Kind::Double)?.f_double_value(&[])?.powi(2));
+    }
+    // Piece by piece through the cache: libtorch's norm in f64 takes several times as long.
+    let buffer = match buffer {
+        Some(buffer) => buffer,
+        None => buffer.insert(Tensor::f_empty([PIECE], (Kind::Double, Device::Cpu))?),
+    };
+    let length = flat.numel() as i64;
+    let mut sum = 0.0;
+    for start in (0..length).step_by(PIECE as usize) {
+        let piece = flat.f_narrow(0, start, PIECE.min(length - start))?;
+        let mut wide = buffer.f_narrow(0, 0, piece.numel() as i64)?;
+        wide.f_copy_(&piece)?;
+        sum += wide.f_dot(&wide)?.f_double_value(&[])?;
+    }
+    Ok(sum)
 }
 
 /// The factor that brings gradients of norm `norm` to at most `limit` (Pascanu et al., 2013).

@@ -1,8 +1,8 @@
 //! Cuts elementwise work on long tensors into pieces that stay in a processor's cache, and spreads them over threads.
 //!
-//! An update of AdamW is nine operations on four tensors: on whole tensors the memory bus, not arithmetic, would set its pace. A
-//! piece is below the length from which libtorch starts threads for one operation; instead each thread of
-//! `tch::get_num_threads` takes a run of whole pieces. Pieces begin at the same places whatever the number of threads, so results do not
+//! An update is several passes over several tensors: on whole tensors the memory bus, not arithmetic, would set its pace. A piece
+//! is below the length from which libtorch starts threads for one operation; instead each thread of `tch::get_num_threads` takes
+//! a run of whole pieces. Pieces begin at the same places whatever the number of threads, so results do not
 //! depend on it. On a GPU a piece is a whole tensor.
 
 use std::thread;
@@ -21,28 +21,40 @@ pub(super) struct Part<W, const N: usize> {
     pub(super) work: W,
 }
 
-/// Two tensors of a piece's length for what lies between operations; their contents mean nothing.
-#[derive(Debug)]
+/// Memory for what lies between the operations on one piece, kept from piece to piece; its contents mean nothing.
+#[derive(Debug, Default)]
 pub(super) struct Scratch {
-    first: Tensor,
-    second: Tensor,
+    slices: [Vec<f32>; 4],
+    tensors: Option<(Tensor, Tensor)>,
 }
 
 impl Scratch {
-    fn new(length: i64, device: Device) -> Result<Self, TchError> {
-        let new = || Tensor::f_empty([length], (tch::Kind::Float, device));
-        Ok(Self { first: new()?, second: new()? })
+    /// Copies of the numbers of contiguous tensors of the CPU.
+    pub(super) fn read(&mut self, tensors: &[Tensor; 4]) -> Result<&mut [Vec<f32>; 4], TchError> {
+        for (slice, tensor) in self.slices.iter_mut().zip(tensors) {
+            slice.resize(tensor.numel(), 0.0);
+            tensor.f_copy_data(slice, tensor.numel())?;
+        }
+        Ok(&mut self.slices)
     }
 
-    /// Both, cut to `length`.
-    pub(super) fn of(&self, length: i64) -> Result<(Tensor, Tensor), TchError> {
-        Ok((self.first.f_narrow(0, 0, length)?, self.second.f_narrow(0, 0, length)?))
+    /// Two tensors as long as `like`, on its device.
+    pub(super) fn tensors(&mut self, like: &Tensor) -> Result<(Tensor, Tensor), TchError> {
+        let length = like.numel() as i64;
+        let fitting = self.tensors.take().filter(|(first, _)| first.numel() as i64 >= length);
+        let (first, second) = match fitting {
+            Some(tensors) => tensors,
+            None => (like.f_empty_like()?, like.f_empty_like()?),
+        };
+        let cut = (first.f_narrow(0, 0, length)?, second.f_narrow(0, 0, length)?);
+        self.tensors = Some((first, second));
+        Ok(cut)
     }
 }
 
 /// What is done with one piece of each tensor of a part.
 pub(super) trait Update<const N: usize>: Copy + Send {
-    fn piece(self, tensors: [Tensor; N], scratch: &Scratch) -> Result<(), TchError>;
+    fn piece(self, tensors: [Tensor; N], scratch: &mut Scratch) -> Result<(), TchError>;
 }
 
 /// Applies the work of all parts, piece by piece. All tensors must lie on one device.
@@ -75,12 +87,11 @@ pub(super) fn apply<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>) -> Res
 }
 
 fn run<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>, length: i64) -> Result<(), OptimError> {
-    let Some(device) = parts.first().map(|part| part.tensors[0].device()) else { return Ok(()) };
     tch::no_grad(|| {
-        let scratch = Scratch::new(length, device)?;
+        let mut scratch = Scratch::default();
         for part in &parts {
             for start in (0..part.len()).step_by(length as usize) {
-                part.work.piece(part.narrow(start, length.min(part.len() - start))?, &scratch)?;
+                part.work.piece(part.narrow(start, length.min(part.len() - start))?, &mut scratch)?;
             }
         }
         Ok(())
@@ -139,8 +150,8 @@ mod tests {
     struct AddOne;
 
     impl Update<1> for AddOne {
-        fn piece(self, [mut tensor]: [Tensor; 1], scratch: &Scratch) -> Result<(), TchError> {
-            let (mut ones, _) = scratch.of(tensor.numel() as i64)?;
+        fn piece(self, [mut tensor]: [Tensor; 1], scratch: &mut Scratch) -> Result<(), TchError> {
+            let (mut ones, _) = scratch.tensors(&tensor)?;
             let _ = ones.f_fill_(1.0)?;
             tensor.f_add_(&ones).map(|_| ())
         }
@@ -165,11 +176,22 @@ mod tests {
         }
     }
 
+    #[derive(Clone, Copy)]
+    struct FailsOnNegative;
+
+    impl Update<1> for FailsOnNegative {
+        fn piece(self, [tensor]: [Tensor; 1], _: &mut Scratch) -> Result<(), TchError> {
+            if tensor.min().double_value(&[]) < 0.0 { Err(TchError::Shape("negative".to_owned())) } else { Ok(()) }
+        }
+    }
+
     #[test]
-    fn an_error_in_a_piece_is_the_result() {
-        let wrong = Tensor::zeros([3], (Kind::Int64, Device::Cpu));
-        // Ones cannot be added in place to whole numbers.
-        let error = apply(vec![Part { tensors: [wrong], work: AddOne }]).unwrap_err();
-        assert!(error.to_string().contains("update a piece"), "{error}");
+    fn an_error_in_any_piece_is_the_result() {
+        for (negative, fails) in [(0, true), (PIECE * 3, true), (PIECE * 4 - 1, true), (PIECE * 4, false)] {
+            let tensor = Tensor::zeros([PIECE * 4 + 1], (Kind::Float, Device::Cpu));
+            let _ = tensor.narrow(0, negative, 1).fill_(-1.0);
+            let parts = vec![Part { tensors: [tensor.narrow(0, 0, PIECE * 4)], work: FailsOnNegative }];
+            assert_eq!(apply(parts).is_err(), fails, "{negative}");
+        }
     }
 }

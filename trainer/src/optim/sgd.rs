@@ -31,8 +31,8 @@ impl SgdStep {
 
 /// Tensors: weight, gradient.
 impl Update<2> for SgdStep {
-    fn piece(self, [mut weight, gradient]: [Tensor; 2], scratch: &Scratch) -> Result<(), TchError> {
-        let (moved, _) = scratch.of(weight.numel() as i64)?;
+    fn piece(self, [mut weight, gradient]: [Tensor; 2], scratch: &mut Scratch) -> Result<(), TchError> {
+        let (moved, _) = scratch.tensors(&weight)?;
         self.decay(&mut weight)?;
         let _ = weight.f_sub_(&gradient.f_mul_scalar_out(&moved, self.gradient_scale * self.lr)?)?;
         Ok(())
@@ -41,8 +41,8 @@ impl Update<2> for SgdStep {
 
 /// Tensors: weight, gradient, momentum.
 impl Update<3> for SgdStep {
-    fn piece(self, [mut weight, gradient, mut momentum]: [Tensor; 3], scratch: &Scratch) -> Result<(), TchError> {
-        let (scaled, moved) = scratch.of(weight.numel() as i64)?;
+    fn piece(self, [mut weight, gradient, mut momentum]: [Tensor; 3], scratch: &mut Scratch) -> Result<(), TchError> {
+        let (scaled, moved) = scratch.tensors(&weight)?;
         let mut scaled = gradient.f_mul_scalar_out(&scaled, self.gradient_scale)?;
         let _ = momentum.f_mul_scalar_(self.sgd.momentum)?.f_add_(&scaled)?;
         let moved = if self.sgd.nesterov {

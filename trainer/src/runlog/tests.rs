@@ -13,8 +13,10 @@ fn record(step: u64, values: &[(&'static str, f64)]) -> StepRecord {
     StepRecord { step, wall_seconds: 1000.0 + step as f64 / 4.0, values }
 }
 
+type Column = (String, Vec<Option<f64>>);
+
 /// Steps of the table's file, and its columns but for the keys.
-fn table(folder: &Path) -> (Vec<u64>, Vec<(String, Vec<Option<f64>>)>) {
+fn table(folder: &Path) -> (Vec<u64>, Vec<Column>) {
     let file = File::open(folder.join("steps.parquet")).unwrap();
     let (mut steps, mut columns) = (Vec::new(), Vec::new());
     for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(1 << 20).build().unwrap() {

@@ -11,10 +11,10 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::fence::FencingToken;
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name, RoundId};
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::train::{Loss, On, Precision, Start, Train};
-use galapagos_domain::round::{RankCommand, RankReport, RankSpec, RoundSpec, Vote};
+use galapagos_domain::recipe::train::{Loss, Precision, Train};
+use galapagos_domain::round::{RankCommand, RankProgress, RankReport, RankSpec, RoundSpec, Saved, Vote};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
 use galapagos_telemetry::spawn_thread;
 use galapagos_trainer::prepare::digest;
@@ -91,6 +91,7 @@ impl World {
                     log_probs: Vec::new(),
                     completion: (a + b).to_string(),
                     verdict: Verdict { outcome, reason: String::new() },
+                    credit: Credit::default(),
                 }
             })
             .collect();
@@ -98,13 +99,17 @@ impl World {
     }
 
     pub fn round(&self, count: usize, loss: Loss) -> RoundSpec {
-        let head = if loss == Loss::Nll { Head::Lm } else { Head::Scalar };
+        let head = if loss.fits(Head::Lm) { Head::Lm } else { Head::Scalar };
         RoundSpec {
             id: RoundId::new("sums-1/g1/candidate").unwrap(),
             evolution: EvolutionId::new("sums-1").unwrap(),
             role: Name::new("policy").unwrap(),
             head,
             start: self.start,
+            optimiser: None,
+            reference: None,
+            critic: None,
+            mix: Vec::new(),
             datasets: vec![self.sums(count)],
             train: train(loss),
             seed: Seed(17),
@@ -114,7 +119,12 @@ impl World {
 
     /// Starts all ranks of a round and gives each the address of rank 0, as coordinator and worker do together.
     pub fn launch(&self, round: &RoundSpec, world_size: u32) -> Vec<Rank> {
-        let mut ranks: Vec<_> = (0..world_size).map(|rank| self.rank(round, rank, world_size)).collect();
+        self.launch_from(round, world_size, None)
+    }
+
+    /// [`World::launch`], going on from an in-round checkpoint.
+    pub fn launch_from(&self, round: &RoundSpec, world_size: u32, resume: Option<Saved>) -> Vec<Rank> {
+        let mut ranks: Vec<_> = (0..world_size).map(|rank| self.resumed(round, (rank, world_size), resume)).collect();
         let addresses: Vec<_> = ranks.iter().map(Rank::ready).collect();
         let rendezvous = addresses[0].clone().expect("rank 0 names the rendezvous");
         assert!(addresses[1..].iter().all(Option::is_none));
@@ -126,14 +136,22 @@ impl World {
 
     /// A rank process that has its spec and nothing else.
     pub fn rank(&self, round: &RoundSpec, rank: u32, world_size: u32) -> Rank {
+        self.resumed(round, (rank, world_size), None)
+    }
+
+    fn resumed(&self, round: &RoundSpec, (rank, world_size): (u32, u32), resume: Option<Saved>) -> Rank {
         let mut command = Command::new(env!("CARGO_BIN_EXE_galapagos-trainer"));
         command.arg("--artifacts").arg(self.folder.path().join("store"));
-        command.arg("--cache").arg(self.cache()).args(["--bind", "127.0.0.1", "--lifeline"]);
+        command.arg("--cache").arg(self.cache()).arg("--runs").arg(self.runs()).args(["--bind", "127.0.0.1", "--lifeline"]);
         command.env("OMP_NUM_THREADS", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut started = Rank::spawn(command);
-        let spec = RankSpec { round: round.clone(), token: FencingToken(9), rank, world_size };
+        let spec = RankSpec { round: round.clone(), token: FencingToken(9), rank, world_size, resume };
         started.command(&RankCommand::Prepare(Box::new(spec)));
         started
+    }
+
+    pub fn runs(&self) -> PathBuf {
+        self.folder.path().join("runs")
     }
 
     pub fn cache(&self) -> PathBuf {
@@ -157,24 +175,14 @@ impl World {
 }
 
 pub fn train(loss: Loss) -> Train {
+    let (role, on) = (Name::new("policy").unwrap(), Name::new("samples").unwrap());
     Train {
-        name: None,
-        role: Name::new("policy").unwrap(),
-        on: On::One(Name::new("samples").unwrap()),
-        loss,
-        start: Start::Continue,
-        data_epochs: 1,
-        lr: 2e-3,
         ranks: 2,
         batch: 5,
         micro_batch: 2,
-        pack: 1,
-        shots: true,
-        warmup: 0.1,
-        floor: 0.1,
         weight_decay: 0.01,
-        clip: 1.0,
         precision: Precision::F32,
+        ..Train::new(role, on, loss, 2e-3)
     }
 }
 
@@ -232,6 +240,32 @@ impl Rank {
         }
     }
 
+    /// The vote after any progress, and the progress.
+    pub fn told(&self) -> (Vec<RankProgress>, Vote) {
+        let mut told = Vec::new();
+        loop {
+            match self.report() {
+                RankReport::Progress(progress) => told.push(progress),
+                RankReport::Voted(vote) => return (told, vote),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits for an in-round checkpoint of at least `step`.
+    pub fn saved(&self, step: u64) -> Saved {
+        loop {
+            match self.report() {
+                RankReport::Progress(progress) => {
+                    if let Some(saved) = progress.saved.filter(|saved| saved.step >= step) {
+                        return saved;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     pub fn vote(&self) -> Vote {
         self.end().unwrap_or_else(|failure| panic!("{failure:?}"))
     }
@@ -260,4 +294,15 @@ impl Drop for Rank {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The column `step` of a run log's table.
+pub fn steps_of(table: Vec<u8>) -> Vec<u64> {
+    use arrow_array::cast::AsArray;
+    let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(table)).unwrap();
+    let column = |batch: arrow_array::RecordBatch| {
+        let steps = batch.column_by_name("step").unwrap().as_primitive::<arrow_array::types::UInt64Type>().clone();
+        steps.values().to_vec()
+    };
+    batches.build().unwrap().flat_map(|batch| column(batch.unwrap())).collect()
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking, like the test")]
 
 mod harness;
+mod rounds;
 
 use galapagos_domain::job::FailureClass;
 use galapagos_domain::recipe::train::{Loss, Pointwise, Precision, Train};
@@ -193,8 +194,8 @@ fn what_cannot_be_trained_fails_as_invalid_and_says_why() {
     let empty = RoundSpec { datasets: Vec::new(), ..good() };
     let cases = [
         (empty, "none of the 0 records"),
-        (with(good(), train(bce)), "nll needs lm, pointwise needs scalar"),
-        (with(world.round(3, bce), Train { pack: 8, ..train(bce) }), "`pack` must be 1"),
+        (with(good(), train(bce.clone())), "the loss `pointwise` cannot train a lm head"),
+        (with(world.round(3, bce.clone()), Train { pack: 8, ..train(bce) }), "`pack` must be 1"),
         (with(world.round(9, Loss::Nll), Train { pack: 9, ..train(Loss::Nll) }), "but the model ends at 64"),
         (RoundSpec { start: absent, ..good() }, "has no artifact"),
     ];

@@ -1,7 +1,7 @@
 //! Random records for property tests: few tasks and few completions, so that duplicates and full tasks are common.
 
 use galapagos_domain::ids::{Digest, JobId, Name};
-use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use proptest::prelude::*;
 
 /// Up to 40 records; `sample` is the place in the list, so that every record can be told from the others.
@@ -25,5 +25,6 @@ fn record(task: u32, answer: u32, outcome: usize, place: u32) -> Trajectory {
         log_probs: vec![-0.5],
         completion: answer.to_string(),
         verdict: Verdict { outcome: OUTCOMES[outcome], reason: format!("verdict of {place}") },
+        credit: Credit::default(),
     }
 }

@@ -35,12 +35,16 @@ fn spec() -> Box<RankSpec> {
         role: Name::new("policy").unwrap(),
         head: Head::Lm,
         start: Digest::of(b"start"),
+        optimiser: None,
+        reference: None,
+        critic: None,
+        mix: Vec::new(),
         datasets: Vec::new(),
         train: serde_json::from_str(TRAIN).unwrap(),
         seed: Seed(1),
         stall_limit_ms: 1000,
     };
-    Box::new(RankSpec { round, token: FencingToken(5), rank: 1, world_size: 2 })
+    Box::new(RankSpec { round, token: FencingToken(5), rank: 1, world_size: 2, resume: None })
 }
 
 /// Starts a trainer whose body is `script`; `$here` is a folder for its notes.
@@ -117,7 +121,7 @@ async fn dead(pid: &str) {
 
 #[tokio::test]
 async fn a_rank_that_does_its_work_is_prepared_started_and_heard() {
-    let vote = Vote { weights: Digest::of(b"w"), checkpoint: None, steps: 3, final_loss: 0.25, left_out: 0 };
+    let vote = Vote::new(Digest::of(b"w"), 3, 0.25);
     let mut rank = start_script(&format!(
         "echo \"$*\" > $here/args\nread prepare; echo \"$prepare\" > $here/prepare\necho '{}'\nread start\n\
          echo \"$start\" > $here/start\nenv | grep ^OMP > $here/env\necho '{}'",

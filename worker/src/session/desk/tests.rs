@@ -36,12 +36,16 @@ fn prepare(token: u64, rank: u32) -> CoordinatorMessage {
         role: Name::new("policy").unwrap(),
         head: Head::Lm,
         start: Digest::of(b"start"),
+        optimiser: None,
+        reference: None,
+        critic: None,
+        mix: Vec::new(),
         datasets: Vec::new(),
         train: serde_json::from_str(TRAIN).unwrap(),
         seed: Seed(1),
         stall_limit_ms: 1000,
     };
-    CoordinatorMessage::PrepareRank(Box::new(RankSpec { round, token: FencingToken(token), rank, world_size: 2 }))
+    CoordinatorMessage::PrepareRank(Box::new(RankSpec { round, token: FencingToken(token), rank, world_size: 2, resume: None }))
 }
 
 fn attempt(token: u64) -> Key {
@@ -65,7 +69,7 @@ fn said(token: u64, number: u32, report: RankReport) -> WorkEvent {
 }
 
 fn vote() -> Vote {
-    Vote { weights: Digest::of(b"w"), checkpoint: None, steps: 3, final_loss: 0.5, left_out: 0 }
+    Vote::new(Digest::of(b"w"), 3, 0.5)
 }
 
 /// Everything in the outbox, as if it were sent now.
