@@ -27,7 +27,11 @@ impl Hand {
         let output = File::create(&log).unwrap_or_else(|error| panic!("could not make a log: {error}"));
         let mut command = Command::new(binaries::executable("galapagos-worker"));
         command.args(["run", "--name", name, "--coordinator", &service.announcement().addr.to_string()]);
-        command.arg("--artifacts").arg(folder.join("artifacts")).arg("--cache").arg(folder.join(format!("cache-{name}")));
+        command
+            .arg("--artifacts")
+            .arg(folder.join("artifacts"))
+            .arg("--cache")
+            .arg(folder.join(format!("cache-{name}")));
         command.arg("--models").arg(folder).args(["--device", "cpu", "--threads", "1"]);
         command.env(MARK, folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let child = command.spawn().unwrap_or_else(|error| panic!("could not start a worker: {error}"));

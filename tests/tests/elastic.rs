@@ -32,7 +32,8 @@ fn ask(service: &Service, args: &[&str]) -> Value {
 fn told(service: &Service, words: &str) -> Option<u64> {
     // Before the round begins nobody knows it.
     let facts = try_ask(service, &["explain", ROUND]).ok()?;
-    let fact = facts["facts"].as_array()?.iter().filter_map(Value::as_str).find(|fact| fact.contains(words))?.to_owned();
+    let fact =
+        facts["facts"].as_array()?.iter().filter_map(Value::as_str).find(|fact| fact.contains(words))?.to_owned();
     let rest = fact.split(words).nth(1)?;
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
