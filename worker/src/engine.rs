@@ -20,7 +20,8 @@ use galapagos_domain::job::{FailureClass, Sampling};
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
-use galapagos_model::ChatMessage;
+use galapagos_model::probe::ProbeError;
+use galapagos_model::{ChatMessage, GenerateError};
 
 pub use handle::EngineHandle;
 
@@ -222,6 +223,8 @@ pub enum EngineError {
     Base { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the adapter {} cannot be put on the base {} (--engine-base)", path.display(), base.display())]
     Adapter { path: PathBuf, base: PathBuf, source: Box<galapagos_model::lora::AdapterError> },
+    #[error("checkpoint {checkpoint}, in {}, does not compute here what it did when it was made; nothing is taken from it", path.display())]
+    Probe { checkpoint: Digest, path: PathBuf, source: ProbeError },
     #[error("cannot {what} text with the tokenizer of this checkpoint")]
     Text { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("checkpoint {checkpoint} cannot {what}")]
@@ -249,6 +252,7 @@ impl EngineError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
+            Self::Probe { source, .. } => probe_class(source),
             Self::Load { .. }
             | Self::Initialise { .. }
             | Self::Text { .. }
@@ -268,5 +272,18 @@ impl EngineError {
             | Self::Compute { .. }
             | Self::Panicked => FailureClass::Transient,
         }
+    }
+}
+
+/// What was computed differs, here and on every machine that computes alike; that nothing could be computed may pass.
+fn probe_class(error: &ProbeError) -> FailureClass {
+    match error {
+        ProbeError::Engine { source } if matches!(**source, GenerateError::Engine { .. }) => FailureClass::Transient,
+        ProbeError::Read { .. } => FailureClass::Transient,
+        ProbeError::Parse { .. }
+        | ProbeError::Empty
+        | ProbeError::Engine { .. }
+        | ProbeError::Count { .. }
+        | ProbeError::Differs { .. } => FailureClass::Invalid,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use galapagos_domain::seed::Seed;
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::engine::RequestId;
+use galapagos_model::probe::Probe;
 use galapagos_model::{
     ChatMessage, Engine, EngineOptions, Event, ModelFolder, Request, Sampling, Tokenizer, TokenizerError,
 };
@@ -100,6 +101,7 @@ fn load(config: &Chat, place: Place) -> Result<(Engine, Arc<TokenTexts>), ChatEr
     let options = EngineOptions { precision, threads: place.threads, ..EngineOptions::default() };
     let mut engine = Engine::new(&model, options).map_err(|error| failed(error.into()))?;
     self_test(&engine).map_err(failed)?;
+    Probe::check_folder(&config.model, &mut engine, None).map_err(|error| failed(error.into()))?;
     let tokenizer: Tokenizer = folder.into_tokenizer();
     let texts = TokenTexts::new(Arc::new(tokenizer)).map_err(|source| tokenizer_failed(config, source))?;
     let texts = Arc::new(texts);

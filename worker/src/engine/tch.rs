@@ -17,6 +17,7 @@ use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Speculate;
 use galapagos_domain::seed::Seed;
 use galapagos_model::engine::{AdapterId, Invariance, Made, SampleError, Speculation};
+use galapagos_model::probe::Probe;
 use galapagos_model::speculate::VerifyError;
 use galapagos_model::{
     Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
@@ -104,7 +105,11 @@ impl TchEngine {
             let (engine, adapter) = self.base(&checkpoint.path)?.policy(checkpoint)?;
             return Ok((engine, Some(adapter)));
         }
-        let load = || load_engine(checkpoint, &read_committed(checkpoint, self.place)?, self.place);
+        let load = || {
+            let mut engine = load_engine(checkpoint, &read_committed(checkpoint, self.place)?, self.place)?;
+            check_probe(checkpoint, &mut engine, None)?;
+            Ok(engine)
+        };
         Ok((self.loaded.get_or_make(checkpoint.checkpoint, load)?, None))
     }
 }
@@ -127,6 +132,7 @@ impl TchEngine {
             return said;
         }
         let mut engine = new_engine(checkpoint, &read_committed(checkpoint, self.place)?, probe_options(self.place))?;
+        check_probe(checkpoint, &mut engine, None)?;
         probe_with(checkpoint, &mut engine, None, sequences)
     }
 
@@ -282,6 +288,17 @@ fn new_engine(checkpoint: &CheckpointDir, model: &Decoder, options: EngineOption
 fn check_invariance(checkpoint: &CheckpointDir, engine: &ModelEngine) -> Result<(), EngineError> {
     let what = "be computed on this machine: its kernels failed their self-test";
     self_test(engine).map_err(|source| EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source })
+}
+
+/// What `engine` computes for `checkpoint` must be what its maker recorded, if it did.
+fn check_probe(
+    checkpoint: &CheckpointDir,
+    engine: &mut ModelEngine,
+    adapter: Option<AdapterId>,
+) -> Result<(), EngineError> {
+    let (path, checkpoint) = (checkpoint.path.clone(), checkpoint.checkpoint);
+    let checked = Probe::check_folder(&path, engine, adapter);
+    checked.map(drop).map_err(|source| EngineError::Probe { checkpoint, path, source })
 }
 
 /// [`ModelEngine::invariance`] as an error; a device that promises none is a warning.

@@ -8,6 +8,7 @@ use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
 use galapagos_model::ModelFolder;
 use galapagos_model::lora::{Adapter, AdapterConfig, ModuleNames};
+use galapagos_model::probe::Probe;
 use galapagos_worker::engine::Engine;
 use galapagos_worker::engine::tch::TchEngine;
 use serde_json::json;
@@ -44,6 +45,27 @@ fn a_device_that_is_not_there_ends_the_program_at_once_with_what_would_be_right(
         let ended = run(&[&line[..], &["--device", "gpu"]].concat());
         assert_eq!(ended.status.code(), Some(2), "{line:?}");
         assert!(text(&ended.stderr).contains("cuda:N"), "{}", text(&ended.stderr));
+    }
+}
+
+#[test]
+fn a_model_that_does_not_compute_what_its_maker_recorded_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 64);
+    let model = ModelFolder::open(folder.path()).unwrap().load(Device::Cpu).unwrap();
+    let mut probe = Probe::of(&model, None).unwrap();
+    let place = folder.path().to_str().unwrap();
+    probe.write(folder.path()).unwrap();
+    let ended = run(&["chat", place, "--raw", "--device", "cpu"]);
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+    probe.outputs[5] -= 1.0;
+    probe.write(folder.path()).unwrap();
+    let [serve, _, chat, _] = computing(place);
+    for line in [serve, chat] {
+        let ended = run(&[&line[..], &["--device", "cpu"]].concat());
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{line:?}: {said}");
+        assert!(said.contains("output 5 is") && said.contains("probe.json"), "{line:?}: {said}");
     }
 }
 
