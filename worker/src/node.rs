@@ -128,6 +128,7 @@ fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, N
         store,
         engine,
         models: config.models.clone(),
+        engine_base: config.engine_base.clone(),
         runtime: runtime.handle().clone(),
     })
 }

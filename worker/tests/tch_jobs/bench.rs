@@ -32,15 +32,22 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::standing_on(None)
+    }
+
+    /// With a base for adapters that name none: a folder of the model store.
+    pub fn standing_on(base: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let base = Some(folder.path().join("models/base"));
+        let engine_base = base.map(|name| folder.path().join("models").join(name));
+        let base = engine_base.clone();
         let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
         let shop = Workshop {
             checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
             store,
             engine: EngineHandle::start(move || Box::new(TchEngine::new().standing_on(base.clone()))).unwrap(),
             models: folder.path().join("models"),
+            engine_base,
             runtime: runtime.handle().clone(),
         };
         Self { shop, runtime, folder }

@@ -16,6 +16,7 @@ use bench::{Bench, SAMPLING, refusal, shape, slice};
 
 #[path = "../serve/adapter_folder.rs"]
 mod adapter_folder;
+mod adapters;
 mod bench;
 mod probes;
 
@@ -137,19 +138,6 @@ fn bouts_and_evaluations_are_guided_too() {
     let guide = Some(Guide::Regex("[".to_owned()));
     let bout = BoutSpec { holder: policy, challenger: policy, tasks, sampling: Sampling { guide, ..sampling } };
     assert_eq!(bench.run(JobKind::Bout(bout)).unwrap_err().class(), FailureClass::Invalid);
-}
-
-#[test]
-fn an_adapter_is_a_checkpoint_like_any_other() {
-    let bench = Bench::new();
-    let (policy, _) = bench.base();
-    let base = bench.model("base");
-    adapter_folder::write_adapter(&base, &bench.shop.models.join("poet"), 1, 0.5);
-    let imported = bench.run(JobKind::Base(Base::Model("poet".to_owned()))).unwrap();
-    let JobOutput::Base { checkpoint, .. } = imported else { panic!() };
-    let rows = bench.rows(checkpoint, 0..4);
-    assert_eq!(rows, [bench.rows(checkpoint, 0..1), bench.rows(checkpoint, 1..4)].concat());
-    assert_ne!(rows, bench.rows(policy, 0..4), "it is not the base");
 }
 
 #[test]

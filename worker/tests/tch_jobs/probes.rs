@@ -14,9 +14,10 @@ use tch::Device;
 use crate::bench::{Bench, SAMPLING, shape, slice};
 
 /// Models of the first width compute in 32-bit floats here, of the second in bfloat16.
-const WIDTHS: [usize; 2] = [64, 256];
+pub const WIDTHS: [usize; 2] = [64, 256];
 
-fn model(hidden_size: usize, seed: u64) -> (Decoder, Tokenizer) {
+/// A model that is drawn from `seed`, with visible differences between its log-probabilities.
+pub fn model(hidden_size: usize, seed: u64) -> (Decoder, Tokenizer) {
     let tokenizer = Tokenizer::characters(&format!("{}\n", shape().alphabet)).unwrap();
     let config = ModelConfig {
         vocab_size: tokenizer.vocab_size(),
@@ -36,7 +37,7 @@ fn model(hidden_size: usize, seed: u64) -> (Decoder, Tokenizer) {
 }
 
 /// Commits `model` with `probe`.
-fn commit(bench: &Bench, (model, tokenizer): &(Decoder, Tokenizer), probe: &Probe) -> Digest {
+pub fn commit(bench: &Bench, (model, tokenizer): &(Decoder, Tokenizer), probe: &Probe) -> Digest {
     let folder = tempfile::tempdir_in(bench.folder.path()).unwrap();
     ModelFolder::save(folder.path(), model, tokenizer).unwrap();
     probe.write(folder.path()).unwrap();
@@ -50,8 +51,9 @@ fn falsified(probe: &Probe, width: usize) -> Probe {
     Probe { outputs: probe.outputs.iter().map(|output| output + off).collect(), ..probe.clone() }
 }
 
+/// Checks that the job is refused as invalid, naming the checkpoint.
 #[track_caller]
-fn refused(bench: &Bench, checkpoint: Digest, kind: JobKind, why: &str) {
+pub fn refused(bench: &Bench, checkpoint: Digest, kind: JobKind, why: &str) {
     let error = bench.run(kind).unwrap_err();
     let chain = failure::report(error.class(), &error).chain.join("\n");
     assert_eq!(error.class(), FailureClass::Invalid, "{chain}");
