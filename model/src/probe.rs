@@ -81,13 +81,13 @@ impl Probe {
         let count = self.tokens.len() as i64;
         tch::no_grad(|| {
             let hidden = model.packed(&self.tokens, &[self.tokens.len()], options)?.hidden_states()?;
-            let rows = |end: i64| Tensor::f_arange(end, (tch::Kind::Int64, Device::Cpu)).doing("the probe");
+            let rows = |end: i64| Tensor::f_arange(end, (tch::Kind::Int64, model.device())).doing("the probe");
             let outputs = match model.config().kind {
                 ModelKind::CausalLm => {
                     let logits = model.logits_at(&hidden, &rows(count - 1)?, Precision::F32)?;
                     let next: Vec<i64> = self.tokens.iter().skip(1).map(|token| i64::from(*token)).collect();
                     let chosen = || -> Result<Tensor, tch::TchError> {
-                        let next = Tensor::f_from_slice(&next)?.f_unsqueeze(-1)?;
+                        let next = Tensor::f_from_slice(&next)?.f_to_device(model.device())?.f_unsqueeze(-1)?;
                         logits.f_log_softmax(-1, tch::Kind::Float)?.f_gather(-1, &next, false)
                     };
                     chosen().doing("the probe")?
@@ -97,7 +97,7 @@ impl Probe {
                     model.labels_at(&hidden, &rows(count)?)?
                 }
             };
-            let flat = outputs.f_reshape([-1]).doing("the probe")?;
+            let flat = outputs.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu)).doing("the probe")?;
             Vec::try_from(&flat).doing("the probe")
         })
     }

@@ -229,4 +229,4 @@ fn what_it_needs(loss: &Loss) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

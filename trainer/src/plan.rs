@@ -43,12 +43,12 @@ impl Plan {
     #[must_use]
     pub fn steps(&self) -> u64 {
         let main = self.main.steps();
-        main + self.mix.as_ref().map_or(0, |mix| main / mix.every)
+        main + self.mix.as_ref().map_or(0, |mix| main / mix.every.max(1))
     }
 
     /// Steps of the mix before `step`.
     fn mixed_before(&self, step: u64) -> u64 {
-        self.mix.as_ref().map_or(0, |mix| step / (mix.every + 1))
+        self.mix.as_ref().map_or(0, |mix| step / (mix.every.max(1) + 1))
     }
 
     /// The batches from step `from` to the end.
@@ -58,7 +58,7 @@ impl Plan {
         let mut mix = self.mix.as_ref().map(|mix| {
             let cycle = mix.data.steps();
             let first = mix.data.batches(mixed % cycle);
-            (mix.every, first.chain(std::iter::repeat_with(|| mix.data.batches(0)).flatten()))
+            (mix.every.max(1), first.chain(std::iter::repeat_with(|| mix.data.batches(0)).flatten()))
         });
         (from..self.steps()).map_while(move |step| {
             let turn = mix.as_mut().filter(|(every, _)| step % (*every + 1) == *every);
@@ -71,3 +71,6 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

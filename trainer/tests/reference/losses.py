@@ -1,68 +1,61 @@
-"""Losses and gradients of a small random Llama by transformers, on records read from `records.json`.
-
-Writes `config.json` and, for each of `nll` and `bce`, NAME.safetensors (weights, and gradients as grad.WEIGHT) and NAME.json (the loss).
-"""
+"""Loss and gradients of every case of `cases.json`, from its records and weights alone. Writes `losses.json`, the loss by case, and
+`gradients.safetensors`, the gradients as CASE/WEIGHT."""
 
 import json
 import sys
 from pathlib import Path
 
 import torch
+from heads import HEADS
+from model import Network, adapted, load
+from policies import POLICIES
+from records import Record, kind
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 folder = Path(sys.argv[1])
-records = json.loads((folder / "records.json").read_text())
 torch.set_num_threads(1)
-torch.manual_seed(11)
-config = LlamaConfig(
-    vocab_size=50,
-    hidden_size=32,
-    intermediate_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    max_position_embeddings=64,
-    initializer_range=0.2,
-    tie_word_embeddings=True,
-    attn_implementation="eager",
-    bos_token_id=None,
-    eos_token_id=1,
-    pad_token_id=0,
-)
-config.architectures = ["LlamaForCausalLM"]
-config.save_pretrained(folder)
-model = LlamaForCausalLM(config).float()
 
 
-def write(name, loss, extra):
-    model.zero_grad()
-    for weight in extra.values():
-        weight.grad = None
+class Case:
+    """What a loss is computed from. `weights` are those in training, with gradients; `frozen` those of other models by name."""
+
+    def __init__(self, case, network, weights):
+        self.case, self.train, self.network, self.weights = case, case["train"], network, weights
+        rows = json.loads((folder / f"{case['records']}.json").read_text())
+        self.records = [Record(row, self.train["shots"]) for row in rows]
+        self.name, self.settings = kind(self.train["loss"])
+        self.both_sides = self.name == "component" and self.settings != "next"
+        self.masks = {int(n): at for n, at in case["masks"].items()}
+
+    def frozen(self, which):
+        return load(folder, f"{self.case['model']}-{which}")
+
+    def critic(self):
+        return load(folder, "scalar-critic")
+
+
+def compute(case, networks):
+    model = case["model"]
+    trained = case["trained"]
+    weights = load(folder, f"{model}-policy", trained)
+    leaves = {name: weights[name] for name in trained if name in weights}
+    if case["adapter"] is not None:
+        adapter = load(folder, "adapter", trained)
+        leaves = {name: adapter[name] for name in trained}
+        weights = adapted(weights, adapter, case["adapter"])
+    case = Case(case, networks, weights)
+    loss = (POLICIES | HEADS)[case.name](case)
     loss.backward()
-    weights = dict(model.named_parameters()) | extra
-    tensors = {n: w.detach().clone() for n, w in weights.items()}
-    tensors |= {f"grad.{n}": w.grad.clone() for n, w in weights.items()}
-    save_file(tensors, folder / f"{name}.safetensors")
-    (folder / f"{name}.json").write_text(json.dumps({"loss": loss.item()}))
+    gradients = {n: torch.zeros_like(w) if w.grad is None else w.grad for n, w in leaves.items()}
+    return loss.item(), gradients
 
 
-# One row for each record, labels on completion tokens only; the loss is transformers' own, a mean over all labels.
-length = max(len(r["prompt"]) + len(r["completion"]) for r in records)
-rows, labels = [], []
-for r in records:
-    padding = length - len(r["prompt"]) - len(r["completion"])
-    rows.append(r["prompt"] + r["completion"] + [0] * padding)
-    labels.append([-100] * len(r["prompt"]) + r["completion"] + [-100] * padding)
-write("nll", model(input_ids=torch.tensor(rows), labels=torch.tensor(labels)).loss, {})
-
-# Each judged record alone, without padding; a linear head at its last token.
-head = torch.nn.Linear(32, 1)
-scores, wanted = [], []
-for r in records:
-    if r["outcome"] in ("pass", "fail"):
-        hidden = model.model(torch.tensor([r["prompt"] + r["completion"]])).last_hidden_state
-        scores.append(head(hidden[0, -1])[0])
-        wanted.append(1.0 if r["outcome"] == "pass" else 0.0)
-loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.stack(scores), torch.tensor(wanted))
-write("bce", loss, {"score.weight": head.weight, "score.bias": head.bias})
+config, cases = json.loads((folder / "config.json").read_text()), json.loads((folder / "cases.json").read_text())
+network = Network(config)
+losses, gradients = {}, {}
+for case in cases:
+    name = case["name"]
+    losses[name], found = compute(case, network)
+    gradients |= {f"{name}/{weight}": g.contiguous() for weight, g in found.items()}
+save_file(gradients, folder / "gradients.safetensors")
+(folder / "losses.json").write_text(json.dumps(losses))
