@@ -30,7 +30,7 @@ export GALAPAGOS_CUDA_INCLUDE=$CUDA_HEADERS/nvidia/cu13/include
 cargo build --locked -p galapagos-collective --features cuda --example backends
 backends=$CARGO_TARGET_DIR/debug/examples/backends
 readelf -d "$backends" | grep -q 'NEEDED.*libtorch_cuda' || fails "the collectives are not linked with libtorch_cuda.so"
-nm --undefined-only --demangle "$backends" | grep -q 'c10d::ProcessGroupNCCL::ProcessGroupNCCL(' || fails "the collectives have no NCCL"
+nm --undefined-only --demangle "$backends" | grep 'c10d::ProcessGroupNCCL::ProcessGroupNCCL(' >/dev/null || fails "the collectives have no NCCL"
 answer=$("$backends") || fails "the collectives ended with an error: $answer"
 grep -q '^Gloo: joined; .* add up to 2$' <<<"$answer" || fails "Gloo does not work in this build: $answer"
 if has_gpu; then

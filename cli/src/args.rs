@@ -206,6 +206,10 @@ pub struct Coordinator {
     /// File to write the addresses to once it serves
     #[arg(long)]
     pub announce: Option<PathBuf>,
+    /// Seconds that a round which lost a rank waits for a worker to join before it goes on with the ranks that are left. Fewer ranks
+    /// compute the same batches, but not the same bytes
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub regroup: u64,
     /// End when standard input ends: the parent process holds the other end
     #[arg(long)]
     pub lifeline: bool,

@@ -84,6 +84,9 @@ impl Drop for LocalCluster {
     }
 }
 
+/// How long a round waits for a lost rank's worker: the supervisor starts it again, and with as many ranks as before the bytes are the same.
+const REGROUP_SECONDS: u32 = 60;
+
 fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
     let folder = &layout.folder;
     let announce = folder.announcement_file();
@@ -94,6 +97,7 @@ fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
         .option("--listen", &layout.listen)
         .option("--http", &layout.http)
         .option("--announce", &announce)
+        .option("--regroup", REGROUP_SECONDS.to_string())
         .arg("--lifeline");
     let mut all = vec![coordinator];
     let cluster = &layout.cluster;

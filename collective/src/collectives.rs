@@ -41,7 +41,7 @@ impl Group {
     }
 
     /// All ranks' `tensor`s as one new tensor `[world size, ..]`, rank by rank, on every rank; `tensor` is `[..]`, any shape,
-    /// the same on all ranks. The result is outside of any graph. Values too few or small for this fit
+    /// the same on all ranks. The result is outside of any graph. For a few bytes that are no tensor there is
     /// [`Group::all_gather_bytes`].
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Times the optimisers on weights shaped as SmolLM2-135M: `optimiser_time [THREADS] [REPEATS]`. Prints the least and the median
-//! seconds of a step on stdout. A measurement for people; nothing depends on it.
+//! Times the optimisers on weights shaped as SmolLM2-135M: `optimiser_time [THREADS] [REPEATS]`. Prints the least and
+//! the median seconds of a step on stdout. A measurement for people; nothing depends on it.
 
 use galapagos_telemetry::clock::monotonic_ns;
 use galapagos_trainer::optim::{Adamw, Muon, Optimiser, Settings, Sgd, gradient_norm};

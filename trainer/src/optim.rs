@@ -1,8 +1,9 @@
-//! How weights move: optimisers over named f32 weights, the norm and clipping of gradients, a running mean of the weights, and
-//! the learning rate of each step.
+//! How weights move: optimisers over named f32 weights, the norm and clipping of gradients, a running mean of the
+//! weights, and the learning rate of each step.
 //!
-//! In reading order: [`schedule`] (pure), `settings` (what a person chooses), `rule` (which update a weight gets, and what state
-//! it needs), `adamw`, `sgd` and `muon` (one update each), `optimiser` and `state` (all weights of a rank, in and out),
+//! In reading order: [`schedule`] (pure), `settings` (what a person chooses), `rule` (which update a weight gets, and
+//! what state it needs), `adamw`, `sgd` and `muon` (one update each), `optimiser` and `state` (all weights of a rank,
+//! in and out),
 //! `pieces` (how elementwise work is cut up), `gradients`, [`ema`], `partition` (who keeps which state).
 //! Nothing here talks to other ranks, reads files or looks at a clock.
 

@@ -1,15 +1,16 @@
-//! What a training run writes for people: its values at each optimiser step, as TensorBoard event files and as one Parquet table.
+//! What a training run writes for people: its values at each optimiser step, as TensorBoard event files and as one
+//! Parquet table.
 //!
 //! A folder holds one run, however often it is stopped and continued:
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `events.out.tfevents.SECONDS.galapagos` | event files, complete after each record, so a live TensorBoard shows them; values as f32, which is all TensorBoard has |
-//! | `steps.parquet` | columns `step` (uint64), `wall_seconds` (float64), then one float64 column for each value's name, null where a step had no such value; rewritten now and then, at [`RunLog::flush`] and at the end |
+//! - `events.out.tfevents.SECONDS.galapagos`, event files: complete after each record, so that a live TensorBoard shows it.
+//!   Values are f32 there, which is all that TensorBoard has.
+//! - `steps.parquet`, the table: columns `step` (uint64) and `wall_seconds` (float64), then one float64 column for each
+//!   value's name, null where a step had no such value. Rewritten now and then, at [`RunLog::flush`] and at the end.
 //!
-//! Values that are not finite are written as they are. Steps come in order; a record at a step that is already there means that
-//! the run went back to an earlier checkpoint: see [`RunLog::append`]. One process writes to a folder at a time: rank 0.
-//! Nothing here reads a clock or decides what is worth writing.
+//! Values that are not finite are written as they are. Steps come in order; a record at a step that is already there
+//! means that the run went back to an earlier checkpoint: see [`RunLog::append`]. One process writes to a folder at a
+//! time: rank 0. Nothing here reads a clock or decides what is worth writing.
 
 mod error;
 mod events;
@@ -32,7 +33,8 @@ pub struct StepRecord {
     pub step: u64,
     /// Seconds since 1970 when the step was done.
     pub wall_seconds: f64,
-    /// Values with their names, such as `loss` or `time/forward`; TensorBoard groups names by what stands before the slash.
+    /// Values with their names, such as `loss` or `time/forward`; TensorBoard groups names by what stands before the
+    /// slash.
     pub values: Vec<(Cow<'static, str>, f64)>,
 }
 
@@ -58,7 +60,8 @@ impl StepRecord {
     }
 }
 
-/// Rows after which the table is rewritten, if they are more than a quarter of it: so its rewrites cost a fixed part of a run.
+/// Rows after which the table is rewritten, if they are more than a quarter of it: so its rewrites cost a fixed part of
+/// a run.
 const REWRITE_ROWS: usize = 64;
 
 /// The log of one run, open for writing.
@@ -73,8 +76,8 @@ pub struct RunLog {
 
 impl RunLog {
     /// Opens the log in `folder`, which is made if it is missing, and begins a new event file whose name carries
-    /// `first_wall_seconds` (since 1970), or a later second if that is not after the event files already there. Records that an
-    /// earlier process wrote to the table are read and kept.
+    /// `first_wall_seconds` (since 1970), or a later second if that is not after the event files already there. Records
+    /// that an earlier process wrote to the table are read and kept.
     ///
     /// # Errors
     /// [`RunLogError`] with the path, if the folder cannot be used or its table is not one of this kind.
@@ -90,14 +93,14 @@ impl RunLog {
 
     /// Writes one record.
     ///
-    /// If the log already has steps at or after `record.step`, they are stale: the run was continued from an earlier checkpoint.
-    /// The table drops them. Event files are never rewritten: the record begins a new one (unless that of this process is still
-    /// empty), whose first event is a session start at that step, and TensorBoard, which reads a run's files in the order of
-    /// their names, then drops what it read of later steps.
+    /// If the log already has steps at or after `record.step`, they are stale: the run was continued from an earlier
+    /// checkpoint. The table drops them. Event files are never rewritten: the record begins a new one (unless that of
+    /// this process is still empty), whose first event is a session start at that step, and TensorBoard, which reads a
+    /// run's files in the order of their names, then drops what it read of later steps.
     ///
     /// # Errors
-    /// [`RunLogError::Record`] if a name is empty, taken twice or that of a key column, or the time is not finite: nothing is
-    /// then written. Else [`RunLogError`] with the path of the file that could not be written.
+    /// [`RunLogError::Record`] if a name is empty, taken twice or that of a key column, or the time is not finite:
+    /// nothing is then written. Else [`RunLogError`] with the path of the file that could not be written.
     pub fn append(&mut self, record: &StepRecord) -> Result<(), RunLogError> {
         record.check()?;
         let stale = self.table.last_step().is_some_and(|last| record.step <= last);
@@ -114,8 +117,8 @@ impl RunLog {
         if stale || self.unsaved >= REWRITE_ROWS.max(self.table.rows() / 4) { self.flush() } else { Ok(()) }
     }
 
-    /// Brings the table's file up to date. To be called beside each checkpoint of a run: a run that is continued from there then
-    /// finds all rows before it, whatever happened to the process.
+    /// Brings the table's file up to date. To be called beside each checkpoint of a run: a run that is continued from
+    /// there then finds all rows before it, whatever happened to the process.
     ///
     /// # Errors
     /// [`RunLogError`] with the path; the file is then as it was.

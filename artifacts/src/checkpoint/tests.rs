@@ -25,9 +25,9 @@ impl Place {
         let folder = self.at.path().join(format!("model-{updates}"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.json"), b"{}").unwrap();
-        let weights = (0..60_000u32).map(|i| (i as f32 * 0.7).sin() + 1e-5 * ((i * updates) as f32 * 1.3).sin());
+        let weights = (0..70_000u32).map(|i| (i as f32 * 0.7).sin() + 1e-5 * ((i * updates) as f32 * 1.3).sin());
         let bytes = weights.flat_map(f32::to_le_bytes).collect();
-        write(&folder.join("model.safetensors"), &[("w".to_owned(), "F32", vec![200, 300], bytes)]);
+        write(&folder.join("model.safetensors"), &[("w".to_owned(), "F32", vec![200, 350], bytes)]);
         folder
     }
 

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::hashing::{hash_file, pump};
 
 /// Files below this are copied in any case: they cost nothing, and people edit them.
-const LINK_FROM_BYTES: u64 = 64 << 10;
+const LINK_FROM_BYTES: u64 = 256 << 10;
 
 /// Whether a file may share its bytes with the store's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -134,6 +134,9 @@ fn be_rank(rank: u32, body: impl FnOnce(&Rank)) -> ! {
             store
         }
     };
+    // Processes start at different speeds, which the short deadlines of some tests are not about.
+    store.set(&format!("started {rank}"), b"").unwrap();
+    store.get_many(&(0..world_size).map(|rank| format!("started {rank}")).collect::<Vec<_>>(), timeout).unwrap();
     body(&Rank { rank, world_size, store });
     std::io::stdout().flush().unwrap();
     exit_now(0)

@@ -1,5 +1,5 @@
-//! A running mean of weights (Polyak & Juditsky, 1992), exponentially weighted: often better to evaluate than the weights of any
-//! one step. Follows the weights after each update; never changes them.
+//! A running mean of weights (Polyak & Juditsky, 1992), exponentially weighted: often better to evaluate than the
+//! weights of any one step. Follows the weights after each update; never changes them.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +59,8 @@ impl Ema {
     /// Takes over saved [`Ema::tensors`], which are copied.
     ///
     /// # Errors
-    /// Names the first tensor that is missing, or not f32, of the weight's shape and finite, or the first that belongs to no
-    /// weight. The means are then as they were.
+    /// Names the first tensor that is missing, or not f32, of the weight's shape and finite, or the first that belongs
+    /// to no weight. The means are then as they were.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<(), OptimError> {
         let known = |name: &&String| self.means.iter().any(|(own, _)| own == *name);
         if let Some(name) = state.keys().find(|name| !known(name)) {

@@ -1,5 +1,5 @@
-//! Why weights could not be moved, or an optimiser's state not be read. Says what was tried on which weight; never decides
-//! whether to try again.
+//! Why weights could not be moved, or an optimiser's state not be read. Says what was tried on which weight; never
+//! decides whether to try again.
 
 use tch::{Kind, TchError};
 

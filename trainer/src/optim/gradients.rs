@@ -1,13 +1,13 @@
-//! The size of a gradient over all weights, and how much to shrink it. Decides nothing about what to do with one that is not
-//! finite.
+//! The size of a gradient over all weights, and how much to shrink it. Decides nothing about what to do with one that
+//! is not finite.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::error::{OptimError, tensor};
 use super::pieces::PIECE;
 
-/// The 2-norm of the gradients of `weights` taken as one vector, accumulated in f64; weights without a gradient count as 0.
-/// Infinite or not a number if any element is.
+/// The 2-norm of the gradients of `weights` taken as one vector, accumulated in f64; weights without a gradient count
+/// as 0. Infinite or not a number if any element is.
 ///
 /// # Errors
 /// [`OptimError::Tensor`] with what libtorch says.

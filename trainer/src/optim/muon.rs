@@ -1,8 +1,8 @@
 //! One update of Muon on a whole matrix: momentum, orthogonalised by Newton-Schulz iteration (Jordan et al., 2024).
 //!
 //! `momentum` is a running mean of gradients; the weight moves by `-lr * 0.2 * sqrt(max(rows, columns))` times the
-//! orthogonalised momentum (Liu et al., 2025). All in f32: the iteration is made for less, but rounding it to bfloat16 saves time
-//! only where matrix units are.
+//! orthogonalised momentum (Liu et al., 2025). All in f32: the iteration is made for less, but rounding it to bfloat16
+//! saves time only where matrix units are.
 
 use tch::{TchError, Tensor};
 
@@ -11,7 +11,8 @@ use super::settings::Muon;
 /// The root mean square that Liu et al. measure for updates of AdamW.
 const ADAMW_RMS: f64 = 0.2;
 
-/// Coefficients of the quintic, chosen for its slope at 0 (Jordan et al., 2024): singular values end within about 0.7 to 1.2.
+/// Coefficients of the quintic, chosen for its slope at 0 (Jordan et al., 2024): singular values end within about 0.7
+/// to 1.2.
 const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 /// Keeps a gradient of zeros from dividing by 0.
@@ -37,8 +38,8 @@ pub(super) fn update(
     Ok(())
 }
 
-/// About the orthogonal matrix nearest to the f32 `matrix` \[m, n\] (`U V'` of its singular value decomposition): its singular
-/// vectors stay, its singular values come near 1 in `steps` iterations. A matrix of zeros stays one.
+/// About the orthogonal matrix nearest to the f32 `matrix` \[m, n\] (`U V'` of its singular value decomposition): its
+/// singular vectors stay, its singular values come near 1 in `steps` iterations. A matrix of zeros stays one.
 ///
 /// # Errors
 /// What libtorch says, for example of a tensor that is not a matrix.

@@ -1,5 +1,5 @@
-//! The optimiser of one rank: handles on all weights, and the state of those the rank owns. Updates weights in place from the
-//! gradients they hold; how gradients came there and how other ranks learn of the new weights is the caller's.
+//! The optimiser of one rank: handles on all weights, and the state of those the rank owns. Updates weights in place
+//! from the gradients they hold; how gradients came there and how other ranks learn of the new weights is the caller's.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,9 @@ use super::sgd::SgdStep;
 
 /// An optimiser over named f32 weights.
 ///
-/// Each weight gets the update that [`Settings`] mean for its name and shape. Only weights this rank owns are moved and have
-/// state here (ZeRO stage 1, Rajbhandari et al., 2020); the others are known by name, to tell whose state a tensor is.
+/// Each weight gets the update that [`Settings`] mean for its name and shape. Only weights this rank owns are moved and
+/// have state here (ZeRO stage 1, Rajbhandari et al., 2020); the others are known by name, to tell whose state a tensor
+/// is.
 #[derive(Debug)]
 pub struct Optimiser {
     pub(super) slots: Vec<Slot>,
@@ -42,12 +43,12 @@ impl Slot {
 }
 
 impl Optimiser {
-    /// Takes second handles on `weights`, contiguous f32 leaves on one device with different names. `owned[i]` says whether this
-    /// rank moves weight `i` and keeps its state, which begins with zeros.
+    /// Takes second handles on `weights`, contiguous f32 leaves on one device with different names. `owned[i]` says
+    /// whether this rank moves weight `i` and keeps its state, which begins with zeros.
     ///
     /// # Errors
-    /// [`OptimError::Setting`], [`OptimError::Weight`] or [`OptimError::Owners`] for what is not so; [`OptimError::Tensor`] if
-    /// there is no memory for the state.
+    /// [`OptimError::Setting`], [`OptimError::Weight`] or [`OptimError::Owners`] for what is not so;
+    /// [`OptimError::Tensor`] if there is no memory for the state.
     pub fn new(weights: &[(String, Tensor)], settings: Settings, owned: &[bool]) -> Result<Self, OptimError> {
         settings.check()?;
         if weights.len() != owned.len() {
@@ -68,14 +69,15 @@ impl Optimiser {
     }
 
     /// One update of the owned weights at learning rate `lr` from the gradients they hold now, times `gradient_scale`
-    /// ([`clip_scale`](super::clip_scale)). A weight without a gradient is left as it is, and so is its state; the step counts for
-    /// it all the same. At a learning rate of 0 only the state moves.
+    /// ([`clip_scale`](super::clip_scale)). A weight without a gradient is left as it is, and so is its state; the step
+    /// counts for it all the same. At a learning rate of 0 only the state moves.
     ///
-    /// Gradients are not looked at: whether they are finite is to be asked of [`gradient_norm`](super::gradient_norm) before.
+    /// Gradients are not looked at: whether they are finite is to be asked of [`gradient_norm`](super::gradient_norm)
+    /// before.
     ///
     /// # Errors
-    /// [`OptimError::Setting`] if `lr` is negative or one of both not finite, with nothing done; else what libtorch says, with
-    /// the weights half updated.
+    /// [`OptimError::Setting`] if `lr` is negative or one of both not finite, with nothing done; else what libtorch
+    /// says, with the weights half updated.
     pub fn step(&mut self, lr: f64, gradient_scale: f64) -> Result<(), OptimError> {
         check("lr", lr, lr >= 0.0 && lr.is_finite(), "a finite number that is not negative")?;
         check("gradient_scale", gradient_scale, gradient_scale.is_finite(), "a finite number")?;
@@ -142,6 +144,9 @@ fn check_weights(weights: &[(String, Tensor)]) -> Result<(), OptimError> {
         }
         if weight.device() != device {
             return refused(format!("lies on {:?} and others on {device:?}; all must lie on one", weight.device()));
+        }
+        if !weight.is_leaf() {
+            return refused("is computed from other tensors; only a leaf gets a gradient".to_owned());
         }
         if !weight.is_contiguous() {
             return refused("is not contiguous; it must be a tensor of its own".to_owned());

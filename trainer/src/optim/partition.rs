@@ -1,5 +1,5 @@
-//! Which rank keeps the optimiser's state of which weight (ZeRO stage 1, Rajbhandari et al., 2020), and how much memory that
-//! state takes. Pure: every rank computes the same from the same sizes.
+//! Which rank keeps the optimiser's state of which weight (ZeRO stage 1, Rajbhandari et al., 2020), and how much memory
+//! that state takes. Pure: every rank computes the same from the same sizes.
 
 use std::num::NonZeroU32;
 
@@ -8,8 +8,8 @@ use super::settings::Settings;
 
 /// The owner rank of each weight, from the weights' sizes in elements.
 ///
-/// Greedy, largest first, each to the rank with the least so far (Graham, 1969); equal sizes in the order given, equal loads to
-/// the lowest rank. No rank's load is more than the mean load plus the largest size.
+/// Greedy, largest first, each to the rank with the least so far (Graham, 1969); equal sizes in the order given, equal
+/// loads to the lowest rank. No rank's load is more than the mean load plus the largest size.
 #[must_use]
 pub fn partition(sizes: &[u64], world_size: NonZeroU32) -> Vec<u32> {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
@@ -25,8 +25,8 @@ pub fn partition(sizes: &[u64], world_size: NonZeroU32) -> Vec<u32> {
     owners
 }
 
-/// Bytes of optimiser state that `weights` (names and shapes) take together: for each element, two f32 with AdamW, one with
-/// momentum (SGD's, or Muon's on the matrices it moves), none with SGD without momentum.
+/// Bytes of optimiser state that `weights` (names and shapes) take together: for each element, two f32 with AdamW, one
+/// with momentum (SGD's, or Muon's on the matrices it moves), none with SGD without momentum.
 #[must_use]
 pub fn state_bytes<'a>(weights: impl IntoIterator<Item = (&'a str, &'a [i64])>, settings: &Settings) -> u64 {
     let bytes = |(name, shape): (&str, &[i64])| {

@@ -1,9 +1,9 @@
 //! Cuts elementwise work on long tensors into pieces that stay in a processor's cache, and spreads them over threads.
 //!
-//! An update is several passes over several tensors: on whole tensors the memory bus, not arithmetic, would set its pace. A piece
-//! is below the length from which libtorch starts threads for one operation; instead each thread of `tch::get_num_threads` takes
-//! a run of whole pieces. Pieces begin at the same places whatever the number of threads, so results do not
-//! depend on it. On a GPU a piece is a whole tensor.
+//! An update is several passes over several tensors: on whole tensors the memory bus, not arithmetic, would set its
+//! pace. A piece is below the length from which libtorch starts threads for one operation; instead each thread of
+//! `tch::get_num_threads` takes a run of whole pieces. Pieces begin at the same places whatever the number of threads,
+//! so results do not depend on it. On a GPU a piece is a whole tensor.
 
 use std::thread;
 
@@ -24,20 +24,10 @@ pub(super) struct Part<W, const N: usize> {
 /// Memory for what lies between the operations on one piece, kept from piece to piece; its contents mean nothing.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    slices: [Vec<f32>; 4],
     tensors: Option<(Tensor, Tensor)>,
 }
 
 impl Scratch {
-    /// Copies of the numbers of contiguous tensors of the CPU.
-    pub(super) fn read(&mut self, tensors: &[Tensor; 4]) -> Result<&mut [Vec<f32>; 4], TchError> {
-        for (slice, tensor) in self.slices.iter_mut().zip(tensors) {
-            slice.resize(tensor.numel(), 0.0);
-            tensor.f_copy_data(slice, tensor.numel())?;
-        }
-        Ok(&mut self.slices)
-    }
-
     /// Two tensors as long as `like`, on its device.
     pub(super) fn tensors(&mut self, like: &Tensor) -> Result<(Tensor, Tensor), TchError> {
         let length = like.numel() as i64;
@@ -69,6 +59,11 @@ pub(super) fn apply<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>) -> Res
         return Ok(());
     }
     let threads = if device == Device::Cpu { usize::try_from(tch::get_num_threads()).unwrap_or(1) } else { 1 };
+    spread(parts, length, threads)
+}
+
+/// Runs the parts on at most `threads` threads, of which this is one.
+fn spread<W: Update<N>, const N: usize>(parts: Vec<Part<W, N>>, length: i64, threads: usize) -> Result<(), OptimError> {
     let mut shares = share(parts, length, threads)?;
     let own = shares.pop().unwrap_or_default();
     thread::scope(|scope| {
@@ -163,12 +158,13 @@ mod tests {
             for threads in [1, 2, 3, 50] {
                 let tensors: Vec<Tensor> =
                     lengths.iter().map(|length| Tensor::zeros([*length], (Kind::Float, Device::Cpu))).collect();
-                let part = |tensor: &Tensor| Part { tensors: [tensor.shallow_clone()], work: AddOne };
-                let shares = share(tensors.iter().map(part).collect(), PIECE, threads).unwrap();
+                let parts = || {
+                    let part = |tensor: &Tensor| Part { tensors: [tensor.shallow_clone()], work: AddOne };
+                    tensors.iter().map(part).collect()
+                };
+                let shares = share(parts(), PIECE, threads).unwrap();
                 assert!(shares.len() <= threads, "{} shares for {threads} threads", shares.len());
-                for share in shares {
-                    run(share, PIECE).unwrap();
-                }
+                spread(parts(), PIECE, threads).unwrap();
                 for tensor in tensors.iter().filter(|tensor| tensor.numel() > 0) {
                     assert_eq!((tensor.min().double_value(&[]), tensor.max().double_value(&[])), (1.0, 1.0));
                 }
@@ -190,8 +186,10 @@ mod tests {
         for (negative, fails) in [(0, true), (PIECE * 3, true), (PIECE * 4 - 1, true), (PIECE * 4, false)] {
             let tensor = Tensor::zeros([PIECE * 4 + 1], (Kind::Float, Device::Cpu));
             let _ = tensor.narrow(0, negative, 1).fill_(-1.0);
-            let parts = vec![Part { tensors: [tensor.narrow(0, 0, PIECE * 4)], work: FailsOnNegative }];
-            assert_eq!(apply(parts).is_err(), fails, "{negative}");
+            for threads in 1..5 {
+                let parts = vec![Part { tensors: [tensor.narrow(0, 0, PIECE * 4)], work: FailsOnNegative }];
+                assert_eq!(spread(parts, PIECE, threads).is_err(), fails, "{negative} on {threads} threads");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The learning rate of each optimiser step: a linear rise from 0, then a fall that depends on the shape. Pure.
 //!
-//! The curve is a function of the part of the run that is done, read at the middle of each step, so that its shape and its mean
-//! do not depend on how many steps there are.
+//! The curve is a function of the part of the run that is done, read at the middle of each step, so that its shape and
+//! its mean do not depend on how many steps there are.
 
 use std::f64::consts::PI;
 
@@ -16,7 +16,8 @@ pub enum Shape {
     Linear,
     /// Not at all; the floor has no meaning.
     Constant,
-    /// Warmup, stable, decay (Hu et al., "MiniCPM", 2024): the peak until the last `decay` of the run, then in a line to the floor.
+    /// Warmup, stable, decay (Hu et al., "MiniCPM", 2024): the peak until the last `decay` of the run, then in a line
+    /// to the floor.
     Wsd {
         /// Part of all steps, above 0; warmup and decay together are at most 1.
         decay: f64,
@@ -34,11 +35,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A curve that rises in a line from 0 to `peak` over the part `warmup` of all `steps`, then falls to `floor * peak`.
+    /// A curve that rises in a line from 0 to `peak` over the part `warmup` of all `steps`, then falls to `floor *
+    /// peak`.
     ///
     /// # Errors
-    /// [`OptimError::Setting`] if `peak` is not a positive finite number, `warmup` or `floor` not within 0 to 1, `steps` 0, or
-    /// the decay of [`Shape::Wsd`] not within its range.
+    /// [`OptimError::Setting`] if `peak` is not a positive finite number, `warmup` or `floor` not within 0 to 1,
+    /// `steps` 0, or the decay of [`Shape::Wsd`] not within its range.
     pub fn new(shape: Shape, peak: f64, warmup: f64, floor: f64, steps: u64) -> Result<Self, OptimError> {
         check("peak", peak, peak > 0.0 && peak.is_finite(), "a finite number above 0")?;
         check("warmup", warmup, (0.0..=1.0).contains(&warmup), "between 0 and 1")?;

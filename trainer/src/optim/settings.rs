@@ -1,8 +1,10 @@
-//! What a person chooses about an optimiser, and which choices are refused. Holds numbers only; the updates they mean are in
+//! What a person chooses about an optimiser, and which choices are refused. Holds numbers only; the updates they mean
+//! are in
 //! `adamw`, `sgd` and `muon`.
 //!
-//! Weight decay is decoupled (Loshchilov & Hutter, 2019): each step multiplies a weight by `1 - lr * weight_decay`, apart from
-//! its gradient. It applies to weights of two or more dimensions; norms, biases and other vectors are not decayed.
+//! Weight decay is decoupled (Loshchilov & Hutter, 2019): each step multiplies a weight by `1 - lr * weight_decay`,
+//! apart from its gradient. It applies to weights of two or more dimensions; norms, biases and other vectors are not
+//! decayed.
 
 use super::error::{OptimError, check};
 
@@ -46,8 +48,9 @@ pub struct Sgd {
 
 /// Momentum orthogonalised by Newton-Schulz iteration (Jordan et al., 2024), for hidden matrices.
 ///
-/// The update is scaled by `0.2 * sqrt(max(rows, columns))` (Liu et al., "Muon is scalable for LLM training", 2025), which gives
-/// it the root mean square of an AdamW update, so that one learning rate serves both. Everything but a hidden matrix is moved by
+/// The update is scaled by `0.2 * sqrt(max(rows, columns))` (Liu et al., "Muon is scalable for LLM training", 2025),
+/// which gives it the root mean square of an AdamW update, so that one learning rate serves both. Everything but a
+/// hidden matrix is moved by
 /// `adamw`: vectors, weights of more than two dimensions, embeddings and heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Muon {

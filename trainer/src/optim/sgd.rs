@@ -1,4 +1,5 @@
-//! One update of gradient descent with momentum on one piece of a weight, in place (Loshchilov & Hutter, 2019, algorithm 1).
+//! One update of gradient descent with momentum on one piece of a weight, in place (Loshchilov & Hutter, 2019,
+//! algorithm 1).
 //!
 //! `momentum = m * momentum + gradient`; the weight moves by `-lr * momentum`, with Nesterov's look ahead by
 //! `-lr * (gradient + m * momentum)`, as in PyTorch, without dampening.

@@ -1,7 +1,7 @@
 //! An optimiser's state as named tensors, out for a checkpoint and in again. Reads and writes no files.
 //!
-//! A tensor's name is that of its weight, a slash, and what it is: `mean` and `square` for AdamW, `momentum` for SGD and Muon.
-//! The names do not depend on who owns what, so what any number of ranks saved any other number can continue.
+//! A tensor's name is that of its weight, a slash, and what it is: `mean` and `square` for AdamW, `momentum` for SGD
+//! and Muon. The names do not depend on who owns what, so what any number of ranks saved any other number can continue.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::error::{OptimError, tensor};
 use super::optimiser::{Optimiser, Slot};
 
 impl Optimiser {
-    /// The state of the owned weights, each tensor of its weight's shape, named `WEIGHT/mean` and so on. The tensors share the
-    /// optimiser's memory: write or copy them before the next step.
+    /// The state of the owned weights, each tensor of its weight's shape, named `WEIGHT/mean` and so on. The tensors
+    /// share the optimiser's memory: write or copy them before the next step.
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let tensors = |slot: &Slot| -> Vec<(String, Tensor)> {
@@ -22,19 +22,20 @@ impl Optimiser {
         self.slots.iter().flat_map(tensors).collect()
     }
 
-    /// Bytes that the state takes in memory, measured; [`state_bytes`](super::state_bytes) of the owned weights is the same.
+    /// Bytes that the state takes in memory, measured; [`state_bytes`](super::state_bytes) of the owned weights is the
+    /// same.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
         let tensors = self.slots.iter().filter_map(|slot| slot.state.as_ref()).flatten();
         tensors.map(|tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64).sum()
     }
 
-    /// Takes over a state that optimisers of the same weights and settings had after `steps` updates; it is copied. Tensors of
-    /// weights that other ranks own may be among them and are not looked at.
+    /// Takes over a state that optimisers of the same weights and settings had after `steps` updates; it is copied.
+    /// Tensors of weights that other ranks own may be among them and are not looked at.
     ///
     /// # Errors
-    /// Names the first tensor of an owned weight that is missing, or not f32, of the weight's shape and finite, or the first that
-    /// belongs to no weight of this optimiser. The optimiser is then as it was.
+    /// Names the first tensor of an owned weight that is missing, or not f32, of the weight's shape and finite, or the
+    /// first that belongs to no weight of this optimiser. The optimiser is then as it was.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<(), OptimError> {
         let mut known: Vec<String> = self.slots.iter().flat_map(state_names).collect();
         known.sort_unstable();

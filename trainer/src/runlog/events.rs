@@ -1,5 +1,5 @@
-//! One event file: its name and what is appended to it. Each record is one write, so that a reader never has to wait for more of
-//! it than a moment; a reader that finds half a frame tries again later.
+//! One event file: its name and what is appended to it. Each record is one write, so that a reader never has to wait
+//! for more of it than a moment; a reader that finds half a frame tries again later.
 
 use std::borrow::Cow;
 use std::fs::{self, File};

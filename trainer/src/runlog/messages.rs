@@ -1,4 +1,5 @@
-//! The bytes of an event file: TensorFlow's `Event` messages, as few fields of them as scalars need, in TFRecord frames.
+//! The bytes of an event file: TensorFlow's `Event` messages, as few fields of them as scalars need, in TFRecord
+//! frames.
 //!
 //! Field numbers are those of `tensorflow/core/util/event.proto` and `summary.proto`; frames those of
 //! `tensorflow/core/lib/io/record_writer.h`. Pure.

@@ -1,5 +1,5 @@
-//! The table of a run: kept in memory, written as one Parquet file that is replaced as a whole, so that a reader finds either the
-//! old or the new one. Equal records give equal bytes.
+//! The table of a run: kept in memory, written as one Parquet file that is replaced as a whole, so that a reader finds
+//! either the old or the new one. Equal records give equal bytes.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,5 @@
-//! What lies in the folder after a run, a continued run and a run that went back; refusals; and when the table is rewritten.
+//! What lies in the folder after a run, a continued run and a run that went back; refusals; and when the table is
+//! rewritten.
 
 use std::fs::File;
 

@@ -1,7 +1,8 @@
-"""Twenty steps of torch.optim's optimisers on matrices and vectors: where weights start, every gradient, where they end.
+"""Twenty steps of torch.optim's optimisers on matrices and vectors: where they start, every gradient, where they end.
 
 Writes start.safetensors (the weights, by name), gradients.safetensors (as STEP/NAME) and, for each case of `CASES`,
-CASE.safetensors with the weights after the last step. Vectors are not decayed. Embedding and vectors go to AdamW in the cases of Muon.
+CASE.safetensors with the weights after the last step. Vectors are not decayed. In the cases of Muon, embedding and vectors
+go to AdamW.
 """
 
 import sys
@@ -40,7 +41,8 @@ def lr(step):
 def groups(weights, decay):
     matrices = [w for w in weights.values() if w.dim() > 1]
     vectors = [w for w in weights.values() if w.dim() < 2]
-    return [g for g in ({"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}) if g["params"]]
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def adamw(weights, factor=1.0):

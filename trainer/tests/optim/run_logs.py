@@ -1,8 +1,8 @@
 """Reads a run log by means of its own: event files with struct and a bitwise checksum, the table with pyarrow.
 
 Prints tab-separated lines: `event FILE-NUMBER STEP WALL KIND TAG VALUE` for each event in the order of file names, then
-`columns NAME:TYPE...` and `row VALUE...` of the table; numbers as repr, nulls as None. If the package tensorboard is there, its
-reader must find the same scalars, and `tensorboard TAG STEP VALUE` lines tell what it shows; else one line says `tensorboard absent`.
+`columns NAME:TYPE...` and `row VALUE...` of the table; numbers as repr, nulls as None. If the package tensorboard is there,
+`tensorboard TAG STEP VALUE` lines tell what its reader shows; else one line says `tensorboard absent`.
 """
 
 import struct

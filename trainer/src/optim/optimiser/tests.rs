@@ -24,7 +24,8 @@ fn weights() -> Vec<(String, Tensor)> {
     shapes.map(|(name, shape)| (name.to_owned(), noise(shape, 0).set_requires_grad(true))).into()
 }
 
-/// Uneven numbers in -1..1, the same for the same `seed`: libtorch's own generator is shared with the tests beside this one.
+/// Uneven numbers in -1..1, the same for the same `seed`: libtorch's own generator is shared with the tests beside this
+/// one.
 fn noise(shape: &[i64], seed: i64) -> Tensor {
     let count: i64 = shape.iter().product();
     let numbers = Tensor::arange(count, (Kind::Double, Device::Cpu)) * 0.7 + 3.0 * (1 + seed) as f64;
@@ -222,6 +223,7 @@ fn weights_that_cannot_be_moved_are_refused_by_name() {
     assert!(refused(&[good()], &[]).contains("0 marks of ownership came for 1 weights"));
     assert!(refused(&[good(), good()], &[true; 2]).contains("`a` is given twice"));
     assert!(refused(&[named("d", Tensor::from_slice(&[1.0f64]))], &[true]).contains("`d` is of Double"));
+    assert!(refused(&[named("c", leaf(&[1.0]) * 2.0)], &[true]).contains("`c` is computed from other tensors"));
     let turned = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).transpose(0, 1);
     assert!(refused(&[good(), named("t", turned)], &[true; 2]).contains("`t` is not contiguous"));
 }
