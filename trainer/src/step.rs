@@ -112,7 +112,6 @@ impl<'a> Training<'a> {
     }
 
     /// The weights that move, by name.
-    #[must_use]
     pub fn weights(&self) -> &[(String, Tensor)] {
         &self.named
     }

@@ -116,7 +116,7 @@ pub fn records(parts: bool) -> Vec<Trajectory> {
         let prompt: Vec<u32> = PREFIX.into_iter().chain((0..question).map(|k| 5 + (k * 7 + n * 11) % 45)).collect();
         let completion: Vec<u32> = (0..completion).map(|k| 5 + (k * 13 + n * 5) % 45).collect();
         let all = [prompt.as_slice(), &completion].concat();
-        let pair = Side { pair: format!("pair-{}", n % 3), chosen: n % 2 == 0 };
+        let pair = Side { pair: format!("pair-{}", n % 3), chosen: n.is_multiple_of(2) };
         Trajectory {
             job: JobId::new("e/g1/samples/0").unwrap(),
             task_set: Name::new("numbers").unwrap(),
