@@ -1,5 +1,5 @@
-"""The line protocol between `galapagos bench engine` and its peers: one JSON object a line on standard input, one answer a line
-on the standard output this process was started with. Everything a library prints goes to standard error.
+"""The line protocol between `galapagos bench` and its peers: one JSON object a line on standard input, one answer a line
+on the standard output this process was started with. Everything a library prints goes to standard error. Commands of the engine:
 
     {"command": "load", "model": DIR, "precision": "bf16" | "f32", "threads": N}
         -> {"ready": true, "versions": {...}, "settings": {...}}

@@ -10,6 +10,7 @@ pub mod clock;
 mod error_chain;
 pub mod lifeline;
 mod logging;
+pub mod machine;
 pub mod memory;
 mod spawn;
 

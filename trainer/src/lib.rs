@@ -4,12 +4,14 @@
 //! mathematics), `objective` (what of it a recipe names), `optim` (how weights move), `subject` (the model in training), `step` (one
 //! update over all ranks), `guard` (whether it can be right), `ledger` (which record was used when), `saved` (in-round checkpoints),
 //! `prepare` (weights and data from the artifact store), `run` (all steps), `finish` and `vote` (what a rank says at the end), `rank`
-//! (the life of a rank), `runlog` (what people see of it) and `commands`, `reports`, `exit` (how it talks to the worker).
+//! (the life of a rank), `runlog` (what people see of it) and `commands`, `reports`, `exit` (how it talks to the worker). `bench` measures
+//! all that beside PyTorch.
 //! A rank never decides whether a round is tried again, and it ends when its worker is gone.
 #![forbid(unsafe_code)]
 
 pub mod advantage;
 pub mod args;
+pub mod bench;
 pub mod commands;
 pub mod data;
 pub mod device;

@@ -202,6 +202,8 @@ pub struct Serve {
 pub enum Bench {
     /// Measure the generation engine beside another one, in turns; exits 0 whatever the figures are
     Engine(BenchEngine),
+    /// Measure training steps beside PyTorch, in turns; exits 0 whatever the figures are
+    Train(BenchTrain),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -223,6 +225,36 @@ pub struct BenchEngine {
           value_parser = ["decode-1", "decode-32", "samples-512", "samples-2048", "tree", "lora", "score"])]
     pub only: Vec<String>,
     /// Sixteenths of the lengths, to see that it works; the figures mean nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Hugging Face folder [default: smollm2-135m in --models]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Folder in which the default model is looked up
+    #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
+    pub models: PathBuf,
+    /// Python that has the peer installed [default: the one that set-up installs]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchTrain {
+    /// PyTorch eager and its DistributedDataParallel, or the trainer itself with another setting
+    #[arg(long, default_value = "torch", value_parser = ["torch", "self"])]
+    pub against: String,
+    /// Measured steps of each row and side; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+    /// Computing threads of each side, bound to as many cores
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Measure this row only; may be given more than once
+    #[arg(long, value_name = "NAME",
+          value_parser = ["step-f32", "step-bf16", "answers-bf16", "ddp-2-f32", "ddp-2-bf16", "memory-f32", "memory-bf16",
+                          "packing", "bf16", "scaling-2", "scaling-4"])]
+    pub only: Vec<String>,
+    /// Eighths of the lengths, to see that it works; the figures mean nothing
     #[arg(long)]
     pub quick: bool,
     /// Hugging Face folder [default: smollm2-135m in --models]
