@@ -1,5 +1,6 @@
-"""Loss and gradients of every case of `cases.json`, from its records and weights alone. Writes `losses.json`, the loss by case, and
-`gradients.safetensors`, the gradients as CASE/WEIGHT."""
+"""Loss and gradients of every case of `cases.json`, from its records and weights alone. Writes `losses.json`, the loss by case,
+`mismatches.json`, how far the recorded log-probabilities are from those of the weights, and `gradients.safetensors`, the gradients as
+CASE/WEIGHT."""
 
 import json
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import torch
 from heads import HEADS
 from model import Network, adapted, load
-from policies import POLICIES
+from policies import POLICIES, log_probs
 from records import Record, kind
 from safetensors.torch import save_file
 
@@ -34,6 +35,16 @@ class Case:
         return load(folder, "scalar-critic")
 
 
+def mismatch(case):
+    """Mean distance over all tokens that are learned from."""
+    apart = []
+    for record in case.records:
+        if record.weight > 0 and (case.name == "nll" or record.reward is not None):
+            recorded = [record.behaviour[k] for k in record.learned]
+            apart.append((log_probs(case, case.weights, record) - torch.tensor(recorded)).abs())
+    return torch.cat(apart).mean().item()
+
+
 def compute(case, networks):
     model = case["model"]
     trained = case["trained"]
@@ -45,6 +56,8 @@ def compute(case, networks):
         weights = adapted(weights, adapter, case["adapter"])
     case = Case(case, networks, weights)
     loss = (POLICIES | HEADS)[case.name](case)
+    if case.name in ("nll", "pg"):
+        mismatches[case.case["name"]] = mismatch(case)
     loss.backward()
     gradients = {n: torch.zeros_like(w) if w.grad is None else w.grad for n, w in leaves.items()}
     return loss.item(), gradients
@@ -52,10 +65,11 @@ def compute(case, networks):
 
 config, cases = json.loads((folder / "config.json").read_text()), json.loads((folder / "cases.json").read_text())
 network = Network(config)
-losses, gradients = {}, {}
+losses, mismatches, gradients = {}, {}, {}
 for case in cases:
     name = case["name"]
     losses[name], found = compute(case, network)
     gradients |= {f"{name}/{weight}": g.contiguous() for weight, g in found.items()}
 save_file(gradients, folder / "gradients.safetensors")
+(folder / "mismatches.json").write_text(json.dumps(mismatches))
 (folder / "losses.json").write_text(json.dumps(losses))

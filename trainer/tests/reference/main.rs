@@ -94,9 +94,10 @@ fn told(case: &Case, batch: &Batch) -> serde_json::Value {
     })
 }
 
-/// What the script found: losses by case, and gradients as CASE/WEIGHT.
+/// What the script found: losses and mismatches by case, and gradients as CASE/WEIGHT.
 struct Wanted {
     losses: BTreeMap<String, f64>,
+    mismatches: BTreeMap<String, f64>,
     gradients: BTreeMap<String, Tensor>,
 }
 
@@ -117,8 +118,10 @@ fn reference(cases: &[Case], records: &BTreeMap<&str, Vec<Trajectory>>) -> Wante
     }
     world::save(world::adapter("tied", 2).0.parameters(), &folder.join("adapter.safetensors"));
     python("losses.py", folder);
+    let read = |name: &str| serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap();
     Wanted {
-        losses: serde_json::from_slice(&std::fs::read(folder.join("losses.json")).unwrap()).unwrap(),
+        losses: read("losses.json"),
+        mismatches: read("mismatches.json"),
         gradients: Tensor::read_safetensors(folder.join("gradients.safetensors")).unwrap().into_iter().collect(),
     }
 }
@@ -144,8 +147,8 @@ const WAYS: [Way; 6] = [
     Way { micro_batch: 2, layout: Layout::Packed, recompute: false, logits: 450, world_size: 2 },
 ];
 
-/// Loss, and the gradient of each weight by name.
-type Found = (f64, Vec<(String, Tensor)>);
+/// Loss, mismatch, and the gradient of each weight by name.
+type Found = (f64, Option<f64>, Vec<(String, Tensor)>);
 
 /// A case's loss and gradients on one rank.
 fn measured(case: &Case, records: &[Trajectory], way: Way, group: &Group) -> Found {
@@ -159,7 +162,7 @@ fn measured(case: &Case, records: &[Trajectory], way: Way, group: &Group) -> Fou
     let found = training.measure(&Objective::new(&train), (&batch.items, batch.least), &mut Spent::begin());
     let found = found.unwrap_or_else(|error| panic!("{} by {way:?}: {error:?}", case.name));
     let gradients = training.weights().iter().map(|(name, weight)| (name.clone(), weight.grad())).collect();
-    (found.loss, gradients)
+    (found.loss, found.parts.mismatch(), gradients)
 }
 
 fn norm(tensor: &Tensor) -> f64 {
@@ -167,13 +170,22 @@ fn norm(tensor: &Tensor) -> f64 {
 }
 
 /// What is wrong with a case, if anything.
-fn compare(case: &Case, way: Way, (loss, gradients): Found, wanted: &Wanted) -> Vec<String> {
+fn compare(case: &Case, way: Way, (loss, mismatch, gradients): Found, wanted: &Wanted) -> Vec<String> {
     let mut wrong = Vec::new();
     let wanted_loss = wanted.losses[case.name];
     // Terms of about 1 may cancel, as those of whitened advantages do; what is left is then rounded as they are.
     let off = (loss - wanted_loss).abs() / wanted_loss.abs().max(0.1);
     if off.is_nan() || off > TOLERANCE {
         wrong.push(format!("{} by {way:?}: the loss is {loss} and not {wanted_loss}", case.name));
+    }
+    // Known of records alone, behind all that the policy that sampled them saw.
+    let comparable = case.train.pack == 1 && case.train.shots;
+    match (mismatch, wanted.mismatches.get(case.name).filter(|_| comparable)) {
+        (Some(found), Some(wanted)) if (found - wanted).abs() > TOLERANCE => {
+            wrong.push(format!("{} by {way:?}: the mismatch is {found} and not {wanted}", case.name));
+        }
+        (None, Some(_)) => wrong.push(format!("{} has no mismatch", case.name)),
+        _ => {}
     }
     let of_case = wanted.gradients.iter().filter(|(key, _)| key.split('/').next() == Some(case.name));
     let norms: Vec<f64> = of_case.map(|(_, gradient)| norm(gradient)).collect();

@@ -209,6 +209,31 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
 }
 
 #[test]
+fn a_setting_that_a_loss_would_ignore_is_refused() {
+    let cases = [
+        ("{dpo: {}}\n      kl: {weight: 0.1}", "train.kl", "leave it out"),
+        ("{kto: {}}\n      entropy: 0.1", "train.entropy", "leave it out"),
+        ("{cpl: {}}\n      entropy: 0.1", "train.entropy", "leave it out"),
+        (
+            "{pg: {surrogate: {sequence_clip: {low: 0.1}}, credit: {per_turn: {}}}}",
+            "surrogate.sequence_clip",
+            "or neither a critic nor `credit: per_turn`",
+        ),
+        (
+            "{pg: {surrogate: {sequence_clip: {low: 0.1}}, baseline: {critic: {role: critic}}}}",
+            "surrogate.sequence_clip",
+            "or neither a critic nor `credit: per_turn`",
+        ),
+        ("{pg: {surrogate: reinforce, proximal: {start: {}}}}", "pg.proximal", "or use `clip`"),
+        ("{pg: {baseline: {critic: {role: critic}}, credit: {per_turn: {}}}}", "pg.credit", "leave it out"),
+    ];
+    for (loss, place, way_out) in cases {
+        let message = broken(QUICKSTART, "loss: nll", &format!("loss: {loss}"));
+        assert!(message.contains(place) && message.contains(way_out), "{loss}:\n{message}");
+    }
+}
+
+#[test]
 fn character_models_fit_their_heads_alphabet_and_tasks() {
     let cases = [
         ("hidden: 128", "hidden: 130", "base.characters.hidden", "for example 136"),
