@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles and links the collectives (with NCCL) and the worker against libtorch for CUDA (the whole wheel of torch that the tests'
+# Compiles and links the collectives (with NCCL), the trainer and the worker against libtorch for CUDA (the whole wheel of torch that the tests'
 # Python has) and runs them. Without a GPU both must say so, and compute on the CPU all the same; with one, they must use it.
 # Outside CI: it builds everything once more. Expects `scripts/setup.sh test` to have run; `make check-cuda` does both.
 set -euo pipefail
@@ -44,6 +44,18 @@ cargo build --locked -p galapagos-worker --bin galapagos-worker
 worker=$CARGO_TARGET_DIR/debug/galapagos-worker
 readelf -d "$worker" | grep -q 'NEEDED.*libtorch_cuda' || fails "the worker is not linked with libtorch_cuda.so"
 says "worker: compiled and linked with libtorch $TORCH_VERSION for CUDA"
+
+cargo build --locked -p galapagos-trainer --features cuda --bin galapagos-trainer
+trainer=$CARGO_TARGET_DIR/debug/galapagos-trainer
+readelf -d "$trainer" | grep -q 'NEEDED.*libtorch_cuda' || fails "the trainer is not linked with libtorch_cuda.so"
+says "trainer: compiled and linked with libtorch $TORCH_VERSION for CUDA, with NCCL"
+if ! has_gpu; then
+  status=0
+  answer=$("$trainer" --artifacts /nowhere --cache /nowhere --device cuda </dev/null 2>&1) || status=$?
+  ((status == 2)) || fails "without a CUDA device the trainer's exit code is $status, not 2: $answer"
+  [[ $answer == *'no CUDA device'* ]] || fails "the trainer does not say that there is no device: $answer"
+  says "trainer: $(grep -m 1 'no CUDA device' <<<"$answer")"
+fi
 
 ask() { printf 'Q: What is 2 + 3?\nA:\n' | "$worker" chat "$model" --raw --max-tokens 4 --device "$1"; }
 if has_gpu; then

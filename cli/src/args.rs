@@ -63,7 +63,7 @@ pub enum Command {
     Workers(Target),
     /// Turn a GGUF file into a Hugging Face folder
     Import(Import),
-    /// Write a member, or a Hugging Face folder anew, as a Hugging Face folder
+    /// Write a member (an adapter merged into its base), or a Hugging Face folder anew, as a Hugging Face folder
     Export(Export),
     /// Write a Hugging Face folder with a LoRA adapter merged into it
     Merge(Merge),

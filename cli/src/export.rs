@@ -4,25 +4,59 @@ use std::path::Path;
 
 use galapagos_artifacts::{ArtifactStore, checkpoint};
 use galapagos_domain::cluster::EvolutionView;
+use galapagos_domain::ids::Digest;
 use galapagos_domain::member::Member;
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::task::{TaskSetData, few_shot_prefix};
 
+use crate::checkpoints;
 use crate::error::Error;
 use crate::outcome::final_scores;
 use crate::render;
 
-/// Writes the folder `to` anew: it appears whole or not at all.
+/// What is written of a member that is an adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A whole model: the adapter merged into its base.
+    Merged,
+    /// The adapter's own files.
+    Adapter,
+}
+
+/// Writes the folder `to` anew: it appears whole or not at all. Gives the base of a member that is an adapter.
 ///
 /// # Errors
-/// If the checkpoint is not in the store, is damaged, or the folder cannot be written.
-pub async fn member(store: &ArtifactStore, member: &Member, to: &Path) -> Result<(), Error> {
+/// If the checkpoint is not in the store, is damaged, or the folder cannot be written; if an adapter is asked for and the member is none.
+pub async fn member(store: &ArtifactStore, member: &Member, to: &Path, form: Form) -> Result<Option<Digest>, Error> {
+    let failed = |source| Error::Artifact { source };
+    let base = checkpoint::manifest(store, &member.checkpoint).await.map_err(failed)?.base;
     let partial = to.with_extension("partial");
     remove(&partial)?;
-    checkpoint::export(store, &member.checkpoint, &partial).await.map_err(|source| Error::Artifact { source })?;
+    match (form, base) {
+        (Form::Merged, None) | (Form::Adapter, Some(_)) => {
+            checkpoint::export(store, &member.checkpoint, &partial).await.map_err(failed)?;
+        }
+        (Form::Merged, Some(_)) => {
+            let scratch = to.with_extension("checkpoints");
+            let written = merged(store, &member.checkpoint, &scratch, &partial).await;
+            remove(&scratch)?;
+            written?;
+        }
+        (Form::Adapter, None) => {
+            let message = format!("{} is a whole model, not an adapter; export it without --adapter", member.id);
+            return Err(Error::Usage { message });
+        }
+    }
     remove(to)?;
-    std::fs::rename(&partial, to).map_err(|source| Error::Write { path: to.to_owned(), source })
+    std::fs::rename(&partial, to).map_err(|source| Error::Write { path: to.to_owned(), source })?;
+    Ok(base)
+}
+
+async fn merged(store: &ArtifactStore, checkpoint: &Digest, scratch: &Path, to: &Path) -> Result<(), Error> {
+    let found = checkpoints::fetch(store, checkpoint, scratch).await?;
+    let base = found.base.unwrap_or_else(|| found.folder.clone());
+    checkpoints::merge(&base, &found.folder, to).await
 }
 
 /// Adds `README.md` and, per task set, `evaluation/SET.jsonl`: the sealed tasks as the policy read them.
@@ -90,7 +124,11 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-fn remove(folder: &Path) -> Result<(), Error> {
+/// Removes a folder that may not be there.
+///
+/// # Errors
+/// What the system refuses.
+pub fn remove(folder: &Path) -> Result<(), Error> {
     match std::fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

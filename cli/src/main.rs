@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod checkpoints;
 mod client;
 mod commands;
 mod error;

@@ -7,10 +7,10 @@
 
 #[path = "cluster/act.rs"]
 mod act;
-#[path = "cluster/fake.rs"]
-mod fake;
 #[path = "cluster/elastic.rs"]
 mod elastic;
+#[path = "cluster/fake.rs"]
+mod fake;
 #[path = "cluster/healing.rs"]
 mod healing;
 #[path = "cluster/invariants.rs"]

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::compute::{ComputeError, Doing};
+use crate::engine::{AdapterId, GenerateError, Read, RunControl, ScoreRequest};
 use crate::files::write_atomically;
 use crate::lora::Adapter;
-use crate::{Decoder, ModelKind, PackedOptions, Precision};
+use crate::{Decoder, Engine, ModelKind, PackedOptions, Precision};
 
 /// The file in a model's folder.
 pub const FILE: &str = "probe.json";
@@ -38,11 +39,15 @@ pub enum ProbeError {
     Read { source: io::Error },
     #[error("{FILE} is no probe")]
     Parse { source: serde_json::Error },
+    #[error("{FILE} has no tokens or no outputs, so it would prove nothing")]
+    Empty,
+    #[error("the outputs that {FILE} records cannot be computed")]
+    Engine { source: Box<GenerateError> },
     #[error("{found} outputs were computed, {expected} are recorded")]
     Count { found: usize, expected: usize },
     #[error(
         "output {at} is {found}, recorded is {expected}; on average they are {mean:.4} apart, allowed is {tolerance}: \
-         other weights, another configuration or a wrong kernel"
+         other weights, another configuration or a wrong kernel. If the weights were changed on purpose, remove {FILE}"
     )]
     Differs { at: usize, found: f32, expected: f32, mean: f64, tolerance: f64 },
 }
@@ -76,13 +81,13 @@ impl Probe {
         let count = self.tokens.len() as i64;
         tch::no_grad(|| {
             let hidden = model.packed(&self.tokens, &[self.tokens.len()], options)?.hidden_states()?;
-            let rows = |end: i64| Tensor::f_arange(end, (tch::Kind::Int64, Device::Cpu)).doing("the probe");
+            let rows = |end: i64| Tensor::f_arange(end, (tch::Kind::Int64, model.device())).doing("the probe");
             let outputs = match model.config().kind {
                 ModelKind::CausalLm => {
                     let logits = model.logits_at(&hidden, &rows(count - 1)?, Precision::F32)?;
                     let next: Vec<i64> = self.tokens.iter().skip(1).map(|token| i64::from(*token)).collect();
                     let chosen = || -> Result<Tensor, tch::TchError> {
-                        let next = Tensor::f_from_slice(&next)?.f_unsqueeze(-1)?;
+                        let next = Tensor::f_from_slice(&next)?.f_to_device(model.device())?.f_unsqueeze(-1)?;
                         logits.f_log_softmax(-1, tch::Kind::Float)?.f_gather(-1, &next, false)
                     };
                     chosen().doing("the probe")?
@@ -92,7 +97,7 @@ impl Probe {
                     model.labels_at(&hidden, &rows(count)?)?
                 }
             };
-            let flat = outputs.f_reshape([-1]).doing("the probe")?;
+            let flat = outputs.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu)).doing("the probe")?;
             Vec::try_from(&flat).doing("the probe")
         })
     }
@@ -116,6 +121,45 @@ impl Probe {
         let far = |distance: f64| if distance.is_nan() { f64::INFINITY } else { distance };
         let at = (0..count).max_by(|a, b| far(distances[*a]).total_cmp(&far(distances[*b]))).unwrap_or(0);
         Err(ProbeError::Differs { at, found: found[at], expected: self.outputs[at], mean, tolerance })
+    }
+
+    /// The mean distance that an engine of this number format may have.
+    #[must_use]
+    pub fn tolerance(precision: Precision) -> f64 {
+        match precision {
+            Precision::F32 => Self::EXACT,
+            Precision::Bf16 => Self::ROUNDED,
+        }
+    }
+
+    /// Lets `engine` compute the recorded outputs, with `adapter` if the probe is one's, and compares. Requests that run in the
+    /// engine go on meanwhile.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the outputs differ or cannot be computed.
+    pub fn check_engine(&self, engine: &mut Engine, adapter: Option<AdapterId>) -> Result<(), ProbeError> {
+        if self.tokens.is_empty() || self.outputs.is_empty() {
+            return Err(ProbeError::Empty);
+        }
+        let read = match engine.config().kind {
+            ModelKind::CausalLm => Read::LogProbs { from: 1 },
+            ModelKind::Scalar | ModelKind::SequenceClassifier | ModelKind::TokenClassifier => {
+                Read::Values { positions: (0..self.tokens.len()).collect() }
+            }
+        };
+        let request = ScoreRequest { tokens: self.tokens.clone(), adapter, read };
+        let found = engine.score(&[request], &mut RunControl::default());
+        let found = found.map_err(|source| ProbeError::Engine { source: Box::new(source) })?;
+        self.check(&found.concat(), Self::tolerance(engine.options().precision))
+    }
+
+    /// [`Probe::check_engine`] with the probe of `folder`, if it has one; says whether it has.
+    ///
+    /// # Errors
+    /// As [`Probe::read`] and [`Probe::check_engine`].
+    pub fn check_folder(folder: &Path, engine: &mut Engine, adapter: Option<AdapterId>) -> Result<bool, ProbeError> {
+        let Some(probe) = Self::read(folder)? else { return Ok(false) };
+        probe.check_engine(engine, adapter).map(|()| true)
     }
 
     /// The probe of a model's folder, if it has one.

@@ -7,6 +7,7 @@
 
 pub mod binaries;
 pub mod client;
+pub mod crew;
 mod deadline;
 mod ended;
 mod faults;

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use galapagos_collective::{Group, GroupSpec, Store};
 use galapagos_domain::ids::{Digest, JobId, Name};
-use galapagos_domain::recipe::train::{Loss, On, Precision, Start, Train};
+use galapagos_domain::recipe::train::{Loss, Train};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use galapagos_model::ModelFolder;
 use galapagos_telemetry::clock::monotonic_ms;
 use galapagos_trainer::data::{Dataset, Limits};
-use galapagos_trainer::step::Training;
+use galapagos_trainer::objective::Objective;
+use galapagos_trainer::step::{Frozen, Spent, Training};
+use galapagos_trainer::subject::Subject;
 use tch::{Device, Kind};
 
 const RECORDS: u32 = 32;
@@ -30,23 +32,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let model = ModelFolder::open(&folder)?.load(Device::Cpu)?.copy_to(Kind::Float, Device::Cpu)?;
     let config = model.config();
-    let limits = Limits { positions: config.max_position_embeddings, vocabulary: config.vocab_size };
+    let limits = Limits {
+        positions: config.max_position_embeddings,
+        vocabulary: config.vocab_size,
+        classes: 0,
+        start: Digest::of(b"bench"),
+    };
     let train = train()?;
     let rows = (0..RECORDS).map(record).collect::<Result<Vec<_>, _>>()?;
-    let data = Dataset::new(&rows, &train, limits)?;
+    let data = Dataset::new(&rows, &train, limits, Seed(1))?;
 
     let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let timeout = Duration::from_secs(60);
     let store = Store::listen(host, timeout)?;
     let spec = GroupSpec { prefix: "step-time".to_owned(), rank: 0, world_size: 1, host, timeout };
     let group = Group::gloo(&store, &spec)?;
-    let mut training = Training::new(&model, &group, &train)?;
-    for (batch, step) in data.batches(Seed(1)).zip(1..) {
-        let lengths: Vec<_> = batch.iter().map(|sequence| sequence.tokens.len()).collect();
+    let (subject, frozen) = (Subject { model, adapter: None }, Frozen::default());
+    let mut training = Training::new(&subject, &frozen, &group, &train)?;
+    let objective = Objective::new(&train);
+    for (batch, step) in data.batches(0).zip(1..) {
+        let lengths: Vec<_> = batch.iter().map(|item| item.tokens()).collect();
         let (wall, cpu) = (monotonic_ms(), cpu_seconds()?);
-        let update = training.step(&batch, step, 5e-5)?;
+        let mut spent = Spent::begin();
+        let measured = training.measure(&objective, (&batch, data.least()), &mut spent)?;
+        training.update(train.lr, measured.grad_norm)?;
+        spent.optimiser();
         let (wall, cpu) = ((monotonic_ms() - wall) as f64 / 1e3, cpu_seconds()? - cpu);
-        println!("step {step}: sequences {lengths:?}, loss {:.3}, wall {wall:.2} s, CPU {cpu:.2} s", update.loss);
+        let (loss, time) = (measured.loss, spent.time());
+        println!("step {step}: sequences {lengths:?}, loss {loss:.3}, wall {wall:.2} s, CPU {cpu:.2} s, {time:?}");
     }
     Ok(())
 }
@@ -60,25 +73,8 @@ fn models_folder() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 fn train() -> Result<Train, Box<dyn Error>> {
-    Ok(Train {
-        name: None,
-        role: Name::new("policy")?,
-        on: On::One(Name::new("samples")?),
-        loss: Loss::Nll,
-        start: Start::Continue,
-        data_epochs: STEPS,
-        lr: 5e-5,
-        ranks: 1,
-        batch: 4,
-        micro_batch: 2,
-        pack: 8,
-        shots: true,
-        warmup: 0.0,
-        floor: 1.0,
-        weight_decay: 0.0,
-        clip: 1.0,
-        precision: Precision::Bf16,
-    })
+    let train = Train::new(Name::new("policy")?, Name::new("samples")?, Loss::Nll, 5e-5);
+    Ok(Train { data_epochs: STEPS, batch: 4, micro_batch: 2, pack: 8, warmup: 0.0, floor: 1.0, ..train })
 }
 
 /// 65 tokens of prefix, 15 of question, 4 of answer.
@@ -97,6 +93,7 @@ fn record(n: u32) -> Result<Trajectory, Box<dyn Error>> {
         log_probs: Vec::new(),
         completion: String::new(),
         verdict: Verdict { outcome: Outcome::Pass, reason: String::new() },
+        credit: Credit::default(),
     })
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::device::Place;
+
 /// One rank of a training round. Reads rank commands as JSON lines on standard input and writes rank reports as JSON lines on
 /// standard output; logs go to standard error. Normally started by galapagos-worker.
 #[derive(Debug, Clone, Parser)]
@@ -25,6 +27,9 @@ pub struct Args {
     /// End at once when standard input ends, which it does when the worker dies.
     #[arg(long)]
     pub lifeline: bool,
+    /// What this rank computes on: cpu, cuda or cuda:N. All ranks of a round compute on the same kind.
+    #[arg(long, value_name = "DEVICE", default_value_t = Place::Cpu)]
+    pub device: Place,
     /// Threads of each tensor operation. More than one helps only on idle cores.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1024))]
     pub threads: i32,

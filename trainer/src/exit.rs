@@ -6,15 +6,16 @@ use std::process::ExitCode;
 pub const TABLE: &str = "Exit codes:
   0  voted: the last line on standard output is the vote
   1  failed: the last line on standard output says why
-  2  wrong command line
+  2  wrong command line, or a device that is not there
   3  the worker is gone: standard input ended, or standard output cannot be written
   5  stuck: a collective went past every deadline, so the process ended itself without a report";
 
-/// The ends that this crate decides; 2 is the command line parser's.
+/// The ends that this crate decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Voted,
     Failed,
+    Usage,
     Orphaned,
     Stuck,
 }
@@ -26,6 +27,7 @@ impl Exit {
         match self {
             Self::Voted => 0,
             Self::Failed => 1,
+            Self::Usage => 2,
             Self::Orphaned => 3,
             Self::Stuck => 5,
         }
@@ -44,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_table_lists_every_code() {
-        for exit in [Exit::Voted, Exit::Failed, Exit::Orphaned, Exit::Stuck] {
+        for exit in [Exit::Voted, Exit::Failed, Exit::Usage, Exit::Orphaned, Exit::Stuck] {
             assert!(TABLE.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
         }
     }

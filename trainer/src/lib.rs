@@ -12,6 +12,7 @@ pub mod advantage;
 pub mod args;
 pub mod commands;
 pub mod data;
+pub mod device;
 mod error;
 pub mod exit;
 mod finish;

@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     }
     tch::set_num_threads(args.threads);
     tch::set_num_interop_threads(1);
+    if let Err(error) = args.device.backend().check() {
+        let _ = writeln!(std::io::stderr(), "{}", report(&error));
+        return Exit::Usage.into();
+    }
     match Commands::watch(args.lifeline) {
         Ok(commands) => rank::run(&args, &commands, &mut Reports::stdout()).into(),
         Err(error) => {

@@ -44,16 +44,21 @@ struct Loaded {
 struct Source<'a> {
     store: &'a ArtifactStore,
     cache: &'a Path,
+    device: Device,
 }
 
-/// Checks the spec, loads weights and data.
+/// Checks the spec, loads weights and data. Weights go to `device`.
 ///
 /// # Errors
 /// [`RankError`] says what is missing, damaged or impossible.
-pub async fn prepare(spec: &RankSpec, store: &ArtifactStore, cache: &Path) -> Result<Prepared, RankError> {
+pub async fn prepare(
+    spec: &RankSpec,
+    store: &ArtifactStore,
+    (cache, device): (&Path, Device),
+) -> Result<Prepared, RankError> {
     check(spec)?;
     let round = &spec.round;
-    let source = Source { store, cache };
+    let source = Source { store, cache, device };
     let loaded = source.load(&round.start).await?;
     let Loaded { subject, tokenizer, base } = loaded;
     let subject = with_adapter(with_head(subject, round)?, round)?;
@@ -106,16 +111,16 @@ impl Source<'_> {
         let manifest = cached.manifest;
         match manifest.base {
             None => {
-                let (model, tokenizer) = whole(digest, &cached.path, &manifest.weights)?;
+                let (model, tokenizer) = whole(digest, &cached.path, &manifest.weights, self.device)?;
                 let subject = Subject { model, adapter: None };
                 probe(digest, &cached.path, &subject)?;
                 Ok(Loaded { subject, tokenizer, base: *digest })
             }
             Some(base) => {
                 let below = self.open(&base).await?;
-                let (model, tokenizer) = whole(&base, &below.path, &below.manifest.weights)?;
+                let (model, tokenizer) = whole(&base, &below.path, &below.manifest.weights, self.device)?;
                 let failed = |source| RankError::Adapter { what: "open the start's adapter", source: Box::new(source) };
-                let adapter = Adapter::open(&cached.path, model.config(), Device::Cpu).map_err(failed)?;
+                let adapter = Adapter::open(&cached.path, model.config(), self.device).map_err(failed)?;
                 let found = adapter_digest(&adapter)?;
                 if found != manifest.weights {
                     return Err(RankError::WrongWeights { checkpoint: *digest, found, expected: manifest.weights });
@@ -151,18 +156,23 @@ impl Source<'_> {
 }
 
 /// A whole model in 32-bit floats.
-fn whole(checkpoint: &Digest, path: &Path, expected: &Digest) -> Result<(Decoder, Tokenizer), RankError> {
+fn whole(
+    checkpoint: &Digest,
+    path: &Path,
+    expected: &Digest,
+    device: Device,
+) -> Result<(Decoder, Tokenizer), RankError> {
     let open =
         |source| RankError::Folder { what: format!("load the checkpoint {checkpoint}"), source: Box::new(source) };
     let folder = ModelFolder::open(path).map_err(open)?;
-    let model = folder.load(Device::Cpu).map_err(open)?;
+    let model = folder.load(device).map_err(open)?;
     let found = digest(&model)?;
     if found != *expected {
         return Err(RankError::WrongWeights { checkpoint: *checkpoint, found, expected: *expected });
     }
     let is_f32 = model.parameters().iter().all(|(_, weight)| weight.kind() == Kind::Float);
     let widen = |source| RankError::Weights { what: "convert the weights to 32-bit floats", source };
-    let model = if is_f32 { model } else { model.copy_to(Kind::Float, Device::Cpu).map_err(widen)? };
+    let model = if is_f32 { model } else { model.copy_to(Kind::Float, device).map_err(widen)? };
     Ok((model, folder.into_tokenizer()))
 }
 
@@ -231,7 +241,7 @@ fn with_adapter(subject: Subject, round: &RoundSpec) -> Result<Subject, RankErro
         ..AdapterConfig::new(wanted.rank as usize, alpha, targets(wanted.on, subject.model.config()))
     };
     let seed = round.seed.derive("adapter").0;
-    let adapter = Adapter::init(config, subject.model.config(), seed, Device::Cpu).map_err(failed)?;
+    let adapter = Adapter::init(config, subject.model.config(), seed, subject.device()).map_err(failed)?;
     Ok(Subject { adapter: Some(adapter), ..subject })
 }
 

@@ -82,7 +82,11 @@ impl<'a> Rank<'a> {
     }
 
     fn work(&self, commands: &Commands, reports: &mut Reports) -> Result<Vote, RankError> {
-        let prepared = self.runtime.block_on(prepare(&self.spec, &self.artifacts, &self.args.cache))?;
+        let prepared = self.runtime.block_on(prepare(
+            &self.spec,
+            &self.artifacts,
+            (&self.args.cache, self.args.device.device()),
+        ))?;
         tracing::info!(
             round = %self.spec.round.id, rank = self.spec.rank, world_size = self.spec.world_size,
             records = prepared.plan.main.records(), left_out = prepared.plan.main.left_out(), steps = prepared.plan.steps(),
@@ -121,7 +125,7 @@ impl<'a> Rank<'a> {
                 Store::connect(address, self.timeout).map_err(collective("reach the rendezvous"))?
             }
         };
-        let group = Group::gloo(&store, &self.group_spec()).map_err(collective("join"))?;
+        let group = Group::join(&store, self.args.device.backend(), &self.group_spec()).map_err(collective("join"))?;
         drop(joining);
         let done = self.train(&group, &watchdog, prepared, reports)?;
         let _leaving = watchdog.arm("leaving the round", stuck_limit(self.timeout));

@@ -9,7 +9,7 @@ use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, RoundId};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, TchError, Tensor};
 
 use crate::RankError;
 use crate::ledger::Entry;
@@ -96,8 +96,10 @@ pub async fn put_tensors(
     let failed = |source| RankError::Io { what: format!("make a file in {}", scratch.display()), source };
     std::fs::create_dir_all(scratch).map_err(failed)?;
     let file = tempfile::Builder::new().prefix("state-").suffix(".safetensors").tempfile_in(scratch).map_err(failed)?;
-    let detached: Vec<(String, Tensor)> =
-        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect();
+    let here = |(name, tensor): &(String, Tensor)| Ok((name.clone(), tensor.f_detach()?.f_to_device(Device::Cpu)?));
+    let detached: Result<Vec<(String, Tensor)>, TchError> = tensors.iter().map(here).collect();
+    let detached =
+        detached.map_err(|source| RankError::Tensor { what: "bring the round's state to memory", source })?;
     Tensor::write_safetensors(&detached, file.path())
         .map_err(|source| RankError::State { what: "write its tensors".to_owned(), source: source.into() })?;
     store.put_file(file.path()).await.map_err(artifact("store the tensors of the round's state"))

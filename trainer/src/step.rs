@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use galapagos_collective::{Group, Reduce, Reducer, ReducerOptions, clear_grads};
 use galapagos_domain::recipe::train::{self, Layout, Train};
 use galapagos_model::Precision;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::RankError;
 use crate::data::batch::{MicroBatch, micro_batches, shares};
@@ -113,7 +113,6 @@ impl<'a> Training<'a> {
     }
 
     /// The weights that move, by name.
-    #[must_use]
     pub fn weights(&self) -> &[(String, Tensor)] {
         &self.named
     }
@@ -172,7 +171,7 @@ impl<'a> Training<'a> {
         clear_grads(&self.weights).map_err(collective("clear the gradients"))?;
         let scale = f64::from(world_size) / share;
         let (parts, losses) = self.gradients(objective, &mine, notes, scale, spent)?;
-        let parts = self.over_ranks(parts)?;
+        let parts = parts.with_sums(&self.over_ranks(&parts.to_slice())?);
         let grad_norm = gradient_norm(&self.weights)
             .map_err(|source| RankError::Optimiser { what: "measure the gradient", source })?;
         spent.communication();
@@ -194,11 +193,13 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    fn over_ranks(&self, parts: Parts) -> Result<Parts, RankError> {
-        let mut sums = Tensor::f_from_slice(&parts.to_slice()).map_err(tensor("hold the loss"))?;
-        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the loss"))?;
-        let sums: Vec<f64> = Vec::try_from(&sums).map_err(tensor("read the loss"))?;
-        Ok(parts.with_sums(&sums))
+    /// Adds numbers up over ranks.
+    fn over_ranks(&self, values: &[f64]) -> Result<Vec<f64>, RankError> {
+        let device = self.subject.device();
+        let sums = Tensor::f_from_slice(values).and_then(|sums| sums.f_to_device(device));
+        let mut sums = sums.map_err(tensor("hold numbers to add up"))?;
+        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up over ranks"))?;
+        floats(&sums)
     }
 
     /// Zero, with every weight taking part: a rank without sequences must still bring a gradient for each weight.
@@ -207,6 +208,12 @@ impl<'a> Training<'a> {
             self.weights.iter().map(|weight| weight.f_sum(Kind::Float)).collect::<Result<_, _>>()?;
         Tensor::f_stack(&sums, 0)?.f_sum(Kind::Float)?.f_mul_scalar(0.0)
     }
+}
+
+/// A tensor's numbers, wherever it is.
+fn floats(values: &Tensor) -> Result<Vec<f64>, RankError> {
+    let values = values.f_to_kind(Kind::Double).and_then(|values| values.f_to_device(Device::Cpu));
+    values.and_then(|values| Vec::try_from(&values)).map_err(tensor("read numbers"))
 }
 
 /// The number format of a train step's products.

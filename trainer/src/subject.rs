@@ -3,7 +3,7 @@
 use galapagos_domain::recipe::train::{Freeze, Layout};
 use galapagos_model::lora::Adapter;
 use galapagos_model::{ComputeError, Decoder, PackedOptions, PackedPass, Precision, WeightsError};
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use crate::RankError;
 use crate::data::batch::MicroBatch;
@@ -35,6 +35,12 @@ pub struct Hidden {
 }
 
 impl Subject {
+    /// Where it computes.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.model.device()
+    }
+
     /// The weights that training moves, by name, in name order.
     ///
     /// # Errors
@@ -68,7 +74,7 @@ impl Subject {
             return self.padded(batch, pass.precision);
         }
         let states = self.packed(batch, pass)?.hidden_states().map_err(forward)?;
-        Ok(Hidden { states, positions: packed_positions(batch)? })
+        Ok(Hidden { states, positions: packed_positions(batch, self.device())? })
     }
 
     /// A forward pass over a micro-batch without padding, ready to run.
@@ -85,7 +91,9 @@ impl Subject {
         let (tokens, width, positions) = batch.padded();
         let shape = [batch.lengths.len() as i64, width as i64];
         let failed = || tensor("lay out a micro-batch");
-        let tokens = Tensor::f_from_slice(&tokens).and_then(|flat| flat.f_reshape(shape)).map_err(failed())?;
+        let tokens = Tensor::f_from_slice(&tokens)
+            .and_then(|flat| flat.f_reshape(shape)?.f_to_device(self.device()))
+            .map_err(failed())?;
         let states = match &self.adapter {
             Some(adapter) => self.model.adapted_hidden_states(adapter, &tokens, precision),
             None => self.model.hidden_states(&tokens, precision),
@@ -93,7 +101,8 @@ impl Subject {
         let states = states.map_err(forward)?;
         let width = states.size().last().copied().unwrap_or(0);
         let states = states.f_reshape([-1, width]).map_err(failed())?;
-        Ok(Hidden { states, positions: Tensor::f_from_slice(&positions).map_err(failed())? })
+        let positions = Tensor::f_from_slice(&positions).and_then(|positions| positions.f_to_device(self.device()));
+        Ok(Hidden { states, positions: positions.map_err(failed())? })
     }
 
     /// A copy that nothing moves and that shares nothing with this one.
@@ -123,9 +132,10 @@ impl Subject {
 ///
 /// # Errors
 /// Without memory.
-pub fn packed_positions(batch: &MicroBatch) -> Result<Tensor, RankError> {
+pub fn packed_positions(batch: &MicroBatch, device: Device) -> Result<Tensor, RankError> {
     let positions: Vec<i64> = batch.marks.iter().map(|mark| i64::from(mark.position)).collect();
-    Tensor::f_from_slice(&positions).map_err(tensor("lay out a micro-batch"))
+    let positions = Tensor::f_from_slice(&positions).and_then(|positions| positions.f_to_device(device));
+    positions.map_err(tensor("lay out a micro-batch"))
 }
 
 /// Whether a weight of that name keeps its value.

@@ -1,11 +1,12 @@
-//! Checkpoints on this machine's disk: fetched from the artifact store once, then opened from the cache.
+//! Checkpoints on this machine's disk: fetched from the artifact store once, then opened from the cache. An adapter comes with the base
+//! that its checkpoint names.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_artifacts::checkpoint::{self, Cached};
+use galapagos_artifacts::{ArtifactStore, Error};
 use galapagos_domain::ids::Digest;
-use tokio::sync::Mutex;
 
 use crate::engine::CheckpointDir;
 use crate::jobs::JobError;
@@ -15,15 +16,13 @@ use crate::jobs::JobError;
 pub struct Checkpoints {
     store: ArtifactStore,
     cache: PathBuf,
-    /// One fetch at a time within this process: two attempts that want the same checkpoint must not write the same files.
-    fetching: Arc<Mutex<()>>,
 }
 
 impl Checkpoints {
     /// A cache in the folder `cache`.
     #[must_use]
     pub fn new(store: ArtifactStore, cache: PathBuf) -> Self {
-        Self { store, cache, fetching: Arc::new(Mutex::new(())) }
+        Self { store, cache }
     }
 
     /// Where the cache lies; also the place for scratch folders.
@@ -32,15 +31,29 @@ impl Checkpoints {
         &self.cache
     }
 
-    /// The checkpoint as a folder.
+    /// The checkpoint as a folder, and of an adapter its base as another.
     ///
     /// # Errors
-    /// [`JobError::Checkpoint`].
+    /// [`JobError::Checkpoint`] for what cannot be fetched, and for an adapter on an adapter.
     pub async fn open(&self, checkpoint: &Digest) -> Result<CheckpointDir, JobError> {
-        let failed = |source| JobError::Checkpoint { checkpoint: *checkpoint, source: Box::new(source) };
-        let manifest = checkpoint::manifest(&self.store, checkpoint).await.map_err(failed)?;
-        let _fetching = self.fetching.lock().await;
-        let path = checkpoint::materialise(&self.store, checkpoint, &self.cache).await.map_err(failed)?;
-        Ok(CheckpointDir { checkpoint: *checkpoint, weights: manifest.weights, path })
+        let cached = self.fetch(checkpoint).await?;
+        let Some(below) = cached.manifest.base else { return Ok(folder(checkpoint, cached, None)) };
+        let base = self.fetch(&below).await?;
+        if let Some(further) = base.manifest.base {
+            let problem = format!("its base {below} is an adapter itself, on {further}");
+            let source = Box::new(Error::Adapter { folder: cached.path, problem });
+            return Err(JobError::Checkpoint { checkpoint: *checkpoint, source });
+        }
+        let base = Arc::new(folder(&below, base, None));
+        Ok(folder(checkpoint, cached, Some(base)))
     }
+
+    async fn fetch(&self, checkpoint: &Digest) -> Result<Cached, JobError> {
+        let fetched = checkpoint::open(&self.store, checkpoint, &self.cache).await;
+        fetched.map_err(|source| JobError::Checkpoint { checkpoint: *checkpoint, source: Box::new(source) })
+    }
+}
+
+fn folder(checkpoint: &Digest, cached: Cached, base: Option<Arc<CheckpointDir>>) -> CheckpointDir {
+    CheckpointDir { checkpoint: *checkpoint, weights: cached.manifest.weights, path: cached.path, base }
 }

@@ -90,8 +90,8 @@ pub struct Run {
     /// Computing threads of the CPU; no result depends on it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
-    /// Folder of the base model on which checkpoints that are LoRA adapters stand, for both real engines
-    #[arg(long, value_name = "DIR", required_if_eq("engine_update", "adapter"))]
+    /// Folder of the base model of LoRA adapters that name none: those that a recipe names as its base. Adapters that rounds make know theirs
+    #[arg(long, value_name = "DIR")]
     pub engine_base: Option<PathBuf>,
     #[command(flatten)]
     pub remote: Remote,
@@ -168,8 +168,11 @@ pub enum MeasuredSplit {
 
 #[derive(Debug, Clone, Args)]
 pub struct Eval {
-    /// Hugging Face folder
+    /// Hugging Face folder, or with --base the folder of an adapter
     pub model: PathBuf,
+    /// Hugging Face folder of the base that the adapter stands on
+    #[arg(long, value_name = "DIR")]
+    pub base: Option<PathBuf>,
     /// Recipe whose tasks are measured
     #[arg(long)]
     pub recipe: PathBuf,
@@ -203,8 +206,11 @@ pub struct Merge {
 
 #[derive(Debug, Clone, Args)]
 pub struct Chat {
-    /// Hugging Face folder; with --server, the model's name there
+    /// Hugging Face folder, or with --base the folder of an adapter; with --server, the model's name there
     pub model: PathBuf,
+    /// Hugging Face folder of the base that the adapter stands on
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub base: Option<PathBuf>,
     /// An inference server that speaks OpenAI's API: http://HOST:PORT or https://HOST. A key is read from GALAPAGOS_ENGINE_KEY
     #[arg(long, value_name = "URL", conflicts_with_all = ["device", "threads"])]
     pub server: Option<String>,
@@ -354,8 +360,7 @@ mod tests {
         let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
         assert_eq!(run.remote.engine_update, Update::Hook { program: "/bin/reload".into() });
         let adapter = line.replace("hook=/bin/reload", "adapter");
-        assert!(Arguments::try_parse_from(adapter.split_whitespace()).is_err(), "adapters need a base");
-        assert!(Arguments::try_parse_from(format!("{adapter} --engine-base b").split_whitespace()).is_ok());
+        assert!(Arguments::try_parse_from(adapter.split_whitespace()).is_ok(), "adapters of rounds know their base");
         let bad = line.replace("hook=/bin/reload", "hook=");
         assert!(Arguments::try_parse_from(bad.split_whitespace()).is_err());
     }

@@ -20,7 +20,8 @@ use galapagos_domain::job::{FailureClass, Sampling};
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::seed::Seed;
-use galapagos_model::ChatMessage;
+use galapagos_model::probe::ProbeError;
+use galapagos_model::{ChatMessage, GenerateError};
 
 pub use handle::EngineHandle;
 
@@ -36,13 +37,15 @@ pub struct CheckpointDir {
     /// Digest of the named tensors (of an adapter: and of its scales), as the manifest says; a load that finds another one fails.
     pub weights: Digest,
     pub path: PathBuf,
+    /// Of an adapter, the whole model that its checkpoint names as its base.
+    pub base: Option<Arc<CheckpointDir>>,
 }
 
 impl CheckpointDir {
     /// Whether it is an adapter, which stands on a base, and not a whole model.
     #[must_use]
     pub fn is_adapter(&self) -> bool {
-        is_adapter(&self.path)
+        self.base.is_some() || is_adapter(&self.path)
     }
 }
 
@@ -213,15 +216,17 @@ pub enum EngineError {
     )]
     WrongWeights { path: PathBuf, expected: Digest, found: Digest },
     #[error(
-        "{} is an adapter, and there is no base here to put it on; start the worker with --engine-base DIR, the folder of the model it \
-         was made for, or merge it first (galapagos merge)",
+        "{} is an adapter that names no base, and there is none here to put it on; start the worker with --engine-base DIR, the folder of \
+         the model it was made for, or merge it first (galapagos merge)",
         path.display()
     )]
     NoBase { path: PathBuf },
-    #[error("cannot use {} as the base of adapters (--engine-base)", path.display())]
+    #[error("cannot use {} as the base of adapters", path.display())]
     Base { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("the adapter {} cannot be put on the base {} (--engine-base)", path.display(), base.display())]
+    #[error("the adapter {} cannot be put on the base {}", path.display(), base.display())]
     Adapter { path: PathBuf, base: PathBuf, source: Box<galapagos_model::lora::AdapterError> },
+    #[error("checkpoint {checkpoint}, in {}, does not compute here what it did when it was made; nothing is taken from it", path.display())]
+    Probe { checkpoint: Digest, path: PathBuf, source: ProbeError },
     #[error("cannot {what} text with the tokenizer of this checkpoint")]
     Text { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("checkpoint {checkpoint} cannot {what}")]
@@ -249,6 +254,7 @@ impl EngineError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
+            Self::Probe { source, .. } => probe_class(source),
             Self::Load { .. }
             | Self::Initialise { .. }
             | Self::Text { .. }
@@ -268,5 +274,18 @@ impl EngineError {
             | Self::Compute { .. }
             | Self::Panicked => FailureClass::Transient,
         }
+    }
+}
+
+/// What was computed differs, here and on every machine that computes alike; that nothing could be computed may pass.
+fn probe_class(error: &ProbeError) -> FailureClass {
+    match error {
+        ProbeError::Engine { source } if matches!(**source, GenerateError::Engine { .. }) => FailureClass::Transient,
+        ProbeError::Read { .. } => FailureClass::Transient,
+        ProbeError::Parse { .. }
+        | ProbeError::Empty
+        | ProbeError::Engine { .. }
+        | ProbeError::Count { .. }
+        | ProbeError::Differs { .. } => FailureClass::Invalid,
     }
 }

@@ -21,7 +21,7 @@ use crate::cancel::Cancel;
 use crate::config::{Eval, MeasuredSplit};
 use crate::device::DeviceError;
 use crate::engine::tch::TchEngine;
-use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
+use crate::engine::{CheckpointDir, Codec, Engine, EngineError, EngineHandle};
 use crate::jobs::JobError;
 use crate::jobs::meter::Meter;
 use crate::jobs::tasks::Tasks;
@@ -74,8 +74,9 @@ struct Measured {
 pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     let recipe = read_recipe(&config.recipe)?;
     let place = config.computing.place().map_err(|source| EvalError::Device { source })?;
-    let engine =
-        EngineHandle::start(move || Box::new(TchEngine::on(place))).map_err(|source| EvalError::Engine { source })?;
+    let base = config.base.clone();
+    let make = move || -> Box<dyn Engine> { Box::new(TchEngine::on(place).standing_on(base.clone())) };
+    let engine = EngineHandle::start(make).map_err(|source| EvalError::Engine { source })?;
     let failed = |source| EvalError::Model { path: config.model.clone(), source };
     let checkpoint = adopt(&engine, &config.model).map_err(failed)?;
     let codec = engine.codec(&checkpoint).map_err(failed)?;
@@ -107,7 +108,7 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
 /// A folder that was never committed: its own weights are the right ones.
 fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDir, EngineError> {
     let weights = engine.inspect(folder.to_owned())?;
-    Ok(CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() })
+    Ok(CheckpointDir { checkpoint: weights, weights, path: folder.to_owned(), base: None })
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe, EvalError> {

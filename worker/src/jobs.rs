@@ -32,6 +32,8 @@ pub struct Workshop {
     pub engine: EngineHandle,
     /// Where base models lie by name.
     pub models: PathBuf,
+    /// The base on which adapters stand that a recipe names as its base model.
+    pub engine_base: Option<PathBuf>,
     /// Runs the artifact store's futures; attempts block on it from their own threads.
     pub runtime: tokio::runtime::Handle,
 }

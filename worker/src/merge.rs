@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use galapagos_model::lora::{Adapter, AdapterError, merge};
-use galapagos_model::{FolderError, ModelFolder, WeightsError, weights_digest};
+use galapagos_model::probe::{Probe, ProbeError};
+use galapagos_model::{ComputeError, Decoder, FolderError, ModelFolder, WeightsError, weights_digest};
 use serde::Serialize;
 use tch::Device;
 
@@ -23,6 +24,12 @@ pub enum MergeError {
     Taken { path: PathBuf },
     #[error("cannot write the merged model to {}", path.display())]
     Write { path: PathBuf, source: Box<FolderError> },
+    #[error("the adapter in {} does not compute on {} what it did when it was made; nothing was written", path.display(), base.display())]
+    Probe { path: PathBuf, base: PathBuf, source: ProbeError },
+    #[error("what the merged model computes cannot be recorded")]
+    Record { source: ComputeError },
+    #[error("cannot write {} into {}", galapagos_model::probe::FILE, path.display())]
+    WriteProbe { path: PathBuf, source: io::Error },
     #[error("cannot compute the digest of the merged weights")]
     Digest { source: Box<WeightsError> },
     #[error("cannot write the result")]
@@ -58,13 +65,24 @@ pub fn run(config: &Merge, out: &mut dyn Write) -> Result<(), MergeError> {
     ignored::tell(&folder);
     let adapter = Adapter::open(&config.adapter, folder.config(), Device::Cpu).map_err(adapter_error)?;
     let base = folder.load(Device::Cpu).map_err(base_error)?;
+    check_probe(config, &base, &adapter)?;
     let merged = merge(&base, &adapter).map_err(adapter_error)?.into_model();
     drop(base);
     ModelFolder::save(&config.dir, &merged, folder.tokenizer())
         .map_err(|source| MergeError::Write { path: config.dir.clone(), source: Box::new(source) })?;
+    let recorded = Probe::of(&merged, None).map_err(|source| MergeError::Record { source })?;
+    recorded.write(&config.dir).map_err(|source| MergeError::WriteProbe { path: config.dir.clone(), source })?;
     let digest =
         weights_digest(merged.parameters()).map_err(|source| MergeError::Digest { source: Box::new(source) })?;
     report(config, adapter.projections(), digest.to_hex().to_string(), out)
+}
+
+/// The adapter's maker may have recorded what it computes on its base: another base of the same shape shows here.
+fn check_probe(config: &Merge, base: &Decoder, adapter: &Adapter) -> Result<(), MergeError> {
+    let wrong = |source| MergeError::Probe { path: config.adapter.clone(), base: config.base.clone(), source };
+    let Some(probe) = Probe::read(&config.adapter).map_err(wrong)? else { return Ok(()) };
+    let found = probe.outputs_of(base, Some(adapter)).map_err(|source| MergeError::Record { source })?;
+    probe.check(&found, Probe::EXACT).map_err(wrong)
 }
 
 fn report(config: &Merge, projections: usize, weights: String, out: &mut dyn Write) -> Result<(), MergeError> {
@@ -88,11 +106,15 @@ fn report(config: &Merge, projections: usize, weights: String, out: &mut dyn Wri
 #[cfg(test)]
 mod tests {
     use galapagos_model::lora::{AdapterConfig, ModuleNames};
-    use galapagos_model::{Decoder, ModelConfig, Tokenizer};
+    use galapagos_model::{ModelConfig, Tokenizer};
 
     use super::*;
 
     fn base(folder: &Path) -> ModelConfig {
+        base_of(folder, 1)
+    }
+
+    fn base_of(folder: &Path, seed: u64) -> ModelConfig {
         let tokenizer = Tokenizer::characters("abcdefgh").unwrap();
         let config = serde_json::json!({
             "model_type": "llama", "vocab_size": tokenizer.vocab_size(), "hidden_size": 16, "intermediate_size": 24,
@@ -101,7 +123,7 @@ mod tests {
             "hidden_act": "silu", "rope_theta": 10000.0,
         });
         let config = ModelConfig::from_json(&config.to_string()).unwrap();
-        let model = Decoder::init(config.clone(), 1, Device::Cpu).unwrap();
+        let model = Decoder::init(config.clone(), seed, Device::Cpu).unwrap();
         ModelFolder::save(folder, &model, &tokenizer).unwrap();
         config
     }
@@ -133,6 +155,25 @@ mod tests {
         }
         let again = run(&arguments, &mut Vec::new()).unwrap_err().to_string();
         assert!(again.contains("not empty"), "{again}");
+    }
+
+    #[test]
+    fn a_base_that_the_adapter_was_not_made_for_is_refused_by_its_probe_and_the_merged_model_has_one() {
+        let place = tempfile::tempdir().unwrap();
+        let [model, other, lora, merged] = ["base", "other", "adapter", "merged"].map(|name| place.path().join(name));
+        let config = base(&model);
+        base_of(&other, 2);
+        let settings = AdapterConfig::new(2, 4.0, ModuleNames::List(vec!["q_proj".into()]));
+        let adapter = Adapter::init(settings, &config, 1, Device::Cpu).unwrap();
+        adapter.save(&lora).unwrap();
+        let load = |path: &Path| ModelFolder::open(path).unwrap().load(Device::Cpu).unwrap();
+        Probe::of(&load(&model), Some(&adapter)).unwrap().write(&lora).unwrap();
+        let arguments = Merge { base: other, adapter: lora, dir: merged.clone(), json: false };
+        let error = run(&arguments, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, MergeError::Probe { .. }) && !merged.exists(), "{error}");
+        run(&Merge { base: model, ..arguments }, &mut Vec::new()).unwrap();
+        let probe = Probe::read(&merged).unwrap().unwrap();
+        probe.check(&probe.outputs_of(&load(&merged), None).unwrap(), Probe::EXACT).unwrap();
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum NodeError {
     #[error("cannot watch for signals")]
     Signals { source: std::io::Error },
     #[error("cannot use the artifact store")]
-    Store { source: galapagos_artifacts::Error },
+    Store { source: Box<galapagos_artifacts::Error> },
     #[error("cannot use the device of --device")]
     Device { source: DeviceError },
     #[error("cannot use the inference server")]
@@ -119,7 +119,8 @@ fn place(config: &Run) -> Result<Place, NodeError> {
 }
 
 fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, NodeError> {
-    let store = ArtifactStore::open(&config.artifacts).map_err(|source| NodeError::Store { source })?;
+    let store =
+        ArtifactStore::open(&config.artifacts).map_err(|source| NodeError::Store { source: Box::new(source) })?;
     let make = engine_maker(config, place, runtime)?;
     let engine = EngineHandle::start(make).map_err(|source| NodeError::Thread { source })?;
     Ok(Workshop {
@@ -127,6 +128,7 @@ fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, N
         store,
         engine,
         models: config.models.clone(),
+        engine_base: config.engine_base.clone(),
         runtime: runtime.handle().clone(),
     })
 }

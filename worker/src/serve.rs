@@ -25,6 +25,7 @@ use std::time::Duration;
 use galapagos_model::detokenize::TokenTexts;
 use galapagos_model::engine::{AdapterId, Engine, EngineError, EngineOptions};
 use galapagos_model::lora::{Adapter, AdapterError};
+use galapagos_model::probe::{Probe, ProbeError};
 use galapagos_model::{
     FolderError, ModelConfig, ModelFolder, ModelKind, Precision, TokenizerError, WeightsError, weights_digest,
 };
@@ -74,6 +75,8 @@ pub enum ServeError {
     Engine { source: EngineError },
     #[error("{} cannot be computed on this machine: its kernels failed their self-test", path.display())]
     SelfTest { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("what is in {} does not compute here what it did when it was made, on the model that is served", path.display())]
+    Probe { path: PathBuf, source: ProbeError },
     #[error("a thread is missing")]
     Thread { source: SpawnError },
     #[error("cannot listen on {address}")]
@@ -189,6 +192,8 @@ fn prepare(config: &Serve) -> Result<(Desk, Unlined), ServeError> {
     let options = options(config, precision, place.threads);
     let mut engine = Engine::new(&model, options).map_err(|source| ServeError::Engine { source })?;
     self_test(&engine).map_err(|source| ServeError::SelfTest { path: path.clone(), source })?;
+    let probed = Probe::check_folder(&path, &mut engine, None);
+    probed.map_err(|source| ServeError::Probe { path: path.clone(), source })?;
     engine.set_texts(Arc::clone(&texts));
     let (names, adapters) = load_adapters(config, model.config(), &mut engine)?;
     let desk = Desk::new(engine, texts, limits.ends.clone(), adapters);
@@ -210,6 +215,8 @@ fn load_adapters(
         let unfit = |source| ServeError::Adapter { name: name.clone(), source: Box::new(source) };
         let adapter = Adapter::open(folder, base, Device::Cpu).map_err(unfit)?;
         let id = engine.add_adapter(&adapter).map_err(|source| ServeError::Load { name: name.clone(), source })?;
+        let probed = Probe::check_folder(folder, engine, Some(id));
+        probed.map_err(|source| ServeError::Probe { path: folder.clone(), source })?;
         adapters.insert(name.clone(), id);
         names.push(name.clone());
     }

@@ -43,7 +43,7 @@ pub struct Engine {
     /// Generation engine of the workers: `tch` (built in), `openai` (a server, see --engine-url) or `mock` (for tests)
     #[arg(long, default_value = "tch")]
     pub engine: String,
-    /// Folder of the base model on which checkpoints that are LoRA adapters stand
+    /// Folder of the base model of LoRA adapters that name none: those that a recipe names as its base
     #[arg(long, value_name = "DIR")]
     pub engine_base: Option<PathBuf>,
     /// With `--engine openai`: the server, http://HOST:PORT or https://HOST

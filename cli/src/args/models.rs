@@ -77,6 +77,9 @@ pub struct Export {
     /// Most bytes of weights in one file, such as 5GB or 500MB [default: one file for all]
     #[arg(long, value_name = "SIZE")]
     pub max_shard_size: Option<String>,
+    /// Of a member that is an adapter, write its own files and name its base [default: the adapter merged into its base]
+    #[arg(long, conflicts_with_all = ["dtype", "max_shard_size"])]
+    pub adapter: bool,
     /// Evolution id [default: the only one]
     #[arg(long)]
     pub evolution: Option<String>,

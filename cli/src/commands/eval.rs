@@ -4,10 +4,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_artifacts::ArtifactStore;
 
 use super::{model, sibling};
 use crate::args;
+use crate::checkpoints::{self, Found};
 use crate::client::run_folder;
 use crate::error::{Error, Exit};
 
@@ -16,12 +17,13 @@ use crate::error::{Error, Exit};
 /// # Errors
 /// If the model or the recipe cannot be found, or the sibling cannot be started.
 pub async fn run(args: &args::Eval, json: bool) -> Result<Exit, Error> {
-    let folder = model_folder(&args.model, &args.target).await?;
+    let found = model_folder(&args.model, &args.target).await?;
     let recipe = match &args.recipe {
         Some(recipe) => recipe.clone(),
         None => run_folder(&args.target)?.recipe(),
     };
-    let mut passed: Vec<OsString> = vec!["eval".into(), folder.into(), "--recipe".into(), recipe.into()];
+    let mut passed: Vec<OsString> = vec!["eval".into(), found.folder.into(), "--recipe".into(), recipe.into()];
+    passed.extend(found.base.into_iter().flat_map(|base| ["--base".into(), base.into()]));
     passed.extend(["--split".into(), args.split.clone().into(), "--seed".into(), args.seed.to_string().into()]);
     passed.extend(args.computing.options());
     if json {
@@ -36,15 +38,16 @@ pub async fn run(args: &args::Eval, json: bool) -> Result<Exit, Error> {
 /// If the model cannot be found, or the sibling cannot be started.
 pub async fn chat(args: &args::Chat) -> Result<Exit, Error> {
     let model = match &args.server {
-        Some(_) => PathBuf::from(&args.model),
+        Some(_) => Found::whole(PathBuf::from(&args.model)),
         None => model_folder(&args.model, &args.target).await?,
     };
     sibling::exec("galapagos-worker", chat_arguments(args, model))
 }
 
 /// `model` is a folder, or with a server the name there.
-fn chat_arguments(args: &args::Chat, model: PathBuf) -> Vec<OsString> {
-    let mut passed: Vec<OsString> = vec!["chat".into(), model.into()];
+fn chat_arguments(args: &args::Chat, model: Found) -> Vec<OsString> {
+    let mut passed: Vec<OsString> = vec!["chat".into(), model.folder.into()];
+    passed.extend(model.base.into_iter().flat_map(|base| ["--base".into(), base.into()]));
     if args.raw {
         passed.push("--raw".into());
     }
@@ -61,29 +64,55 @@ fn chat_arguments(args: &args::Chat, model: PathBuf) -> Vec<OsString> {
 /// # Errors
 /// If the model cannot be found, or the sibling cannot be started.
 pub async fn serve(args: args::Serve) -> Result<Exit, Error> {
-    let folder = model_folder(&args.model, &args.target).await?;
-    sibling::exec("galapagos-worker", serve_arguments(&args, folder))
+    let found = model_folder(&args.model, &args.target).await?;
+    sibling::exec("galapagos-worker", serve_arguments(&args, found))
 }
 
 /// A member is served under the name it was asked by, as its folder in the cache is called after its digest; a folder under its
-/// own, which the worker knows. `--name` among the options wins.
-fn serve_arguments(args: &args::Serve, folder: PathBuf) -> Vec<OsString> {
-    let named = |option: &OsString| option.to_str().is_some_and(|text| text == "--name" || text.starts_with("--name="));
-    let member = folder != Path::new(&args.model) && !args.options.iter().any(named);
-    let mut passed: Vec<OsString> = vec!["serve".into(), folder.into()];
-    passed.extend(["--listen".into(), args.listen.to_string().into()]);
-    if member {
-        passed.extend(["--name".into(), args.model.clone().into()]);
+/// own, which the worker knows. `--name` among the options wins. Of a member that is an adapter the base is served too, as `NAME-base`.
+fn serve_arguments(args: &args::Serve, found: Found) -> Vec<OsString> {
+    let Found { folder, base } = found;
+    let (given, mut options) = name_among(&args.options);
+    let member = folder != Path::new(&args.model);
+    let name = given.or_else(|| member.then(|| args.model.clone()));
+    let mut passed: Vec<OsString> = vec!["serve".into()];
+    match (base, name) {
+        (Some(base), name) => {
+            let name = name.unwrap_or_else(|| args.model.clone());
+            let mut adapter = OsString::from(format!("{name}="));
+            adapter.push(folder);
+            passed.push(base.into());
+            options.splice(0..0, ["--name".into(), format!("{name}-base").into(), "--adapter".into(), adapter]);
+        }
+        (None, name) => {
+            passed.push(folder.into());
+            options.splice(0..0, name.into_iter().flat_map(|name| ["--name".into(), name.into()]));
+        }
     }
+    passed.extend(["--listen".into(), args.listen.to_string().into()]);
     passed.extend(args.computing.options());
-    passed.extend(args.options.iter().cloned());
+    passed.extend(options);
     passed
 }
 
+/// The name that the server's options give, and the other options.
+fn name_among(options: &[OsString]) -> (Option<String>, Vec<OsString>) {
+    let (mut name, mut others) = (None, Vec::new());
+    let mut left = options.iter();
+    while let Some(option) = left.next() {
+        match option.to_str() {
+            Some("--name") => name = left.next().and_then(|value| value.to_str()).map(str::to_owned),
+            Some(text) if text.starts_with("--name=") => name = text.strip_prefix("--name=").map(str::to_owned),
+            Some(_) | None => others.push(option.clone()),
+        }
+    }
+    (name, others)
+}
+
 /// A Hugging Face folder as given, or the member of that name in the run folder's cache.
-async fn model_folder(model: &str, target: &args::Target) -> Result<PathBuf, Error> {
+async fn model_folder(model: &str, target: &args::Target) -> Result<Found, Error> {
     if let Some(given) = model::given_folder(model)? {
-        return Ok(given);
+        return Ok(Found::whole(given));
     }
     let mut client = model::open_client(target, model).await?;
     let evolution = client.resolve(None).await?;
@@ -97,9 +126,7 @@ async fn model_folder(model: &str, target: &args::Target) -> Result<PathBuf, Err
     };
     let store =
         ArtifactStore::open(&folder.artifacts().display().to_string()).map_err(|source| Error::Artifact { source })?;
-    checkpoint::materialise(&store, &member.checkpoint, &folder.cache())
-        .await
-        .map_err(|source| Error::Artifact { source })
+    checkpoints::fetch(&store, &member.checkpoint, &folder.cache()).await
 }
 
 #[cfg(test)]
@@ -111,7 +138,7 @@ mod tests {
     fn passed(line: &str, folder: &str) -> Vec<OsString> {
         let args = args::Args::parse_from(line.split_whitespace());
         let args::Command::Serve(serve) = args.command else { panic!("{line}") };
-        serve_arguments(&serve, PathBuf::from(folder))
+        serve_arguments(&serve, Found::whole(folder.into()))
     }
 
     #[test]
@@ -121,7 +148,7 @@ mod tests {
             _ => None,
         };
         let chat = args("galapagos chat judge --server https://h --server-ca ca.pem --temperature 1").unwrap();
-        let passed = chat_arguments(&chat, "judge".into());
+        let passed = chat_arguments(&chat, Found::whole("judge".into()));
         let expected = ["chat", "judge", "--server", "https://h", "--server-ca", "ca.pem", "--temperature=1"];
         assert_eq!(passed, expected);
         for bad in ["--raw", "--device cpu", "--threads 2"] {
@@ -140,8 +167,23 @@ mod tests {
         let member = passed("galapagos serve champion", "run/cache/ab12");
         assert_eq!(member, ["serve", "run/cache/ab12", "--listen", "127.0.0.1:8000", "--name", "champion"]);
         for options in ["--name darwin", "--name=darwin"] {
-            let named = passed(&format!("galapagos serve champion -- {options}"), "run/cache/ab12");
-            assert!(!named.contains(&"champion".into()), "{named:?}");
+            let named = passed(&format!("galapagos serve champion -- {options} --queue 2"), "run/cache/ab12");
+            assert_eq!(named[4..], ["--name", "darwin", "--queue", "2"]);
         }
+    }
+
+    #[test]
+    fn a_member_that_is_an_adapter_is_served_beside_its_base() {
+        let adapter = |line: &str| match args::Args::parse_from(line.split_whitespace()).command {
+            args::Command::Serve(serve) => {
+                serve_arguments(&serve, Found { folder: "cache/ab12".into(), base: Some("cache/0000".into()) })
+            }
+            _ => panic!("{line}"),
+        };
+        let passed = adapter("galapagos serve champion");
+        let named = ["--name", "champion-base", "--adapter", "champion=cache/ab12"];
+        assert_eq!(passed, [&["serve", "cache/0000", "--listen", "127.0.0.1:8000"], &named[..]].concat());
+        let passed = adapter("galapagos serve champion -- --name darwin --queue 2");
+        assert_eq!(passed[4..], ["--name", "darwin-base", "--adapter", "darwin=cache/ab12", "--queue", "2"]);
     }
 }

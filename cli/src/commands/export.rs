@@ -1,16 +1,17 @@
-//! `galapagos export`: a member is copied as it was committed; a folder, or a member whose weights are wanted in another number
-//! format or in several files, is written anew by the sibling executable `galapagos-worker`.
+//! `galapagos export`: a member is copied as it was committed, an adapter merged into its base; a folder, or a member whose weights are
+//! wanted in another number format or in several files, is written anew by the sibling executable `galapagos-worker`.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::member::Member;
 
 use super::{model, print, print_json, sibling};
 use crate::args;
+use crate::checkpoints::{self, Found};
 use crate::error::{Error, Exit};
-use crate::export;
+use crate::export::{self, Form};
 
 /// Writes a member or a Hugging Face folder as a Hugging Face folder.
 ///
@@ -39,28 +40,50 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
     };
     let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source })?;
     if args.dtype.is_none() && args.max_shard_size.is_none() {
-        return copy(&store, &member, &to, json).await;
+        let form = if args.adapter { Form::Adapter } else { Form::Merged };
+        return copy(&store, &member, &to, form, json).await;
     }
     let folder = folder.ok_or_else(|| Error::Usage {
         message: "--dtype and --max-shard-size need a run folder (--dir); without one, export first and then export that folder"
             .into(),
     })?;
-    let cached = checkpoint::materialise(&store, &member.checkpoint, &folder.cache()).await;
-    anew(&cached.map_err(|source| Error::Artifact { source })?, &to, args, json)
+    match checkpoints::fetch(&store, &member.checkpoint, &folder.cache()).await? {
+        Found { folder, base: None } => anew(&folder, &to, args, json),
+        Found { folder, base: Some(base) } => {
+            let merged = to.with_extension("merged");
+            export::remove(&merged)?;
+            checkpoints::merge(&base, &folder, &merged).await?;
+            let written = sibling::run("galapagos-worker", arguments(&merged, &to, args, json)).await;
+            export::remove(&merged)?;
+            written
+        }
+    }
 }
 
-async fn copy(store: &ArtifactStore, member: &Member, to: &Path, json: bool) -> Result<Exit, Error> {
-    export::member(store, member, to).await?;
+async fn copy(store: &ArtifactStore, member: &Member, to: &Path, form: Form, json: bool) -> Result<Exit, Error> {
+    let base = export::member(store, member, to, form).await?;
     if json {
-        print_json(&serde_json::json!({ "member": member.id, "digest": member.checkpoint, "folder": to }))?;
-    } else {
-        print(&format!("{} -> {}", member.id, to.display()))?;
+        let (member, digest) = (&member.id, &member.checkpoint);
+        print_json(
+            &serde_json::json!({ "member": member, "digest": digest, "folder": to, "base": base, "merged": base.is_some() && form == Form::Merged }),
+        )?;
+        return Ok(Exit::Done);
     }
+    let (id, to) = (&member.id, to.display());
+    print(&match (base, form) {
+        (None, _) => format!("{id} -> {to}"),
+        (Some(base), Form::Merged) => format!("{id}, merged into its base {} -> {to}", base.short()),
+        (Some(base), Form::Adapter) => format!("{id} -> {to}\n  an adapter of the checkpoint {base}"),
+    })?;
     Ok(Exit::Done)
 }
 
 /// Becomes the sibling, which refuses a folder that is not empty.
 fn anew(folder: &Path, to: &Path, args: &args::Export, json: bool) -> Result<Exit, Error> {
+    sibling::exec("galapagos-worker", arguments(folder, to, args, json))
+}
+
+fn arguments(folder: &Path, to: &Path, args: &args::Export, json: bool) -> Vec<OsString> {
     let mut passed: Vec<OsString> = vec!["export".into(), folder.into(), to.into()];
     if let Some(dtype) = args.dtype {
         passed.extend(["--dtype".into(), dtype.name().into()]);
@@ -71,5 +94,5 @@ fn anew(folder: &Path, to: &Path, args: &args::Export, json: bool) -> Result<Exi
     if json {
         passed.push("--json".into());
     }
-    sibling::exec("galapagos-worker", passed)
+    passed
 }

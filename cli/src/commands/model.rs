@@ -47,6 +47,11 @@ fn no_model_folder(path: &Path) -> String {
     if path.join("store").is_dir() {
         return format!("`{shown}` is a run folder, not a model; name a member of it: champion --dir {shown}");
     }
+    if path.join("adapter_config.json").is_file() {
+        return format!(
+            "the folder `{shown}` is an adapter; put it into its base first: galapagos merge BASE {shown} DIR"
+        );
+    }
     if path.is_dir() {
         return format!("the folder `{shown}` has no `config.json`; {right}");
     }
@@ -77,6 +82,10 @@ mod tests {
         std::fs::create_dir(at.path().join("store")).unwrap();
         assert!(refusal(&format!("{place}")).contains("is a run folder"));
         std::fs::write(at.path().join("m.GGUF"), "").unwrap();
+        let adapter = at.path().join("lora");
+        std::fs::create_dir(&adapter).unwrap();
+        std::fs::write(adapter.join("adapter_config.json"), "{}").unwrap();
+        assert!(refusal(&adapter.display().to_string()).contains("galapagos merge BASE"));
         assert!(refusal(&format!("{place}/m.GGUF")).contains("galapagos import"));
         std::fs::write(at.path().join("m.bin"), "").unwrap();
         assert!(refusal(&format!("{place}/m.bin")).contains("is a file"));

@@ -7,6 +7,19 @@ use std::process::Command;
 use crate::error::{Error, Exit};
 use crate::local;
 
+/// Runs the executable `name` beside this one to its end, with this process' input and output.
+///
+/// # Errors
+/// If it is missing or cannot be started.
+pub async fn run(name: &str, args: Vec<OsString>) -> Result<Exit, Error> {
+    let path = local::sibling(name).map_err(|source| Error::Process { source })?;
+    let ended = tokio::process::Command::new(&path).args(args).kill_on_drop(true).status().await;
+    match ended.map_err(|source| Error::Exec { path, source })?.success() {
+        true => Ok(Exit::Done),
+        false => Ok(Exit::Failed),
+    }
+}
+
 /// Replaces this process by the executable `name` beside it; returns only if that fails.
 ///
 /// # Errors

@@ -123,7 +123,7 @@ pub(super) enum Count {
     /// Others are still missing.
     Noted,
     /// The last one.
-    Complete(Ballot),
+    Complete(Box<Ballot>),
 }
 
 impl Round {
@@ -219,7 +219,7 @@ impl Round {
         if running.votes.len() < running.table.workers.len() {
             return Count::Noted;
         }
-        Count::Complete(ballot::count(&running.votes))
+        Count::Complete(Box::new(ballot::count(&running.votes)))
     }
 
     /// `Running -> Committed`.

@@ -44,8 +44,12 @@ fn saved(step: u64) -> Saved {
 fn save(world: &mut World, step: u64) {
     let round = round(world).unwrap();
     let progress = RankProgress { saved: Some(saved(step)), loss: 0.5, ..RankProgress::begin(step, 90) };
-    let message =
-        WorkerMessage::RankProgress { round: round.spec.id.clone(), token: round.table().unwrap().token, rank: 0, progress };
+    let message = WorkerMessage::RankProgress {
+        round: round.spec.id.clone(),
+        token: round.table().unwrap().token,
+        rank: 0,
+        progress,
+    };
     world.say(1, message);
 }
 

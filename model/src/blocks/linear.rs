@@ -48,22 +48,38 @@ pub(crate) struct Part {
 
 #[derive(Debug)]
 enum Weight {
-    /// A parameter [outputs, inputs] in whatever format it is stored, or a copy; and the bias.
-    Tensor(Tensor, Option<Tensor>),
+    /// A parameter in whatever format it is stored, or a copy, and its layout; and the bias.
+    Tensor(Tensor, Layout, Option<Tensor>),
     /// With its bias.
     Packed(Arc<PackedMatrix>, Arc<Pool>),
+}
+
+/// How the numbers of a weight lie.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    /// [outputs, inputs].
+    Plain,
+    /// [inputs, outputs]. A parameter in training is turned in each product anew: a view that was made before it asked for a gradient
+    /// would never pass one on.
+    Transposed,
 }
 
 impl Linear {
     /// The product of one module.
     pub(crate) fn new(builder: &Builder<'_>, plan: &LinearPlan) -> Result<Self, TchError> {
-        let weight = oriented(builder, plan)?;
         let weight = match &builder.hold {
-            Hold::Shared => Weight::Tensor(weight, bias(builder, plan)?),
-            Hold::Copied(kind) => Weight::Tensor(copy_of(&weight, *kind)?, bias(builder, plan)?),
+            Hold::Shared => {
+                let layout = if plan.transposed { Layout::Transposed } else { Layout::Plain };
+                Weight::Tensor(builder.tensor(&plan.weight())?, layout, bias(builder, plan)?)
+            }
+            Hold::Copied(kind) => {
+                let copy = copy_of(&oriented(builder, plan)?, *kind)?;
+                Weight::Tensor(copy, Layout::Plain, bias(builder, plan)?)
+            }
             Hold::Packed(format, pool) => {
                 let bias = packed_bias(builder, &[plan])?;
-                Weight::Packed(Arc::new(with_bias(pack(&weight, *format)?, bias)), Arc::clone(pool))
+                let packed = with_bias(pack(&oriented(builder, plan)?, *format)?, bias);
+                Weight::Packed(Arc::new(packed), Arc::clone(pool))
             }
         };
         Ok(Self { weight, parts: vec![Part::of(plan)] })
@@ -83,7 +99,7 @@ impl Linear {
     pub(crate) fn tied(module: &str, weight: Tensor) -> Self {
         let outputs = weight.size().first().map_or(0, |size| *size as usize);
         let parts = vec![Part { module: module.to_owned(), outputs }];
-        Self { weight: Weight::Tensor(weight, None), parts }
+        Self { weight: Weight::Tensor(weight, Layout::Plain, None), parts }
     }
 
     /// The packed weight [outputs, inputs], if it is one.
@@ -103,9 +119,13 @@ impl Linear {
 
     fn product(&self, x: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
         match &self.weight {
-            Weight::Tensor(weight, bias) => {
+            Weight::Tensor(weight, layout, bias) => {
+                let turned = match layout {
+                    Layout::Plain => weight.shallow_clone(),
+                    Layout::Transposed => weight.f_transpose(0, 1)?,
+                };
                 let bias = bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
-                x.f_to_kind(kind)?.f_linear(&weight.f_to_kind(kind)?, bias)
+                x.f_to_kind(kind)?.f_linear(&turned.f_to_kind(kind)?, bias)
             }
             Weight::Packed(matrix, pool) => {
                 let mut out = zeros_f32(&[rows(x), matrix.outputs()])?;

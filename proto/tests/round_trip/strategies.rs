@@ -322,12 +322,8 @@ fn registration() -> BoxedStrategy<Registration> {
 }
 
 fn rank_report() -> BoxedStrategy<WorkerMessage> {
-    let time = any::<[u32; 5]>().prop_map(|[data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms]| StepTime {
-        data_ms,
-        forward_ms,
-        backward_ms,
-        communication_ms,
-        optimiser_ms,
+    let time = any::<[u32; 5]>().prop_map(|[data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms]| {
+        StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms }
     });
     let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     let progress = (counts, number(), number(), number(), time, option::of(saved())).prop_map(

@@ -98,7 +98,8 @@ fn side(row: &Row, needs: &Needs<'_>, read: Read) -> Result<Sequence, DataError>
 /// One item for each judged record: its sequence, whose value says whether it is desirable, then its prompt with the completion of the
 /// next record of another task, which estimates the reference point and counts for nothing else.
 fn judged(rows: &[Row], needs: &Needs<'_>) -> Result<Built, DataError> {
-    let desirable = |row: &Row| row.pair.as_ref().map(|side| side.chosen).or(row.reward.map(|reward| reward >= 0.5));
+    let desirable =
+        |row: &Row| row.pair.as_ref().map(|side| side.chosen).or_else(|| row.reward.map(|reward| reward >= 0.5));
     let used: Vec<(&Row, bool)> = rows.iter().filter_map(|row| Some((row, desirable(row)?))).collect();
     let mut built = Built { left_out: (rows.len() - used.len()) as u64, ..Built::default() };
     let judged: Vec<&Row> = used.iter().map(|(row, _)| *row).collect();

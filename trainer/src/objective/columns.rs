@@ -1,6 +1,6 @@
 //! The numbers of a micro-batch's marks as tensors, and what was said of them before it is learned from.
 
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use crate::data::batch::MicroBatch;
 
@@ -49,13 +49,13 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of a micro-batch.
+    /// The columns of a micro-batch, on `device`.
     ///
     /// # Errors
     /// Without memory.
-    pub fn new(batch: &MicroBatch, notes: Notes) -> Result<Self, TchError> {
-        let floats = |values: Vec<f32>| Tensor::f_from_slice(&values);
-        let ints = |values: Vec<i64>| Tensor::f_from_slice(&values);
+    pub fn new(batch: &MicroBatch, notes: Notes, device: Device) -> Result<Self, TchError> {
+        let floats = |values: Vec<f32>| Tensor::f_from_slice(&values)?.f_to_device(device);
+        let ints = |values: Vec<i64>| Tensor::f_from_slice(&values)?.f_to_device(device);
         let marks = || batch.marks.iter();
         let segment: Vec<i64> = batch.mark_sequences.iter().map(|sequence| i64::from(*sequence)).collect();
         let ours = batch.mark_sequences.iter().map(|sequence| f32::from(batch.sampled_by_start[*sequence as usize]));

@@ -1,11 +1,10 @@
 //! The frozen models of a round, and what they say of a batch before it is learned from: log-probabilities of reference and start,
 //! values of a critic, and the advantages made of them.
 
-use galapagos_collective::Reduce;
 use galapagos_domain::recipe::train::{Baseline, Kl, KlForm, KlPlace, Loss, PolicyGradient, Proximal, Scale, Train};
 use tch::Tensor;
 
-use super::{Training, collective};
+use super::{Training, floats};
 use crate::RankError;
 use crate::advantage::{self, End, Gae, Moments};
 use crate::data::batch::MicroBatch;
@@ -70,12 +69,12 @@ impl Training<'_> {
                 if *scale != Scale::None {
                     self.whiten(&mut all)?;
                 }
-                store(&mut notes, all)?;
+                self.store(&mut notes, all)?;
             }
             Loss::Value(value) => {
                 let gae = Gae { gamma: value.gamma, lambda: value.lambda };
                 let all = self.estimates(gae, mine, &mut notes, |_, return_| return_)?;
-                store(&mut notes, all)?;
+                self.store(&mut notes, all)?;
             }
             _ => {}
         }
@@ -88,17 +87,16 @@ impl Training<'_> {
         let failed = || tensor("compute the reference point");
         let mut sums = [0.0, 0.0];
         for batch in beside {
-            let columns = Columns::new(batch, Notes::default()).map_err(tensor("lay out a micro-batch"))?;
+            let columns = Columns::new(batch, Notes::default(), self.subject.device())
+                .map_err(tensor("lay out a micro-batch"))?;
             let log_probs =
                 |subject: &Subject| self.log_probs(subject, &self.states(subject, objective, batch)?, &columns);
             let ratios = log_probs(self.subject)?.f_sub(&log_probs(self.frozen.reference()?)?).map_err(failed())?;
-            sums[0] += floats(Some(&ratios))?.iter().sum::<f64>();
+            sums[0] += floats(&ratios)?.iter().sum::<f64>();
             sums[1] += batch.lengths.len() as f64;
         }
-        let mut sums = Tensor::f_from_slice(&sums).map_err(failed())?;
-        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the reference point"))?;
-        let sums: Vec<f64> = Vec::try_from(&sums).map_err(failed())?;
-        let mean = Tensor::f_from_slice(&[(sums[0] / sums[1]) as f32]).map_err(failed())?;
+        let sums = self.over_ranks(&sums)?;
+        let mean = self.on_device(&[(sums[0] / sums[1]) as f32])?;
         preference::kto_reference_point(&mean).map_err(failed())
     }
 
@@ -106,7 +104,8 @@ impl Training<'_> {
         let mut notes = Notes::default();
         let frozen = self.frozen;
         let log_probs = |subject: &Subject| {
-            let columns = Columns::new(batch, Notes::default()).map_err(tensor("lay out a micro-batch"))?;
+            let columns = Columns::new(batch, Notes::default(), self.subject.device())
+                .map_err(tensor("lay out a micro-batch"))?;
             self.log_probs(subject, &self.states(subject, objective, batch)?, &columns)
         };
         if objective.compares() || (frozen.reward_kl.is_some() && objective.loss.critic().is_some()) {
@@ -153,7 +152,7 @@ impl Training<'_> {
         let failed = |source| RankError::Advantage { source };
         let mut all = Vec::with_capacity(mine.len());
         for (batch, notes) in mine.iter().zip(notes) {
-            let values = floats(notes.old_values.as_ref())?;
+            let values = notes.old_values.as_ref().map(floats).transpose()?.unwrap_or_default();
             let penalties = self.penalties(batch, notes)?;
             let mut of_batch = Vec::with_capacity(batch.marks.len());
             for range in batch.by_sequence() {
@@ -178,9 +177,23 @@ impl Training<'_> {
         };
         let behaviour: Vec<f32> = batch.marks.iter().map(|mark| mark.behaviour).collect();
         let failed = || tensor("compute the penalty of rewards");
-        let behaviour = Tensor::f_from_slice(&behaviour).map_err(failed())?;
+        let behaviour = self.on_device(&behaviour)?;
         let penalty = crate::losses::kl::kl(kl_form(form), &behaviour, reference).map_err(failed())?;
-        Ok(floats(Some(&penalty))?.into_iter().map(|penalty| weight * penalty).collect())
+        Ok(floats(&penalty)?.into_iter().map(|penalty| weight * penalty).collect())
+    }
+
+    /// Advantages or returns become the values of the marks.
+    fn store(&self, notes: &mut [Notes], all: Vec<Vec<f64>>) -> Result<(), RankError> {
+        for (notes, values) in notes.iter_mut().zip(all) {
+            let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+            notes.values = Some(self.on_device(&values)?);
+        }
+        Ok(())
+    }
+
+    fn on_device(&self, values: &[f32]) -> Result<Tensor, RankError> {
+        let made = Tensor::f_from_slice(values).and_then(|values| values.f_to_device(self.subject.device()));
+        made.map_err(tensor("hold numbers"))
     }
 
     /// Mean 0 and deviation 1 over the whole batch.
@@ -191,10 +204,7 @@ impl Training<'_> {
             here = here + Moments::of(values, None).map_err(failed)?;
         }
         let Moments { count, sum, sum_of_squares } = here;
-        let mut sums =
-            Tensor::f_from_slice(&[count, sum, sum_of_squares]).map_err(tensor("hold the advantages' moments"))?;
-        self.group.all_reduce(&mut sums, Reduce::Sum).map_err(collective("add up the advantages"))?;
-        let sums: Vec<f64> = Vec::try_from(&sums).map_err(tensor("read the advantages' moments"))?;
+        let sums = self.over_ranks(&[count, sum, sum_of_squares])?;
         let everywhere = Moments { count: sums[0], sum: sums[1], sum_of_squares: sums[2] };
         for values in all {
             *values = advantage::whiten(values, None, everywhere, advantage::Whiten { centre: true, eps: 1e-8 })
@@ -202,18 +212,4 @@ impl Training<'_> {
         }
         Ok(())
     }
-}
-
-fn floats(values: Option<&Tensor>) -> Result<Vec<f64>, RankError> {
-    let Some(values) = values else { return Ok(Vec::new()) };
-    let values = values.f_to_kind(tch::Kind::Double).map_err(tensor("read values"))?;
-    Vec::try_from(&values).map_err(tensor("read values"))
-}
-
-fn store(notes: &mut [Notes], all: Vec<Vec<f64>>) -> Result<(), RankError> {
-    for (notes, values) in notes.iter_mut().zip(all) {
-        let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
-        notes.values = Some(Tensor::f_from_slice(&values).map_err(tensor("hold advantages"))?);
-    }
-    Ok(())
 }

@@ -29,7 +29,7 @@ impl Training<'_> {
             self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
         }
         for (index, (batch, notes)) in mine.iter().zip(notes).enumerate() {
-            let columns = Columns::new(batch, notes).map_err(tensor("lay out a micro-batch"))?;
+            let columns = Columns::new(batch, notes, self.subject.device()).map_err(tensor("lay out a micro-batch"))?;
             let reduces = index + 1 == mine.len();
             let of_batch = if self.recompute {
                 self.recomputed(objective, batch, &columns, (scale, reduces), spent)?
@@ -93,7 +93,7 @@ impl Training<'_> {
         let top = leaf(&before.pop().unwrap_or_default())?;
         let hidden = pass.normed(&top).map_err(forward)?;
         let cut = leaf(&hidden)?;
-        let positions = packed_positions(batch)?;
+        let positions = packed_positions(batch, self.subject.device())?;
         let (parts, last) = self.heads(objective, (&cut, &cut, &positions), columns, scale, spent)?;
         self.reducer.backward_local(&last).map_err(collective("compute gradients"))?;
         let mut flowing = self.piece(&hidden, gradient(&cut)?, &top)?;

@@ -142,7 +142,11 @@ impl World {
     fn resumed(&self, round: &RoundSpec, (rank, world_size): (u32, u32), resume: Option<Saved>) -> Rank {
         let mut command = Command::new(env!("CARGO_BIN_EXE_galapagos-trainer"));
         command.arg("--artifacts").arg(self.folder.path().join("store"));
-        command.arg("--cache").arg(self.cache()).arg("--runs").arg(self.runs()).args(["--bind", "127.0.0.1", "--lifeline"]);
+        command.arg("--cache").arg(self.cache()).arg("--runs").arg(self.runs()).args([
+            "--bind",
+            "127.0.0.1",
+            "--lifeline",
+        ]);
         command.env("OMP_NUM_THREADS", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut started = Rank::spawn(command);
         let spec = RankSpec { round: round.clone(), token: FencingToken(9), rank, world_size, resume };
@@ -299,7 +303,8 @@ impl Drop for Rank {
 /// The column `step` of a run log's table.
 pub fn steps_of(table: Vec<u8>) -> Vec<u64> {
     use arrow_array::cast::AsArray;
-    let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(table)).unwrap();
+    let batches =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(table)).unwrap();
     let column = |batch: arrow_array::RecordBatch| {
         let steps = batch.column_by_name("step").unwrap().as_primitive::<arrow_array::types::UInt64Type>().clone();
         steps.values().to_vec()

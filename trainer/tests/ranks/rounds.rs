@@ -203,11 +203,7 @@ fn pairs_are_learned_against_the_pinned_start() {
     }
     let file = block(world.store.put(trajectories::encode(&rows).unwrap(), 24)).unwrap();
     let plan = Train { batch: 4, data_epochs: 6, ..train(dpo.clone()) };
-    let round = RoundSpec {
-        datasets: vec![file],
-        reference: Some(world.start),
-        ..with(world.round(24, dpo), plan)
-    };
+    let round = RoundSpec { datasets: vec![file], reference: Some(world.start), ..with(world.round(24, dpo), plan) };
     let votes = world.votes(&round, 2);
     assert!(votes[0].left_out > 0, "time-outs and one-sided tasks are counted");
     // The loss of a pair that nothing tells apart is ln 2.
@@ -258,8 +254,8 @@ fn the_run_log_has_every_step_once_after_a_round_that_went_on() {
     let folder = world.runs().join(round.id.as_str());
     let bytes = std::fs::read(folder.join("steps.parquet")).unwrap();
     assert_eq!(super::harness::steps_of(bytes), (1..=15).collect::<Vec<u64>>());
-    let events = std::fs::read_dir(&folder).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("events.out.tfevents.")
-    });
+    let events = std::fs::read_dir(&folder)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("events.out.tfevents."));
     assert!(events.count() >= 2, "each process begins a file of its own");
 }

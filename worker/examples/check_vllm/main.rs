@@ -73,7 +73,7 @@ fn run(python: &Path, model: &Path, folder: &Path) -> Result<Vec<&'static str>, 
     let mut local = TchEngine::new().standing_on(Some(model.to_owned()));
     let mut adopt = |path: &Path| {
         let weights = local.inspect(path).map_err(|error| chain(&error))?;
-        Ok::<_, String>(CheckpointDir { checkpoint: weights, weights, path: path.to_owned() })
+        Ok::<_, String>(CheckpointDir { checkpoint: weights, weights, path: path.to_owned(), base: None })
     };
     let base = adopt(model)?;
     let mut adapters = Vec::new();

@@ -2,14 +2,18 @@
 //! common is not computed again.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use galapagos_domain::seed::Seed;
 use galapagos_model::detokenize::TokenTexts;
-use galapagos_model::engine::RequestId;
+use galapagos_model::engine::{AdapterId, RequestId};
+use galapagos_model::lora::Adapter;
+use galapagos_model::probe::Probe;
 use galapagos_model::{
     ChatMessage, Engine, EngineOptions, Event, ModelFolder, Request, Sampling, Tokenizer, TokenizerError,
 };
+use tch::Device;
 
 use super::{ChatError, Partner, Turn};
 use crate::config::Chat;
@@ -20,6 +24,7 @@ use crate::ignored;
 pub(super) struct Here {
     config: Chat,
     engine: Engine,
+    adapter: Option<AdapterId>,
     texts: Arc<TokenTexts>,
     sampling: Arc<Sampling>,
 }
@@ -35,8 +40,11 @@ impl Here {
         };
         sampling.validate().map_err(|source| ChatError::Sampling { source })?;
         let place = config.computing.place().map_err(|source| ChatError::Device { source })?;
-        let (engine, texts) = load(config, place)?;
-        Ok(Self { config: config.clone(), engine, texts, sampling: Arc::new(sampling) })
+        let (mut engine, texts) = load(config, place)?;
+        let adapter = config.base.is_some().then(|| add_adapter(config, &mut engine)).transpose()?;
+        let probed = Probe::check_folder(&config.model, &mut engine, adapter);
+        probed.map_err(|error| failed(&config.model, error))?;
+        Ok(Self { config: config.clone(), engine, adapter, texts, sampling: Arc::new(sampling) })
     }
 
     /// The whole conversation by the chat template, or the last line alone.
@@ -60,6 +68,7 @@ impl Here {
             sampling: Arc::clone(&self.sampling),
             stop_tokens: Arc::new(BTreeSet::from_iter(config.eos_token_ids.iter().copied())),
             seed: Seed(self.config.seed).nth(turn).0,
+            adapter: self.adapter,
             ..Request::greedy(prompt, room.min(self.config.max_tokens as usize))
         };
         self.engine.submit(request).map_err(|source| ChatError::Request { source })
@@ -87,24 +96,34 @@ impl Partner for Here {
     }
 }
 
+/// The model that computes: the base of an adapter.
 fn load(config: &Chat, place: Place) -> Result<(Engine, Arc<TokenTexts>), ChatError> {
-    let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| ChatError::Model { path: config.model.clone(), source };
-    let folder = ModelFolder::open(&config.model).map_err(|error| failed(error.into()))?;
+    let path = config.base.as_deref().unwrap_or(&config.model);
+    let folder = ModelFolder::open(path).map_err(|error| failed(path, error))?;
     ignored::tell(&folder);
-    let model = folder.load(place.device).map_err(|error| failed(error.into()))?;
-    if let Some(name) = model.parameters().first_not_finite().map_err(|error| failed(error.into()))? {
-        return Err(failed(format!("tensor `{name}` holds numbers that are not finite").into()));
+    let model = folder.load(place.device).map_err(|error| failed(path, error))?;
+    if let Some(name) = model.parameters().first_not_finite().map_err(|error| failed(path, error))? {
+        return Err(failed(path, format!("tensor `{name}` holds numbers that are not finite")));
     }
     let precision = place.precision(model.config().hidden_size);
     let options = EngineOptions { precision, threads: place.threads, ..EngineOptions::default() };
-    let mut engine = Engine::new(&model, options).map_err(|error| failed(error.into()))?;
-    self_test(&engine).map_err(failed)?;
+    let mut engine = Engine::new(&model, options).map_err(|error| failed(path, error))?;
+    self_test(&engine).map_err(|error| failed(path, error))?;
     let tokenizer: Tokenizer = folder.into_tokenizer();
     let texts = TokenTexts::new(Arc::new(tokenizer)).map_err(|source| tokenizer_failed(config, source))?;
     let texts = Arc::new(texts);
     engine.set_texts(Arc::clone(&texts));
     Ok((engine, texts))
+}
+
+fn add_adapter(config: &Chat, engine: &mut Engine) -> Result<AdapterId, ChatError> {
+    let adapter = Adapter::open(&config.model, engine.config(), Device::Cpu);
+    let adapter = adapter.map_err(|error| failed(&config.model, error))?;
+    engine.add_adapter(&adapter).map_err(|error| failed(&config.model, error))
+}
+
+fn failed(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ChatError {
+    ChatError::Model { path: path.to_owned(), source: source.into() }
 }
 
 fn tokenizer_failed(config: &Chat, source: TokenizerError) -> ChatError {

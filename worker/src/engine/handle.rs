@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn checkpoint() -> CheckpointDir {
-        CheckpointDir { checkpoint: Digest::of(b"c"), weights: Digest::of(b"w"), path: PathBuf::from("c") }
+        CheckpointDir { checkpoint: Digest::of(b"c"), weights: Digest::of(b"w"), path: PathBuf::from("c"), base: None }
     }
 
     #[test]

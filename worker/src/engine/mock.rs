@@ -215,7 +215,7 @@ mod tests {
     fn batch(checkpoint: &str, requests: Vec<Request>) -> Batch {
         let checkpoint = Digest::of(checkpoint.as_bytes());
         Batch {
-            checkpoint: CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new() },
+            checkpoint: CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None },
             prefix: Vec::new(),
             requests,
             stop: CharacterCodec.stop_tokens('\n').unwrap(),

@@ -39,7 +39,7 @@ pub struct Options {
     pub model: String,
     /// How versions get there.
     pub update: Update,
-    /// The base that adapters of this cluster stand on.
+    /// The base of adapters that name none.
     pub base: Option<PathBuf>,
 }
 
@@ -52,8 +52,8 @@ pub struct OpenAiEngine {
     local: TchEngine,
     /// Oldest first.
     versions: Vec<Version>,
-    /// What the base says, once an adapter was asked for.
-    bare: Option<Version>,
+    /// What the base of the adapter asked for last says, and the checkpoint that it is, if the adapter names it.
+    bare: Option<(Option<Digest>, Version)>,
     /// The version brought last, and its name at the server.
     served: Option<(Digest, String)>,
     /// Names of the adapters brought, oldest first.

@@ -1,12 +1,14 @@
 //! The engine on libtorch, over `galapagos_model`. Keeps a few checkpoints loaded; checks every load against the digest
-//! that its checkpoint was committed with. Checkpoints that are adapters share one base (`adapters`).
+//! that its checkpoint was committed with and against its probe. Checkpoints that are adapters stand on the base that their
+//! checkpoint names, and share it (`loaded`); those that name none, on the base that this engine was given.
 //!
 //! Where it computes, and in which number format, says its [`Place`].
 
-mod adapters;
 mod characters;
 mod chat;
 mod codec;
+mod load;
+mod loaded;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,10 @@ use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::recipe::guide::Speculate;
 use galapagos_domain::seed::Seed;
-use galapagos_model::engine::{AdapterId, Invariance, Made, SampleError, Speculation};
+use galapagos_model::engine::{AdapterId, Made, SampleError, Speculation};
 use galapagos_model::speculate::VerifyError;
 use galapagos_model::{
-    Decoder, Engine as ModelEngine, EngineOptions, GenerateError, ModelFolder, ModelKind, Precision, RunControl,
-    Sampling, ScoreRequest, weights_digest,
+    Engine as ModelEngine, GenerateError, ModelFolder, ModelKind, RunControl, Sampling, ScoreRequest, weights_digest,
 };
 
 use super::conversation::{ChatBatch, Reply};
@@ -29,10 +30,11 @@ use super::recent::Recent;
 use super::{
     Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch, is_adapter,
 };
-use crate::device::{Place, SMALL_HIDDEN};
-use crate::ignored;
-use adapters::AdapterBase;
+use crate::device::Place;
 use codec::HuggingFaceCodec;
+pub(crate) use load::self_test;
+use load::{check_probe, new_engine, open, probe_options, read_committed, read_model};
+use loaded::{Loaded, add_adapter, open_adapter, read_adapter};
 
 /// Checkpoints kept loaded: base, champion and candidate, or policy and critic.
 const LOADED: usize = 3;
@@ -40,24 +42,20 @@ const LOADED: usize = 3;
 /// Tokenizers kept loaded.
 const CODECS: usize = 4;
 
-/// Sequences that a small model computes at a time: they are cheap, and a step's overhead is shared by all.
-const SMALL_SEQUENCES: usize = 256;
-
 /// Tokens guessed at a time.
 const GUESSES: usize = 8;
-
-/// Keys and values of a probe: a few short sequences.
-const PROBE_BYTES: usize = 256 << 20;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub struct TchEngine {
     place: Place,
-    loaded: Recent<Digest, ModelEngine>,
+    loaded: Recent<Digest, Loaded>,
     codecs: Recent<Digest, Arc<HuggingFaceCodec>>,
+    /// The base of the adapter that was probed last, in 32-bit floats.
+    probing: Recent<Digest, ModelEngine>,
     base_path: Option<PathBuf>,
-    /// Opened with the first adapter.
-    base: Option<AdapterBase>,
+    /// The model in `base_path`, once it was read.
+    given: Option<Arc<CheckpointDir>>,
 }
 
 impl TchEngine {
@@ -71,28 +69,33 @@ impl TchEngine {
     #[must_use]
     pub fn on(place: Place) -> Self {
         tch::set_num_threads(1);
-        Self { place, loaded: Recent::new(LOADED), codecs: Recent::new(CODECS), base_path: None, base: None }
+        let (loaded, codecs, probing) = (Recent::new(LOADED), Recent::new(CODECS), Recent::new(1));
+        Self { place, loaded, codecs, probing, base_path: None, given: None }
     }
 
-    /// The same; checkpoints that are adapters stand on the model in `base`.
+    /// The same; adapters that name no base stand on the model in `base`.
     #[must_use]
     pub fn standing_on(self, base: Option<PathBuf>) -> Self {
-        Self { base_path: base, ..self }
+        Self { base_path: base, given: None, ..self }
     }
 
-    /// The base of the adapter in `folder`.
-    fn base(&mut self, folder: &Path) -> Result<&mut AdapterBase, EngineError> {
-        let opened = match (self.base.take(), &self.base_path) {
-            (Some(base), _) => base,
-            (None, Some(path)) => AdapterBase::open(path, self.place)?,
-            (None, None) => return Err(EngineError::NoBase { path: folder.to_owned() }),
-        };
-        Ok(self.base.insert(opened))
+    /// The base of an adapter: the one that its checkpoint names, and only without one that of this engine.
+    fn base(&mut self, adapter: &CheckpointDir) -> Result<Arc<CheckpointDir>, EngineError> {
+        if let Some(base) = adapter.base.as_ref().or(self.given.as_ref()) {
+            return Ok(Arc::clone(base));
+        }
+        let path = self.base_path.clone().ok_or_else(|| EngineError::NoBase { path: adapter.path.clone() })?;
+        let read = open(&path).and_then(|folder| read_model(&folder, Place::CPU));
+        let (_, weights) = read.map_err(as_base)?;
+        tracing::info!("adapters that name no base stand on {}, weights {}", path.display(), weights.short());
+        let base = Arc::new(CheckpointDir { checkpoint: weights, weights, path, base: None });
+        Ok(Arc::clone(self.given.insert(base)))
     }
 
     fn checkpoint_codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<HuggingFaceCodec>, EngineError> {
         if checkpoint.is_adapter() {
-            return self.base(&checkpoint.path)?.codec();
+            let base = self.base(checkpoint)?;
+            return self.checkpoint_codec(&base);
         }
         let open = || HuggingFaceCodec::open(&checkpoint.path).map(Arc::new);
         self.codecs.get_or_make(checkpoint.checkpoint, open).map(|codec| Arc::clone(codec))
@@ -100,12 +103,15 @@ impl TchEngine {
 
     /// The engine that computes `checkpoint`, and its adapter if it is one.
     fn policy(&mut self, checkpoint: &CheckpointDir) -> Result<(&mut ModelEngine, Option<AdapterId>), EngineError> {
-        if checkpoint.is_adapter() {
-            let (engine, adapter) = self.base(&checkpoint.path)?.policy(checkpoint)?;
-            return Ok((engine, Some(adapter)));
+        let place = self.place;
+        if !checkpoint.is_adapter() {
+            let loaded = self.loaded.get_or_make(checkpoint.checkpoint, || Loaded::open(checkpoint, place))?;
+            return Ok((&mut loaded.engine, None));
         }
-        let load = || load_engine(checkpoint, &read_committed(checkpoint, self.place)?, self.place);
-        Ok((self.loaded.get_or_make(checkpoint.checkpoint, load)?, None))
+        let base = self.base(checkpoint)?;
+        let loaded = self.loaded.get_or_make(base.checkpoint, || Loaded::open(&base, place))?;
+        let adapter = loaded.adapter(checkpoint, &base, place)?;
+        Ok((&mut loaded.engine, Some(adapter)))
     }
 }
 
@@ -120,14 +126,17 @@ impl TchEngine {
         checkpoint: &CheckpointDir,
         sequences: impl Fn(u32) -> Vec<Vec<u32>>,
     ) -> Result<(u32, Vec<f64>), EngineError> {
+        let place = self.place;
         if checkpoint.is_adapter() {
-            let (engine, adapter) = self.base(&checkpoint.path)?.probe(checkpoint)?;
+            let base = self.base(checkpoint)?;
+            let engine = self.in_f32(&base)?;
+            let adapter = read_adapter(checkpoint, &base, engine.config(), place)?;
+            let adapter = add_adapter(engine, checkpoint, &adapter)?;
             let said = probe_with(checkpoint, engine, Some(adapter), sequences);
             engine.remove_adapter(adapter);
             return said;
         }
-        let mut engine = new_engine(checkpoint, &read_committed(checkpoint, self.place)?, probe_options(self.place))?;
-        probe_with(checkpoint, &mut engine, None, sequences)
+        probe_with(checkpoint, &mut f32_engine(checkpoint, place)?, None, sequences)
     }
 
     /// As [`TchEngine::probe`], of the base that the adapter `checkpoint` stands on, without the adapter.
@@ -139,14 +148,28 @@ impl TchEngine {
         checkpoint: &CheckpointDir,
         sequences: impl Fn(u32) -> Vec<Vec<u32>>,
     ) -> Result<(u32, Vec<f64>), EngineError> {
-        let engine = self.base(&checkpoint.path)?.probe_bare(checkpoint)?;
-        probe_with(checkpoint, engine, None, sequences)
+        let base = self.base(checkpoint)?;
+        probe_with(checkpoint, self.in_f32(&base)?, None, sequences)
+    }
+
+    fn in_f32(&mut self, base: &CheckpointDir) -> Result<&mut ModelEngine, EngineError> {
+        let place = self.place;
+        self.probing.get_or_make(base.checkpoint, || f32_engine(base, place))
     }
 }
 
-fn probe_options(place: Place) -> EngineOptions {
-    let (precision, threads) = (Precision::F32, place.threads);
-    EngineOptions { precision, threads, kv_bytes: PROBE_BYTES, ..EngineOptions::default() }
+fn f32_engine(checkpoint: &CheckpointDir, place: Place) -> Result<ModelEngine, EngineError> {
+    let mut engine = new_engine(checkpoint, &read_committed(checkpoint, place)?, probe_options(place))?;
+    check_probe(checkpoint, &mut engine, None)?;
+    Ok(engine)
+}
+
+/// A folder that was to be the base of adapters and cannot be.
+fn as_base(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Load { path, source } => EngineError::Base { path, source },
+        other => other,
+    }
 }
 
 fn probe_with(
@@ -217,7 +240,9 @@ impl Engine for TchEngine {
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
         if is_adapter(folder) {
-            return self.base(folder)?.inspect(folder);
+            let base = self.base_path.clone().ok_or_else(|| EngineError::NoBase { path: folder.to_owned() })?;
+            let opened = open(&base).map_err(as_base)?;
+            return open_adapter(folder, (&base, opened.config()), Place::CPU).map(|(_, digest)| digest);
         }
         read_model(&open(folder)?, Place::CPU).map(|(_, digest)| digest)
     }
@@ -229,77 +254,6 @@ impl Engine for TchEngine {
         ModelFolder::save(folder, &model, &tokenizer).map_err(|source| failed(source.into()))?;
         Ok(Digest::from_bytes(*digest.as_bytes()))
     }
-}
-
-fn open(folder: &Path) -> Result<ModelFolder, EngineError> {
-    ModelFolder::open(folder).map_err(|source| EngineError::Load { path: folder.to_owned(), source: source.into() })
-}
-
-/// Reads and hashes the model of a folder.
-fn read_model(folder: &ModelFolder, place: Place) -> Result<(Decoder, Digest), EngineError> {
-    let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Load { path: folder.path().to_owned(), source };
-    let model = folder.load(place.device).map_err(|e| failed(e.into()))?;
-    if let Some(name) = model.parameters().first_not_finite().map_err(|e| failed(e.into()))? {
-        return Err(failed(format!("tensor `{name}` holds numbers that are not finite").into()));
-    }
-    let digest = weights_digest(model.parameters()).map_err(|e| failed(e.into()))?;
-    Ok((model, Digest::from_bytes(*digest.as_bytes())))
-}
-
-/// The model of a checkpoint, if its weights are those it was committed with.
-fn read_committed(checkpoint: &CheckpointDir, place: Place) -> Result<Decoder, EngineError> {
-    let folder = open(&checkpoint.path)?;
-    ignored::tell(&folder);
-    let (model, found) = read_model(&folder, place)?;
-    if found != checkpoint.weights {
-        return Err(EngineError::WrongWeights { path: checkpoint.path.clone(), expected: checkpoint.weights, found });
-    }
-    Ok(model)
-}
-
-/// The engine that generates with `model`, which lies at `place`, for `checkpoint`.
-fn load_engine(checkpoint: &CheckpointDir, model: &Decoder, place: Place) -> Result<ModelEngine, EngineError> {
-    let hidden_size = model.config().hidden_size;
-    let (precision, threads) = (place.precision(hidden_size), place.threads);
-    let defaults = EngineOptions { precision, threads, ..EngineOptions::default() };
-    let options = if hidden_size < SMALL_HIDDEN {
-        let (max_sequences, max_rows) = (SMALL_SEQUENCES, 2 * SMALL_SEQUENCES);
-        EngineOptions { max_sequences, max_rows, ..defaults }
-    } else {
-        defaults
-    };
-    let engine = new_engine(checkpoint, model, options)?;
-    check_invariance(checkpoint, &engine)?;
-    Ok(engine)
-}
-
-fn new_engine(checkpoint: &CheckpointDir, model: &Decoder, options: EngineOptions) -> Result<ModelEngine, EngineError> {
-    ModelEngine::new(model, options).map_err(|source| unusable(checkpoint, source))
-}
-
-/// A kernel that computes wrongly on this machine, or differently in other batches, must not make a rollout.
-fn check_invariance(checkpoint: &CheckpointDir, engine: &ModelEngine) -> Result<(), EngineError> {
-    let what = "be computed on this machine: its kernels failed their self-test";
-    self_test(engine).map_err(|source| EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source })
-}
-
-/// [`ModelEngine::invariance`] as an error; a device that promises none is a warning.
-pub(crate) fn self_test(engine: &ModelEngine) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    match engine.invariance() {
-        Invariance::Proven => Ok(()),
-        Invariance::NotPromised => {
-            tracing::warn!("on this device a completion may depend on what else is in its batch");
-            Ok(())
-        }
-        Invariance::Kernel(defect) => Err(defect.into()),
-        Invariance::Attention(defect) => Err(defect.into()),
-    }
-}
-
-fn unusable(checkpoint: &CheckpointDir, source: galapagos_model::EngineError) -> EngineError {
-    let what = "be loaded for inference";
-    EngineError::Compute { checkpoint: checkpoint.checkpoint, what, source: source.into() }
 }
 
 fn model_requests(batch: &Batch, guides: &[Option<Guided>]) -> Vec<galapagos_model::Request> {

@@ -8,6 +8,7 @@ use galapagos_domain::recipe::{Base, Characters};
 use galapagos_domain::seed::Seed;
 
 use super::{JobError, Workshop, engine_failed, store_failed};
+use crate::engine::{EngineError, is_adapter};
 
 pub(super) fn run(shop: &Workshop, base: &Base, seed: Seed) -> Result<JobOutput, JobError> {
     match base {
@@ -16,10 +17,24 @@ pub(super) fn run(shop: &Workshop, base: &Base, seed: Seed) -> Result<JobOutput,
     }
 }
 
+/// An adapter is stored with the base that this worker puts adapters on, and names it from then on.
 fn import(shop: &Workshop, name: &str) -> Result<JobOutput, JobError> {
     let folder = locate(&shop.models, name)?;
     let weights = shop.engine.inspect(folder.clone()).map_err(engine_failed("use the base model"))?;
-    store(shop, &folder, weights, name.to_owned())
+    if !is_adapter(&folder) {
+        return store(shop, &folder, weights, name.to_owned());
+    }
+    let Some(below) = &shop.engine_base else {
+        let source = EngineError::NoBase { path: folder };
+        return Err(JobError::Engine { what: "use the base model", source });
+    };
+    let below_weights = shop.engine.inspect(below.clone()).map_err(engine_failed("use the base of the adapter"))?;
+    let stored = shop.runtime.block_on(async {
+        let base = checkpoint::upload(&shop.store, below, below_weights).await?;
+        checkpoint::upload_adapter(&shop.store, &folder, weights, &base).await
+    });
+    let checkpoint = stored.map_err(store_failed("store the base model, an adapter"))?;
+    Ok(JobOutput::Base { checkpoint, weights, source: name.to_owned() })
 }
 
 /// A bare word is a folder of the model store; anything with a slash is a path, relative to where the worker runs.

@@ -45,6 +45,7 @@ impl Bench {
         let mut middling = || members.find(|member| (0.35..0.65).contains(&success_rate(member))).unwrap();
         let (policy, other) = (middling(), middling());
         let shop = Workshop {
+            engine_base: None,
             checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
             store,
             engine: EngineHandle::start(|| Box::new(MockEngine)).unwrap(),

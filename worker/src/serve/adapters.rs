@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use galapagos_model::engine::{AdapterId, Engine};
 use galapagos_model::lora::Adapter;
+use galapagos_model::probe::Probe;
 use galapagos_telemetry::ErrorChain;
 use serde::Deserialize;
 use tch::Device;
@@ -96,6 +97,10 @@ pub(super) fn change(
             };
             let adapter = Adapter::open(folder, engine.config(), Device::Cpu).map_err(|error| refused(&error))?;
             let id = engine.add_adapter(&adapter).map_err(|error| refused(&error))?;
+            if let Err(error) = Probe::check_folder(folder, engine, Some(id)) {
+                engine.remove_adapter(id);
+                return Err(refused(&error));
+            }
             known.insert(name.clone(), id);
         }
         AdapterChange::Unload { name } => match known.remove(name) {

@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 /// A folder as a checkpoint of a whole model.
 pub fn checkpoint(folder: &Path) -> CheckpointDir {
     let weights = TchEngine::new().inspect(folder).unwrap();
-    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() }
+    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned(), base: None }
 }
 
 /// An adapter's folder as a checkpoint.
 pub fn adapter_checkpoint(base: &Path, folder: &Path) -> CheckpointDir {
     let weights = TchEngine::new().standing_on(Some(base.to_owned())).inspect(folder).unwrap();
-    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned() }
+    CheckpointDir { checkpoint: weights, weights, path: folder.to_owned(), base: None }
 }
 
 /// The whole chain of an error.

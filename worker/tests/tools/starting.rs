@@ -1,6 +1,6 @@
 //! What is said before anything is computed: of devices that are not there, and of configuration keys that nothing uses.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -8,6 +8,7 @@ use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
 use galapagos_model::ModelFolder;
 use galapagos_model::lora::{Adapter, AdapterConfig, ModuleNames};
+use galapagos_model::probe::Probe;
 use galapagos_worker::engine::Engine;
 use galapagos_worker::engine::tch::TchEngine;
 use serde_json::json;
@@ -45,6 +46,74 @@ fn a_device_that_is_not_there_ends_the_program_at_once_with_what_would_be_right(
         assert_eq!(ended.status.code(), Some(2), "{line:?}");
         assert!(text(&ended.stderr).contains("cuda:N"), "{}", text(&ended.stderr));
     }
+}
+
+#[test]
+fn a_model_that_does_not_compute_what_its_maker_recorded_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), 64);
+    let model = ModelFolder::open(folder.path()).unwrap().load(Device::Cpu).unwrap();
+    let mut probe = Probe::of(&model, None).unwrap();
+    let place = folder.path().to_str().unwrap();
+    probe.write(folder.path()).unwrap();
+    let ended = run(&["chat", place, "--raw", "--device", "cpu"]);
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+    probe.outputs[5] -= 1.0;
+    probe.write(folder.path()).unwrap();
+    let [serve, _, chat, _] = computing(place);
+    for line in [serve, chat] {
+        let ended = run(&[&line[..], &["--device", "cpu"]].concat());
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{line:?}: {said}");
+        assert!(said.contains("output 5 is") && said.contains("probe.json"), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn an_adapter_is_talked_to_on_its_base_and_on_no_other() {
+    let place = tempfile::tempdir().unwrap();
+    let [base, other, adapter, merged] = ["base", "other", "adapter", "merged"].map(|name| place.path().join(name));
+    write_model(&base, 64);
+    let model = ModelFolder::open(&base).unwrap().load(Device::Cpu).unwrap();
+    let settings = AdapterConfig::new(2, 4.0, ModuleNames::AllLinear);
+    let update = Adapter::init(settings, model.config(), 1, Device::Cpu).unwrap();
+    for (name, tensor) in update.parameters().iter().filter(|(name, _)| name.contains("lora_B")) {
+        let bound = if name.contains("mlp") { 0.5 } else { 0.2 };
+        let _ = tensor.shallow_clone().f_uniform_(-bound, bound).unwrap();
+    }
+    update.save(&adapter).unwrap();
+    Probe::of(&model, Some(&update)).unwrap().write(&adapter).unwrap();
+    let [base, other, adapter, merged] = [&base, &other, &adapter, &merged].map(|path| path.to_str().unwrap());
+    let ended = run(&["merge", base, adapter, merged]);
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+
+    let said = |line: &[&str]| {
+        let mut child = worker()
+            .args(line)
+            .args(["--raw", "--device", "cpu", "--max-tokens", "12"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"31415\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let [alone, on_base, whole] =
+        [said(&["chat", base]), said(&["chat", adapter, "--base", base]), said(&["chat", merged])];
+    assert!(on_base.status.success(), "{}", text(&on_base.stderr));
+    assert_eq!(text(&on_base.stdout), text(&whole.stdout));
+    assert_ne!(text(&on_base.stdout), text(&alone.stdout), "the adapter changes something");
+
+    // Of the same shape, with the adapter's own update in its weights.
+    ModelFolder::save(
+        Path::new(other),
+        &ModelFolder::open(Path::new(merged)).unwrap().load(Device::Cpu).unwrap(),
+        ModelFolder::open(Path::new(base)).unwrap().tokenizer(),
+    )
+    .unwrap();
+    let refused = said(&["chat", adapter, "--base", other]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("probe.json"), "{}", text(&refused.stderr));
 }
 
 #[test]

@@ -7,7 +7,10 @@ use galapagos_domain::recipe::search::{Search, Verifier};
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
 use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
-use galapagos_domain::recipe::train::{Loss, Precision, Start};
+use galapagos_domain::recipe::train::{
+    Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
+    Schedule, Start, Surrogate,
+};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use serde_json::{Value, json};
 
@@ -37,8 +40,27 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "speculate" => words::<Speculate>(None),
         "verify" => words::<Verifier>(None),
         "loss" => words::<Loss>(None),
+        "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
+        | "contrastive_mi" => words::<Loss>(Some(find(topic)?.word)),
+        "baseline" => words::<Baseline>(None),
+        "critic" => words::<Baseline>(Some("critic")),
+        "surrogate" => words::<Surrogate>(None),
+        "clip" => words::<Surrogate>(Some("clip")),
+        "pointwise" => words::<Pointwise>(None),
+        "component" => words::<Component>(None),
+        "masked" => words::<Component>(Some("masked")),
         "start" => words::<Start>(None),
+        "optimiser" => words::<Optimiser>(None),
+        "adamw" | "sgd" | "muon" => words::<Optimiser>(Some(find(topic)?.word)),
+        "schedule" => words::<Schedule>(None),
+        "reference" => words::<Reference>(None),
+        "kl" => words::<Kl>(None),
+        "mix" => words::<Mix>(None),
+        "adapter" => words::<Adapter>(None),
+        "freeze" => words::<Freeze>(None),
+        "guard" => words::<Guard>(None),
         "precision" => words::<Precision>(None),
+        "layout" => words::<Layout>(None),
         "split" => words::<Selection>(None),
         "bout" => words::<BoutForm>(None),
         "judge" => words::<Judge>(None),
@@ -84,6 +106,13 @@ fn least(topic: &str) -> Value {
         "sample_k" => json!({"n": 1}),
         "curate" => json!({"as": "c", "from": "s"}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
+        "critic" => json!({"role": "critic"}),
+        "masked" => json!({"token": 1}),
+        "kl" => json!({"weight": 0.1}),
+        "mix" => json!({"on": "c"}),
+        "adapter" => json!({"rank": 4}),
+        "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
+        | "contrastive_mi" | "clip" | "adamw" | "sgd" | "muon" | "freeze" | "guard" => json!({}),
         "split" => json!({"split": "val"}),
         "tournament" => json!({
             "between": ["champion", "c"], "tasks": {}, "promote": "policy",
@@ -106,6 +135,17 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "split" => through::<Selection>(least),
         "builtin" => through::<TaskSet>(json!({ topic: least })).map(inside),
         "sample_k" => through::<Search>(json!({ topic: least })).map(inside),
+        "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
+        | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
+        "critic" => through::<Baseline>(json!({ topic: least })).map(inside),
+        "clip" => through::<Surrogate>(json!({ topic: least })).map(inside),
+        "masked" => through::<Component>(json!({ topic: least })).map(inside),
+        "adamw" | "sgd" | "muon" => through::<Optimiser>(json!({ topic: least })).map(inside),
+        "kl" => through::<Kl>(least),
+        "mix" => through::<Mix>(least),
+        "adapter" => through::<Adapter>(least),
+        "freeze" => through::<Freeze>(least),
+        "guard" => through::<Guard>(least),
         verb => through::<RecipeStep>(json!({ verb: least })).map(inside),
     }
 }
@@ -116,7 +156,12 @@ fn written(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |n| n.to_string()),
         Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
-        Value::Null | Value::Bool(_) | Value::Object(_) => value.to_string(),
+        Value::Object(fields) => {
+            let said = fields.iter().filter(|(_, value)| !value.is_null());
+            let fields: Vec<String> = said.map(|(field, value)| format!("{field}: {}", written(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Null | Value::Bool(_) => value.to_string(),
     }
 }
 

@@ -4,12 +4,13 @@ mod choices;
 mod header;
 mod judging;
 mod making;
+mod training;
 
 use super::topic::{Entry, Preset, Topic};
 
 /// All topics.
 pub fn all() -> impl Iterator<Item = &'static Topic> {
-    header::TOPICS.iter().chain(making::TOPICS).chain(judging::TOPICS).chain(choices::TOPICS)
+    header::TOPICS.iter().chain(making::TOPICS).chain(training::TOPICS).chain(judging::TOPICS).chain(choices::TOPICS)
 }
 
 const fn required(word: &'static str, takes: &'static str, about: &'static str) -> Entry {

@@ -77,12 +77,16 @@ impl Turn<'_> {
         let (token, rank) = of;
         match self.round(&id).map(|round| round.vote(token, rank, vote)) {
             None | Some(Count::Stale | Count::Noted) => {}
-            Some(Count::Complete(Ballot::Agreed { checkpoint, vote })) => self.commit(&id, checkpoint, vote),
-            Some(Count::Complete(Ballot::Split { culprit, reason })) => {
-                self.try_failed(&id, Some(culprit), transient(vec![reason]));
-            }
-            Some(Count::Complete(Ballot::NoCheckpoint)) => {
-                self.try_failed(&id, Some(0), transient(vec!["rank 0 voted without a checkpoint".to_owned()]));
+            Some(Count::Complete(ballot)) => self.counted(&id, *ballot),
+        }
+    }
+
+    fn counted(&mut self, id: &RoundId, ballot: Ballot) {
+        match ballot {
+            Ballot::Agreed { checkpoint, vote } => self.commit(id, checkpoint, vote),
+            Ballot::Split { culprit, reason } => self.try_failed(id, Some(culprit), transient(vec![reason])),
+            Ballot::NoCheckpoint => {
+                self.try_failed(id, Some(0), transient(vec!["rank 0 voted without a checkpoint".to_owned()]));
             }
         }
     }

@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_judged_record_has_the_next_answer_of_another_task_beside_it(records in records()) {
-        let says = |r: &Trajectory| r.credit.pair.as_ref().map(|side| side.chosen).or(r.reward().map(|reward| reward >= 0.5));
+        let says = |r: &Trajectory| r.credit.pair.as_ref().map(|side| side.chosen).or_else(|| r.reward().map(|reward| reward >= 0.5));
         let judged: Vec<&Trajectory> = records.iter().filter(|r| says(r).is_some()).collect();
         if !judged.is_empty() && judged.iter().all(|r| r.task == judged[0].task) {
             let error = Dataset::new(&records, &train(kto()), limits(), Seed(5)).unwrap_err().to_string();

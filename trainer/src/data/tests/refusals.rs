@@ -143,7 +143,7 @@ fn settings_that_mean_nothing_together_are_refused() {
         (masked(0.5, 100_000), "token 100000"),
         (of(PolicyGradient { baseline: critic.clone(), ..plain.clone() }), "a critic's advantages are of tokens"),
         (of(PolicyGradient { credit: turns, ..plain.clone() }), "`per_turn`"),
-        (of(PolicyGradient { proximal: start, ..plain.clone() }), "`proximal: start`"),
+        (of(PolicyGradient { proximal: start, ..plain }), "`proximal: start`"),
         (of(PolicyGradient { proximal: start, ..pg(Credited::Whole, Surrogate::Reinforce) }), "takes no ratios"),
         (of(PolicyGradient { baseline: critic, ..pg(turns, Surrogate::Clip(clip)) }), "leave `credit` out"),
     ];

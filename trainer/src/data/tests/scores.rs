@@ -12,7 +12,7 @@ fn pointwise(kind: Pointwise) -> Train {
 /// The class of a record: its last part's that has one, else whether it passed.
 fn class(record: &Trajectory) -> Option<u32> {
     let said = record.credit.spans.iter().filter_map(|span| span.class).next_back();
-    said.or(record.reward().map(|reward| u32::from(reward >= 0.5)))
+    said.or_else(|| record.reward().map(|reward| u32::from(reward >= 0.5)))
 }
 
 fn end(record: &Trajectory) -> usize {

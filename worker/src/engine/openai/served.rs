@@ -69,7 +69,7 @@ impl OpenAiEngine {
             Ok::<_, ClientError>(said)
         };
         let said = self.runtime.block_on(ask).map_err(|source| remote(checkpoint, RemoteError::Call { source }))?;
-        let bare = self.bare.as_ref().filter(|_| checkpoint.is_adapter());
+        let bare = self.bare.as_ref().filter(|_| checkpoint.is_adapter()).map(|(_, version)| version);
         let fit = |version: &&Version| !this(version) && version.vocabulary == expected.vocabulary;
         let others: Vec<&Version> = self.versions.iter().chain(bare).filter(fit).collect();
         let numbers: Vec<&[f64]> = others.iter().map(|version| version.log_probs.as_slice()).collect();
@@ -96,9 +96,10 @@ impl OpenAiEngine {
 
     /// Computes what `checkpoint` says about the probe's sequences, once, and what its base says.
     fn remember(&mut self, checkpoint: &CheckpointDir) -> Result<(), EngineError> {
-        if self.bare.is_none() && checkpoint.is_adapter() {
+        let base = checkpoint.base.as_ref().map(|base| base.checkpoint);
+        if checkpoint.is_adapter() && self.bare.as_ref().is_none_or(|(known, _)| *known != base) {
             let (vocabulary, log_probs) = self.local.probe_base(checkpoint, probe::sequences)?;
-            self.bare = Some(Version { checkpoint: None, vocabulary, log_probs });
+            self.bare = Some((base, Version { checkpoint: None, vocabulary, log_probs }));
         }
         if self.versions.iter().any(|version| version.checkpoint == Some(checkpoint.checkpoint)) {
             return Ok(());

@@ -19,7 +19,8 @@ pub enum Update {
     Adapter,
     /// Whole weights by SGLang's `POST /update_weights_from_disk`.
     Endpoint,
-    /// A program that is called with the checkpoint's folder and returns when the server serves it.
+    /// A program that is called with the checkpoint's folder and returns when the server serves it. It finds the checkpoint's digest in
+    /// `GALAPAGOS_CHECKPOINT` and the folder of an adapter's base in `GALAPAGOS_BASE`.
     Hook {
         /// The program.
         program: String,
@@ -116,6 +117,7 @@ async fn run_hook(program: &str, checkpoint: &CheckpointDir) -> Result<(), Updat
     command
         .arg(&checkpoint.path)
         .env("GALAPAGOS_CHECKPOINT", checkpoint.checkpoint.to_string())
+        .envs(checkpoint.base.as_ref().map(|base| ("GALAPAGOS_BASE", base.path.as_os_str())))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -45,7 +45,13 @@ fn prepare(token: u64, rank: u32) -> CoordinatorMessage {
         seed: Seed(1),
         stall_limit_ms: 1000,
     };
-    CoordinatorMessage::PrepareRank(Box::new(RankSpec { round, token: FencingToken(token), rank, world_size: 2, resume: None }))
+    CoordinatorMessage::PrepareRank(Box::new(RankSpec {
+        round,
+        token: FencingToken(token),
+        rank,
+        world_size: 2,
+        resume: None,
+    }))
 }
 
 fn attempt(token: u64) -> Key {

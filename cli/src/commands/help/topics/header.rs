@@ -129,6 +129,7 @@ const HEAD: Topic = Topic {
     entries: &[
         word("lm", "", "next-token logits: it can generate"),
         word("scalar", "", "one number per position: it can rank"),
+        word("classes", "count", "so many numbers per position: classes of a critic, actions of a Q-function"),
     ],
     example: "",
 };

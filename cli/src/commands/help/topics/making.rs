@@ -3,8 +3,7 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] =
-    &[ROLLOUT, SEARCH, SAMPLE_K, GUIDE, SPECULATE, VERIFY, CURATE, TRAIN, LOSS, START, PRECISION];
+pub const TOPICS: &[Topic] = &[ROLLOUT, SEARCH, SAMPLE_K, GUIDE, SPECULATE, VERIFY, CURATE];
 
 const ROLLOUT: Topic = Topic {
     word: "rollout",
@@ -117,87 +116,4 @@ const CURATE: Topic = Topic {
         preset("apply", "list of operators", "[]", "applied in order"),
     ],
     example: "- curate: {as: correct, from: samples, apply: [{keep: {verdict: pass}}, dedupe, {cap: {per: task, max: 4}}]}",
-};
-
-const TRAIN: Topic = Topic {
-    word: "train",
-    place: "recipe step",
-    about: "One round of data-parallel training that makes one member of a role.",
-    form: Form::Map,
-    entries: &[
-        optional(
-            "as",
-            "name",
-            "name of the new member for later recipe steps; without it the new member takes the role at once",
-        ),
-        required("role", "role", "whose next member it is"),
-        required(
-            "on",
-            "dataset, {all: DATASET} or a list of them",
-            "what it learns from; `all` takes the datasets of that name of all generations so far",
-        ),
-        required("loss", "choice", "what is minimised"),
-        preset("start", "choice", "continue", "which weights it starts from"),
-        preset("data_epochs", "count", "1", "passes over the data"),
-        required("lr", "number", "peak learning rate"),
-        preset("ranks", "count", "1", "world size of the round"),
-        preset("batch", "count", "8", "sequences per optimiser step, over all ranks"),
-        preset(
-            "micro_batch",
-            "count",
-            "4",
-            "sequences per rank in one forward pass; `batch` is reached by gradient accumulation",
-        ),
-        preset(
-            "pack",
-            "count",
-            "1",
-            "records joined behind one few-shot prefix to one sequence; a later record sees the earlier ones as examples",
-        ),
-        preset("shots", "true or false", "true", "whether the few-shot prefix stays before each sequence"),
-        preset("warmup", "number", "0.1", "part of all optimiser steps over which the learning rate rises from 0"),
-        preset("floor", "number", "0.1", "part of its peak to which the learning rate falls, along a half cosine"),
-        preset("weight_decay", "number", "0", "decoupled weight decay of AdamW"),
-        preset("clip", "number", "1", "largest global gradient norm"),
-        preset("precision", "choice", "bf16", "arithmetic of the forward and backward pass"),
-    ],
-    example: "- train: {as: candidate, role: policy, on: correct, loss: nll, data_epochs: 2, lr: 5.0e-5, ranks: 2}\n- train: {role: critic, on: samples, loss: {pointwise: bce}, start: restart, lr: 2.0e-5, ranks: 2}",
-};
-
-const LOSS: Topic = Topic {
-    word: "loss",
-    place: "train",
-    about: "What training minimises.",
-    form: Form::Choice,
-    entries: &[
-        word("nll", "", "mean negative log-likelihood of the completion's tokens; for roles with `head: lm`"),
-        word(
-            "pointwise",
-            "bce",
-            "the scalar at the completion's last token against pass = 1, fail = 0, by binary cross-entropy; other verdicts are left out and counted",
-        ),
-    ],
-    example: "",
-};
-
-const START: Topic = Topic {
-    word: "start",
-    place: "train",
-    about: "Which weights a round starts from; the optimiser always starts anew.",
-    form: Form::Choice,
-    entries: &[
-        word("continue", "", "the role's current member"),
-        word("restart", "", "the role's `init` as it is now"),
-        word("base", "", "the base weights"),
-    ],
-    example: "",
-};
-
-const PRECISION: Topic = Topic {
-    word: "precision",
-    place: "train",
-    about: "Arithmetic of the forward and backward pass; master weights and optimiser are always f32.",
-    form: Form::Choice,
-    entries: &[word("bf16", "", "16 bits, the range of f32"), word("f32", "", "32 bits")],
-    example: "",
 };

@@ -130,7 +130,7 @@ mod tests {
 
     fn sent(sampling: Sampling, terminator: Option<char>) -> Value {
         let digest = Digest::of(b"c");
-        let checkpoint = CheckpointDir { checkpoint: digest, weights: digest, path: PathBuf::new() };
+        let checkpoint = CheckpointDir { checkpoint: digest, weights: digest, path: PathBuf::new(), base: None };
         let guide = sampling.guide.clone();
         let request = Request { prompt: vec![3], samples: 2, seed: Seed(8), sampling: Arc::new(sampling) };
         let batch =

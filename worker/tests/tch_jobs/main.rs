@@ -2,124 +2,23 @@
 //! bytes of a rollout depend on its spec alone.
 #![expect(clippy::unwrap_used, reason = "test helpers outside of test functions")]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use galapagos_artifacts::{ArtifactStore, trajectories};
-use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
-use galapagos_domain::job::{
-    BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice,
-};
+use galapagos_domain::job::{BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, RolloutSpec, Sampling};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::Verifier;
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::{Base, Characters};
-use galapagos_domain::seed::Seed;
-use galapagos_domain::task::{Family, TaskSetData};
-use galapagos_domain::trajectory::Trajectory;
-use galapagos_worker::cancel::Cancel;
-use galapagos_worker::checkpoints::Checkpoints;
-use galapagos_worker::engine::EngineHandle;
-use galapagos_worker::engine::tch::TchEngine;
+use galapagos_domain::task::TaskSetData;
 use galapagos_worker::failure;
-use galapagos_worker::jobs::meter::Meter;
-use galapagos_worker::jobs::{self, JobError, Workshop};
 
-#[path = "serve/adapter_folder.rs"]
+use bench::{Bench, SAMPLING, refusal, shape, slice};
+
+#[path = "../serve/adapter_folder.rs"]
 mod adapter_folder;
-
-const SAMPLING: Sampling = Sampling::at(1.0);
-
-struct Bench {
-    shop: Workshop,
-    runtime: tokio::runtime::Runtime,
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let base = Some(folder.path().join("models/base"));
-        let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
-        let shop = Workshop {
-            checkpoints: Checkpoints::new(store.clone(), folder.path().join("cache")),
-            store,
-            engine: EngineHandle::start(move || Box::new(TchEngine::new().standing_on(base.clone()))).unwrap(),
-            models: folder.path().join("models"),
-            runtime: runtime.handle().clone(),
-        };
-        Self { shop, runtime, folder }
-    }
-
-    fn run(&self, kind: JobKind) -> Result<JobOutput, JobError> {
-        let id = JobId::new("e/g1/samples/0").unwrap();
-        let job = JobSpec { id, evolution: EvolutionId::new("e").unwrap(), seed: Seed(5), time_limit_ms: 60_000, kind };
-        jobs::run(&self.shop, &job, &Meter::new(Cancel::default(), Arc::new(|_| {})))
-    }
-
-    fn base(&self) -> (Digest, Digest) {
-        match self.run(JobKind::Base(Base::Characters(shape()))).unwrap() {
-            JobOutput::Base { checkpoint, weights, source } => {
-                assert_eq!(source, "characters");
-                (checkpoint, weights)
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The base checkpoint as a folder of the model store that a test may damage.
-    fn model(&self, name: &str) -> PathBuf {
-        let (checkpoint, _) = self.base();
-        let from = self.runtime.block_on(self.shop.checkpoints.open(&checkpoint)).unwrap().path;
-        let to = self.shop.models.join(name);
-        std::fs::create_dir_all(&to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-        }
-        to
-    }
-
-    fn rows(&self, policy: Digest, indices: std::ops::Range<u32>) -> Vec<Trajectory> {
-        self.sampled(policy, indices, SAMPLING).unwrap()
-    }
-
-    fn sampled(
-        &self,
-        policy: Digest,
-        indices: std::ops::Range<u32>,
-        sampling: Sampling,
-    ) -> Result<Vec<Trajectory>, JobError> {
-        let tasks = slice(Split::Train, indices);
-        let spec = RolloutSpec { policy, tasks, samples: 3, sampling, verify: vec![Verifier::Rule] };
-        let JobOutput::Rollout { trajectories: file, .. } = self.run(JobKind::Rollout(spec))? else { panic!() };
-        Ok(trajectories::decode(self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap()).unwrap())
-    }
-
-    /// What a rollout under `guide` is refused with.
-    fn guide_refused(&self, policy: Digest, guide: Guide) -> String {
-        let error = self.sampled(policy, 0..1, Sampling { guide: Some(guide), ..SAMPLING }).unwrap_err();
-        assert_eq!(error.class(), FailureClass::Invalid);
-        failure::report(error.class(), &error).chain.join("\n")
-    }
-}
-
-fn shape() -> Characters {
-    Characters { alphabet: "0123456789>".to_owned(), layers: 2, hidden: 32, heads: 2, ffn: 64, context: 48 }
-}
-
-fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {
-    let source = Builtin { family: Family::SortThreeDigits, train: 40, val: 20, test: 20, demonstrations: 0, shots: 2 };
-    TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
-}
-
-/// The class and the whole chain of a base job's failure.
-fn refusal(bench: &Bench, name: &Path) -> (FailureClass, String) {
-    let error = bench.run(JobKind::Base(Base::Model(name.display().to_string()))).unwrap_err();
-    let report = failure::report(error.class(), &error);
-    (report.class, report.chain.join("\n"))
-}
+mod adapters;
+mod bench;
+mod probes;
 
 #[test]
 fn a_character_model_is_a_function_of_the_seed_and_imports_as_what_it_is() {
@@ -239,19 +138,6 @@ fn bouts_and_evaluations_are_guided_too() {
     let guide = Some(Guide::Regex("[".to_owned()));
     let bout = BoutSpec { holder: policy, challenger: policy, tasks, sampling: Sampling { guide, ..sampling } };
     assert_eq!(bench.run(JobKind::Bout(bout)).unwrap_err().class(), FailureClass::Invalid);
-}
-
-#[test]
-fn an_adapter_is_a_checkpoint_like_any_other() {
-    let bench = Bench::new();
-    let (policy, _) = bench.base();
-    let base = bench.model("base");
-    adapter_folder::write_adapter(&base, &bench.shop.models.join("poet"), 1, 0.5);
-    let imported = bench.run(JobKind::Base(Base::Model("poet".to_owned()))).unwrap();
-    let JobOutput::Base { checkpoint, .. } = imported else { panic!() };
-    let rows = bench.rows(checkpoint, 0..4);
-    assert_eq!(rows, [bench.rows(checkpoint, 0..1), bench.rows(checkpoint, 1..4)].concat());
-    assert_ne!(rows, bench.rows(policy, 0..4), "it is not the base");
 }
 
 #[test]

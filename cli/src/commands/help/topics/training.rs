@@ -1,0 +1,555 @@
+//! The verb `train`: data, losses, how weights move, what guards a round.
+
+use super::super::topic::{Form, Topic};
+use super::{optional, preset, required, word};
+
+pub(super) const TOPICS: &[Topic] = &[
+    TRAIN,
+    LOSS,
+    PG,
+    BASELINE,
+    CRITIC,
+    SURROGATE,
+    CLIP,
+    DPO,
+    KTO,
+    DPO_REGRESSION,
+    CPL,
+    BT_PAIR,
+    POINTWISE,
+    VALUE,
+    TD_CONSERVATIVE,
+    CONTRASTIVE_MI,
+    COMPONENT,
+    MASKED,
+    START,
+    OPTIMISER,
+    ADAMW,
+    SGD,
+    MUON,
+    SCHEDULE,
+    REFERENCE,
+    KL,
+    MIX,
+    ADAPTER,
+    FREEZE,
+    GUARD,
+    PRECISION,
+    LAYOUT,
+];
+
+const TRAIN: Topic = Topic {
+    word: "train",
+    place: "recipe step",
+    about: "One round of data-parallel training that makes one member of a role.",
+    form: Form::Map,
+    entries: &[
+        optional(
+            "as",
+            "name",
+            "name of the new member for later recipe steps; without it the new member takes the role at once",
+        ),
+        required("role", "role", "whose next member it is"),
+        required(
+            "on",
+            "dataset, {all: DATASET} or a list of them",
+            "what it learns from; `all` takes the datasets of that name of all generations so far",
+        ),
+        required("loss", "choice", "what is minimised"),
+        preset("start", "choice", "continue", "which weights it starts from"),
+        preset("data_epochs", "count", "1", "passes over the data; every record is used exactly once in each"),
+        required("lr", "number", "peak learning rate"),
+        preset("ranks", "count", "1", "world size of the round; one that loses ranks goes on with fewer"),
+        preset(
+            "batch",
+            "count",
+            "8",
+            "what one optimiser step is on, over all ranks: sequences, or prompts with all their pairs",
+        ),
+        preset(
+            "micro_batch",
+            "count",
+            "4",
+            "the same per rank in one forward pass; `batch` is reached by gradient accumulation",
+        ),
+        preset(
+            "pack",
+            "count",
+            "1",
+            "records joined behind one few-shot prefix to one sequence; a later record sees the earlier ones as examples",
+        ),
+        preset("shots", "true or false", "true", "whether the few-shot prefix stays before each sequence"),
+        preset("warmup", "number", "0.1", "part of all optimiser steps over which the learning rate rises from 0"),
+        preset("floor", "number", "0.1", "part of its peak to which the learning rate falls"),
+        preset("schedule", "choice", "cosine", "how it falls"),
+        preset("optimiser", "choice", "{adamw: {betas: [0.9, 0.95], eps: 0.00000001}}", "how weights move"),
+        preset("weight_decay", "number", "0", "decoupled weight decay, of matrices only"),
+        preset("clip", "number", "1", "largest global gradient norm"),
+        preset("precision", "choice", "bf16", "arithmetic of the forward and backward pass"),
+        preset(
+            "reference",
+            "choice",
+            "start",
+            "which checkpoint losses and penalties compare with; pinned for the round",
+        ),
+        optional("kl", "map", "penalty on the distance from the reference"),
+        preset("entropy", "number", "0", "weight of the policy's entropy, which is rewarded"),
+        optional("mix", "map", "steps on other data in between, by likelihood"),
+        optional("adapter", "map", "train a low-rank adapter in place of the weights"),
+        preset("freeze", "map", "{layers: 0, embeddings: false}", "what keeps its weights"),
+        optional("ema", "number", "the member gets a moving average of the weights with this decay"),
+        preset(
+            "recompute",
+            "true or false",
+            "false",
+            "compute layers again in the backward pass: less memory, more time",
+        ),
+        preset("layout", "choice", "packed", "how sequences lie in a forward pass"),
+        preset(
+            "shard_optimiser",
+            "true or false",
+            "false",
+            "each rank keeps the optimiser's state of its own part of the weights (ZeRO-1)",
+        ),
+        preset(
+            "save_every",
+            "count",
+            "25",
+            "optimiser steps between checkpoints inside the round, from which an interrupted one goes on; 0: none",
+        ),
+        preset(
+            "guard",
+            "map",
+            "{nonfinite: stop, on_spike: skip, patience: 3}",
+            "what is done about steps that cannot be right",
+        ),
+    ],
+    example: "- train: {as: candidate, role: policy, on: correct, loss: nll, data_epochs: 2, lr: 5.0e-5, ranks: 2}\n- train: {role: critic, on: samples, loss: {pointwise: bce}, start: restart, lr: 2.0e-5, ranks: 2}\n- train: {as: tuned, role: policy, on: samples, loss: {dpo: {beta: 0.1}}, adapter: {rank: 16}, lr: 1.0e-4}\n- train: {as: grpo, role: policy, on: samples, loss: {pg: {}}, kl: {weight: 0.04}, lr: 1.0e-6}",
+};
+
+const LOSS: Topic = Topic {
+    word: "loss",
+    place: "train",
+    about: "What training minimises. Records that a loss cannot use are left out and counted.",
+    form: Form::Choice,
+    entries: &[
+        word("nll", "", "negative log-likelihood of the completion's tokens"),
+        word("weighted_nll", "", "the same, each record times its reward"),
+        word("pg", "map", "policy gradient: REINFORCE, PPO, GRPO, RLOO and their kin"),
+        word("dpo", "map", "preference pairs against the reference"),
+        word("kto", "map", "desirable and undesirable records against the reference, unpaired"),
+        word("dpo_regression", "map", "the pair's log-ratio margin against its reward margin, squared"),
+        word("cpl", "map", "contrastive preference learning, without a reference"),
+        word("bt_pair", "map", "Bradley-Terry on a scalar head, every prompt's pairs weighing 1/(n+ n-) each"),
+        word("pointwise", "choice", "regression or classification of records or steps"),
+        word("value", "map", "a critic's regression on returns at every token, as PPO trains it"),
+        word("td_conservative", "map", "Q-learning from logged actions: CQL, Cal-QL"),
+        word("contrastive_mi", "map", "InfoNCE between a prompt's and a completion's last hidden states"),
+        word("component", "choice", "prediction of every component of a trajectory, prompt included"),
+    ],
+    example: "",
+};
+
+const PG: Topic = Topic {
+    word: "pg",
+    place: "loss",
+    about: "Policy gradient on what a policy sampled. Groups are the samples of one task. `{pg: {}}` is GRPO with token averages.",
+    form: Form::Map,
+    entries: &[
+        preset("baseline", "choice", "group", "what is subtracted from a reward"),
+        preset("scale", "none, group_std or all_std", "group_std", "what advantages are divided by"),
+        preset(
+            "surrogate",
+            "choice",
+            "{clip: {low: 0.2, high: 0.2}}",
+            "how a step away from the old policy is rewarded",
+        ),
+        preset(
+            "credit",
+            "whole or {per_turn: {gamma: N}}",
+            "whole",
+            "the reward that a token answers for; turn by turn, gamma 0 is its turn's own alone",
+        ),
+        preset("average", "token, sequence or {constant: N}", "token", "what a batch's loss is the mean of"),
+        preset(
+            "proximal",
+            "behaviour or {start: {weight_cap: N}}",
+            "behaviour",
+            "the policy that ratios are taken against; with `start` the sampler enters as a capped weight, for stale data",
+        ),
+    ],
+    example: "loss: {pg: {baseline: leave_one_out, scale: none, surrogate: reinforce}}",
+};
+
+const BASELINE: Topic = Topic {
+    word: "baseline",
+    place: "pg",
+    about: "What a policy gradient subtracts from a reward.",
+    form: Form::Choice,
+    entries: &[
+        word("none", "", "nothing"),
+        word("group", "", "the mean of the task's samples"),
+        word("leave_one_out", "", "the mean of the task's other samples"),
+        word("critic", "map", "a critic's values at every token (GAE)"),
+    ],
+    example: "",
+};
+
+const CRITIC: Topic = Topic {
+    word: "critic",
+    place: "baseline",
+    about: "Advantages from a critic's values by generalised advantage estimation.",
+    form: Form::Map,
+    entries: &[
+        required("role", "role", "a role with a scalar head, trained before by `value`"),
+        preset("gamma", "number", "1", "discount from token to token"),
+        preset("lambda", "number", "0.95", "mixes temporal differences (0) and whole returns (1)"),
+    ],
+    example: "baseline: {critic: {role: critic}}",
+};
+
+const SURROGATE: Topic = Topic {
+    word: "surrogate",
+    place: "pg",
+    about: "How a step away from the old policy is rewarded.",
+    form: Form::Choice,
+    entries: &[
+        word("reinforce", "", "advantage times log-probability"),
+        word("clip", "map", "advantage times the token's ratio, clipped (PPO)"),
+        word("sequence_clip", "map", "advantage times the geometric mean of a record's ratios, clipped (GSPO)"),
+    ],
+    example: "",
+};
+
+const CLIP: Topic = Topic {
+    word: "clip",
+    place: "surrogate",
+    about: "How far a ratio may move before its gradient ends. (`clip` of `train` is the largest gradient norm.)",
+    form: Form::Map,
+    entries: &[
+        preset("low", "number", "0.2", "below 1"),
+        preset("high", "number", "0.2", "above 1"),
+        optional("dual", "number", "bound on the ratio where the advantage is negative"),
+    ],
+    example: "surrogate: {clip: {low: 0.2, high: 0.28}}",
+};
+
+const DPO: Topic = Topic {
+    word: "dpo",
+    place: "loss",
+    about: "Direct preference optimisation. Pairs come from `pair` columns, else from the passes and fails of a task.",
+    form: Form::Map,
+    entries: &[
+        preset("beta", "number", "0.1", "how strongly the reference holds"),
+        preset("form", "sigmoid or ipo", "sigmoid", "ipo: squared, on means over tokens"),
+        preset("smoothing", "number", "0", "probability that a pair's order is wrong"),
+    ],
+    example: "",
+};
+
+const KTO: Topic = Topic {
+    word: "kto",
+    place: "loss",
+    about: "Judged records, unpaired; how far the policy is from the reference on mismatched completions is the zero.",
+    form: Form::Map,
+    entries: &[
+        preset("beta", "number", "0.1", "how strongly the reference holds"),
+        preset("desirable", "number", "1", "weight of passes"),
+        preset("undesirable", "number", "1", "weight of fails"),
+    ],
+    example: "",
+};
+
+const DPO_REGRESSION: Topic = Topic {
+    word: "dpo_regression",
+    place: "loss",
+    about: "Squared difference between the implied and the given reward margin of a pair.",
+    form: Form::Map,
+    entries: &[preset("beta", "number", "0.1", "how strongly the reference holds")],
+    example: "",
+};
+
+const CPL: Topic = Topic {
+    word: "cpl",
+    place: "loss",
+    about: "Contrastive preference learning on segments.",
+    form: Form::Map,
+    entries: &[
+        preset("alpha", "number", "0.1", "scale of log-probabilities"),
+        preset("lambda", "number", "0.5", "weight of the worse segment; below 1 is conservative"),
+        preset("gamma", "number", "1", "discount from token to token"),
+    ],
+    example: "",
+};
+
+const BT_PAIR: Topic = Topic {
+    word: "bt_pair",
+    place: "loss",
+    about: "Pairs of one prompt for reward models and process preference models.",
+    form: Form::Map,
+    entries: &[preset("margin", "true or false", "false", "whether the pair's reward difference must be exceeded")],
+    example: "",
+};
+
+const POINTWISE: Topic = Topic {
+    word: "pointwise",
+    place: "loss",
+    about: "A head's outputs against labels: the record's reward, else 1 for pass and 0 for fail.",
+    form: Form::Choice,
+    entries: &[
+        word("bce", "", "binary cross-entropy with logits; labels from 0 to 1"),
+        word("mse", "", "squared error"),
+        word("huber", "", "squared up to 1, linear beyond"),
+        word("classes", "", "cross-entropy over the head's classes"),
+        word("pooled_classes", "", "the same on the greatest output over the completion's tokens"),
+        word("steps", "bce, mse, huber or classes", "at the end of each step, against its own label"),
+    ],
+    example: "",
+};
+
+const VALUE: Topic = Topic {
+    word: "value",
+    place: "loss",
+    about: "A critic's values against returns made of its values at the round's start.",
+    form: Form::Map,
+    entries: &[
+        optional("clip", "number", "how far a value may move before its gradient ends"),
+        preset("gamma", "number", "1", "discount from token to token"),
+        preset("lambda", "number", "0.95", "mixes temporal differences (0) and whole returns (1)"),
+    ],
+    example: "",
+};
+
+const TD_CONSERVATIVE: Topic = Topic {
+    word: "td_conservative",
+    place: "loss",
+    about: "Q-values of numbered actions (`class` of a record's parts); the target network is the round's start.",
+    form: Form::Map,
+    entries: &[
+        preset("gamma", "number", "0.99", "discount from action to action"),
+        preset("alpha", "number", "1", "weight of the penalty on actions that were not taken"),
+        preset("calibrated", "true or false", "true", "values are not pushed below the logged return (Cal-QL)"),
+    ],
+    example: "",
+};
+
+const CONTRASTIVE_MI: Topic = Topic {
+    word: "contrastive_mi",
+    place: "loss",
+    about: "Each prompt against the completions of its micro-batch.",
+    form: Form::Map,
+    entries: &[
+        preset("temperature", "number", "0.1", "scale of similarities"),
+        preset("symmetric", "true or false", "false", "prompts among completions too"),
+    ],
+    example: "",
+};
+
+const COMPONENT: Topic = Topic {
+    word: "component",
+    place: "loss",
+    about: "Trajectories as sequences of components, without rewards.",
+    form: Form::Choice,
+    entries: &[
+        word("next", "", "each token from those before it"),
+        word("masked", "map", "hidden tokens from all the others"),
+    ],
+    example: "",
+};
+
+const MASKED: Topic = Topic {
+    word: "masked",
+    place: "component",
+    about: "Tokens hidden at random, predicted where they stand; every token sees the whole sequence.",
+    form: Form::Map,
+    entries: &[
+        preset("rate", "number", "0.15", "part of the tokens"),
+        required("token", "token id", "what stands in their place"),
+    ],
+    example: "",
+};
+
+const START: Topic = Topic {
+    word: "start",
+    place: "train",
+    about: "Which weights a round starts from. The optimiser starts anew, except where said.",
+    form: Form::Choice,
+    entries: &[
+        word("continue", "", "the role's current member"),
+        word("continue_optimiser", "", "the same, with the optimiser's state at the end of the round that made it"),
+        word("restart", "", "the role's `init` as it is now"),
+        word("base", "", "the base weights"),
+    ],
+    example: "",
+};
+
+const OPTIMISER: Topic = Topic {
+    word: "optimiser",
+    place: "train",
+    about: "How weights move by their gradients.",
+    form: Form::Choice,
+    entries: &[
+        word("adamw", "map", "Adam with decoupled weight decay"),
+        word("sgd", "map", "stochastic gradient descent"),
+        word("muon", "map", "orthogonalised momentum for matrices inside layers, AdamW for the rest"),
+    ],
+    example: "",
+};
+
+const ADAMW: Topic = Topic {
+    word: "adamw",
+    place: "optimiser",
+    about: "Adam with decoupled weight decay.",
+    form: Form::Map,
+    entries: &[
+        preset("betas", "[number, number]", "[0.9, 0.95]", "decay of the first and of the second moment"),
+        preset("eps", "number", "0.00000001", "addend to the root of the second moment"),
+    ],
+    example: "",
+};
+
+const SGD: Topic = Topic {
+    word: "sgd",
+    place: "optimiser",
+    about: "Stochastic gradient descent.",
+    form: Form::Map,
+    entries: &[
+        preset("momentum", "number", "0", "part of the last update that goes on"),
+        preset("nesterov", "true or false", "false", "look ahead by the momentum"),
+    ],
+    example: "",
+};
+
+const MUON: Topic = Topic {
+    word: "muon",
+    place: "optimiser",
+    about: "Orthogonalised momentum; updates have the size of AdamW's, so one learning rate serves both.",
+    form: Form::Map,
+    entries: &[
+        preset("momentum", "number", "0.95", "part of the last update that goes on"),
+        preset("nesterov", "true or false", "true", "look ahead by the momentum"),
+    ],
+    example: "",
+};
+
+const SCHEDULE: Topic = Topic {
+    word: "schedule",
+    place: "train",
+    about: "The learning rate after the warm-up.",
+    form: Form::Choice,
+    entries: &[
+        word("cosine", "", "half a cosine down to the floor"),
+        word("linear", "", "a line down to the floor"),
+        word("constant", "", "its peak to the end"),
+        word("wsd", "{decay: N}", "its peak, then a line down over this last part of all steps"),
+    ],
+    example: "",
+};
+
+const REFERENCE: Topic = Topic {
+    word: "reference",
+    place: "train",
+    about: "Which checkpoint losses and penalties compare with.",
+    form: Form::Choice,
+    entries: &[
+        word("start", "", "the weights that the round starts from"),
+        word("base", "", "the base weights"),
+        word("role", "role", "the role's current member"),
+    ],
+    example: "",
+};
+
+const KL: Topic = Topic {
+    word: "kl",
+    place: "train",
+    about: "A penalty on the distance from the reference, estimated from the record's tokens.",
+    form: Form::Map,
+    entries: &[
+        required("weight", "number", "how strongly"),
+        preset(
+            "form",
+            "k1, k2 or k3",
+            "k3",
+            "the estimator; k2 has the gradient of the divergence it is named after, k3 is GRPO's",
+        ),
+        preset("in", "loss or reward", "loss", "where it enters; `reward` needs a critic"),
+    ],
+    example: "",
+};
+
+const MIX: Topic = Topic {
+    word: "mix",
+    place: "train",
+    about: "Steps on other data in between, by likelihood: behaviour cloning mixed in.",
+    form: Form::Map,
+    entries: &[
+        required("on", "dataset, {all: DATASET} or a list of them", "the other data"),
+        preset("every", "count", "1", "one of its steps comes after so many of the loss"),
+    ],
+    example: "",
+};
+
+const ADAPTER: Topic = Topic {
+    word: "adapter",
+    place: "train",
+    about: "A low-rank adapter (LoRA), stored without its base. A role whose member is an adapter trains it further.",
+    form: Form::Map,
+    entries: &[
+        required("rank", "count", "rank of the updates"),
+        optional("alpha", "count", "updates are scaled by alpha / rank; twice the rank when left out"),
+        preset("on", "all, attention or mlp", "all", "which projections inside the layers"),
+    ],
+    example: "",
+};
+
+const FREEZE: Topic = Topic {
+    word: "freeze",
+    place: "train",
+    about: "What keeps its weights.",
+    form: Form::Map,
+    entries: &[
+        preset("layers", "count", "0", "so many layers, from the first"),
+        preset("embeddings", "true or false", "false", "token and position embeddings"),
+    ],
+    example: "",
+};
+
+const GUARD: Topic = Topic {
+    word: "guard",
+    place: "train",
+    about: "Steps that cannot be right. The offending records are named in each case.",
+    form: Form::Map,
+    entries: &[
+        preset("nonfinite", "stop, skip or rewind", "stop", "after a loss or gradient that is no number"),
+        optional("spike", "number", "a loss so many deviations above the mean of the last fifty is a spike"),
+        preset(
+            "on_spike",
+            "stop, skip or rewind",
+            "skip",
+            "after a spike; rewind goes back to the last in-round checkpoint and leaves the batch out",
+        ),
+        preset("patience", "count", "3", "so many skipped or rewound steps are borne"),
+    ],
+    example: "",
+};
+
+const PRECISION: Topic = Topic {
+    word: "precision",
+    place: "train",
+    about: "Arithmetic of the forward and backward pass; master weights and optimiser are always f32.",
+    form: Form::Choice,
+    entries: &[word("bf16", "", "16 bits, the range of f32"), word("f32", "", "32 bits")],
+    example: "",
+};
+
+const LAYOUT: Topic = Topic {
+    word: "layout",
+    place: "train",
+    about: "How sequences lie in a forward pass. The result is the same.",
+    form: Form::Choice,
+    entries: &[
+        word("packed", "", "one after another without padding; none sees another"),
+        word("padded", "", "a rectangle, padded to the longest"),
+    ],
+    example: "",
+};
