@@ -9,8 +9,15 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 6] =
-    ["shim/guard.cpp", "shim/store.cpp", "shim/gloo.cpp", "shim/group.cpp", "shim/collectives.cpp", "shim/reducer.cpp"];
+const SOURCES: [&str; 7] = [
+    "shim/guard.cpp",
+    "shim/store.cpp",
+    "shim/gloo.cpp",
+    "shim/group.cpp",
+    "shim/collectives.cpp",
+    "shim/reducer.cpp",
+    "shim/fused.cpp",
+];
 
 /// A header of each package that NCCL's part needs, and the package on PyPI that has it.
 const CUDA_HEADERS: [(&str, &str); 4] = [
@@ -34,7 +41,7 @@ fn main() {
     let mut shim = cc::Build::new();
     shim.cpp(true)
         .std("c++20")
-        .opt_level(2)
+        .opt_level(3)
         .warnings(false)
         .include("shim/gloo_headers")
         .flag("-isystem")

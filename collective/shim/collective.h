@@ -1,4 +1,5 @@
-// The C interface between the Rust half of this crate (`src/ffi.rs`) and libtorch's c10d.
+// The C interface between the Rust half of this crate (`src/ffi.rs`) and libtorch: its c10d,
+// and kernels that tch lacks.
 //
 // Every entry that can fail returns 0 on success and -1 on failure; the reason is then in `gc_last_error()` of the same
 // thread. No C++ exception leaves an entry. Handles are created by an entry with an `out` argument, are owned by the
@@ -40,6 +41,34 @@ struct GcReducerOptions {
   int64_t first_bucket_bytes;
   int32_t find_unused;
   int32_t bucket_view; // gradients become views into the buckets
+};
+
+// Weights to move, `n` in each list. Dense contiguous f32 tensors on one device, of equal sizes at equal places, no two of
+// which share memory.
+struct GcMoved {
+  const void* const* weights;
+  const void* const* gradients;
+  const void* const* firsts; // AdamW's means, SGD's momenta
+  const void* const* seconds; // AdamW's squares
+  size_t n;
+};
+
+struct GcAdamw {
+  double lr;
+  double beta1;
+  double beta2;
+  double eps;
+  double weight_decay;
+  double gradient_factor;
+  uint64_t step; // of this update, counted from 1
+};
+
+struct GcSgd {
+  double lr;
+  double momentum; // 0: `firsts` is not looked at
+  double weight_decay;
+  double gradient_factor;
+  int32_t nesterov;
 };
 
 // Why the last failing entry of this thread failed; first line only, without a backtrace. Valid until the next entry.
@@ -102,5 +131,13 @@ int32_t gc_reducer_bucket_count(GcReducer* reducer, int64_t* out);
 
 // Makes the gradients of `params` undefined, as `zero_grad(set_to_none)` does.
 int32_t gc_clear_grads(const void* const* params, size_t n);
+
+// One update in place, outside of any graph, by the gradients times `gradient_factor`, which may be written back into
+// them. Weight decay is decoupled.
+int32_t gc_fused_adamw(const GcMoved* moved, const GcAdamw* by);
+int32_t gc_fused_sgd(const GcMoved* moved, const GcSgd* by);
+
+// The 2-norm of dense contiguous f32 tensors taken as one vector, accumulated in f64.
+int32_t gc_norm(const void* const* tensors, size_t n, double* out);
 
 } // extern "C"

@@ -1,5 +1,6 @@
 //! The C interface of the shim, entry by entry as in `shim/collective.h`, which holds the contract. Nothing here is safe
-//! to call; `handle.rs`, `store.rs`, `group.rs`, `collectives.rs`, `reducer.rs`, `grads.rs` and `watchdog.rs` are its only users.
+//! to call; `handle.rs`, `store.rs`, `group.rs`, `collectives.rs`, `reducer.rs`, `grads.rs`, `fused.rs` and
+//! `watchdog.rs` are its only users.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
@@ -67,6 +68,38 @@ pub(crate) struct GcReducerOptions {
     pub(crate) bucket_view: i32,
 }
 
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct GcMoved {
+    pub(crate) weights: *const *const c_void,
+    pub(crate) gradients: *const *const c_void,
+    pub(crate) firsts: *const *const c_void,
+    pub(crate) seconds: *const *const c_void,
+    pub(crate) n: usize,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct GcAdamw {
+    pub(crate) lr: f64,
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) eps: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) gradient_factor: f64,
+    pub(crate) step: u64,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct GcSgd {
+    pub(crate) lr: f64,
+    pub(crate) momentum: f64,
+    pub(crate) weight_decay: f64,
+    pub(crate) gradient_factor: f64,
+    pub(crate) nesterov: i32,
+}
+
 unsafe extern "C" {
     fn gc_last_error() -> *const c_char;
     pub(crate) safe fn gc_exit_now(code: i32) -> !;
@@ -125,6 +158,10 @@ unsafe extern "C" {
     pub(crate) fn gc_reducer_bucket_count(reducer: *mut GcReducer, out: *mut i64) -> i32;
 
     pub(crate) fn gc_clear_grads(params: *const *const c_void, n: usize) -> i32;
+
+    pub(crate) fn gc_fused_adamw(moved: *const GcMoved, by: *const GcAdamw) -> i32;
+    pub(crate) fn gc_fused_sgd(moved: *const GcMoved, by: *const GcSgd) -> i32;
+    pub(crate) fn gc_norm(tensors: *const *const c_void, n: usize, out: *mut f64) -> i32;
 }
 
 /// Turns an entry's return code into a result; must be called on the thread of the entry, before another entry.

@@ -9,6 +9,9 @@
 //! Gloo (CPU) is in every build and is what the tests run on. NCCL (CUDA) is in builds with the feature `cuda`; it goes
 //! through the same code, and none of it has run on a GPU yet.
 //!
+//! Beside that it has what else of libtorch tch does not expose and training needs: fused updates of weights
+//! ([`fused_adamw`], [`fused_sgd`]), the [`norm`] of a gradient, and clearing gradients ([`clear_grads`]).
+//!
 //! This crate knows nothing of rounds, members or recipes, and never decides whether to try again: after a failure a
 //! group is broken, and recovery is a new group under a new prefix.
 
@@ -18,6 +21,7 @@ mod classify;
 mod collectives;
 mod error;
 mod ffi;
+mod fused;
 mod grads;
 mod group;
 mod handle;
@@ -29,6 +33,7 @@ mod watchdog;
 pub use backend::Backend;
 pub use collectives::{MAX_GATHER_BYTES, Reduce};
 pub use error::{Error, Ranks};
+pub use fused::{AdamwUpdate, SgdUpdate, fused_adamw, fused_sgd, norm};
 pub use grads::clear_grads;
 pub use group::{Group, GroupSpec};
 pub use reducer::{Reducer, ReducerOptions};

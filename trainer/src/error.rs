@@ -98,7 +98,7 @@ impl RankError {
             Self::Apart { .. } | Self::State { .. } => FailureClass::Transient,
             Self::Optimiser { source, .. } => match source {
                 OptimError::Tensor { source, .. } => tensor_class(source),
-                OptimError::Thread { .. } | OptimError::ThreadEnded => FailureClass::Transient,
+                OptimError::Fused { source, .. } => collective_class(source),
                 _ => FailureClass::Invalid,
             },
             Self::Artifact { source, .. } if source.is_transient() => FailureClass::Transient,

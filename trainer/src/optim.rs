@@ -2,25 +2,23 @@
 //! weights, and the learning rate of each step.
 //!
 //! In reading order: [`schedule`] (pure), `settings` (what a person chooses), `rule` (which update a weight gets, and
-//! what state it needs), `adamw`, `sgd` and `muon` (one update each), `optimiser` and `state` (all weights of a rank,
-//! in and out),
-//! `pieces` (how elementwise work is cut up), `gradients`, [`ema`], `partition` (who keeps which state).
+//! what state it needs), `update` and `muon` (what moves the weights of one rule), `optimiser` and `state` (all weights of
+//! a rank, in and out), `gradients`, [`ema`], `partition` (who keeps which state). AdamW, SGD and the norm of gradients
+//! are kernels of libtorch that `galapagos-collective` gives access to.
 //! Nothing here talks to other ranks, reads files or looks at a clock.
 
 pub mod ema;
 pub mod schedule;
 
-mod adamw;
 mod error;
 mod gradients;
 mod muon;
 mod optimiser;
 mod partition;
-mod pieces;
 mod rule;
 mod settings;
-mod sgd;
 mod state;
+mod update;
 
 pub use ema::Ema;
 pub use error::OptimError;

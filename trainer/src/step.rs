@@ -81,7 +81,8 @@ impl<'a> Training<'a> {
     pub fn new(subject: &'a Subject, frozen: &'a Frozen, group: &'a Group, train: &Train) -> Result<Self, RankError> {
         let named = subject.trainable(train.freeze)?;
         let weights: Vec<Tensor> = named.iter().map(|(_, weight)| weight.shallow_clone()).collect();
-        let options = ReducerOptions::default();
+        // Saves a copy of the gradients. They are cleared by `clear_grads` alone, as views must be.
+        let options = ReducerOptions { bucket_view: true, ..ReducerOptions::default() };
         let reducer = Reducer::new(group, &weights, options).map_err(collective("agree on the weights"))?;
         let sizes: Vec<u64> = weights.iter().map(|weight| weight.numel() as u64).collect();
         let owners = NonZeroU32::new(group.world_size())
@@ -186,10 +187,8 @@ impl<'a> Training<'a> {
         let scale = clip_scale(grad_norm, self.clip);
         self.optimiser.step(lr, scale).map_err(|source| RankError::Optimiser { what: "update the weights", source })?;
         if let Some(owners) = &self.owners {
-            for (weight, owner) in self.weights.iter().zip(owners) {
-                let mut weight = weight.f_detach().map_err(tensor("share an updated weight"))?;
-                self.group.broadcast(&mut weight, *owner).map_err(collective("share the updated weights"))?;
-            }
+            let owned: Vec<(&Tensor, u32)> = self.weights.iter().zip(owners.iter().copied()).collect();
+            self.group.broadcast_from(&owned).map_err(collective("share the updated weights"))?;
         }
         Ok(())
     }
@@ -239,7 +238,8 @@ pub fn settings(train: &Train) -> Settings {
             Settings::Sgd(Sgd { momentum, nesterov, weight_decay })
         }
         train::Optimiser::Muon(train::Muon { momentum, nesterov }) => {
-            Settings::Muon(Muon { momentum, nesterov, ..Muon::new(weight_decay) })
+            let bf16 = precision(train) == Precision::Bf16;
+            Settings::Muon(Muon { momentum, nesterov, bf16, ..Muon::new(weight_decay) })
         }
     }
 }

@@ -26,10 +26,8 @@ pub enum OptimError {
     StateNotFinite { name: String },
     #[error("could not {what}")]
     Tensor { what: String, source: TchError },
-    #[error("could not start a thread to update weights on")]
-    Thread { source: std::io::Error },
-    #[error("a thread that updated weights ended early; the weights are half updated")]
-    ThreadEnded,
+    #[error("could not {what}")]
+    Fused { what: &'static str, source: galapagos_collective::Error },
 }
 
 /// Names what was tried when libtorch refused.

@@ -1,48 +1,27 @@
 //! The size of a gradient over all weights, and how much to shrink it. Decides nothing about what to do with one that
 //! is not finite.
 
-use tch::{Device, Kind, TchError, Tensor};
+use galapagos_collective::norm;
+use tch::{TchError, Tensor};
 
 use super::error::{OptimError, tensor};
-use super::pieces::PIECE;
 
-/// The 2-norm of the gradients of `weights` taken as one vector, accumulated in f64; weights without a gradient count
-/// as 0. Infinite or not a number if any element is.
+/// The 2-norm of the gradients of `weights`, f32, taken as one vector, accumulated in f64; weights without a gradient
+/// count as 0. Infinite or not a number if any element is. Does not depend on the number of threads.
 ///
 /// # Errors
-/// [`OptimError::Tensor`] with what libtorch says.
+/// [`OptimError::Tensor`] or [`OptimError::Fused`] with what libtorch says.
 pub fn gradient_norm<'a>(weights: impl IntoIterator<Item = &'a Tensor>) -> Result<f64, OptimError> {
-    let (mut sum, mut buffer) = (0.0, None);
-    for weight in weights {
-        sum += squared_norm(weight, &mut buffer).map_err(tensor("measure the gradient"))?;
-    }
-    Ok(sum.sqrt())
+    let gradients = weights.into_iter().map(gradient).filter_map(Result::transpose);
+    let gradients: Vec<Tensor> = gradients.collect::<Result<_, _>>().map_err(tensor("read a gradient"))?;
+    let gradients: Vec<&Tensor> = gradients.iter().collect();
+    norm(&gradients).map_err(|source| OptimError::Fused { what: "measure the gradient", source })
 }
 
-/// `buffer` is kept for the next weight.
-fn squared_norm(weight: &Tensor, buffer: &mut Option<Tensor>) -> Result<f64, TchError> {
+/// The gradient of a weight, if it has one; contiguous, so a copy where the gradient itself is not.
+pub(super) fn gradient(weight: &Tensor) -> Result<Option<Tensor>, TchError> {
     let gradient = weight.f_grad()?;
-    if !gradient.defined() {
-        return Ok(0.0);
-    }
-    let flat = gradient.f_detach()?.f_reshape([-1i64])?;
-    if flat.device() != Device::Cpu {
-        return Ok(flat.f_norm_scalaropt_dtype(2, Kind::Double)?.f_double_value(&[])?.powi(2));
-    }
-    // Piece by piece through the cache: libtorch's norm in f64 takes several times as long.
-    let buffer = match buffer {
-        Some(buffer) => buffer,
-        None => buffer.insert(Tensor::f_empty([PIECE], (Kind::Double, Device::Cpu))?),
-    };
-    let length = flat.numel() as i64;
-    let mut sum = 0.0;
-    for start in (0..length).step_by(PIECE as usize) {
-        let piece = flat.f_narrow(0, start, PIECE.min(length - start))?;
-        let mut wide = buffer.f_narrow(0, 0, piece.numel() as i64)?;
-        wide.f_copy_(&piece)?;
-        sum += wide.f_dot(&wide)?.f_double_value(&[])?;
-    }
-    Ok(sum)
+    gradient.defined().then(|| gradient.f_detach()?.f_contiguous()).transpose()
 }
 
 /// The factor that brings gradients of norm `norm` to at most `limit` (Pascanu et al., 2013).
@@ -54,6 +33,7 @@ pub fn clip_scale(norm: f64, limit: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::{Device, Kind};
 
     fn leaf(values: &[f32]) -> Tensor {
         Tensor::from_slice(values).set_requires_grad(true)
@@ -72,10 +52,11 @@ mod tests {
 
     #[test]
     fn sums_are_taken_in_double_precision() {
+        const LENGTH: i64 = 16386;
         // In f32 the sum of squares would overflow, and small terms after large ones would be lost.
-        let weight = Tensor::ones([PIECE + 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let weight = Tensor::ones([LENGTH], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         (&weight * 3e30).sum(Kind::Float).backward();
-        let wanted = 3e30f32 as f64 * ((PIECE + 2) as f64).sqrt();
+        let wanted = 3e30f32 as f64 * (LENGTH as f64).sqrt();
         assert!((gradient_norm([&weight]).unwrap() / wanted - 1.0).abs() < 1e-12);
     }
 

@@ -1,10 +1,10 @@
 //! One update of Muon on a whole matrix: momentum, orthogonalised by Newton-Schulz iteration (Jordan et al., 2024).
 //!
 //! `momentum` is a running mean of gradients; the weight moves by `-lr * 0.2 * sqrt(max(rows, columns))` times the
-//! orthogonalised momentum (Liu et al., 2025). All in f32: the iteration is made for less, but rounding it to bfloat16
-//! saves time only where matrix units are.
+//! orthogonalised momentum (Liu et al., 2025). Momentum and weights are f32; the iteration is made for less, and may run in
+//! bfloat16, as its authors' does.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::settings::Muon;
 
@@ -29,7 +29,8 @@ pub(super) fn update(
     let scaled = gradient.f_mul_scalar(gradient_scale)?;
     let _ = momentum.f_lerp_(&scaled, 1.0 - muon.momentum)?;
     let direction = if muon.nesterov { scaled.f_lerp(momentum, muon.momentum)? } else { momentum.shallow_clone() };
-    let mut moved = orthogonalise(&direction, muon.newton_schulz_steps)?;
+    let direction = if muon.bf16 { direction.f_to_kind(Kind::BFloat16)? } else { direction };
+    let mut moved = orthogonalise(&direction, muon.newton_schulz_steps)?.f_to_kind(Kind::Float)?;
     let longer = weight.size().into_iter().max().unwrap_or(0);
     if muon.weight_decay != 0.0 {
         let _ = weight.f_mul_scalar_(1.0 - lr * muon.weight_decay)?;
@@ -38,8 +39,9 @@ pub(super) fn update(
     Ok(())
 }
 
-/// About the orthogonal matrix nearest to the f32 `matrix` \[m, n\] (`U V'` of its singular value decomposition): its
-/// singular vectors stay, its singular values come near 1 in `steps` iterations. A matrix of zeros stays one.
+/// About the orthogonal matrix nearest to `matrix` \[m, n\] (`U V'` of its singular value decomposition): its singular
+/// vectors stay, its singular values come near 1 in `steps` iterations. A matrix of zeros stays one. Computed in the kind
+/// of `matrix`, f32 or bfloat16; it stays as it is.
 ///
 /// # Errors
 /// What libtorch says, for example of a tensor that is not a matrix.
@@ -52,10 +54,8 @@ pub fn orthogonalise(matrix: &Tensor, steps: u32) -> Result<Tensor, TchError> {
     let [a, b, c] = QUINTIC;
     for _ in 0..steps {
         let gram = current.f_mm(&current.f_transpose(0, 1)?)?;
-        let mut change = gram.f_mm(&gram)?.f_mul_scalar_(c)?;
-        change = change.f_add_(&gram.f_mul_scalar(b)?)?;
-        let changed = change.f_mm(&current)?;
-        current = current.f_mul_scalar_(a)?.f_add_(&changed)?;
+        let change = gram.f_mul_scalar(b)?.f_addmm_(&gram.f_mul_scalar(c)?, &gram)?;
+        current = current.f_mul_scalar(a)?.f_addmm_(&change, &current)?;
     }
     if rows > columns { current.f_transpose(0, 1) } else { Ok(current) }
 }
@@ -63,7 +63,7 @@ pub fn orthogonalise(matrix: &Tensor, steps: u32) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     #[test]
     fn singular_values_come_near_one_and_singular_vectors_stay() {

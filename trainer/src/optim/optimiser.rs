@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::adamw::AdamwStep;
 use super::error::{OptimError, check, tensor};
-use super::muon;
-use super::pieces::{self, Part};
+use super::gradients::gradient;
 use super::rule::Rule;
 use super::settings::Settings;
-use super::sgd::SgdStep;
+use super::update::{Moving, Step, update};
 
 /// An optimiser over named f32 weights.
 ///
@@ -70,7 +68,8 @@ impl Optimiser {
 
     /// One update of the owned weights at learning rate `lr` from the gradients they hold now, times `gradient_scale`
     /// ([`clip_scale`](super::clip_scale)). A weight without a gradient is left as it is, and so is its state; the step
-    /// counts for it all the same. At a learning rate of 0 only the state moves.
+    /// counts for it all the same. At a learning rate of 0 only the state moves. Gradients may hold either what they held
+    /// or that times `gradient_scale` afterwards: clear them, do not use them again.
     ///
     /// Gradients are not looked at: whether they are finite is to be asked of [`gradient_norm`](super::gradient_norm)
     /// before.
@@ -82,45 +81,20 @@ impl Optimiser {
         check("lr", lr, lr >= 0.0 && lr.is_finite(), "a finite number that is not negative")?;
         check("gradient_scale", gradient_scale, gradient_scale.is_finite(), "a finite number")?;
         self.steps += 1;
-        let (mut adamw, mut plain, mut momentum) = (Vec::new(), Vec::new(), Vec::new());
-        for slot in &mut self.slots {
-            let Some(state) = &mut slot.state else { continue };
-            let failed = || tensor(format!("read the gradient of `{}`", slot.name));
-            let gradient = slot.weight.f_grad().map_err(failed())?;
-            if !gradient.defined() {
-                continue;
-            }
-            let flat = |tensor: &Tensor| tensor.f_detach()?.f_reshape([-1i64]);
-            let flat = |tensor: &Tensor| flat(tensor).map_err(failed());
-            match (&slot.rule, state.as_mut_slice()) {
-                (Rule::Adamw { adamw: settings, lr_factor }, [mean, square]) => {
-                    let tensors = [flat(&slot.detached)?, flat(&gradient)?, flat(mean)?, flat(square)?];
-                    let work = AdamwStep::new(settings, lr * lr_factor, gradient_scale, self.steps);
-                    adamw.push(Part { tensors, work });
-                }
-                (Rule::Sgd(sgd), [velocity]) => {
-                    let tensors = [flat(&slot.detached)?, flat(&gradient)?, flat(velocity)?];
-                    momentum.push(Part { tensors, work: SgdStep::new(sgd, lr, gradient_scale) });
-                }
-                (Rule::Sgd(sgd), _) => {
-                    let tensors = [flat(&slot.detached)?, flat(&gradient)?];
-                    plain.push(Part { tensors, work: SgdStep::new(sgd, lr, gradient_scale) });
-                }
-                (Rule::Muon(settings), [velocity]) => {
-                    let update =
-                        || muon::update(&mut slot.detached, &gradient, velocity, settings, (lr, gradient_scale));
-                    tch::no_grad(update).map_err(tensor(format!("update `{}`", slot.name)))?;
-                }
-                // `new` and `restore` keep as many tensors as the rule names.
-                (Rule::Adamw { .. } | Rule::Muon(_), _) => {
-                    let wrong = "has lost part of its optimiser state".to_owned();
-                    return Err(OptimError::Weight { name: slot.name.clone(), wrong });
-                }
+        let step = Step { lr, gradient_scale, number: self.steps };
+        // Few rules, and many weights of each: one for decayed weights, one for the others.
+        let mut batches: Vec<(&Rule, Vec<Moving<'_>>)> = Vec::new();
+        for slot in &self.slots {
+            let Some(state) = &slot.state else { continue };
+            let read = gradient(&slot.weight).map_err(tensor(format!("read the gradient of `{}`", slot.name)))?;
+            let Some(gradient) = read else { continue };
+            let moving = Moving { name: &slot.name, weight: &slot.detached, gradient, state };
+            match batches.iter_mut().find(|(rule, _)| **rule == slot.rule) {
+                Some((_, batch)) => batch.push(moving),
+                None => batches.push((&slot.rule, vec![moving])),
             }
         }
-        pieces::apply(adamw)?;
-        pieces::apply(plain)?;
-        pieces::apply(momentum)
+        batches.iter().try_for_each(|(rule, batch)| update(rule, batch, step))
     }
 
     /// Updates so far, with those before a restore.

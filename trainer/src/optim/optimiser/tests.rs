@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use super::super::pieces::PIECE;
 use super::*;
 use crate::optim::{Adamw, Muon, Sgd, partition, state_bytes};
 
@@ -11,13 +10,13 @@ fn leaf(values: &[f32]) -> Tensor {
     Tensor::from_slice(values).set_requires_grad(true)
 }
 
-/// Weights of every kind: an embedding, hidden matrices of which one is longer than two pieces, and vectors.
+/// Weights of every kind: an embedding, hidden matrices of which one is long enough for several threads, and vectors.
 fn weights() -> Vec<(String, Tensor)> {
     let shapes: [(&str, &[i64]); 6] = [
         ("embed_tokens.weight", &[30, 8]),
         ("up.weight", &[24, 8]),
         ("down.weight", &[8, 24]),
-        ("long.weight", &[2, PIECE + 7]),
+        ("long.weight", &[2, 16391]),
         ("norm.weight", &[8]),
         ("bias", &[3]),
     ];
@@ -47,10 +46,11 @@ fn values(weights: &[(String, Tensor)]) -> Vec<Vec<f32>> {
     weights.iter().map(|(_, weight)| Vec::try_from(weight.detach().flatten(0, -1)).unwrap()).collect()
 }
 
-fn all_settings() -> [Settings; 5] {
+fn all_settings() -> [Settings; 6] {
     let sgd = |momentum, nesterov| Settings::Sgd(Sgd { momentum, nesterov, weight_decay: 0.1 });
     let muon = Settings::Muon(Muon::new(0.1));
-    [Settings::Adamw(Adamw::new(0.1)), sgd(0.0, false), sgd(0.9, false), sgd(0.9, true), muon]
+    let rounded = Settings::Muon(Muon { bf16: true, ..Muon::new(0.1) });
+    [Settings::Adamw(Adamw::new(0.1)), sgd(0.0, false), sgd(0.9, false), sgd(0.9, true), muon, rounded]
 }
 
 /// One optimiser for each owner rank of a world, over the same weights: together they move every weight once.
