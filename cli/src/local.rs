@@ -115,6 +115,7 @@ fn programs(layout: &Layout) -> Result<Vec<Program>, ProcessError> {
             .option("--slots", cluster.slots.to_string())
             .option("--threads", cluster.threads_each(cores).to_string())
             .option("--trainer-bin", process::sibling("galapagos-trainer")?)
+            .option("--runs", folder.runs())
             .arg("--lifeline");
         for (name, value) in cluster.engine.options() {
             worker.option(name, value);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use galapagos_domain::cluster::job::JobState;
 use galapagos_domain::cluster::round::RoundState;
+use galapagos_domain::cluster::training::TrainingView;
 use galapagos_domain::cluster::worker_view::Liveness;
 use galapagos_domain::cluster::{ClusterState, Job, Round};
 use galapagos_domain::time::Timestamp;
 
 /// How many of what.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Census {
     /// By kind and state.
     pub jobs: BTreeMap<(&'static str, &'static str), i64>,
@@ -21,11 +22,17 @@ pub(crate) struct Census {
     pub leases: i64,
     /// Attempts and round tries that were lost or failed.
     pub retries: i64,
+    /// Tries of rounds that failed.
+    pub failed_tries: u64,
+    /// Tries of rounds that lost a worker or a rank.
+    pub lost_tries: u64,
+    /// Rounds under way.
+    pub training: Vec<TrainingView>,
 }
 
 impl Census {
     pub(crate) fn of(state: &ClusterState, now: Timestamp) -> Self {
-        let mut census = Self::default();
+        let mut census = Self { training: state.training(), ..Self::default() };
         for job in state.jobs() {
             census.count_job(job);
         }
@@ -67,6 +74,8 @@ impl Census {
         };
         *self.rounds.entry(state).or_default() += 1;
         self.retries += repeats(round.failures.len(), round.losses);
+        self.failed_tries += round.failures.len() as u64;
+        self.lost_tries += u64::from(round.losses);
     }
 }
 

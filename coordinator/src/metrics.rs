@@ -6,11 +6,18 @@
 //! | `galapagos_leases` | | attempts in force |
 //! | `galapagos_retries` | | attempts and round tries that were lost or failed, ever |
 //! | `galapagos_rounds` | `state` | rounds |
+//! | `galapagos_round_tries_failed_total`, `..._lost_total` | | tries of rounds that failed, or lost a worker or a rank, ever |
+//! | `galapagos_round_loss`, `..._grad_norm`, `..._lr`, `..._step`, `..._steps` | `evolution`, `role` | the latest step of a round under way |
+//! | `galapagos_round_saved_step` | `evolution`, `role` | steps in its newest in-round checkpoint, if it has one |
+//! | `galapagos_rank_tokens_per_second`, `..._memory_bytes` | `evolution`, `role`, `rank` | of a rank of a round under way |
+//! | `galapagos_rank_step_seconds` | `evolution`, `role`, `rank`, `part` | where the time of its latest step went |
 //! | `galapagos_workers` | `liveness` | workers; `present` ones are alive |
 //! | `galapagos_apply_seconds` | | time to decide on one event |
 //! | `galapagos_persist_seconds` | | time to make a turn's decisions durable |
 //! | `galapagos_leader_epoch` | | the coordinator's term |
 //! | `galapagos_build_info` | `version` | always 1 |
+
+mod training;
 
 use std::fmt;
 use std::sync::Mutex;
@@ -19,6 +26,7 @@ use std::sync::PoisonError;
 use galapagos_domain::fence::LeaderEpoch;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -27,6 +35,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use crate::census::Census;
+use training::TrainingGauges;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JobLabels {
@@ -60,6 +69,9 @@ struct Gauges {
     workers: Family<LivenessLabel, Gauge>,
     leases: Gauge,
     retries: Gauge,
+    failed_tries: Counter,
+    lost_tries: Counter,
+    training: TrainingGauges,
 }
 
 impl fmt::Debug for Metrics {
@@ -99,6 +111,11 @@ impl Metrics {
         registry.register("leases", "Attempts in force", census.leases.clone());
         let retries = "Attempts and round tries that were lost or failed, ever";
         registry.register("retries", retries, census.retries.clone());
+        let failed = "Tries of rounds that failed by a report, a stall or a disagreement";
+        registry.register("round_tries_failed", failed, census.failed_tries.clone());
+        let lost = "Tries of rounds that ended because a worker or a rank was lost";
+        registry.register("round_tries_lost", lost, census.lost_tries.clone());
+        census.training.register(&mut registry);
         let epoch: Gauge = Gauge::default();
         epoch.set(i64::try_from(term.0).unwrap_or(i64::MAX));
         registry.register("leader_epoch", "The coordinator's term", epoch);
@@ -143,12 +160,74 @@ impl Gauges {
         }
         self.leases.set(census.leases);
         self.retries.set(census.retries);
+        count_up(&self.failed_tries, census.failed_tries);
+        count_up(&self.lost_tries, census.lost_tries);
+        self.training.set(&census.training);
     }
+}
+
+/// The state never forgets a try, so the count only grows.
+fn count_up(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 #[cfg(test)]
 mod tests {
+    use galapagos_domain::cluster::training::{RankView, TrainingView};
+    use galapagos_domain::ids::{EvolutionId, Name, RoundId, WorkerId};
+    use galapagos_domain::round::{RankProgress, StepTime};
+
     use super::*;
+
+    fn training() -> TrainingView {
+        let time = StepTime { forward_ms: 250, communication_ms: 40, ..StepTime::default() };
+        let said =
+            RankProgress { loss: 0.5, grad_norm: 1.25, lr: 3e-4, memory: 1_000, time, ..RankProgress::begin(12, 34) };
+        let rank = |rank, tokens_per_second| RankView {
+            rank,
+            worker: WorkerId::new("w1").unwrap(),
+            progress: RankProgress { memory: 1_000 + u64::from(rank), ..said },
+            tokens_per_second,
+        };
+        TrainingView {
+            round: RoundId::new("e-1/g1/candidate").unwrap(),
+            evolution: EvolutionId::new("e-1").unwrap(),
+            role: Name::new("policy").unwrap(),
+            ranks: vec![rank(0, Some(412.5)), rank(1, None)],
+            saved_step: Some(10),
+        }
+    }
+
+    #[test]
+    fn a_running_round_is_shown_rank_by_rank_and_gone_when_it_ended() {
+        let metrics = Metrics::new(LeaderEpoch(1));
+        let census = Census { training: vec![training()], failed_tries: 1, lost_tries: 2, ..Census::default() };
+        let text = metrics.render(&census).unwrap();
+        let round = r#"{evolution="e-1",role="policy"}"#;
+        for (name, value) in [
+            ("loss", "0.5"),
+            ("grad_norm", "1.25"),
+            ("lr", "0.0003"),
+            ("step", "12"),
+            ("steps", "34"),
+            ("saved_step", "10"),
+        ] {
+            assert!(text.contains(&format!("galapagos_round_{name}{round} {value}\n")), "{name}: {text}");
+        }
+        let rank = r#"{evolution="e-1",role="policy",rank="0""#;
+        assert!(text.contains(&format!("galapagos_rank_tokens_per_second{rank}}} 412.5\n")), "{text}");
+        assert!(text.contains(&format!("galapagos_rank_step_seconds{rank},part=\"forward\"}} 0.25\n")), "{text}");
+        assert!(text.contains(&format!("galapagos_rank_step_seconds{rank},part=\"communication\"}} 0.04\n")), "{text}");
+        assert!(text.contains(r#"galapagos_rank_memory_bytes{evolution="e-1",role="policy",rank="1"} 1001"#), "{text}");
+        let unknown = r#"galapagos_rank_tokens_per_second{evolution="e-1",role="policy",rank="1"}"#;
+        assert!(!text.contains(unknown), "one report has no rate: {text}");
+        assert!(text.contains("galapagos_round_tries_failed_total 1\n"), "{text}");
+
+        let text = metrics.render(&Census { failed_tries: 1, lost_tries: 3, ..Census::default() }).unwrap();
+        assert!(!text.contains("e-1"), "{text}");
+        assert!(text.contains("galapagos_round_tries_failed_total 1\n"), "{text}");
+        assert!(text.contains("galapagos_round_tries_lost_total 3\n"), "{text}");
+    }
 
     #[test]
     fn a_scrape_shows_the_census_of_its_moment_only() {

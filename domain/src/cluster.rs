@@ -31,6 +31,7 @@ pub mod roster;
 pub mod round;
 mod snapshot;
 mod stop;
+pub mod training;
 mod turn;
 pub mod view;
 pub mod worker_view;

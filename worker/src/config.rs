@@ -98,6 +98,10 @@ pub struct Run {
     /// The trainer [default: galapagos-trainer beside this executable]
     #[arg(long, value_name = "PATH")]
     pub trainer_bin: Option<PathBuf>,
+    /// Folder for the run logs of rounds whose rank 0 runs here: TensorBoard event files and steps.parquet, a folder for each round [default:
+    /// none are written]
+    #[arg(long, value_name = "DIR")]
+    pub runs: Option<PathBuf>,
     /// End when standard input ends, which it does when the parent process dies
     #[arg(long)]
     pub lifeline: bool,
@@ -346,9 +350,10 @@ mod tests {
     #[test]
     fn the_arguments_that_a_local_cluster_gives_are_read() {
         let line = "galapagos-worker run --name w1 --coordinator @/tmp/c.json --artifacts /tmp/a --cache /tmp/c \
-                    --models /tmp/m --slots 2 --engine mock --trainer-bin /bin/t --lifeline";
+                    --models /tmp/m --slots 2 --engine mock --trainer-bin /bin/t --runs /tmp/r --lifeline";
         let Command::Run(run) = Arguments::parse_from(line.split_whitespace()).command else { panic!() };
         assert_eq!((run.name.as_str(), run.slots, run.engine, run.lifeline), ("w1", 2, EngineKind::Mock, true));
+        assert_eq!(run.runs, Some(PathBuf::from("/tmp/r")));
         assert_eq!(run.coordinator, Endpoint::Announced(PathBuf::from("/tmp/c.json")));
     }
 

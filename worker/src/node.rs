@@ -177,6 +177,7 @@ fn trainer(config: &Run) -> Result<Trainer, NodeError> {
         program,
         artifacts: config.artifacts.clone(),
         cache: config.cache.clone(),
+        runs: config.runs.clone(),
         bind: "127.0.0.1".to_owned(),
     })
 }

@@ -34,6 +34,8 @@ pub struct Trainer {
     /// Location of the artifact store.
     pub artifacts: String,
     pub cache: PathBuf,
+    /// Folder for run logs, one folder a round; none are written without it.
+    pub runs: Option<PathBuf>,
     /// Address that rank 0 listens on.
     pub bind: String,
 }

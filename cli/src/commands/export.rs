@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use galapagos_artifacts::ArtifactStore;
+use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_domain::ids::Digest;
 use galapagos_domain::member::Member;
 
 use super::{model, print, print_json, sibling};
@@ -55,13 +56,24 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
             checkpoints::merge(&base, &folder, &merged).await?;
             let written = sibling::run("galapagos-worker", arguments(&merged, &to, args, json)).await;
             export::remove(&merged)?;
-            written
+            if written? == Exit::Failed {
+                return Ok(Exit::Failed);
+            }
+            let base = checkpoint::manifest(&store, &member.checkpoint)
+                .await
+                .map_err(|source| Error::Artifact { source })?
+                .base;
+            tell(&member, base, &to, Form::Merged, json)
         }
     }
 }
 
 async fn copy(store: &ArtifactStore, member: &Member, to: &Path, form: Form, json: bool) -> Result<Exit, Error> {
     let base = export::member(store, member, to, form).await?;
+    tell(member, base, to, form, json)
+}
+
+fn tell(member: &Member, base: Option<Digest>, to: &Path, form: Form, json: bool) -> Result<Exit, Error> {
     if json {
         let (member, digest) = (&member.id, &member.checkpoint);
         print_json(

@@ -308,25 +308,36 @@ async fn conclude(job: &Job<'_>, view: &EvolutionView, json: bool) -> Result<Exi
     if json {
         print(&serde_json::json!({ "final": summary }).to_string())?;
     } else if let Some(summary) = summary {
-        print(&closing(view, &summary, &exported, &report_path))?;
+        print(&closing(view, &summary, &exported, &job.folder))?;
     }
     Ok(Exit::Done)
 }
 
-fn closing(view: &EvolutionView, summary: &Final, exported: &Path, report: &Path) -> String {
+fn closing(view: &EvolutionView, summary: &Final, exported: &Path, folder: &RunFolder) -> String {
     let share = |mean: Option<f64>, ci: Option<[f64; 2]>| match (mean, ci) {
         (Some(mean), Some([low, high])) => format!("{mean:.3} [{low:.3}, {high:.3}]"),
         _ => "not measured".to_owned(),
     };
     format!(
         "\n{}\ndone in {}   greedy pass@1 {} -> {} on sealed tasks (95% intervals)\n  \
-         champion   {}   {}   try: galapagos chat champion\n  report     {}",
+         champion   {}   {}   try: galapagos chat champion\n  report     {}{}",
         render::table::generations(view),
         duration(summary.elapsed_ms),
         share(summary.base_pass_at_1, summary.base_ci95),
         share(summary.pass_at_1, summary.ci95),
         summary.champion,
         exported.display(),
-        report.display()
+        folder.report().display(),
+        run_logs(folder)
     )
+}
+
+/// Where the rounds' run logs are, if a round wrote one.
+fn run_logs(folder: &RunFolder) -> String {
+    let runs = folder.runs();
+    if !runs.is_dir() {
+        return String::new();
+    }
+    let runs = runs.display();
+    format!("\n  runs       {runs}   try: tensorboard --logdir {runs}")
 }

@@ -111,6 +111,12 @@ impl RunFolder {
         self.root.join("cache")
     }
 
+    /// Run logs of the rounds: a folder for each, for TensorBoard.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     #[must_use]
     pub fn announcement_file(&self) -> PathBuf {
         self.root.join("coordinator.json")

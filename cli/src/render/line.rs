@@ -14,9 +14,15 @@ pub fn detail(step: &StepView) -> String {
         Some(Summary::Base { member }) => format!("checked and stored as {member}"),
         Some(Summary::Rollout { counts }) => format!("{}  {}", progress(step), verdicts(counts)),
         Some(Summary::Curate { records, operators }) => curated(*records, operators),
-        Some(Summary::Train { role, loss, grad_norm, ranks, left_out, .. }) => {
+        Some(Summary::Train { role, loss, grad_norm, ranks, left_out, lr, tokens_per_second, .. }) => {
             let left_out = if *left_out > 0 { format!("  left out {left_out}") } else { String::new() };
-            format!("{role}  step {}  loss {loss:.3}  grad {grad_norm:.2}  {ranks} ranks{left_out}", progress(step))
+            let lr = lr.map_or_else(String::new, |lr| format!("  lr {lr:.1e}"));
+            // The rate now is worth more than the mean since the ranks were started.
+            let count = match tokens_per_second {
+                Some(rate) => format!("{}/{}  {rate:.0} tok/s", step.progress.0, step.progress.1),
+                None => progress(step),
+            };
+            format!("{role}  step {count}  loss {loss:.3}  grad {grad_norm:.2}{lr}  {ranks} ranks{left_out}")
         }
         Some(Summary::Tournament(ladder)) => tournament(ladder),
         Some(Summary::Evaluate { scores }) => evaluated(scores),
@@ -100,6 +106,29 @@ mod tests {
         let counts = VerdictCounts { pass: 216, fail: 784, error: 2, timeout: 1, suspect: 0 };
         let text = whole(&step(Some(Summary::Rollout { counts })));
         assert_eq!(text, "  rollout      800/1600  412 tok/s  pass 21.5%  error 2  timeout 1  0:41");
+    }
+
+    #[test]
+    fn a_round_shows_its_rate_and_learning_rate_while_it_trains() {
+        let train = |done, lr, tokens_per_second| {
+            let (role, member, left_out) = ("policy".parse().unwrap(), None, 3);
+            let summary = Summary::Train {
+                role,
+                member,
+                step: 12,
+                loss: 0.4124,
+                grad_norm: 1.8,
+                ranks: 2,
+                left_out,
+                lr,
+                tokens_per_second,
+            };
+            detail(&StepView { progress: (12, 34), done, ..step(Some(summary)) })
+        };
+        let running = train(false, Some(3e-4), Some(951.6));
+        assert_eq!(running, "policy  step 12/34  952 tok/s  loss 0.412  grad 1.80  lr 3.0e-4  2 ranks  left out 3");
+        let over = train(true, None, None);
+        assert_eq!(over, "policy  step 12/34  412 tok/s  loss 0.412  grad 1.80  2 ranks  left out 3");
     }
 
     #[test]

@@ -50,6 +50,34 @@ pub(super) struct RankLease {
     /// Its latest report; the start of training before the first.
     pub heard: Timestamp,
     pub progress: Option<RankProgress>,
+    /// Tokens a second between the two latest reports of new steps.
+    pub rate: Option<f64>,
+    /// When the latest report of a new step came.
+    pub advanced: Timestamp,
+}
+
+impl RankLease {
+    fn new(worker: WorkerId, now: Timestamp) -> Self {
+        Self { worker, heard: now, progress: None, rate: None, advanced: now }
+    }
+
+    /// Takes a progress report. One that tells no new step leaves the rate as it is.
+    pub fn say(&mut self, now: Timestamp, progress: RankProgress) {
+        match self.progress {
+            Some(before) if before.step == progress.step => {}
+            Some(before) if before.step < progress.step => {
+                let (ms, tokens) = (now.since(self.advanced), progress.tokens.checked_sub(before.tokens));
+                self.rate = tokens.filter(|_| ms > 0).map(|tokens| tokens as f64 * 1e3 / ms as f64);
+                self.advanced = now;
+            }
+            // The first one, or one from before: nothing to compare with.
+            Some(_) | None => {
+                self.rate = None;
+                self.advanced = now;
+            }
+        }
+        self.progress = Some(progress);
+    }
 }
 
 /// All tokens in force.
@@ -64,8 +92,7 @@ impl Leases {
     }
 
     pub fn grant_try(&mut self, table: &RankTable, round: RoundId, evolution: EvolutionId, now: Timestamp) {
-        let rank = |worker: &WorkerId| RankLease { worker: worker.clone(), heard: now, progress: None };
-        let ranks = table.workers.iter().map(rank).collect();
+        let ranks = table.workers.iter().map(|worker| RankLease::new(worker.clone(), now)).collect();
         self.by_token.insert(table.token, Lease::Try(TryLease { round, evolution, since: now, ranks }));
     }
 
@@ -127,5 +154,26 @@ impl Lease {
             Self::Attempt(attempt) => u32::from(attempt.worker == *worker),
             Self::Try(round_try) => round_try.ranks.iter().map(|rank| u32::from(rank.worker == *worker)).sum(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_that_between_reports_of_new_steps() {
+        let mut rank = RankLease::new(WorkerId::new("w1").unwrap(), Timestamp(0));
+        let said = |step, tokens| RankProgress { tokens, ..RankProgress::begin(step, 10) };
+        rank.say(Timestamp(5_000), said(1, 700));
+        assert_eq!(rank.rate, None, "loading took time too");
+        rank.say(Timestamp(6_000), said(3, 1_700));
+        assert_eq!(rank.rate, Some(1_000.0));
+        rank.say(Timestamp(9_000), said(3, 1_700));
+        assert_eq!(rank.rate, Some(1_000.0), "the same step again, as around a checkpoint");
+        rank.say(Timestamp(10_000), said(4, 2_100));
+        assert_eq!(rank.rate, Some(100.0), "the checkpoint's time counts");
+        rank.say(Timestamp(11_000), said(2, 1_200));
+        assert_eq!(rank.rate, None, "it went back");
     }
 }

@@ -11,7 +11,6 @@ use super::view::{EvolutionView, Status, StepView, Summary};
 use super::worker_view::{Liveness, SlotView, WorkerView};
 use crate::ids::{JobId, MemberId, Name};
 use crate::recipe::step::RecipeStep;
-use crate::round::RankProgress;
 use crate::time::Timestamp;
 
 /// Version of the JSON of `galapagos status --json`.
@@ -117,28 +116,27 @@ impl ClusterState {
         SoFar { progress: (done.min(most), most), tokens, summary: Some(Summary::Tournament(ladder)) }
     }
 
-    /// Progress of the try in force, rank by rank.
-    pub(super) fn rank_progress(&self, run: &StepRun) -> Vec<RankProgress> {
-        let round = run.work.round().and_then(|id| self.rounds.get(id));
-        let lease = round.and_then(|round| self.leases.round_try(round.table()?.token));
-        lease.map(|lease| lease.ranks.iter().filter_map(|rank| rank.progress).collect()).unwrap_or_default()
-    }
-
     fn round_so_far(&self, run: &StepRun) -> SoFar {
-        let said = self.rank_progress(run);
-        let Some(first) = said.first() else { return SoFar { progress: (0, 0), tokens: 0, summary: None } };
-        let role = run.work.round().and_then(|id| self.rounds.get(id)).map(|round| &round.spec);
-        let summary = role.map(|spec| Summary::Train {
-            role: spec.role.clone(),
+        let round = run.work.round().and_then(|id| self.rounds.get(id));
+        let training = round.and_then(|round| Some((self.training_of(round)?, round.table()?.workers.len() as u32)));
+        let Some((training, ranks)) = training else { return SoFar { progress: (0, 0), tokens: 0, summary: None } };
+        let tokens_per_second = training.tokens_per_second();
+        let tokens = training.ranks.iter().map(|rank| rank.progress.tokens).sum();
+        let Some(first) = training.ranks.first().map(|rank| rank.progress) else {
+            return SoFar { progress: (0, 0), tokens, summary: None };
+        };
+        let summary = Summary::Train {
+            role: training.role,
             member: None,
             step: first.step,
             loss: first.loss,
             grad_norm: first.grad_norm,
-            ranks: spec.train.ranks,
+            ranks,
             left_out: 0,
-        });
-        let tokens = said.iter().map(|progress| progress.tokens).sum();
-        SoFar { progress: (first.step, first.steps), tokens, summary }
+            lr: Some(first.lr),
+            tokens_per_second,
+        };
+        SoFar { progress: (first.step, first.steps), tokens, summary: Some(summary) }
     }
 
     pub(super) fn worker_view(&self, now: Timestamp, worker: &Worker) -> WorkerView {

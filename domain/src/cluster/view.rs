@@ -106,12 +106,35 @@ pub struct StepView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Summary {
-    Base { member: MemberId },
-    Rollout { counts: VerdictCounts },
-    Curate { records: u64, operators: Vec<OperatorCount> },
-    Train { role: Name, member: Option<MemberId>, step: u64, loss: f64, grad_norm: f64, ranks: u32, left_out: u64 },
+    Base {
+        member: MemberId,
+    },
+    Rollout {
+        counts: VerdictCounts,
+    },
+    Curate {
+        records: u64,
+        operators: Vec<OperatorCount>,
+    },
+    Train {
+        role: Name,
+        member: Option<MemberId>,
+        step: u64,
+        loss: f64,
+        grad_norm: f64,
+        ranks: u32,
+        left_out: u64,
+        /// Learning rate of the latest step, while it trains.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lr: Option<f64>,
+        /// Of all ranks, between their latest reports, while it trains.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens_per_second: Option<f64>,
+    },
     Tournament(Ladder),
-    Evaluate { scores: Vec<Score> },
+    Evaluate {
+        scores: Vec<Score>,
+    },
 }
 
 /// A gate's evidence and decision.

@@ -36,6 +36,8 @@ impl Turn<'_> {
             grad_norm: said.first().map_or(0.0, |progress| progress.grad_norm),
             ranks: table.workers.len() as u32,
             left_out: vote.left_out,
+            lr: None,
+            tokens_per_second: None,
         };
         let tokens = said.iter().map(|progress| progress.tokens).sum();
         self.close(&spec.evolution, Outcome { summary, dataset: Vec::new(), units: vote.steps, tokens });

@@ -56,7 +56,7 @@ impl Turn<'_> {
 
     pub(super) fn rank_progress(&mut self, worker: &WorkerId, of: RankOf, progress: RankProgress) {
         let Some(id) = self.round_of(worker, of) else { return };
-        let (token, rank) = of;
+        let ((token, rank), now) = (of, self.now);
         let round = self.state.rounds.get(&id);
         if let Some(saved) = progress.saved.filter(|saved| round.is_some_and(|round| round.is_news(token, *saved))) {
             // Written only for news: every progress repeats it.
@@ -66,7 +66,7 @@ impl Turn<'_> {
         }
         let Some(lease) = self.state.leases.round_try_mut(token) else { return };
         if let Some(rank) = lease.ranks.get_mut(rank as usize) {
-            rank.progress = Some(progress);
+            rank.say(now, progress);
         }
         let evolution = lease.evolution.clone();
         self.show(&evolution);
