@@ -210,6 +210,9 @@ pub struct Coordinator {
     /// compute the same batches, but not the same bytes
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub regroup: u64,
+    /// Seconds without progress after which a training rank counts as hanging: its round is tried anew. A step must take less
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..=86_400))]
+    pub stall: u64,
     /// End when standard input ends: the parent process holds the other end
     #[arg(long)]
     pub lifeline: bool,

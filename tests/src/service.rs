@@ -30,10 +30,21 @@ impl Service {
     #[track_caller]
     #[must_use]
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// [`Service::start`] with more arguments.
+    ///
+    /// # Panics
+    /// If it does not serve in time.
+    #[track_caller]
+    #[must_use]
+    pub fn start_with(folder: &Path, more: &[&str]) -> Self {
         let (announce, log) = (folder.join("announce.json"), folder.join("coordinator.log"));
         let failed = |what: &str, error: std::io::Error| -> ! { panic!("could not {what}: {error}") };
         let output = File::create(&log).unwrap_or_else(|e| failed("make a log", e));
         let mut child = command(&folder.join("store"))
+            .args(more)
             .arg("--announce")
             .arg(&announce)
             .env(MARK, folder)

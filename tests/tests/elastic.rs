@@ -1,12 +1,15 @@
 //! A training round that loses a worker for good goes on with what is left, from its last in-round checkpoint.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use galapagos_telemetry::clock::monotonic_ms;
 use galapagos_tests::client::finish;
 use galapagos_tests::crew::Hand;
+use galapagos_tests::tree::{Process, Role, of_run};
 use galapagos_tests::{Sandbox, Service, binaries, eventually};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const ROUND: &str = "elastic-1/g1/train-2";
@@ -69,4 +72,34 @@ fn a_round_that_lost_a_worker_for_good_goes_on_with_the_rank_that_is_left() {
     assert_eq!(trained["worlds"], serde_json::json!([2, 1]), "{member}");
     assert_eq!(trained["steps"], 1200);
     assert!(trained["ledger"].is_string(), "the ledger was proven: {member}");
+}
+
+/// The processes of a cluster's ranks.
+fn ranks(folder: &Path) -> Vec<Process> {
+    of_run(folder).into_iter().filter(|process| process.role() == Some(Role::Rank)).collect()
+}
+
+#[test]
+fn a_rank_that_hangs_is_named_and_replaced() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.join("cluster");
+    std::fs::create_dir_all(&folder).unwrap();
+    let service = Service::start_with(&folder, &["--stall", "16"]);
+    let _workers = ["w1", "w2"].map(|name| Hand::start(&service, &folder, name));
+    let recipe = binaries::repository().join("recipes/tests/elastic.yaml");
+    ask(&service, &["submit", recipe.to_str().unwrap()]);
+    eventually("an in-round checkpoint", PATIENCE, || told(&service, "in-round checkpoint after step "));
+    let stopped = ranks(&folder).into_iter().next_back().expect("the ranks are at work");
+    assert!(stopped.signal(Signal::STOP));
+    let culprit = eventually("a culprit", PATIENCE, || {
+        Some(try_ask(&service, &["explain", ROUND]).ok()?["culprit"].as_str()?.to_owned())
+    });
+    assert!(culprit.starts_with("rank ") && culprit.contains(" on worker w"), "{culprit}");
+    let member = eventually("the end", PATIENCE, || {
+        let status = ask(&service, &["status", "elastic-1"]);
+        assert_ne!(status["status"], "failed", "{status}");
+        (status["status"] == "done").then(|| status["members"].as_array().unwrap().last().unwrap().clone())
+    });
+    assert!(!ranks(&folder).contains(&stopped), "the rank that hung was killed");
+    assert_eq!(member["origin"]["trained"]["worlds"], serde_json::json!([2]), "replaced, not left out: {member}");
 }

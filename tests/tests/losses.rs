@@ -6,10 +6,9 @@ use galapagos_tests::{Client, RunCommand, Sandbox, binaries};
 fn one_evolution_trains_by_every_family_of_losses() {
     let sandbox = Sandbox::new();
     let recipe = binaries::repository().join("recipes/tests/losses.yaml");
-    let command = RunCommand::new(&recipe, &sandbox.join("run")).seed(3);
-    let ended = command.finish();
-    ended.result();
-    let status = Client::of(command.dir()).json(&["status"]);
+    let dir = sandbox.join("run");
+    RunCommand::new(&recipe, &dir).seed(3).finish().result();
+    let status = Client::of(&dir).json(&["status"]);
     let trained: Vec<_> = status["members"].as_array().unwrap().iter().filter_map(|m| m["origin"].get("trained")).collect();
     assert_eq!(trained.len(), 7, "{status}");
     for round in &trained {

@@ -28,6 +28,7 @@ pub async fn run(args: args::Coordinator) -> Result<Exit, Error> {
     config.http = args.http;
     config.announce = args.announce;
     config.limits.regroup_ms = args.regroup * 1000;
+    config.limits.stall_limit_ms = args.stall * 1000;
     galapagos_coordinator::run(config, stop).await.map_err(|source| Error::Coordinator { source })?;
     Ok(Exit::Done)
 }
