@@ -163,6 +163,8 @@ fn collective_class(error: &CollectiveError) -> FailureClass {
             FailureClass::Invalid
         }
         CollectiveError::Bind { .. }
+        | CollectiveError::NoDevice { .. }
+        | CollectiveError::NotBuilt { .. }
         | CollectiveError::KeysMissing { .. }
         | CollectiveError::RankTaken { .. }
         | CollectiveError::Timeout { .. }
