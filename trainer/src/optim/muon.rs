@@ -50,13 +50,16 @@ pub fn orthogonalise(matrix: &Tensor, steps: u32) -> Result<Tensor, TchError> {
     // The Gram matrix is on the shorter side.
     let mut current = if rows > columns { matrix.f_transpose(0, 1)?.f_contiguous()? } else { matrix.shallow_clone() };
     let norm = current.f_norm()?.f_clamp_min(EPS)?;
-    current = current.f_div(&norm)?;
+    // A batch of one: tch has no constants for products of single matrices, and each rounding between would cost precision
+    // in bfloat16.
+    current = current.f_div(&norm)?.f_unsqueeze(0)?;
     let [a, b, c] = QUINTIC;
     for _ in 0..steps {
-        let gram = current.f_mm(&current.f_transpose(0, 1)?)?;
-        let change = gram.f_mul_scalar(b)?.f_addmm_(&gram.f_mul_scalar(c)?, &gram)?;
-        current = current.f_mul_scalar(a)?.f_addmm_(&change, &current)?;
+        let gram = current.f_bmm(&current.f_transpose(1, 2)?)?;
+        let change = gram.f_baddbmm(&gram, &gram, b, c)?;
+        current = current.f_baddbmm(&change, &current, a, 1.0)?;
     }
+    let current = current.f_squeeze_dim(0)?;
     if rows > columns { current.f_transpose(0, 1) } else { Ok(current) }
 }
 

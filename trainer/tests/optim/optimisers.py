@@ -45,8 +45,9 @@ def groups(weights, decay):
     return [group for group in groups if group["params"]]
 
 
-def adamw(weights, factor=1.0):
-    return [(torch.optim.AdamW(groups(weights, DECAY), lr=1.0, betas=BETAS, eps=EPS), factor, 0.0)]
+def adamw(weights, factor=1.0, fused=False):
+    optimiser = torch.optim.AdamW(groups(weights, DECAY), lr=1.0, betas=BETAS, eps=EPS, fused=fused)
+    return [(optimiser, factor, 0.0)]
 
 
 def sgd(momentum, nesterov):
@@ -95,6 +96,7 @@ def newton_schulz_in_double(gradient, coefficients, steps, eps):
 
 CASES = {
     "adamw": adamw,
+    "adamw_fused": lambda weights: adamw(weights, fused=True),
     "sgd": sgd(0.0, False),
     "sgd_momentum": sgd(0.9, False),
     "sgd_nesterov": sgd(0.9, True),
