@@ -32,7 +32,7 @@ impl Found {
 /// # Errors
 /// [`Error::Artifact`].
 pub async fn fetch(store: &ArtifactStore, checkpoint: &Digest, cache: &Path) -> Result<Found, Error> {
-    let failed = |source| Error::Artifact { source };
+    let failed = |source| Error::Artifact { source: Box::new(source) };
     let cached = checkpoint::open(store, checkpoint, cache).await.map_err(failed)?;
     let base = match &cached.manifest.base {
         Some(base) => Some(checkpoint::materialise(store, base, cache).await.map_err(failed)?),

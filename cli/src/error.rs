@@ -68,7 +68,7 @@ pub enum Error {
     #[error("the coordinator failed")]
     Coordinator { source: galapagos_coordinator::Error },
     #[error("cannot use the artifact store")]
-    Artifact { source: galapagos_artifacts::Error },
+    Artifact { source: Box<galapagos_artifacts::Error> },
     #[error("cannot start `{}`", path.display())]
     Exec { path: PathBuf, source: std::io::Error },
     #[error("cannot encode the result as JSON")]

@@ -29,7 +29,7 @@ pub enum Form {
 /// # Errors
 /// If the checkpoint is not in the store, is damaged, or the folder cannot be written; if an adapter is asked for and the member is none.
 pub async fn member(store: &ArtifactStore, member: &Member, to: &Path, form: Form) -> Result<Option<Digest>, Error> {
-    let failed = |source| Error::Artifact { source };
+    let failed = |source| Error::Artifact { source: Box::new(source) };
     let base = checkpoint::manifest(store, &member.checkpoint).await.map_err(failed)?.base;
     let partial = to.with_extension("partial");
     remove(&partial)?;

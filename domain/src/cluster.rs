@@ -24,6 +24,7 @@ pub mod load;
 mod matching;
 mod members;
 mod outcome;
+mod queue;
 pub mod record;
 pub mod rejection;
 pub mod resolve;
@@ -38,7 +39,7 @@ pub mod worker_view;
 
 use std::collections::BTreeMap;
 
-use crate::fence::{LeaderEpoch, Mint};
+use crate::fence::{FencingToken, LeaderEpoch, Mint};
 use crate::ids::{EvolutionId, JobId, MemberId, RoundId};
 use crate::time::Timestamp;
 
@@ -73,6 +74,8 @@ pub struct ClusterState {
     leases: Leases,
     /// Until when each evolution's time is booked on its recipe steps. Not durable.
     booked: BTreeMap<EvolutionId, Timestamp>,
+    /// The latest token under which each evolution got slots. Not durable: rebuilt from the leases in force.
+    served: BTreeMap<EvolutionId, FencingToken>,
     /// Since when each round that lost a try waits for ranks. Not durable.
     regrouping: BTreeMap<RoundId, Timestamp>,
 }

@@ -48,6 +48,9 @@ pub struct Recipe {
     pub governance: Governance,
     /// The weights everything starts from.
     pub base: Base,
+    /// Evolutions of a higher priority get free slots first; those of the same share them.
+    #[serde(default)]
+    pub priority: i32,
     /// Roles by name; `policy` is required.
     pub roles: BTreeMap<Name, Role>,
     /// Task sets by name.

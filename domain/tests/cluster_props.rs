@@ -9,6 +9,8 @@
 mod act;
 #[path = "cluster/elastic.rs"]
 mod elastic;
+#[path = "cluster/fairness.rs"]
+mod fairness;
 #[path = "cluster/fake.rs"]
 mod fake;
 #[path = "cluster/healing.rs"]
@@ -17,6 +19,8 @@ mod healing;
 mod invariants;
 #[path = "cluster/recipes.rs"]
 mod recipes;
+#[path = "cluster/sharing.rs"]
+mod sharing;
 #[path = "cluster/sim_worker.rs"]
 mod sim_worker;
 #[path = "cluster/stories.rs"]

@@ -124,8 +124,8 @@ async fn model_folder(model: &str, target: &args::Target) -> Result<Found, Error
             message: "a member can be run from a run folder only; give --dir, or export it first".into(),
         });
     };
-    let store =
-        ArtifactStore::open(&folder.artifacts().display().to_string()).map_err(|source| Error::Artifact { source })?;
+    let store = ArtifactStore::open(&folder.artifacts().display().to_string())
+        .map_err(|source| Error::Artifact { source: Box::new(source) })?;
     checkpoints::fetch(&store, &member.checkpoint, &folder.cache()).await
 }
 

@@ -39,7 +39,7 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
         (None, Some(folder)) => folder.export(member.id.as_str()),
         (None, None) => return Err(Error::Usage { message: "name the folder to write with --to".into() }),
     };
-    let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source })?;
+    let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source: Box::new(source) })?;
     if args.dtype.is_none() && args.max_shard_size.is_none() {
         let form = if args.adapter { Form::Adapter } else { Form::Merged };
         return copy(&store, &member, &to, form, json).await;
@@ -61,7 +61,7 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
             }
             let base = checkpoint::manifest(&store, &member.checkpoint)
                 .await
-                .map_err(|source| Error::Artifact { source })?
+                .map_err(|source| Error::Artifact { source: Box::new(source) })?
                 .base;
             tell(&member, base, &to, Form::Merged, json)
         }

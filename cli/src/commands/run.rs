@@ -301,7 +301,7 @@ async fn conclude(job: &Job<'_>, view: &EvolutionView, json: bool) -> Result<Exi
     let champion =
         outcome::champion(view).ok_or_else(|| Error::Failed { message: format!("{} has no champion", view.id) })?;
     let store = ArtifactStore::open(&job.folder.artifacts().display().to_string())
-        .map_err(|source| Error::Artifact { source })?;
+        .map_err(|source| Error::Artifact { source: Box::new(source) })?;
     export::member(&store, champion, &exported, export::Form::Merged).await?;
     export::describe(view, &job.file.recipe, champion, &exported)?;
     let summary = Final::of(view);

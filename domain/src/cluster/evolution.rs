@@ -21,7 +21,7 @@ use crate::seed::Seed;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evolution {
     pub id: EvolutionId,
-    /// Order of submission: older evolutions get slots first.
+    /// Order of submission: of those that are equal otherwise, older evolutions get slots first.
     pub number: u64,
     pub recipe: Recipe,
     /// Of the filled-in recipe.

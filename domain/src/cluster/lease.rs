@@ -141,6 +141,19 @@ impl Leases {
         self.iter().filter(|(_, lease)| lease.slots_on(worker) > 0).map(|(token, _)| token).collect()
     }
 
+    /// Slots in use by each evolution that has any.
+    pub fn in_use(&self) -> BTreeMap<&EvolutionId, u32> {
+        let mut in_use = BTreeMap::new();
+        for lease in self.by_token.values() {
+            let slots = match lease {
+                Lease::Attempt(_) => 1,
+                Lease::Try(round_try) => round_try.ranks.len() as u32,
+            };
+            *in_use.entry(lease.evolution()).or_default() += slots;
+        }
+        in_use
+    }
+
     /// Slots of a worker that are taken.
     pub fn taken(&self, worker: &WorkerId) -> u32 {
         self.by_token.values().map(|lease| lease.slots_on(worker)).sum()
@@ -148,6 +161,13 @@ impl Leases {
 }
 
 impl Lease {
+    pub fn evolution(&self) -> &EvolutionId {
+        match self {
+            Self::Attempt(attempt) => &attempt.evolution,
+            Self::Try(round_try) => &round_try.evolution,
+        }
+    }
+
     /// How many slots of `worker` it takes.
     pub fn slots_on(&self, worker: &WorkerId) -> u32 {
         match self {

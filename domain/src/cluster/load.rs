@@ -40,6 +40,7 @@ pub(super) fn load(
         roster: Roster::default(),
         leases: Leases::default(),
         booked: BTreeMap::new(),
+        served: BTreeMap::new(),
         regrouping: BTreeMap::new(),
     };
     let mut keys = BTreeSet::new();
@@ -103,6 +104,9 @@ impl ClusterState {
             }
             leases.grant_try(table, round.spec.id.clone(), round.spec.evolution.clone(), now);
         }
+        // In order of token: the latest of each evolution stays.
+        let served = leases.iter().map(|(token, lease)| (lease.evolution().clone(), token));
+        self.served = served.collect();
         self.leases = leases;
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Who gets which slot: pure choices over the free slots, each with its reason. Older evolutions choose first.
+//! Who gets which slot: pure choices over the free slots, each with its reason. Who chooses when is for `queue` to say.
 //!
-//! A round takes all its slots at once. While it waits for slots that are only busy, younger evolutions get none, so that
+//! A round takes all its slots at once. While it waits for slots that are only busy, evolutions that choose after it get none, so that
 //! jobs cannot starve it; while the cluster is too small for it, it holds nothing back.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub(super) enum NoSlot {
     NoWorker,
     /// Every slot is taken.
     AllTaken { total: u32 },
-    /// An older evolution's round gathers slots.
+    /// The round of an evolution that chooses first gathers slots.
     KeptFor { evolution: EvolutionId },
     /// A round needs more slots at once than are free; they are kept until enough are.
     Gathering { needed: u32, free: u32 },
@@ -52,6 +52,11 @@ pub(super) enum Reason {
 }
 
 impl FreeSlots {
+    /// Whether nobody can be given a slot.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     fn count(&self) -> u32 {
         self.free.values().sum()
     }

@@ -55,7 +55,8 @@ pub(super) fn is_planned_field(field: &str) -> bool {
 }
 
 /// Defaults as (choice or verb, field, value), for suggestions.
-pub(super) const DEFAULTS: [(&str, &str, f64); 18] = [
+pub(super) const DEFAULTS: [(&str, &str, f64); 19] = [
+    ("recipe", "priority", 0.0),
     ("sample_k", "temperature", DEFAULT_TEMPERATURE),
     ("sample_k", "top_p", 1.0),
     ("sample_k", "min_p", 0.0),
@@ -95,6 +96,7 @@ pub(super) fn suggest(word: &str, expected: &[&str], path: &Path) -> String {
 pub(super) fn plain(expected: &str) -> String {
     match expected {
         "u8" | "u16" | "u32" | "u64" => "a whole number, 0 or more".to_owned(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a string" => "text (put it in quotes)".to_owned(),

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     SubmitWide,
+    /// The same, of a higher priority than the others.
+    SubmitUrgent,
+    /// An evolution of many small jobs.
+    SubmitBroad,
     Pause(u8),
     Resume(u8),
     Cancel(u8),
@@ -49,7 +53,9 @@ impl Act {
     /// Whether an evolution must still end as it would have without this act.
     pub fn keeps_results(&self) -> bool {
         match self {
-            Self::SubmitWide | Self::Cancel(_) | Self::FailForGood(..) => false,
+            Self::SubmitWide | Self::SubmitUrgent | Self::SubmitBroad | Self::Cancel(_) | Self::FailForGood(..) => {
+                false
+            }
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Register(_)
@@ -91,6 +97,8 @@ pub fn any_act() -> impl Strategy<Value = Act> {
         3 => any::<u8>().prop_map(Act::Resume),
         1 => Just(Act::LongWait),
         1 => Just(Act::SubmitWide),
+        1 => Just(Act::SubmitUrgent),
+        1 => Just(Act::SubmitBroad),
         1 => any::<u8>().prop_map(Act::RegisterWrongVersion),
         1 => any::<u8>().prop_map(Act::Cancel),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(w, n)| Act::FailForGood(w, n)),

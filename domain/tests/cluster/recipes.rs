@@ -55,3 +55,19 @@ pub fn wide() -> Recipe {
     }"#,
     )
 }
+
+/// Many small jobs, twice.
+pub fn broad() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "broad", "about": "many jobs",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 64, "val": 2, "test": 2}}},
+        "generations": 2,
+        "each": [{"rollout": {"as": "samples", "role": "policy", "tasks": {"sort": 32}, "search": {"sample_k": {"n": 1}}}}],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}

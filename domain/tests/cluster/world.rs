@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use galapagos_domain::cluster::worker_view::SlotView;
 use galapagos_domain::cluster::{Action, ClusterState, Event, Limits, Record, RejectionKind, Write};
-use galapagos_domain::fence::{Incarnation, LeaderEpoch};
+use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{EvolutionId, WorkerId};
 use galapagos_domain::job::FailureClass;
 use galapagos_domain::recipe::Recipe;
@@ -12,6 +13,7 @@ use galapagos_domain::session::WorkerMessage;
 use galapagos_domain::time::Timestamp;
 
 use crate::act::Act;
+use crate::fairness::Patience;
 use crate::invariants::{Store, Witness, load_equals_state};
 use crate::recipes;
 use crate::sim_worker::{How, SimWorker};
@@ -30,6 +32,7 @@ pub struct World {
     limits: Limits,
     epoch: u64,
     witness: Witness,
+    patience: Patience,
 }
 
 impl World {
@@ -47,6 +50,7 @@ impl World {
             limits,
             epoch: 1,
             witness: Witness::default(),
+            patience: Patience::default(),
         }
     }
 
@@ -64,6 +68,9 @@ impl World {
                 let written = self.execute(actions);
                 self.witness.check(&self.state, &self.store, &written, &self.open);
                 self.nobody_is_overloaded();
+                self.a_slot_serves_one();
+                let workers = self.state.workers(self.now);
+                self.patience.check(&self.store, &written, &workers);
                 None
             }
         }
@@ -94,6 +101,29 @@ impl World {
             let heard = worker.session.is_some_and(|session| self.open.contains(&(worker.id.clone(), session)));
             let busy = worker.busy();
             assert!(!heard || busy <= worker.slots, "SLOTS-NOT-OVERFILLED: {} does {busy} things", worker.id);
+        }
+    }
+
+    /// SLOT-SERVES-ONE: an attempt or a rank, and no two of them.
+    fn a_slot_serves_one(&self) {
+        for worker in self.state.workers(self.now) {
+            let known = self.workers.iter().find(|known| known.id == worker.name).unwrap();
+            let uses: Vec<(FencingToken, Option<u32>)> = worker
+                .slots
+                .iter()
+                .filter_map(|slot| match slot {
+                    SlotView::Free => None,
+                    SlotView::Job { token, .. } => Some((*token, None)),
+                    SlotView::Rank { token, rank, .. } => Some((*token, Some(*rank))),
+                })
+                .collect();
+            let distinct: BTreeSet<_> = uses.iter().collect();
+            assert!(uses.len() <= known.slots as usize, "SLOT-SERVES-ONE: {worker:?}");
+            assert_eq!(distinct.len(), uses.len(), "SLOT-SERVES-ONE: {worker:?}");
+            let both = |(token, rank): &(FencingToken, Option<u32>)| {
+                rank.is_none() && uses.iter().any(|(t, r)| t == token && r.is_some())
+            };
+            assert!(!uses.iter().any(both), "SLOT-SERVES-ONE: a job and a rank under one token on {worker:?}");
         }
     }
 
@@ -160,6 +190,7 @@ impl World {
             ClusterState::load(records, LeaderEpoch(self.epoch), self.now, self.limits.clone()).unwrap();
         self.state = state;
         self.execute(actions);
+        self.patience = Patience::default();
     }
 
     fn evolution(&self, pick: u8) -> EvolutionId {
@@ -185,6 +216,8 @@ impl World {
     pub fn act(&mut self, act: &Act) {
         match *act {
             Act::SubmitWide => drop(self.submit(recipes::wide())),
+            Act::SubmitUrgent => drop(self.submit(Recipe { priority: 1, ..recipes::wide() })),
+            Act::SubmitBroad => drop(self.submit(recipes::broad())),
             Act::Pause(e) => drop(self.event(Event::PauseRequested(self.evolution(e)))),
             Act::Resume(e) => drop(self.event(Event::ResumeRequested(self.evolution(e)))),
             Act::Cancel(e) => drop(self.event(Event::CancelRequested(self.evolution(e)))),

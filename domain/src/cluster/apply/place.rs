@@ -1,14 +1,15 @@
-//! Gives free slots to what waits, oldest evolution first. Runs after every event, so nothing waits beside a free slot.
+//! Gives free slots to what waits, in the order of `queue`. Runs after every event, so nothing waits beside a free slot.
 
 use crate::cluster::ClusterState;
 use crate::cluster::evolution::Work;
 use crate::cluster::job::Job;
 use crate::cluster::lease::AttemptLease;
 use crate::cluster::matching::FreeSlots;
+use crate::cluster::queue::Contender;
 use crate::cluster::round::{Round, RoundState};
 use crate::cluster::turn::Turn;
-use crate::cluster::view::Status;
-use crate::ids::{EvolutionId, JobId, RoundId, WorkerId};
+use crate::fence::FencingToken;
+use crate::ids::{JobId, RoundId, WorkerId};
 use crate::round::{RankSpec, RankTable};
 use crate::session::CoordinatorMessage;
 use crate::time::Timestamp;
@@ -36,53 +37,54 @@ impl ClusterState {
 }
 
 impl Turn<'_> {
+    /// Gives out slots one piece of work at a time, each to the evolution whose turn it is then.
     pub(super) fn place_work(&mut self) {
         let mut slots = self.state.free_slots();
-        if slots.free.values().all(|free| *free == 0) {
+        if slots.is_empty() {
             return;
         }
-        let order: Vec<EvolutionId> = self.state.evolutions().cloned().collect();
-        for id in order {
-            let Some(evolution) =
-                self.state.evolutions.get(&id).filter(|evolution| evolution.status == Status::Running)
-            else {
-                continue;
-            };
-            match evolution.running_step().map(|run| run.work.clone()) {
-                None => {}
-                Some(Work::Round(round)) => self.place_round(&round, &mut slots),
-                Some(work @ (Work::Jobs(_) | Work::Contest(_))) => self.place_jobs(work.jobs(), &mut slots),
+        let mut queue = self.state.queue();
+        while !slots.is_empty() {
+            let Some((place, mut contender)) = queue.pop_first() else { return };
+            // Who gets nothing now gets nothing later in this turn: slots only become fewer.
+            if let Some((taken, token)) = self.place_next(&mut contender, &mut slots) {
+                self.state.served.insert(contender.id.clone(), token);
+                queue.insert(place.after(taken, token), contender);
             }
         }
     }
 
-    fn place_jobs(&mut self, jobs: &[JobId], slots: &mut FreeSlots) {
-        for id in jobs {
-            let Some(waiting) = self.state.jobs.get(id).and_then(Job::waiting).cloned() else { continue };
-            match slots.take_one(waiting.avoid.as_ref()) {
-                Ok(choice) => self.lease(id, choice.worker),
-                Err(_) => return,
-            }
-        }
+    /// Slots for a waiting round, or one for the next waiting job.
+    fn place_next(&mut self, contender: &mut Contender, slots: &mut FreeSlots) -> Option<(u32, FencingToken)> {
+        let jobs = match &contender.work {
+            Work::Round(round) => return self.place_round(round, slots),
+            work @ (Work::Jobs(_) | Work::Contest(_)) => work.jobs(),
+        };
+        let waiting = |id: &JobId| self.state.jobs.get(id).and_then(Job::waiting).is_some();
+        contender.next_job += jobs.iter().skip(contender.next_job).position(waiting)?;
+        let id = jobs.get(contender.next_job)?;
+        let avoid = self.state.jobs.get(id).and_then(Job::waiting)?.avoid.clone();
+        let choice = slots.take_one(avoid.as_ref()).ok()?;
+        self.lease(id, choice.worker).map(|token| (1, token))
     }
 
-    fn lease(&mut self, id: &JobId, worker: WorkerId) {
+    fn lease(&mut self, id: &JobId, worker: WorkerId) -> Option<FencingToken> {
         let (token, since) = (self.mint(), self.now);
-        let Some(job) = self.job(id) else { return };
-        let Some(attempt) = job.grant(worker.clone(), token) else { return };
+        let job = self.job(id)?;
+        let attempt = job.grant(worker.clone(), token)?;
         let spec = job.spec.clone();
         let (job, evolution) = (spec.id.clone(), spec.evolution.clone());
         let lease = AttemptLease { job, evolution, worker: worker.clone(), since, progress: None };
         self.state.leases.grant_attempt(token, lease);
         self.send(&worker, CoordinatorMessage::Lease { token, attempt, job: Box::new(spec) });
+        Some(token)
     }
 
-    fn place_round(&mut self, id: &RoundId, slots: &mut FreeSlots) {
-        let Some(round) = self.state.rounds.get(id).filter(|round| round.state == RoundState::Waiting) else { return };
+    fn place_round(&mut self, id: &RoundId, slots: &mut FreeSlots) -> Option<(u32, FencingToken)> {
+        let round = self.state.rounds.get(id).filter(|round| round.state == RoundState::Waiting)?;
         let (spec, resume) = (round.spec.clone(), round.saved);
-        let Ok(workers) = slots.take_gang(self.state.ranks_now(self.now, round, slots.total), &spec.evolution) else {
-            return;
-        };
+        let ranks = self.state.ranks_now(self.now, round, slots.total);
+        let workers = slots.take_gang(ranks, &spec.evolution).ok()?;
         self.state.regrouping.remove(id);
         let (token, now) = (self.mint(), self.now);
         let table = RankTable { token, workers: workers.clone() };
@@ -95,5 +97,6 @@ impl Turn<'_> {
             let told = RankSpec { round: spec.clone(), token, rank, world_size, resume };
             self.send(worker, CoordinatorMessage::PrepareRank(Box::new(told)));
         }
+        Some((world_size, token))
     }
 }

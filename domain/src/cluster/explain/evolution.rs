@@ -93,7 +93,9 @@ impl ClusterState {
         let jobs = || run.work.jobs().iter().filter_map(|id| self.jobs.get(id));
         let leased: Vec<&Job> = jobs().filter(|job| job.lease().is_some()).collect();
         if leased.is_empty() {
-            return jobs().any(|job| job.waiting().is_some()).then(|| self.no_slot(&self.why_no_slot(evolution, None)));
+            return jobs()
+                .any(|job| job.waiting().is_some())
+                .then(|| self.no_slot(&self.why_no_slot(now, evolution, None)));
         }
         let held_by_absent = |job: &&Job| job.lease().is_some_and(|lease| !self.is_present(&lease.worker));
         if !leased.iter().all(held_by_absent) {
@@ -104,9 +106,9 @@ impl ClusterState {
     }
 
     /// What a job that has no slot waits for.
-    pub(super) fn job_waits(&self, evolution: &Evolution) -> Waiting {
+    pub(super) fn job_waits(&self, now: Timestamp, evolution: &Evolution) -> Waiting {
         match evolution.status {
-            Status::Running => self.no_slot(&self.why_no_slot(evolution, None)),
+            Status::Running => self.no_slot(&self.why_no_slot(now, evolution, None)),
             Status::Paused | Status::Done | Status::Failed | Status::Cancelled => Waiting {
                 what: "a person: its evolution is paused".to_owned(),
                 culprit: None,
@@ -121,7 +123,7 @@ impl ClusterState {
             RoundState::Waiting => {
                 let evolution = self.evolutions.get(&round.spec.evolution)?;
                 let ranks = self.ranks_now(now, round, self.free_slots().total);
-                Some(self.no_slot(&self.why_no_slot(evolution, Some(ranks))))
+                Some(self.no_slot(&self.why_no_slot(now, evolution, Some(ranks))))
             }
             RoundState::Preparing(preparing) => {
                 let late: Vec<u32> =
@@ -167,17 +169,13 @@ impl ClusterState {
     }
 
     /// Asks the matching again, as it was asked after the last event.
-    fn why_no_slot(&self, evolution: &Evolution, ranks: Option<u32>) -> NoSlot {
+    fn why_no_slot(&self, now: Timestamp, evolution: &Evolution, ranks: Option<u32>) -> NoSlot {
         let mut slots = self.free_slots();
-        for older in self.evolutions().filter_map(|id| self.evolutions.get(id)) {
-            if older.id == evolution.id {
-                break;
-            }
-            let round = older.running_step().and_then(|run| run.work.round()).and_then(|id| self.rounds.get(id));
-            if let Some(round) =
-                round.filter(|round| older.status == Status::Running && round.state == RoundState::Waiting)
-            {
-                let _kept = slots.take_gang(round.spec.train.ranks, &older.id);
+        let first = self.queue().into_values().take_while(|contender| contender.id != evolution.id);
+        for contender in first {
+            let round = contender.work.round().and_then(|id| self.rounds.get(id));
+            if let Some(round) = round.filter(|round| round.state == RoundState::Waiting) {
+                let _kept = slots.take_gang(self.ranks_now(now, round, slots.total), &contender.id);
             }
         }
         let total = slots.total;

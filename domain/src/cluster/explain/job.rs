@@ -18,7 +18,9 @@ impl ClusterState {
             facts.push(format!("{} attempts lost their worker", job.losses));
         }
         let waiting = match &job.state {
-            JobState::Waiting(_) => self.evolutions.get(&job.spec.evolution).map(|evolution| self.job_waits(evolution)),
+            JobState::Waiting(_) => {
+                self.evolutions.get(&job.spec.evolution).map(|evolution| self.job_waits(now, evolution))
+            }
             JobState::Leased(_) | JobState::Done(_) | JobState::Failed(_) | JobState::Revoked(_) => None,
         };
         let (waits_for, culprit, helps) = waiting.map_or((None, None, None), |w| (Some(w.what), w.culprit, w.helps));

@@ -95,6 +95,7 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("{all: correct}", "{each: correct}", "known here: all", "train.on[1]"),
         ("from: {demonstrations: digits}", "from: 3", "{demonstrations: TASK_SET}", "curate.from"),
         ("generations: 2", "generations: two", "a whole number, 0 or more, found the text `two`", "generations"),
+        ("generations: 2", "generations: 2\npriority: high", "a whole number, found the text `high`", "priority"),
         ("generations: 2", "generations: 2.5", "a whole number, 0 or more, found 2.5", "generations"),
         ("lr: 5.0e-3", "lr: fast", "expected a number", "train.lr"),
         ("elo: [0, 50]", "elo: [0, 50, 60]", "found 3 entries", "sprt.elo"),
@@ -154,11 +155,12 @@ fn named_defaults_are_the_defaults() {
         "builtin": {"family": "sort_three_digits", "train": 1, "val": 1, "test": 1},
     });
     for (topic, field, default) in DEFAULTS {
-        let given = minimal[topic].clone();
+        let given = minimal.get(topic).cloned().unwrap_or_default();
         let filled_in = match topic {
             "sample_k" => {
                 serde_json::to_value(serde_json::from_value::<crate::recipe::search::SampleK>(given).unwrap())
             }
+            "recipe" => serde_json::to_value(parse(MICRO).unwrap()),
             "builtin" => serde_json::to_value(serde_json::from_value::<crate::recipe::tasks::Builtin>(given).unwrap()),
             verb => {
                 let step: RecipeStep = serde_json::from_value(serde_json::json!({ verb: given })).unwrap();

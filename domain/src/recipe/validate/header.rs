@@ -13,6 +13,9 @@ use crate::recipe::tasks::Builtin;
 use crate::recipe::{Base, Characters, Head, StopRule};
 use crate::task::check_sizes;
 
+/// Priorities of evolutions.
+const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
+
 /// Longest names, so that ids made of them stay short.
 const MAX_NAME: usize = 60;
 
@@ -26,6 +29,11 @@ impl Check<'_> {
         }
         self.short_name(&root.key("name"), &recipe.name);
         self.whole(&root.key("generations"), recipe.generations, 1, 10_000);
+        if !PRIORITIES.contains(&recipe.priority) {
+            let (low, high) = (PRIORITIES.start(), PRIORITIES.end());
+            let help = format!("use a whole number from {low} to {high}; 0 is the default, more goes first");
+            self.refuse(&root.key("priority"), format!("{} is out of range", recipe.priority), help);
+        }
         if recipe.each.is_empty() {
             self.refuse(
                 &root.key("each"),

@@ -52,6 +52,8 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ("init: base, head: scalar", "init: critic, head: scalar", "roles.critic.init", "critic -> critic"),
         ("init: base, head: scalar", "init: teacher, head: scalar", "roles.critic.init", "possible: base, policy"),
         ("generations: 2", "generations: 0", "generations: 0 is out of range", "1 to 10000"),
+        ("generations: 2", "generations: 2\npriority: 101", "priority: 101 is out of range", "from -100 to 100"),
+        ("generations: 2", "generations: 2\npriority: -101", "priority: -101 is out of range", "more goes first"),
         ("train: 400", "train: 500000", "tasks.numbers.builtin", "100000 different problems"),
         ("odd_one_out, train: 400", "letters_in_word, train: 4000", "tasks.words.builtin", "train and demonstrations"),
         ("{numbers: 200, words: 200}", "{numbers: 401, words: 200}", "each[0].rollout.tasks.numbers", "holds 400"),

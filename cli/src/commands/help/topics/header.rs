@@ -18,6 +18,12 @@ const RECIPE: Topic = Topic {
         optional("source", "map", "the published system that this implements"),
         required("governance", "map", "why it may run"),
         required("base", "choice", "the weights that everything starts from"),
+        preset(
+            "priority",
+            "number",
+            "0",
+            "-100 to 100: where several evolutions share a cluster, higher ones get free slots first, and equal ones share them",
+        ),
         required("roles", "map of roles", "the networks by name; `policy` is required"),
         required("tasks", "map of task sets", "where problems come from, by name"),
         required("generations", "count", "how many times `each` runs at most"),
