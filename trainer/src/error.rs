@@ -165,8 +165,6 @@ fn collective_class(error: &CollectiveError) -> FailureClass {
         | CollectiveError::NotBuilt { .. }
         | CollectiveError::NoDevice { .. } => FailureClass::Invalid,
         CollectiveError::Bind { .. }
-        | CollectiveError::NoDevice { .. }
-        | CollectiveError::NotBuilt { .. }
         | CollectiveError::KeysMissing { .. }
         | CollectiveError::RankTaken { .. }
         | CollectiveError::Timeout { .. }

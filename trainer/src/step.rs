@@ -170,7 +170,7 @@ impl<'a> Training<'a> {
         spent.forward();
         clear_grads(&self.weights).map_err(collective("clear the gradients"))?;
         let scale = f64::from(world_size) / share;
-        let (parts, losses) = self.gradients(objective, &mine, notes, scale, spent)?;
+        let (parts, losses) = self.gradients(objective, (&mine, notes), scale, spent)?;
         let parts = parts.with_sums(&self.over_ranks(&parts.to_slice())?);
         let grad_norm = gradient_norm(&self.weights)
             .map_err(|source| RankError::Optimiser { what: "measure the gradient", source })?;

@@ -15,12 +15,23 @@ use crate::subject::{Hidden, Pass, Subject, forward, packed_positions, tensor};
 /// What the backward passes of a step left beside the gradients: its sums, and of each micro-batch its loss per share and its records.
 type Done = (Parts, Vec<(f64, Vec<u32>)>);
 
+/// What the backward pass of one micro-batch is about.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    objective: &'a Objective,
+    batch: &'a MicroBatch,
+    columns: &'a Columns,
+    /// Factor of the loss.
+    scale: f64,
+    /// Whether it is the last of the step, whose gradients meet the other ranks'.
+    reduces: bool,
+}
+
 impl Training<'_> {
     pub(super) fn gradients(
         &self,
         objective: &Objective,
-        mine: &[&MicroBatch],
-        notes: Vec<Notes>,
+        (mine, notes): (&[&MicroBatch], Vec<Notes>),
         scale: f64,
         spent: &mut Spent,
     ) -> Result<Done, RankError> {
@@ -31,11 +42,8 @@ impl Training<'_> {
         for (index, (batch, notes)) in mine.iter().zip(notes).enumerate() {
             let columns = Columns::new(batch, notes, self.subject.device()).map_err(tensor("lay out a micro-batch"))?;
             let reduces = index + 1 == mine.len();
-            let of_batch = if self.recompute {
-                self.recomputed(objective, batch, &columns, (scale, reduces), spent)?
-            } else {
-                self.kept(objective, batch, &columns, (scale, reduces), spent)?
-            };
+            let work = Work { objective, batch, columns: &columns, scale, reduces };
+            let of_batch = if self.recompute { self.recomputed(work, spent)? } else { self.kept(work, spent)? };
             losses.push((of_batch.get(Part::Loss) / batch.share, batch.rows.clone()));
             parts.merge(&of_batch);
         }
@@ -47,25 +55,18 @@ impl Training<'_> {
     }
 
     /// The usual way: what layers made is kept for the backward pass.
-    fn kept(
-        &self,
-        objective: &Objective,
-        batch: &MicroBatch,
-        columns: &Columns,
-        (scale, reduces): (f64, bool),
-        spent: &mut Spent,
-    ) -> Result<Parts, RankError> {
-        let hidden = self.subject.hidden(batch, self.pass(objective))?;
+    fn kept(&self, work: Work<'_>, spent: &mut Spent) -> Result<Parts, RankError> {
+        let hidden = self.subject.hidden(work.batch, self.pass(work.objective))?;
         spent.forward();
         let (cut, positions) = (leaf(&hidden.states)?, &hidden.positions);
-        let (parts, last) = self.heads(objective, (&cut, &hidden.states, positions), columns, scale, spent)?;
+        let (parts, last) = self.heads(work, (&cut, &hidden.states, positions), spent)?;
         let mut total = last;
         if let Some(gradient) = gradient(&cut)? {
             let through = hidden.states.f_mul(&gradient).and_then(|product| product.f_sum(Kind::Float));
             let through = through.map_err(tensor("join the graph at its cut"))?;
             total = total.f_add(&through).map_err(tensor("join the graph at its cut"))?;
         }
-        if reduces {
+        if work.reduces {
             self.reduce(&total)?;
         } else {
             self.reducer.backward_local(&total).map_err(collective("compute gradients"))?;
@@ -75,15 +76,8 @@ impl Training<'_> {
     }
 
     /// Layers are computed again, one after another from the last, and their gradients with them.
-    fn recomputed(
-        &self,
-        objective: &Objective,
-        batch: &MicroBatch,
-        columns: &Columns,
-        (scale, reduces): (f64, bool),
-        spent: &mut Spent,
-    ) -> Result<Parts, RankError> {
-        let pass = self.subject.packed(batch, self.pass(objective))?;
+    fn recomputed(&self, work: Work<'_>, spent: &mut Spent) -> Result<Parts, RankError> {
+        let pass = self.subject.packed(work.batch, self.pass(work.objective))?;
         let mut before = vec![tch::no_grad(|| pass.embedded()).map_err(forward)?];
         for layer in 0..pass.layers() {
             let x = before[layer].shallow_clone();
@@ -93,8 +87,8 @@ impl Training<'_> {
         let top = leaf(&before.pop().unwrap_or_default())?;
         let hidden = pass.normed(&top).map_err(forward)?;
         let cut = leaf(&hidden)?;
-        let positions = packed_positions(batch, self.subject.device())?;
-        let (parts, last) = self.heads(objective, (&cut, &cut, &positions), columns, scale, spent)?;
+        let positions = packed_positions(work.batch, self.subject.device())?;
+        let (parts, last) = self.heads(work, (&cut, &cut, &positions), spent)?;
         self.reducer.backward_local(&last).map_err(collective("compute gradients"))?;
         let mut flowing = self.piece(&hidden, gradient(&cut)?, &top)?;
         for layer in (0..before.len()).rev() {
@@ -107,7 +101,7 @@ impl Training<'_> {
         if embedded.requires_grad() {
             self.piece(&embedded, flowing, &embedded)?;
         }
-        if reduces {
+        if work.reduces {
             // Every weight takes part once more, with a gradient of zero: that is what the reducer waits for.
             self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
         }
@@ -129,24 +123,20 @@ impl Training<'_> {
         self.reducer.backward(total).map_err(collective("average the gradients"))
     }
 
-    /// The loss of a micro-batch times `scale`: all but its last piece was run backward to `cut` already; the last reads `states`, and
-    /// is returned.
+    /// The loss of a micro-batch times its scale: all but its last piece was run backward to `cut` already; the last reads `states`,
+    /// and is returned.
     fn heads(
         &self,
-        objective: &Objective,
+        work: Work<'_>,
         (cut, states, positions): (&Tensor, &Tensor, &Tensor),
-        columns: &Columns,
-        scale: f64,
         spent: &mut Spent,
     ) -> Result<(Parts, Tensor), RankError> {
-        let computed = || tensor("compute the loss");
-        let (model, precision) = (&self.subject.model, self.precision);
-        let head = |source| RankError::Forward { what: "the output head", source };
+        let model = &self.subject.model;
         let of_head = |outputs: &Tensor| {
-            let (sum, parts) = objective.of_head(outputs, columns).map_err(computed())?;
-            Ok((parts, sum.f_mul_scalar(scale).map_err(computed())?))
+            let (sum, parts) = work.objective.of_head(outputs, work.columns).map_err(computed())?;
+            Ok((parts, sum.f_mul_scalar(work.scale).map_err(computed())?))
         };
-        match objective.form() {
+        match work.objective.form() {
             Form::Scalar => of_head(&model.scores_at(states, positions).map_err(head)?),
             Form::Classes => of_head(&model.labels_at(states, positions).map_err(head)?),
             Form::Hidden => {
@@ -157,42 +147,54 @@ impl Training<'_> {
             }
             Form::Tokens => {
                 let piece = |states: &Tensor, (start, length)| {
-                    let positions = positions.f_narrow(0, start, length).map_err(computed())?;
-                    let logits = model.logits_at(states, &positions, precision).map_err(head)?;
-                    let columns = columns.part(start, length).map_err(computed())?;
-                    let (sum, parts) = objective.of_tokens(&logits, &columns).map_err(computed())?;
-                    Ok((parts, sum.f_mul_scalar(scale).map_err(computed())?))
+                    let logits = self.logits(states, positions, (start, length))?;
+                    let columns = work.columns.part(start, length).map_err(computed())?;
+                    let (sum, parts) = work.objective.of_tokens(&logits, &columns).map_err(computed())?;
+                    Ok((parts, sum.f_mul_scalar(work.scale).map_err(computed())?))
                 };
-                self.pieces((cut, states), columns.marks, piece, spent)
+                self.pieces((cut, states), work.columns.marks, piece, spent)
             }
-            Form::Sequences => {
-                let hidden =
-                    Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
-                let log_probs = leaf(&self.log_probs(self.subject, &hidden, columns)?)?;
-                let (sum, mut parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
-                let sum = sum.f_mul_scalar(scale).map_err(computed())?;
-                self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
-                let flowing = gradient(&log_probs)?
-                    .ok_or_else(|| RankError::Setting { what: "the loss does not depend on the policy".to_owned() })?;
-                let piece = |states: &Tensor, (start, length)| {
-                    let positions = positions.f_narrow(0, start, length).map_err(computed())?;
-                    let logits = model.logits_at(states, &positions, precision).map_err(head)?;
-                    let part = |column: &Tensor| column.f_narrow(0, start, length).map_err(computed());
-                    let log_probs =
-                        likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
-                    let sum = log_probs.f_mul(&part(&flowing)?).and_then(|product| product.f_sum(Kind::Float));
-                    let sum = sum.map_err(computed())?;
-                    if objective.entropy == 0.0 {
-                        return Ok((Parts::default(), sum));
-                    }
-                    let (bonus, parts) = objective.of_entropy(&logits, &part(&columns.weights)?).map_err(computed())?;
-                    Ok((parts, bonus.f_mul_scalar(scale).and_then(|bonus| sum.f_add(&bonus)).map_err(computed())?))
-                };
-                let (of_pieces, last) = self.pieces((cut, states), columns.marks, piece, spent)?;
-                parts.merge(&of_pieces);
-                Ok((parts, last))
-            }
+            Form::Sequences => self.of_sequences(work, (cut, states, positions), spent),
         }
+    }
+
+    /// [`Training::heads`] of losses on whole sequences: the gradient at every log-probability is found first, without the logits'
+    /// graph, and then carried through the logits piece by piece.
+    fn of_sequences(
+        &self,
+        work: Work<'_>,
+        (cut, states, positions): (&Tensor, &Tensor, &Tensor),
+        spent: &mut Spent,
+    ) -> Result<(Parts, Tensor), RankError> {
+        let Work { objective, columns, scale, .. } = work;
+        let hidden = Hidden { states: cut.f_detach().map_err(computed())?, positions: positions.shallow_clone() };
+        let log_probs = leaf(&self.log_probs(self.subject, &hidden, columns)?)?;
+        let (sum, mut parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
+        let sum = sum.f_mul_scalar(scale).map_err(computed())?;
+        self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
+        let flowing = gradient(&log_probs)?
+            .ok_or_else(|| RankError::Setting { what: "the loss does not depend on the policy".to_owned() })?;
+        let piece = |states: &Tensor, (start, length)| {
+            let logits = self.logits(states, positions, (start, length))?;
+            let part = |column: &Tensor| column.f_narrow(0, start, length).map_err(computed());
+            let log_probs = likelihood::token_log_probs(&logits, &part(&columns.targets)?).map_err(computed())?;
+            let sum = log_probs.f_mul(&part(&flowing)?).and_then(|product| product.f_sum(Kind::Float));
+            let sum = sum.map_err(computed())?;
+            if objective.entropy == 0.0 {
+                return Ok((Parts::default(), sum));
+            }
+            let (bonus, parts) = objective.of_entropy(&logits, &part(&columns.weights)?).map_err(computed())?;
+            Ok((parts, bonus.f_mul_scalar(scale).and_then(|bonus| sum.f_add(&bonus)).map_err(computed())?))
+        };
+        let (of_pieces, last) = self.pieces((cut, states), columns.marks, piece, spent)?;
+        parts.merge(&of_pieces);
+        Ok((parts, last))
+    }
+
+    /// Logits of some of the marks.
+    fn logits(&self, states: &Tensor, positions: &Tensor, (start, length): (i64, i64)) -> Result<Tensor, RankError> {
+        let positions = positions.f_narrow(0, start, length).map_err(computed())?;
+        self.subject.model.logits_at(states, &positions, self.precision).map_err(head)
     }
 
     /// Runs `piece` over marks and backward to `cut`, all but the last, which reads `states` and is returned.
@@ -253,4 +255,12 @@ fn leaf(tensor_: &Tensor) -> Result<Tensor, RankError> {
 fn gradient(cut: &Tensor) -> Result<Option<Tensor>, RankError> {
     let gradient = cut.f_grad().map_err(tensor("read a gradient"))?;
     Ok(gradient.defined().then_some(gradient))
+}
+
+fn computed() -> impl FnOnce(tch::TchError) -> RankError {
+    tensor("compute the loss")
+}
+
+fn head(source: galapagos_model::ComputeError) -> RankError {
+    RankError::Forward { what: "the output head", source }
 }
