@@ -159,9 +159,11 @@ fn folder_class(error: &FolderError) -> FailureClass {
 /// Ranks that disagree or ask for the impossible would do so again; a deadline may not come again; a lost peer is a loss.
 fn collective_class(error: &CollectiveError) -> FailureClass {
     match error {
-        CollectiveError::Argument { .. } | CollectiveError::Mismatch { .. } | CollectiveError::Unfinished { .. } => {
-            FailureClass::Invalid
-        }
+        CollectiveError::Argument { .. }
+        | CollectiveError::Mismatch { .. }
+        | CollectiveError::Unfinished { .. }
+        | CollectiveError::NotBuilt { .. }
+        | CollectiveError::NoDevice { .. } => FailureClass::Invalid,
         CollectiveError::Bind { .. }
         | CollectiveError::KeysMissing { .. }
         | CollectiveError::RankTaken { .. }
