@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm check-vllm check-cuda clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train check-vllm check-cuda clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -49,6 +49,11 @@ bench-vllm: ## the generation engine beside vLLM
 	scripts/setup.sh vllm
 	$(MAKE) --no-print-directory build
 	env -u OMP_WAIT_POLICY $(BIN)/galapagos bench engine --against vllm $(ARGS)
+
+bench-train: ## training steps beside PyTorch, in turns: time, memory, ranks, layouts
+	scripts/setup.sh test
+	$(MAKE) --no-print-directory build
+	$(BIN)/galapagos bench train --against torch $(ARGS)
 
 test: ## every test that needs no GPU
 	scripts/setup.sh test

@@ -63,7 +63,9 @@ pub fn train(config: &TrainBench, out: &mut dyn Write, log: &mut dyn Write) -> R
     let start = machine::load();
     let chosen = chosen(config)?;
     let folder = ModelFolder::open(&config.model).map_err(|source| BenchError::Model { source })?;
-    let (limit, vocabulary) = (folder.config().max_position_embeddings, folder.config().vocab_size);
+    let scale = if config.quick { Scale::Quick } else { Scale::Full };
+    let vocabulary = folder.config().vocab_size;
+    check_lengths(&chosen, scale, folder.config().max_position_embeddings)?;
     let python = config.python.clone().unwrap_or_else(|| cache().join("venv/bin/python"));
     if !python.is_file() && chosen.iter().any(|row| row.rival() == rows::Rival::Torch) {
         return Err(BenchError::NoPython { python });
@@ -74,14 +76,10 @@ pub fn train(config: &TrainBench, out: &mut dyn Write, log: &mut dyn Write) -> R
         return Err(BenchError::Threads { threads: config.threads, cores: starter.cores() });
     }
     let (chosen, left_out) = possible(config, chosen, starter.cores())?;
-    let scale = if config.quick { Scale::Quick } else { Scale::Full };
     let multiplies_bf16 = machine::multiplies_bf16();
     let mut rows = Vec::with_capacity(chosen.len());
     for row in chosen {
         let work = row.work(scale, vocabulary);
-        if work.longest() > limit {
-            return Err(BenchError::TooLong { row: row.text(), needed: work.longest(), limit });
-        }
         note(log, row, &format!("{} steps of each side", config.runs))?;
         let (sizes, target) = ((config.threads, config.runs), row.target(multiplies_bf16));
         let measured =
@@ -101,6 +99,16 @@ pub fn train(config: &TrainBench, out: &mut dyn Write, log: &mut dyn Write) -> R
         left_out,
     };
     print(&report, config.json, out)
+}
+
+fn check_lengths(chosen: &[RowName], scale: Scale, limit: usize) -> Result<(), BenchError> {
+    for row in chosen {
+        let needed = row.work(scale, 1).longest();
+        if needed > limit {
+            return Err(BenchError::TooLong { row: row.text(), needed, limit });
+        }
+    }
+    Ok(())
 }
 
 fn note(log: &mut dyn Write, row: RowName, text: &str) -> Result<(), BenchError> {

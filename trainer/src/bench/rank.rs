@@ -38,9 +38,9 @@ pub enum BenchRankError {
     #[error("`{what}` came before `load`")]
     NotLoaded { what: &'static str },
     #[error("cannot load the model")]
-    Model { source: FolderError },
+    Model { source: Box<FolderError> },
     #[error("cannot widen the weights")]
-    Weights { source: WeightsError },
+    Weights { source: Box<WeightsError> },
     #[error("cannot use the batch")]
     Data { source: DataError },
     #[error("the batch has no sequences, or one of a single token, or nothing of it is learned")]
@@ -52,14 +52,17 @@ pub enum BenchRankError {
     #[error("cannot meet the other ranks")]
     Group { source: galapagos_collective::Error },
     #[error("cannot train")]
-    Train {
-        #[from]
-        source: RankError,
-    },
+    Train { source: Box<RankError> },
     #[error("loss {loss} and gradient norm {grad_norm} are not both numbers")]
     NotFinite { loss: f64, grad_norm: f64 },
     #[error("the system does not say how much memory this process has")]
     Memory,
+}
+
+impl From<RankError> for BenchRankError {
+    fn from(source: RankError) -> Self {
+        Self::Train { source: Box::new(source) }
+    }
 }
 
 /// Answers commands until the input ends. A failure is answered too, and ends it.
@@ -128,9 +131,12 @@ fn loaded<I: BufRead, O: Write>(
 ) -> Result<Option<Command>, BenchRankError> {
     let start_bytes = memory::resident_bytes().ok_or(BenchRankError::Memory)?;
     tch::set_num_threads(i32::try_from(load.threads).unwrap_or(i32::MAX));
-    let folder = ModelFolder::open(&load.model).map_err(|source| BenchRankError::Model { source })?;
-    let stored = folder.load(Device::Cpu).map_err(|source| BenchRankError::Model { source })?;
-    let model = stored.copy_to(Kind::Float, Device::Cpu).map_err(|source| BenchRankError::Weights { source })?;
+    let model = |source| BenchRankError::Model { source: Box::new(source) };
+    let folder = ModelFolder::open(&load.model).map_err(model)?;
+    let stored = folder.load(Device::Cpu).map_err(model)?;
+    let model = stored
+        .copy_to(Kind::Float, Device::Cpu)
+        .map_err(|source| BenchRankError::Weights { source: Box::new(source) })?;
     drop(stored);
     let limits = Limits {
         positions: model.config().max_position_embeddings,

@@ -58,6 +58,8 @@ fn sides_that_compute_different_things_are_refused() {
     assert!(refused.contains("step-f32") && refused.contains("9.01"), "{refused}");
     assert!(agrees(RowName::StepBf16, [10.0, 9.0], [10.0, 9.01]).is_ok());
     assert!(agrees(RowName::StepBf16, [f64::NAN, 9.0], [10.0, 9.0]).is_err());
+    assert!(agrees(RowName::Bf16, [10.0, 9.0], [10.0, 9.9]).is_ok(), "number formats part after an update");
+    assert!(agrees(RowName::Bf16, [10.2, 9.0], [10.0, 9.0]).is_err());
     assert!(agree(RowName::StepF32, RowName::StepF32.shapes(2), &(Vec::new(), Vec::new())).is_err());
 }
 
