@@ -1,5 +1,5 @@
-"""What pyarrow finds in an artifact store: `trajectories.py BLOBS` prints one JSON object with, for every Parquet file that has
-rows, its column types and the counts of its outcomes.
+"""What pyarrow finds in an artifact store: `trajectories.py BLOBS` prints one JSON object with, for every Parquet file of trajectories,
+its column types and the counts of its outcomes, and the columns of every other table.
 """
 
 import collections
@@ -15,8 +15,7 @@ def is_parquet(path):
         return file.read(4) == b"PAR1"
 
 
-def describe(path):
-    table = pq.read_table(path)
+def describe(table):
     lengths = zip(table["completion_tokens"].to_pylist(), table["log_probs"].to_pylist(), strict=True)
     return {
         "columns": {field.name: str(field.type) for field in table.schema},
@@ -28,7 +27,10 @@ def describe(path):
 
 def main():
     files = sorted(path for path in Path(sys.argv[1]).rglob("*") if path.is_file() and is_parquet(path))
-    print(json.dumps({"files": [describe(path) for path in files]}))
+    tables = [pq.read_table(path) for path in files]
+    trajectories = [table for table in tables if "completion_tokens" in table.column_names]
+    others = [table.column_names for table in tables if "completion_tokens" not in table.column_names]
+    print(json.dumps({"files": [describe(table) for table in trajectories], "others": others}))
 
 
 if __name__ == "__main__":

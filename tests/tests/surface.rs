@@ -12,7 +12,7 @@ use galapagos_tests::{
 use serde_json::{Value, json};
 
 /// The documented columns of a trajectory file, as pyarrow names their types.
-const COLUMNS: [(&str, &str); 12] = [
+const COLUMNS: [(&str, &str); 21] = [
     ("job", "string"),
     ("task_set", "string"),
     ("task", "string"),
@@ -25,7 +25,18 @@ const COLUMNS: [(&str, &str); 12] = [
     ("completion", "string"),
     ("outcome", "string"),
     ("reason", "string"),
+    ("reward", "float"),
+    ("weight", "float"),
+    ("span_start", "list<item: uint32 not null>"),
+    ("span_end", "list<item: uint32 not null>"),
+    ("span_learn", "list<item: bool not null>"),
+    ("span_value", "list<item: float>"),
+    ("span_class", "list<item: uint32>"),
+    ("pair", "string"),
+    ("chosen", "bool"),
 ];
+/// The columns of a round's ledger.
+const LEDGER: [&str; 5] = ["step", "data_epoch", "row", "rank", "skipped"];
 /// Greedy choices that two implementations may see differently: near-ties of two logits.
 const NEAR_TIES: f64 = 1.0;
 
@@ -57,6 +68,10 @@ fn trajectories_are_parquet_with_the_documented_columns() {
             assert!(["pass", "fail", "error", "timeout", "suspect"].contains(&outcome.as_str()), "{outcome}");
         }
     }
+    // Two rounds of each generation and one before them leave a ledger each, and nothing else is a table.
+    let ledgers = read["others"].as_array().unwrap();
+    assert_eq!(ledgers.len(), 5, "{read}");
+    assert!(ledgers.iter().all(|columns| *columns == serde_json::json!(LEDGER)), "{read}");
     let failed = files.iter().filter_map(|file| file["outcomes"]["fail"].as_u64()).sum::<u64>();
     assert!(failed > 0, "rollouts of a weak policy must hold failures too: {read}");
 }

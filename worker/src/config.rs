@@ -1,6 +1,6 @@
 //! The command line. `galapagos` starts this executable with exactly these arguments.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -95,6 +95,9 @@ pub struct Run {
     pub engine_base: Option<PathBuf>,
     #[command(flatten)]
     pub remote: Remote,
+    /// Address of this machine that trainer ranks on other machines connect to: loopback or private. What they exchange is not encrypted
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub bind: IpAddr,
     /// The trainer [default: galapagos-trainer beside this executable]
     #[arg(long, value_name = "PATH")]
     pub trainer_bin: Option<PathBuf>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use galapagos_artifacts::ArtifactStore;
 use galapagos_telemetry::{SpawnError, TaskError};
+use tch::Device;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -75,7 +76,7 @@ pub fn run(config: Run) -> Result<(), NodeError> {
     let place = place(&config)?;
     let shop = workshop(&config, place, &runtime)?;
     let (say, events) = mpsc::channel(EVENTS);
-    let crew = Crew::new(shop, trainer(&config)?, say);
+    let crew = Crew::new(shop, trainer(&config, place)?, say);
     let session = Session {
         identity: Identity { device: place.to_string(), ..Identity::new(config.name.clone(), config.slots) },
         endpoint: config.coordinator,
@@ -168,7 +169,7 @@ fn engine_maker(
     }
 }
 
-fn trainer(config: &Run) -> Result<Trainer, NodeError> {
+fn trainer(config: &Run, place: Place) -> Result<Trainer, NodeError> {
     let program = match &config.trainer_bin {
         Some(program) => program.clone(),
         None => sibling("galapagos-trainer").map_err(|source| NodeError::Sibling { source })?,
@@ -178,7 +179,11 @@ fn trainer(config: &Run) -> Result<Trainer, NodeError> {
         artifacts: config.artifacts.clone(),
         cache: config.cache.clone(),
         runs: config.runs.clone(),
-        bind: "127.0.0.1".to_owned(),
+        bind: config.bind.to_string(),
+        device: match place.device {
+            Device::Cuda(number) => format!("cuda:{number}"),
+            _ => "cpu".to_owned(),
+        },
     })
 }
 

@@ -36,8 +36,10 @@ pub struct Trainer {
     pub cache: PathBuf,
     /// Folder for run logs, one folder a round; none are written without it.
     pub runs: Option<PathBuf>,
-    /// Address that rank 0 listens on.
+    /// Address of this machine that the other ranks connect to.
     pub bind: String,
+    /// What ranks compute on: the worker's own device.
+    pub device: String,
 }
 
 /// From a rank's last line, or the end of its output, to the end of its process.

@@ -51,7 +51,7 @@ impl Child {
         command
             .args(["--artifacts", &trainer.artifacts, "--cache"])
             .arg(&trainer.cache)
-            .args(["--bind", &trainer.bind, "--lifeline"])
+            .args(["--bind", &trainer.bind, "--device", &trainer.device, "--lifeline"])
             .args(trainer.runs.iter().flat_map(|runs| ["--runs".as_ref(), runs.as_os_str()]))
             // Spinning OpenMP threads on shared cores stop everybody's work.
             .env("OMP_NUM_THREADS", "1")

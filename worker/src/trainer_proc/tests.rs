@@ -66,6 +66,7 @@ fn trainer(program: &Path) -> Trainer {
         cache: PathBuf::from("/nowhere/cache"),
         runs: Some(PathBuf::from("/nowhere/runs")),
         bind: "127.0.0.1".to_owned(),
+        device: "cpu".to_owned(),
     }
 }
 
@@ -136,8 +137,7 @@ async fn a_rank_that_does_its_work_is_prepared_started_and_heard() {
     assert_eq!(serde_json::from_str::<RankCommand>(&rank.note("prepare")).unwrap(), RankCommand::Prepare(spec()));
     let start = RankCommand::Start { rendezvous: "127.0.0.1:4711".to_owned() };
     assert_eq!(serde_json::from_str::<RankCommand>(&rank.note("start")).unwrap(), start);
-    let args =
-        "--artifacts /nowhere/artifacts --cache /nowhere/cache --bind 127.0.0.1 --lifeline --runs /nowhere/runs\n";
+    let args = "--artifacts /nowhere/artifacts --cache /nowhere/cache --bind 127.0.0.1 --device cpu --lifeline --runs /nowhere/runs\n";
     assert_eq!(rank.note("args"), args);
     assert!(rank.note("env").contains("OMP_NUM_THREADS=1"));
     assert!(rank.rank.is_gone() && !rank.rank.kill("late".to_owned()));
