@@ -1,3 +1,5 @@
+//! What two sides must agree on, and what is said when they do not.
+
 use super::super::rows::Scale;
 use super::*;
 
