@@ -105,6 +105,10 @@ impl Vote {
     }
 }
 
+/// A distance between engine and trainer above this, in nats per token, is told as an alarm: the policy that sampled is then not the one
+/// that is trained.
+pub const MISMATCH_ALARM: f64 = 0.1;
+
 /// Progress of a rank: also its sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RankProgress {
@@ -125,6 +129,12 @@ pub struct RankProgress {
     /// The newest in-round checkpoint that all ranks agreed on; told again with every progress, so that no loss of a message loses it.
     #[serde(default)]
     pub saved: Option<Saved>,
+    /// As in [`Vote::guarded`], so far.
+    #[serde(default)]
+    pub guarded: u64,
+    /// As in [`Vote::mismatch`], once the first step measured it.
+    #[serde(default)]
+    pub mismatch: Option<f64>,
 }
 
 impl RankProgress {
@@ -132,7 +142,8 @@ impl RankProgress {
     #[must_use]
     pub fn begin(step: u64, steps: u64) -> Self {
         let (loss, grad_norm, tokens, lr, memory) = (0.0, 0.0, 0, 0.0, 0);
-        Self { step, steps, loss, grad_norm, tokens, lr, time: StepTime::default(), memory, saved: None }
+        let (time, saved, guarded, mismatch) = (StepTime::default(), None, 0, None);
+        Self { step, steps, loss, grad_norm, tokens, lr, time, memory, saved, guarded, mismatch }
     }
 }
 

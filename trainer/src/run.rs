@@ -10,7 +10,7 @@ use std::path::Path;
 use galapagos_artifacts::ArtifactStore;
 use galapagos_collective::{Group, Watchdog};
 use galapagos_domain::recipe::train::{self, Policy};
-use galapagos_domain::round::{RankProgress, RankSpec, Saved};
+use galapagos_domain::round::{MISMATCH_ALARM, RankProgress, RankSpec, Saved};
 use galapagos_telemetry::clock::{monotonic_ms, wall_ms};
 use tokio::runtime::Runtime;
 
@@ -25,10 +25,6 @@ use crate::prepare::Prepared;
 use crate::reports::Reports;
 use crate::runlog::{RunLog, StepRecord};
 use crate::step::{Measured, Spent, Training};
-
-/// A distance between engine and trainer above this, in nats per token, is told as an alarm: the policy that sampled is then not the one
-/// that is trained.
-const MISMATCH_ALARM: f64 = 0.1;
 
 /// Records that a message names at most.
 const NAMED: usize = 8;
@@ -295,6 +291,8 @@ impl<'a> Run<'a> {
             time: spent.time(),
             memory: galapagos_telemetry::memory::resident_bytes().unwrap_or(0),
             saved: self.state.saved,
+            guarded: self.state.guarded,
+            mismatch: self.state.mismatch,
         }
     }
 

@@ -4,16 +4,18 @@
 //! Each local loss is a sum divided by the share of the whole batch and multiplied by the world size, so the mean over ranks that the
 //! reducer takes is the gradient a single process would get from the whole batch.
 
+mod backward;
 mod frozen;
 mod gradients;
 mod spent;
 
+use backward::Backward;
 pub use frozen::Frozen;
 pub use spent::Spent;
 
 use std::num::NonZeroU32;
 
-use galapagos_collective::{Group, Reduce, Reducer, ReducerOptions, clear_grads};
+use galapagos_collective::{Group, Reduce, clear_grads};
 use galapagos_domain::recipe::train::{self, Layout, Train};
 use galapagos_model::Precision;
 use tch::{Device, Kind, Tensor};
@@ -39,7 +41,7 @@ pub struct Training<'a> {
     weights: Vec<Tensor>,
     /// The rank that updates each weight; all do without `shard_optimiser`.
     owners: Option<Vec<u32>>,
-    reducer: Reducer,
+    backward: Backward,
     optimiser: Optimiser,
     precision: Precision,
     layout: Layout,
@@ -81,9 +83,7 @@ impl<'a> Training<'a> {
     pub fn new(subject: &'a Subject, frozen: &'a Frozen, group: &'a Group, train: &Train) -> Result<Self, RankError> {
         let named = subject.trainable(train.freeze)?;
         let weights: Vec<Tensor> = named.iter().map(|(_, weight)| weight.shallow_clone()).collect();
-        // Saves a copy of the gradients. They are cleared by `clear_grads` alone, as views must be.
-        let options = ReducerOptions { bucket_view: true, ..ReducerOptions::default() };
-        let reducer = Reducer::new(group, &weights, options).map_err(collective("agree on the weights"))?;
+        let backward = Backward::new(group, &weights)?;
         let sizes: Vec<u64> = weights.iter().map(|weight| weight.numel() as u64).collect();
         let owners = NonZeroU32::new(group.world_size())
             .filter(|world_size| train.shard_optimiser && world_size.get() > 1)
@@ -101,7 +101,7 @@ impl<'a> Training<'a> {
             named,
             weights,
             owners,
-            reducer,
+            backward,
             optimiser,
             precision: precision(train),
             layout: train.layout,

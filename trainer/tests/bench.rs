@@ -43,7 +43,7 @@ fn run(model: &Path, options: &str) -> Output {
 fn the_json_has_every_row_with_the_fields_that_scripts_rely_on() {
     let folder = tempfile::tempdir().unwrap();
     model(folder.path());
-    let output = run(folder.path(), "--against self --quick --runs 2 --only packing --only bf16 --json");
+    let output = run(folder.path(), "--against self --quick --runs 2 --only packing-sorted --only bf16 --json");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["bench"], &report["against"]), (&"train".into(), &"self".into()));
@@ -51,7 +51,7 @@ fn the_json_has_every_row_with_the_fields_that_scripts_rely_on() {
     assert!(report["load"]["start"].is_number() && report["load"]["end"].is_number(), "{}", report["load"]);
     let rows = report["rows"].as_array().unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["packing", "bf16"]);
+    assert_eq!(names, ["packing-sorted", "bf16"]);
     for row in rows {
         let number =
             |name: &str| row[name].as_f64().filter(|value| *value > 0.0).unwrap_or_else(|| panic!("{name}: {row}"));
@@ -93,7 +93,7 @@ fn what_cannot_be_measured_is_refused_with_what_can() {
         String::from_utf8(output.stderr).unwrap()
     };
     let text = told("--against self --only step-f32");
-    assert!(text.contains("`step-f32`") && text.contains("packing, bf16, scaling-2, scaling-4"), "{text}");
+    assert!(text.contains("`step-f32`") && text.contains("packing-sorted, bf16, scaling-2, scaling-4"), "{text}");
     let text = told("--against torch --only step-f32");
     assert!(text.contains("128 positions") && text.contains("has 64"), "{text}");
     let text = told("--against torch --only step-f32 --python /no/such/python --quick");

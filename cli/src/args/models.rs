@@ -252,7 +252,7 @@ pub struct BenchTrain {
     /// Measure this row only; may be given more than once
     #[arg(long, value_name = "NAME",
           value_parser = ["step-f32", "step-bf16", "answers-bf16", "ddp-2-f32", "ddp-2-bf16", "memory-f32", "memory-bf16",
-                          "packing", "bf16", "scaling-2", "scaling-4"])]
+                          "packing", "packing-sorted", "bf16", "scaling-2", "scaling-4"])]
     pub only: Vec<String>,
     /// Eighths of the lengths, to see that it works; the figures mean nothing
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use galapagos_domain::cluster::view::{Decision, Ladder, Score, StepView, Summary};
 use galapagos_domain::job::OperatorCount;
+use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
 
 use super::{duration, interval, metric};
@@ -14,15 +15,32 @@ pub fn detail(step: &StepView) -> String {
         Some(Summary::Base { member }) => format!("checked and stored as {member}"),
         Some(Summary::Rollout { counts }) => format!("{}  {}", progress(step), verdicts(counts)),
         Some(Summary::Curate { records, operators }) => curated(*records, operators),
-        Some(Summary::Train { role, loss, grad_norm, ranks, left_out, lr, tokens_per_second, .. }) => {
+        Some(Summary::Train {
+            role,
+            loss,
+            grad_norm,
+            ranks,
+            left_out,
+            guarded,
+            mismatch,
+            lr,
+            tokens_per_second,
+            ..
+        }) => {
             let left_out = if *left_out > 0 { format!("  left out {left_out}") } else { String::new() };
+            let guarded = if *guarded > 0 { format!("  guarded {guarded}") } else { String::new() };
+            let alarm = mismatch.filter(|nats| *nats > MISMATCH_ALARM);
+            let alarm =
+                alarm.map_or_else(String::new, |nats| format!("  ALARM engine and trainer {nats:.2} nats apart"));
             let lr = lr.map_or_else(String::new, |lr| format!("  lr {lr:.1e}"));
             // The rate now is worth more than the mean since the ranks were started.
             let count = match tokens_per_second {
                 Some(rate) => format!("{}/{}  {rate:.0} tok/s", step.progress.0, step.progress.1),
                 None => progress(step),
             };
-            format!("{role}  step {count}  loss {loss:.3}  grad {grad_norm:.2}{lr}  {ranks} ranks{left_out}")
+            format!(
+                "{role}  step {count}  loss {loss:.3}  grad {grad_norm:.2}{lr}  {ranks} ranks{left_out}{guarded}{alarm}"
+            )
         }
         Some(Summary::Tournament(ladder)) => tournament(ladder),
         Some(Summary::Evaluate { scores }) => evaluated(scores),
@@ -112,6 +130,7 @@ mod tests {
     fn a_round_shows_its_rate_and_learning_rate_while_it_trains() {
         let train = |done, lr, tokens_per_second| {
             let (role, member, left_out) = ("policy".parse().unwrap(), None, 3);
+            let (guarded, mismatch) = (if done { 2 } else { 0 }, Some(if done { 0.213 } else { 0.004 }));
             let summary = Summary::Train {
                 role,
                 member,
@@ -120,6 +139,8 @@ mod tests {
                 grad_norm: 1.8,
                 ranks: 2,
                 left_out,
+                guarded,
+                mismatch,
                 lr,
                 tokens_per_second,
             };
@@ -128,7 +149,10 @@ mod tests {
         let running = train(false, Some(3e-4), Some(951.6));
         assert_eq!(running, "policy  step 12/34  952 tok/s  loss 0.412  grad 1.80  lr 3.0e-4  2 ranks  left out 3");
         let over = train(true, None, None);
-        assert_eq!(over, "policy  step 12/34  412 tok/s  loss 0.412  grad 1.80  2 ranks  left out 3");
+        assert_eq!(
+            over,
+            "policy  step 12/34  412 tok/s  loss 0.412  grad 1.80  2 ranks  left out 3  guarded 2  ALARM engine and trainer 0.21 nats apart"
+        );
     }
 
     #[test]

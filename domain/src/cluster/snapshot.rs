@@ -133,6 +133,8 @@ impl ClusterState {
             grad_norm: first.grad_norm,
             ranks,
             left_out: 0,
+            guarded: first.guarded,
+            mismatch: first.mismatch,
             lr: Some(first.lr),
             tokens_per_second,
         };

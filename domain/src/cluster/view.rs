@@ -124,6 +124,12 @@ pub enum Summary {
         grad_norm: f64,
         ranks: u32,
         left_out: u64,
+        /// Steps that the guard skipped or took back.
+        #[serde(default)]
+        guarded: u64,
+        /// Distance between engine and trainer at the start, in nats per token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mismatch: Option<f64>,
         /// Learning rate of the latest step, while it trains.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lr: Option<f64>,

@@ -149,7 +149,8 @@ impl TryFrom<v1::Vote> for Vote {
 
 impl From<RankProgress> for v1::RankProgress {
     fn from(progress: RankProgress) -> Self {
-        let RankProgress { step, steps, loss, grad_norm, tokens, lr, time, memory, saved } = progress;
+        let RankProgress { step, steps, loss, grad_norm, tokens, lr, time, memory, saved, guarded, mismatch } =
+            progress;
         let StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms } = time;
         let saved = saved.map(Into::into);
         Self {
@@ -166,6 +167,8 @@ impl From<RankProgress> for v1::RankProgress {
             optimiser_ms,
             memory,
             saved,
+            guarded,
+            mismatch,
         }
     }
 }
@@ -185,6 +188,8 @@ impl TryFrom<v1::RankProgress> for RankProgress {
             time: StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms },
             memory: wire.memory,
             saved: wire.saved.map(TryInto::try_into).transpose()?,
+            guarded: wire.guarded,
+            mismatch: wire.mismatch.map(|nats| fields.finite("mismatch", nats)).transpose()?,
         })
     }
 }

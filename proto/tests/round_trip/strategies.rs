@@ -326,8 +326,9 @@ fn rank_report() -> BoxedStrategy<WorkerMessage> {
         StepTime { data_ms, forward_ms, backward_ms, communication_ms, optimiser_ms }
     });
     let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let progress = (counts, number(), number(), number(), time, option::of(saved())).prop_map(
-        |((step, steps, tokens, memory), loss, grad_norm, lr, time, saved)| RankProgress {
+    let guard = (any::<u64>(), option::of(number()));
+    let progress = (counts, number(), number(), number(), time, option::of(saved()), guard).prop_map(
+        |((step, steps, tokens, memory), loss, grad_norm, lr, time, saved, (guarded, mismatch))| RankProgress {
             step,
             steps,
             loss,
@@ -337,6 +338,8 @@ fn rank_report() -> BoxedStrategy<WorkerMessage> {
             time,
             memory,
             saved,
+            guarded,
+            mismatch,
         },
     );
     let rendezvous = option::of(Just("127.0.0.1:4000".to_owned()));

@@ -30,8 +30,10 @@ pub enum RowName {
     MemoryF32,
     /// Growth of the resident memory of one process, bf16
     MemoryBf16,
-    /// 32 sequences of 16 to 512 tokens without padding, beside the padded layout
+    /// 32 sequences of 16 to 512 tokens without padding, bf16, beside PyTorch with padding
     Packing,
+    /// The same beside our own padded layout, which puts like lengths together
+    PackingSorted,
     /// bf16 beside f32
     Bf16,
     /// Two ranks with half the threads each, beside one
@@ -135,7 +137,7 @@ const MIXED_MICRO_BATCH: u32 = 8;
 
 impl RowName {
     /// All rows in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::StepF32,
         Self::StepBf16,
         Self::AnswersBf16,
@@ -144,6 +146,7 @@ impl RowName {
         Self::MemoryF32,
         Self::MemoryBf16,
         Self::Packing,
+        Self::PackingSorted,
         Self::Bf16,
         Self::Scaling2,
         Self::Scaling4,
@@ -161,17 +164,23 @@ impl RowName {
             Self::MemoryF32 => "memory-f32",
             Self::MemoryBf16 => "memory-bf16",
             Self::Packing => "packing",
+            Self::PackingSorted => "packing-sorted",
             Self::Bf16 => "bf16",
             Self::Scaling2 => "scaling-2",
             Self::Scaling4 => "scaling-4",
         }
     }
 
+    /// Whether its sequences are of mixed lengths.
+    fn is_mixed(self) -> bool {
+        matches!(self, Self::Packing | Self::PackingSorted)
+    }
+
     /// What stands on the other side.
     #[must_use]
     pub fn rival(self) -> Rival {
         match self {
-            Self::Packing => Rival::Padded,
+            Self::PackingSorted => Rival::Padded,
             Self::Bf16 => Rival::F32,
             Self::Scaling2 | Self::Scaling4 => Rival::OneRank,
             _ => Rival::Torch,
@@ -188,7 +197,7 @@ impl RowName {
     pub fn figure(self) -> Figure {
         match self {
             Self::MemoryF32 | Self::MemoryBf16 => Figure::Memory,
-            Self::Packing | Self::Bf16 => Figure::Rate,
+            Self::Packing | Self::PackingSorted | Self::Bf16 => Figure::Rate,
             _ => Figure::Step,
         }
     }
@@ -198,7 +207,7 @@ impl RowName {
     #[must_use]
     pub fn target(self, multiplies_bf16: bool) -> Option<f64> {
         match self {
-            Self::Scaling2 | Self::Scaling4 => None,
+            Self::PackingSorted | Self::Scaling2 | Self::Scaling4 => None,
             Self::Packing => Some(1.5),
             Self::Bf16 => multiplies_bf16.then_some(1.3),
             _ => Some(1.0),
@@ -227,7 +236,7 @@ impl RowName {
             Self::Ddp2F32 | Self::Ddp2Bf16 => 1,
             _ => (threads / ranks).max(1),
         };
-        let micro_batch = if self == Self::Packing { MIXED_MICRO_BATCH } else { BATCH.0 / ranks };
+        let micro_batch = if self.is_mixed() { MIXED_MICRO_BATCH } else { BATCH.0 / ranks };
         let ours = Shape { ours: true, ranks, threads: each, precision, layout: Layout::Packed, micro_batch };
         let other = match self.rival() {
             Rival::Torch => Shape { ours: false, ..ours },
@@ -243,7 +252,7 @@ impl RowName {
     pub fn work(self, scale: Scale, vocabulary: usize) -> Work {
         let mut stream = Seed(0xba7c4).derive("bench").stream();
         let divisor = if scale == Scale::Quick { 8 } else { 1 };
-        let lengths: Vec<usize> = if self == Self::Packing {
+        let lengths: Vec<usize> = if self.is_mixed() {
             // Log-uniform.
             (0..BATCH.1).map(|_| (16.0 * 32f64.powf(stream.random())) as usize / divisor).collect()
         } else {
@@ -289,7 +298,8 @@ mod tests {
 
     #[test]
     fn sides_differ_in_what_the_row_is_about_alone() {
-        let (ours, other) = RowName::Packing.shapes(2);
+        assert_eq!(RowName::Packing.work(Scale::Full, 50), RowName::PackingSorted.work(Scale::Full, 50));
+        let (ours, other) = RowName::PackingSorted.shapes(2);
         assert_eq!(Shape { layout: Layout::Padded, ..ours }, other);
         let (ours, other) = RowName::Bf16.shapes(2);
         assert_eq!(Shape { precision: Precision::F32, ..ours }, other);

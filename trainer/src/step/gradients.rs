@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Spent, Training, collective};
+use super::{Spent, Training};
 use crate::RankError;
 use crate::data::batch::MicroBatch;
 use crate::losses::likelihood;
@@ -37,7 +37,7 @@ impl Training<'_> {
     ) -> Result<Done, RankError> {
         let (mut parts, mut losses) = (Parts::default(), Vec::new());
         if mine.is_empty() {
-            self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
+            self.backward.settle(|| self.zero_loss())?;
         }
         for (index, (batch, notes)) in mine.iter().zip(notes).enumerate() {
             let columns = Columns::new(batch, notes, self.subject.device()).map_err(tensor("lay out a micro-batch"))?;
@@ -67,9 +67,9 @@ impl Training<'_> {
             total = total.f_add(&through).map_err(tensor("join the graph at its cut"))?;
         }
         if work.reduces {
-            self.reduce(&total)?;
+            self.backward.last(&total)?;
         } else {
-            self.reducer.backward_local(&total).map_err(collective("compute gradients"))?;
+            self.backward.local(&total)?;
         }
         spent.backward();
         Ok(parts)
@@ -89,7 +89,7 @@ impl Training<'_> {
         let cut = leaf(&hidden)?;
         let positions = packed_positions(work.batch, self.subject.device())?;
         let (parts, last) = self.heads(work, (&cut, &cut, &positions), spent)?;
-        self.reducer.backward_local(&last).map_err(collective("compute gradients"))?;
+        self.backward.local(&last)?;
         let mut flowing = self.piece(&hidden, gradient(&cut)?, &top)?;
         for layer in (0..before.len()).rev() {
             let x = leaf(&before[layer])?;
@@ -103,7 +103,7 @@ impl Training<'_> {
         }
         if work.reduces {
             // Every weight takes part once more, with a gradient of zero: that is what the reducer waits for.
-            self.reduce(&self.zero_loss().map_err(tensor("compute a loss of nothing"))?)?;
+            self.backward.settle(|| self.zero_loss())?;
         }
         spent.backward();
         Ok(parts)
@@ -114,13 +114,8 @@ impl Training<'_> {
         let Some(flowing) = flowing else { return Ok(None) };
         let failed = || tensor("compute a layer's gradients");
         let total = made.f_mul(&flowing).and_then(|product| product.f_sum(Kind::Float)).map_err(failed())?;
-        self.reducer.backward_local(&total).map_err(collective("compute gradients"))?;
+        self.backward.local(&total)?;
         if from.is_leaf() { gradient(from) } else { Ok(None) }
-    }
-
-    fn reduce(&self, total: &Tensor) -> Result<(), RankError> {
-        self.reducer.prepare_step().map_err(collective("begin a step"))?;
-        self.reducer.backward(total).map_err(collective("average the gradients"))
     }
 
     /// The loss of a micro-batch times its scale: all but its last piece was run backward to `cut` already; the last reads `states`,
@@ -171,7 +166,7 @@ impl Training<'_> {
         let log_probs = leaf(&self.log_probs(self.subject, &hidden, columns)?)?;
         let (sum, mut parts) = objective.of_sequences(&log_probs, columns).map_err(computed())?;
         let sum = sum.f_mul_scalar(scale).map_err(computed())?;
-        self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
+        self.backward.local(&sum)?;
         let flowing = gradient(&log_probs)?
             .ok_or_else(|| RankError::Setting { what: "the loss does not depend on the policy".to_owned() })?;
         let piece = |states: &Tensor, (start, length)| {
@@ -212,7 +207,7 @@ impl Training<'_> {
             let (more, sum) = piece(cut, (start, size))?;
             parts.merge(&more);
             spent.forward();
-            self.reducer.backward_local(&sum).map_err(collective("compute gradients"))?;
+            self.backward.local(&sum)?;
             spent.backward();
             start += size;
         }

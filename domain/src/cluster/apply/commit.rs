@@ -36,6 +36,8 @@ impl Turn<'_> {
             grad_norm: said.first().map_or(0.0, |progress| progress.grad_norm),
             ranks: table.workers.len() as u32,
             left_out: vote.left_out,
+            guarded: vote.guarded,
+            mismatch: vote.mismatch,
             lr: None,
             tokens_per_second: None,
         };
