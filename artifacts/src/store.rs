@@ -1,9 +1,11 @@
 //! Blobs by digest over `object_store`: `blobs/<first two hex digits>/<64 hex digits>`, and beside them, by the digest of a file
-//! that is not there as a blob, the records `deltas/<first two>/<64 hex digits>` of how to rebuild it.
+//! that is not there as a blob, the records `deltas/<first two>/<64 hex digits>` of how to rebuild it. States of rounds under way have
+//! places of their own, `rounds/<round>/<step>/`, so that they can be dropped.
 //!
 //! A put is idempotent: the name is the content. Large files are streamed; nothing here keeps a whole checkpoint in memory.
 
 mod local;
+mod states;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +22,16 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use crate::error::Error;
 pub(crate) use local::{Sharing, Staged, check, finish, partial};
 
+/// The place of what is kept.
+const BLOBS: &str = "blobs";
+
 /// A client of the artifact store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     objects: Arc<dyn ObjectStore>,
     root: Arc<Path>,
+    /// Where its blobs are.
+    place: Arc<str>,
 }
 
 impl ArtifactStore {
@@ -43,7 +50,7 @@ impl ArtifactStore {
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
         let root = std::fs::canonicalize(folder).map_err(|e| failed(e.into()))?;
         let objects = LocalFileSystem::new_with_prefix(&root).map_err(|e| failed(e.into()))?.with_fsync(true);
-        Ok(Self { objects: Arc::new(objects), root: root.into() })
+        Ok(Self { objects: Arc::new(objects), root: root.into(), place: BLOBS.into() })
     }
 
     /// Stores bytes; `rows` is noted in the reference.
@@ -53,11 +60,10 @@ impl ArtifactStore {
     pub async fn put(&self, bytes: Bytes, rows: u64) -> Result<ArtifactRef, Error> {
         let digest = Digest::of(&bytes);
         let artifact = ArtifactRef { digest, bytes: bytes.len() as u64, rows };
-        self.objects.put(&blob_path(&digest), PutPayload::from_bytes(bytes)).await.map_err(|source| Error::Store {
-            what: "store",
-            digest,
-            source,
-        })?;
+        self.objects
+            .put(&self.blob_path(&digest), PutPayload::from_bytes(bytes))
+            .await
+            .map_err(|source| Error::Store { what: "store", digest, source })?;
         Ok(artifact)
     }
 
@@ -74,8 +80,8 @@ impl ArtifactStore {
     /// # Errors
     /// As [`Self::put_file`].
     pub(crate) async fn put_new_file(&self, path: &Path) -> Result<(ArtifactRef, bool), Error> {
-        let (from, root) = (path.to_owned(), self.root.clone());
-        let (digest, bytes, new) = blocking(move || local::store(&from, root)).await?;
+        let (from, store) = (path.to_owned(), self.clone());
+        let (digest, bytes, new) = blocking(move || local::store(&from, store)).await?;
         Ok((ArtifactRef { digest, bytes, rows: 0 }, new))
     }
 
@@ -84,7 +90,7 @@ impl ArtifactStore {
     /// # Errors
     /// [`Error::File`].
     pub(crate) fn stage(&self) -> Result<Staged, Error> {
-        Staged::create(self.root.clone())
+        Staged::create(self.clone())
     }
 
     /// The bytes of an artifact, checked.
@@ -124,7 +130,7 @@ impl ArtifactStore {
     /// # Errors
     /// [`Error::Store`].
     pub(crate) async fn length(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        match self.objects.head(&blob_path(digest)).await {
+        match self.objects.head(&self.blob_path(digest)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(Error::Store { what: "look at", digest: *digest, source }),
@@ -133,7 +139,7 @@ impl ArtifactStore {
 
     /// Where a blob lies, if it is there.
     pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
-        self.root.join(blob_path(digest).as_ref())
+        self.root.join(self.blob_path(digest).as_ref())
     }
 
     /// The record of how to rebuild a file; none if there is none. Its bytes are not checked: what they lead to is.
@@ -162,13 +168,13 @@ impl ArtifactStore {
     }
 
     async fn open_blob(&self, digest: &Digest) -> Result<object_store::GetResult, Error> {
-        self.objects.get(&blob_path(digest)).await.map_err(|source| read_failed(*digest, source))
+        self.objects.get(&self.blob_path(digest)).await.map_err(|source| read_failed(*digest, source))
     }
-}
 
-fn blob_path(digest: &Digest) -> ObjectPath {
-    let hex = digest.hex();
-    ObjectPath::from(format!("blobs/{}/{hex}", &hex[..2]))
+    fn blob_path(&self, digest: &Digest) -> ObjectPath {
+        let hex = digest.hex();
+        ObjectPath::from(format!("{}/{}/{hex}", self.place, &hex[..2]))
+    }
 }
 
 fn record_path(file: &Digest) -> ObjectPath {

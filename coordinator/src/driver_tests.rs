@@ -68,6 +68,7 @@ impl Effects for Recorder {
             | CoordinatorMessage::PrepareRank(_)
             | CoordinatorMessage::StartRank { .. }
             | CoordinatorMessage::KillRanks { .. }
+            | CoordinatorMessage::DropStates { .. }
             | CoordinatorMessage::Acknowledge { .. } => "other".to_owned(),
         };
         self.note(format!("send {worker} {message}"));

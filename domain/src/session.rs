@@ -12,7 +12,7 @@ use crate::job::{JobFailure, JobOutput, JobSpec};
 use crate::round::{RankProgress, RankSpec, Vote};
 
 /// Version of the session protocol; a worker with another version is refused at registration.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// The first message of a worker's session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +110,12 @@ pub enum CoordinatorMessage {
         round: RoundId,
         token: FencingToken,
         reason: String,
+    },
+    /// States of the round after steps below `before`, or all of them, are not needed any more: drop them. Sent once, to one worker; what
+    /// is not dropped then costs space and nothing else.
+    DropStates {
+        round: RoundId,
+        before: Option<u64>,
     },
     /// The report with this token (and rank, for ranks) is durable, or stale: forget it.
     Acknowledge {

@@ -72,6 +72,11 @@ fn a_round_that_lost_a_worker_for_good_goes_on_with_the_rank_that_is_left() {
     assert_eq!(trained["worlds"], serde_json::json!([2, 1]), "{member}");
     assert_eq!(trained["steps"], 1200);
     assert!(trained["ledger"].is_string(), "the ledger was proven: {member}");
+    // They cost space: superseded ones go when a newer one is known, all of them when the round is over.
+    let states = folder.join("artifacts/rounds");
+    eventually("the end of the in-round checkpoints", PATIENCE, || {
+        std::fs::read_dir(&states).expect("the round had some").next().is_none().then_some(())
+    });
 }
 
 /// The processes of a cluster's ranks.

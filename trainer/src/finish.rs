@@ -22,7 +22,11 @@ impl Run<'_> {
         let proven = state.ledger.prove(&main.rows(), main.data_epochs());
         proven.map_err(|source| RankError::Ledger { source })?;
         let train = &self.site.spec.round.train;
-        let optimiser = if train.start == Start::ContinueOptimiser { Some(self.store_optimiser()?) } else { None };
+        let optimiser = if train.start == Start::ContinueOptimiser {
+            Some(self.store_optimiser(self.site.artifacts)?)
+        } else {
+            None
+        };
         if let Some(ema) = &self.ema {
             saved::restore(
                 self.training.weights(),

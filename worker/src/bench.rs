@@ -6,6 +6,7 @@
 //! would allow), `report`.
 
 mod adapters;
+mod agreement;
 mod compare;
 mod floor;
 mod machine;
@@ -17,18 +18,19 @@ mod prompts;
 mod report;
 pub mod rows;
 mod runner;
-mod statistics;
+
 mod tree;
 
 use std::io::{self, Write};
 
 use galapagos_model::profile::Profile;
 use galapagos_model::{Decoder, FolderError, ModelFolder, TokenizerError};
+use galapagos_telemetry::machine::load;
 use tch::{Device, TchError};
 
 use compare::{Plan, RowError, Side, Sides, compare};
 use floor::Size;
-use machine::{Load, Machine, load};
+use machine::{Load, Machine};
 use options::{Against, BenchPrecision, EngineBench};
 use ours::{Ours, Sharing};
 use peer::{Peer, PeerError};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use galapagos_domain::fence::FencingToken;
+use galapagos_domain::ids::RoundId;
 use galapagos_domain::job::{FailureClass, JobSpec};
 use galapagos_telemetry::{ErrorChain, clock, spawn_thread};
 use tokio::sync::mpsc;
@@ -73,6 +74,21 @@ impl Crew {
         }
     }
 
+    fn drop_states(&self, round: RoundId, before: Option<u64>) {
+        let store = self.shop.store.clone();
+        let dropping = async move {
+            match store.drop_states(&round, before).await {
+                Ok(dropped) => tracing::debug!(round = %round, dropped, "dropped states of the round"),
+                Err(error) => tracing::warn!(
+                    round = %round,
+                    "cannot drop states of the round, which nobody needs; they cost space: {}", ErrorChain::new(&error)
+                ),
+            }
+        };
+        let _runtime = self.shop.runtime.enter();
+        drop(galapagos_telemetry::spawn_task("drop-states", dropping));
+    }
+
     /// Says it from a thread that may wait: orders are executed by the reader of the events.
     fn say_ended(&self, key: Key, end: End) {
         let events = self.events.clone();
@@ -94,6 +110,7 @@ impl Hands for Crew {
             }
             Order::Stop { key, reason } => self.stop(key, reason),
             Order::Train { key, rendezvous } => self.train(key, rendezvous),
+            Order::DropStates { round, before } => self.drop_states(round, before),
         }
     }
 }

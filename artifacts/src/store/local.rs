@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
 use tempfile::NamedTempFile;
 
+use super::ArtifactStore;
 use crate::Error;
 use crate::hashing::{hash_file, pump};
 
@@ -35,15 +35,15 @@ const WRITABLE: u32 = 0o644;
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: NamedTempFile,
-    root: Arc<Path>,
+    store: ArtifactStore,
 }
 
 impl Staged {
-    /// An empty file in the store whose folder is `root`.
-    pub fn create(root: Arc<Path>) -> Result<Self, Error> {
-        let staging = root.join("staging");
+    /// An empty file in the folder of `store`.
+    pub fn create(store: ArtifactStore) -> Result<Self, Error> {
+        let staging = store.root.join("staging");
         std::fs::create_dir_all(&staging).map_err(Error::file("create", &staging))?;
-        Ok(Self { file: partial(&staging.join("blob"))?, root })
+        Ok(Self { file: partial(&staging.join("blob"))?, store })
     }
 
     /// Where its bytes go.
@@ -53,13 +53,13 @@ impl Staged {
 
     /// Makes it the blob `digest` of `length` bytes, flushed to disk; false if the store has that already.
     pub fn commit(self, digest: &Digest, length: u64) -> Result<bool, Error> {
-        let Self { file, root } = self;
-        let to = root.join(super::blob_path(digest).as_ref());
+        let Self { file, store } = self;
+        let to = store.blob_file(digest);
         if std::fs::metadata(&to).is_ok_and(|there| there.len() == length) {
             return Ok(false);
         }
         file.as_file().sync_all().map_err(Error::file("flush", file.path()))?;
-        let folder = to.parent().unwrap_or(&root);
+        let folder = to.parent().unwrap_or(&store.root);
         std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         name(file, &to, READ_ONLY)?;
         // The names last as long as the bytes: of the blob in its folder, and of that folder.
@@ -72,9 +72,9 @@ impl Staged {
 }
 
 /// Copies a file into the store. Returns digest, length, and whether the store did not have it yet.
-pub(super) fn store(from: &Path, root: Arc<Path>) -> Result<(Digest, u64, bool), Error> {
+pub(super) fn store(from: &Path, store: ArtifactStore) -> Result<(Digest, u64, bool), Error> {
     let source = File::open(from).map_err(Error::file("open", from))?;
-    let mut staged = Staged::create(root)?;
+    let mut staged = Staged::create(store)?;
     let (digest, length) = copy(&mut staged.file, source, from)?;
     let new = staged.commit(&digest, length)?;
     Ok((digest, length, new))

@@ -10,7 +10,7 @@ fn store() -> (tempfile::TempDir, ArtifactStore) {
 }
 
 fn blob_file(folder: &Path, digest: &Digest) -> std::path::PathBuf {
-    folder.join(blob_path(digest).as_ref())
+    folder.join("blobs").join(&digest.hex()[..2]).join(digest.hex())
 }
 
 #[tokio::test]

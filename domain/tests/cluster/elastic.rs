@@ -1,6 +1,6 @@
 //! Rounds that lose ranks: they go on from their last in-round checkpoint, with a worker that joins or with the ranks that are left.
 
-use galapagos_domain::cluster::{Limits, Record, Round};
+use galapagos_domain::cluster::{Event, Limits, Record, Round};
 use galapagos_domain::ids::{Digest, EvolutionId};
 use galapagos_domain::member::Origin;
 use galapagos_domain::round::{RankProgress, RankSpec, Saved};
@@ -87,6 +87,29 @@ fn a_round_that_lost_a_worker_goes_on_from_its_checkpoint_with_the_ranks_left() 
     assert_eq!(worlds, &[3, 2], "lineage says that the bytes are not those of one world size");
     let facts = world.state.explain(world.now, member.id.as_str()).unwrap().facts;
     assert!(facts.iter().any(|fact| fact.starts_with("by 3, then 2 ranks in turn")), "{facts:?}");
+}
+
+#[test]
+fn older_checkpoints_are_dropped_when_a_newer_one_is_known_and_all_when_the_round_is_over() {
+    let dropped = |world: &World| {
+        let all = world.workers.iter().flat_map(|worker| &worker.dropped);
+        all.filter(|(round, _)| round.as_str() == ROUND).map(|(_, before)| *before).collect::<Vec<_>>()
+    };
+    let (mut world, _) = training();
+    save(&mut world, 30);
+    save(&mut world, 20);
+    save(&mut world, 30);
+    save(&mut world, 40);
+    assert_eq!(dropped(&world), [Some(30), Some(40)], "said again is no news");
+    lose_w1(&mut world);
+    assert_eq!(dropped(&world).len(), 2, "the next try needs it");
+    world.heal();
+    assert_eq!(dropped(&world).last(), Some(&None));
+
+    let (mut world, cancelled) = training();
+    save(&mut world, 30);
+    assert_eq!(world.event(Event::CancelRequested(cancelled)), None);
+    assert_eq!(dropped(&world), [Some(30), None]);
 }
 
 #[test]

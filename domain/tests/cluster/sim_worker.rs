@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use galapagos_domain::fence::{FencingToken, Incarnation};
-use galapagos_domain::ids::{Digest, WorkerId};
+use galapagos_domain::ids::{Digest, RoundId, WorkerId};
 use galapagos_domain::job::{FailureClass, JobFailure, JobOutput, JobSpec};
 use galapagos_domain::round::{RankProgress, RankSpec, Saved};
 use galapagos_domain::session::{CoordinatorMessage, PROTOCOL_VERSION, Registration, WorkerMessage};
@@ -21,6 +21,8 @@ pub struct SimWorker {
     ranks: BTreeMap<(FencingToken, u32), Rank>,
     /// Reports that were not acknowledged.
     pub reports: Vec<WorkerMessage>,
+    /// States that it was told to drop.
+    pub dropped: Vec<(RoundId, Option<u64>)>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub enum How {
 impl SimWorker {
     pub fn new(id: WorkerId, slots: u32, boot_id: u64) -> Self {
         let (jobs, ranks) = (BTreeMap::new(), BTreeMap::new());
-        Self { id, slots, boot_id, session: None, jobs, ranks, reports: Vec::new() }
+        Self { id, slots, boot_id, session: None, jobs, ranks, reports: Vec::new(), dropped: Vec::new() }
     }
 
     pub fn crash(&mut self) {
@@ -91,6 +93,7 @@ impl SimWorker {
                 self.ranks.retain(|(held, _), _| *held != token);
                 self.reports.retain(|report| about(report).is_none_or(|(held, _)| held != token));
             }
+            CoordinatorMessage::DropStates { round, before } => self.dropped.push((round, before)),
             CoordinatorMessage::Acknowledge { token, rank } => {
                 if let Some(first) = self.reports.iter().position(|report| about(report) == Some((token, rank))) {
                     self.reports.remove(first);

@@ -186,6 +186,9 @@ impl From<CoordinatorMessage> for v1::CoordinatorMessage {
             CoordinatorMessage::KillRanks { round, token, reason } => {
                 Down::KillRanks(v1::KillRanks { round_id: round.into(), token: Some(token.into()), reason })
             }
+            CoordinatorMessage::DropStates { round, before } => {
+                Down::DropStates(v1::DropStates { round_id: round.into(), before })
+            }
             CoordinatorMessage::Acknowledge { token, rank } => {
                 Down::Acknowledge(v1::Acknowledge { token: Some(token.into()), rank })
             }
@@ -233,6 +236,10 @@ impl TryFrom<v1::CoordinatorMessage> for CoordinatorMessage {
                     token: fields.token(kill.token)?,
                     reason: kill.reason,
                 })
+            }
+            Down::DropStates(drop) => {
+                let round = Fields("DropStates").id("round_id", &drop.round_id)?;
+                Ok(Self::DropStates { round, before: drop.before })
             }
             Down::Acknowledge(acknowledge) => {
                 let token = Fields("Acknowledge").token(acknowledge.token)?;

@@ -412,6 +412,7 @@ pub fn coordinator_message() -> BoxedStrategy<CoordinatorMessage> {
             token,
             reason
         }),
+        (id(), option::of(any::<u64>())).prop_map(|(round, before)| CoordinatorMessage::DropStates { round, before }),
         (token(), option::of(any::<u32>())).prop_map(|(token, rank)| CoordinatorMessage::Acknowledge { token, rank }),
     ]
     .boxed()

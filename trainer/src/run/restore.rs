@@ -1,5 +1,6 @@
 //! Takes an in-round checkpoint up again, after a lost try or to go back before a step that cannot be right.
 
+use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::round::Saved;
 
 use super::Run;
@@ -15,7 +16,8 @@ impl Run<'_> {
     /// If the state is missing, damaged, of another round, or does not fit the model.
     pub(crate) fn restore(&mut self, at: Saved) -> Result<(), RankError> {
         let site = self.site;
-        let state: RoundState = site.runtime.block_on(saved::get(site.artifacts, &at.state))?;
+        let place = site.artifacts.state(&site.spec.round.id, at.step);
+        let state: RoundState = site.runtime.block_on(saved::get(&place, &at.state))?;
         let round = &site.spec.round.id;
         if state.round != *round || state.step != at.step || state.version != RoundState::VERSION {
             let RoundState { round: other, step, version, .. } = state;
@@ -25,16 +27,15 @@ impl Run<'_> {
             );
             return Err(RankError::Setting { what });
         }
-        let fetch = |files: Vec<_>| site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, &files));
+        let fetch = |files: Vec<_>| site.runtime.block_on(saved::get_tensors(&place, site.cache, &files));
         saved::restore(self.training.weights(), &fetch(vec![state.weights.clone()])?)?;
         let digest = self.agreed_digest(at.step)?;
         if digest != state.digest {
             return Err(RankError::WrongWeights { checkpoint: at.state, found: digest, expected: state.digest });
         }
-        self.restore_optimiser(&state.optimiser)?;
+        self.restore_optimiser(&place, &state.optimiser)?;
         if let (Some(ema), Some(file)) = (&mut self.ema, &state.ema) {
-            let tensors =
-                site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, std::slice::from_ref(file)))?;
+            let tensors = site.runtime.block_on(saved::get_tensors(&place, site.cache, std::slice::from_ref(file)))?;
             ema.restore(&tensors)
                 .map_err(|source| RankError::Optimiser { what: "restore the moving average", source })?;
         }
@@ -59,12 +60,12 @@ impl Run<'_> {
     pub(crate) fn continue_optimiser(&mut self) -> Result<(), RankError> {
         let Some(digest) = self.site.spec.round.optimiser else { return Ok(()) };
         let state: OptimiserState = self.site.runtime.block_on(saved::get(self.site.artifacts, &digest))?;
-        self.restore_optimiser(&state)
+        self.restore_optimiser(self.site.artifacts, &state)
     }
 
-    fn restore_optimiser(&mut self, state: &OptimiserState) -> Result<(), RankError> {
+    fn restore_optimiser(&mut self, place: &ArtifactStore, state: &OptimiserState) -> Result<(), RankError> {
         let site = self.site;
-        let tensors = site.runtime.block_on(saved::get_tensors(site.artifacts, site.cache, &state.parts))?;
+        let tensors = site.runtime.block_on(saved::get_tensors(place, site.cache, &state.parts))?;
         let restored = self.training.optimiser_mut().restore(&tensors, state.steps);
         restored.map_err(|source| RankError::Optimiser { what: "restore the optimiser's state", source })
     }

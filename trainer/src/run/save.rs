@@ -1,6 +1,7 @@
 //! Writes an in-round checkpoint: every rank brings its part, rank 0 the manifest. Before anything is written, all ranks must hold the same
 //! weights.
 
+use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::round::Saved;
@@ -21,9 +22,13 @@ impl Run<'_> {
         let digest = self.agreed_digest(step)?;
         self.gather_ledger()?;
         let tokens: u64 = gather::values(self.site.group, &self.state.tokens)?.into_iter().sum();
-        let optimiser = self.store_optimiser()?;
-        let manifest =
-            if self.site.spec.rank == 0 { Some(self.store_state((step, digest, tokens), optimiser)?) } else { None };
+        let place = self.site.artifacts.state(&self.site.spec.round.id, step);
+        let optimiser = self.store_optimiser(&place)?;
+        let manifest = if self.site.spec.rank == 0 {
+            Some(self.store_state(&place, (step, digest, tokens), optimiser)?)
+        } else {
+            None
+        };
         // What rank 0 stored is known to all before anybody counts on it.
         let all = gather::values(self.site.group, &manifest)?;
         self.state.saved = all.into_iter().flatten().next().map(|state| Saved { step, state });
@@ -58,18 +63,18 @@ impl Run<'_> {
         self.state.ledger.gather(&all).map_err(|source| RankError::Ledger { source })
     }
 
-    /// Stores the optimiser's state: each rank its own part where they keep parts, else rank 0 all of it.
+    /// Stores the optimiser's state in `place`: each rank its own part where they keep parts, else rank 0 all of it.
     ///
     /// # Errors
     /// What the disk, the store or the other ranks did.
-    pub(crate) fn store_optimiser(&self) -> Result<OptimiserState, RankError> {
+    pub(crate) fn store_optimiser(&self, place: &ArtifactStore) -> Result<OptimiserState, RankError> {
         let optimiser = self.training.optimiser();
         let keeps = self.site.spec.rank == 0 || self.training.is_sharded();
         let state = if keeps { optimiser.state() } else { Vec::new() };
         let part: Option<ArtifactRef> = if state.is_empty() {
             None
         } else {
-            let put = saved::put_tensors(self.site.artifacts, self.site.cache, &state);
+            let put = saved::put_tensors(place, self.site.cache, &state);
             Some(self.site.runtime.block_on(put)?)
         };
         let parts = gather::values(self.site.group, &part)?.into_iter().flatten().collect();
@@ -78,14 +83,15 @@ impl Run<'_> {
 
     fn store_state(
         &self,
+        place: &ArtifactStore,
         (step, digest, tokens): (u64, Digest, u64),
         optimiser: OptimiserState,
     ) -> Result<Digest, RankError> {
         let site = self.site;
         let stored = async {
-            let weights = saved::put_tensors(site.artifacts, site.cache, self.training.weights()).await?;
+            let weights = saved::put_tensors(place, site.cache, self.training.weights()).await?;
             let ema = match &self.ema {
-                Some(ema) => Some(saved::put_tensors(site.artifacts, site.cache, ema.tensors()).await?),
+                Some(ema) => Some(saved::put_tensors(place, site.cache, ema.tensors()).await?),
                 None => None,
             };
             let state = RoundState {
@@ -103,7 +109,7 @@ impl Run<'_> {
                 mismatch: self.state.mismatch,
                 ledger: self.state.ledger.gathered.clone(),
             };
-            saved::put(site.artifacts, &state).await
+            saved::put(place, &state).await
         };
         site.runtime.block_on(stored)
     }

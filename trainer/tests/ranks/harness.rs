@@ -134,6 +134,10 @@ impl World {
         ranks
     }
 
+    pub fn store_folder(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
     /// A rank process that has its spec and nothing else.
     pub fn rank(&self, round: &RoundSpec, rank: u32, world_size: u32) -> Rank {
         self.resumed(round, (rank, world_size), None)
@@ -141,7 +145,7 @@ impl World {
 
     fn resumed(&self, round: &RoundSpec, (rank, world_size): (u32, u32), resume: Option<Saved>) -> Rank {
         let mut command = Command::new(env!("CARGO_BIN_EXE_galapagos-trainer"));
-        command.arg("--artifacts").arg(self.folder.path().join("store"));
+        command.arg("--artifacts").arg(self.store_folder());
         command.arg("--cache").arg(self.cache()).arg("--runs").arg(self.runs()).args([
             "--bind",
             "127.0.0.1",

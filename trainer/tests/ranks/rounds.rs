@@ -87,8 +87,14 @@ fn a_state_of_another_round_is_refused() {
     let round = saving(&world);
     let (_, saved) = undisturbed(&world, &round, 1);
     let other = RoundSpec { id: "sums-1/g2/candidate".parse().unwrap(), ..round };
-    let failure = world.launch_from(&other, 1, Some(saved[0]))[0].end().unwrap_err();
-    assert!(failure.chain.join(": ").contains("is of round sums-1/g1/candidate"), "{:?}", failure.chain);
+    let refusal = || world.launch_from(&other, 1, Some(saved[0]))[0].end().unwrap_err().chain.join(": ");
+    let told = refusal();
+    assert!(told.contains("the artifact store has no artifact"), "{told}");
+    // Even where somebody puts it in the other's place.
+    let place = |round: &str| world.store_folder().join("rounds").join(round);
+    std::fs::rename(place("sums-1+g1+candidate"), place("sums-1+g2+candidate")).unwrap();
+    let told = refusal();
+    assert!(told.contains("is of round sums-1/g1/candidate"), "{told}");
 }
 
 #[test]

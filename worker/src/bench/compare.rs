@@ -1,8 +1,10 @@
 //! One row: both sides in turns on the same work, medians, and whether they computed the same thing.
 
 use galapagos_model::profile::Profile;
+use galapagos_telemetry::machine::{least, median};
 use serde::Serialize;
 
+use super::agreement::{agreement, difference};
 use super::floor::{Floor, Size, Speed, floor};
 use super::machine::Seconds;
 use super::options::{Against, BenchPrecision};
@@ -10,7 +12,6 @@ use super::ours::Counts;
 use super::prompts::Prompts;
 use super::rows::{Rival, RowName, Scale, Work};
 use super::runner::{Outcome, RunError};
-use super::statistics::{agreement, difference, least, median};
 
 /// Which side runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,11 @@ pub enum Order {
         key: Key,
         reason: String,
     },
+    /// Drop states of a round that are not needed any more.
+    DropStates {
+        round: RoundId,
+        before: Option<u64>,
+    },
     /// Tell the rank that all are ready.
     Train {
         key: Key,
@@ -136,6 +141,7 @@ impl Desk {
             }
             CoordinatorMessage::Revoke { token, reason } => self.revoke(token, &reason),
             CoordinatorMessage::KillRanks { token, reason, round: _ } => self.revoke(token, &reason),
+            CoordinatorMessage::DropStates { round, before } => vec![Order::DropStates { round, before }],
             CoordinatorMessage::Acknowledge { token, rank } => {
                 self.outbox.acknowledged(Key { token, rank });
                 Vec::new()

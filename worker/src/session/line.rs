@@ -162,6 +162,7 @@ async fn open(endpoint: Endpoint, registration: Registration) -> Result<Link, Li
             | CoordinatorMessage::PrepareRank(_)
             | CoordinatorMessage::StartRank { .. }
             | CoordinatorMessage::KillRanks { .. }
+            | CoordinatorMessage::DropStates { .. }
             | CoordinatorMessage::Acknowledge { .. } => Err(LineError::NotRegistered),
         }
     };

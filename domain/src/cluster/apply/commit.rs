@@ -43,6 +43,7 @@ impl Turn<'_> {
         };
         let tokens = said.iter().map(|progress| progress.tokens).sum();
         self.close(&spec.evolution, Outcome { summary, dataset: Vec::new(), units: vote.steps, tokens });
+        self.drop_states(round);
         self.state.leases.end(table.token);
         if let Some(round) = self.round(round) {
             round.commit(table.token, member, vote);

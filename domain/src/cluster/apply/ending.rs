@@ -29,6 +29,7 @@ impl Turn<'_> {
             self.revoke_jobs(work.jobs(), reason);
             if let Some(round) = work.round() {
                 self.end_try(round, reason);
+                self.drop_states(round);
                 if let Some(round) = self.round(round) {
                     round.revoke(reason);
                 }

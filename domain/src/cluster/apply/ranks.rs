@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cluster::ballot::Ballot;
 use crate::cluster::job::Consequence;
+use crate::cluster::roster::Worker;
 use crate::cluster::round::{Count, Readiness};
 use crate::cluster::turn::Turn;
 use crate::fence::FencingToken;
@@ -63,6 +64,8 @@ impl Turn<'_> {
             if let Some(round) = self.round(&id) {
                 round.save(saved);
             }
+            // Sent after the write: whatever happens then, no try goes on from an older one.
+            self.send(worker, CoordinatorMessage::DropStates { round: id.clone(), before: Some(saved.step) });
         }
         let Some(lease) = self.state.leases.round_try_mut(token) else { return };
         if let Some(rank) = lease.ranks.get_mut(rank as usize) {
@@ -122,6 +125,21 @@ impl Turn<'_> {
         for worker in table.workers.into_iter().collect::<BTreeSet<_>>() {
             let (round, token, reason) = (id.clone(), table.token, reason.to_owned());
             self.send(&worker, CoordinatorMessage::KillRanks { round, token, reason });
+        }
+    }
+
+    /// The round is over: nobody goes on from its in-round checkpoints.
+    pub(super) fn drop_states(&mut self, id: &RoundId) {
+        let Some(round) = self.state.rounds.get(id) else { return };
+        if round.spec.train.save_every == 0 {
+            return;
+        }
+        let ranks = round.table().into_iter().flat_map(|table| table.workers.clone());
+        let roster = &self.state.roster;
+        let anybody = roster.iter().map(|worker| worker.known.id.clone());
+        let one = ranks.chain(anybody).find(|id| roster.get(id).is_some_and(Worker::is_present));
+        if let Some(worker) = one {
+            self.send(&worker, CoordinatorMessage::DropStates { round: id.clone(), before: None });
         }
     }
 

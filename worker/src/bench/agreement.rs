@@ -1,23 +1,4 @@
-//! Medians, extremes and ratios of repeated measurements.
-
-/// The middle value, or the mean of the two middle ones; `None` of nothing.
-#[must_use]
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
-}
-
-/// The least value; `None` of nothing.
-#[must_use]
-pub fn least(values: &[f64]) -> Option<f64> {
-    values.iter().copied().min_by(f64::total_cmp)
-}
+//! How far two sides computed the same thing.
 
 /// Mean share of each pair's tokens before the first that differs; 1 when all pairs are equal, `None` of nothing.
 #[must_use]
@@ -49,14 +30,6 @@ pub fn difference(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Option<(f64, f64)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_the_middle_of_the_sorted_values() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), Some(2.5));
-        assert_eq!(least(&[4.0, 1.0, 3.0]), Some(1.0));
-    }
 
     #[test]
     fn agreement_ends_at_the_first_different_token() {
