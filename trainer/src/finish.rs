@@ -27,7 +27,7 @@ impl Run<'_> {
         } else {
             None
         };
-        if let Some(ema) = &self.ema {
+        if let Some(ema) = &self.averages.member {
             saved::restore(
                 self.training.weights(),
                 &ema.tensors().iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect(),

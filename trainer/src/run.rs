@@ -1,5 +1,6 @@
 //! All steps of a round on one rank: measure, judge, update, note, save. Goes on from an in-round checkpoint as if it had never stopped.
 
+mod averages;
 mod restore;
 mod save;
 
@@ -14,12 +15,14 @@ use galapagos_domain::round::{MISMATCH_ALARM, RankProgress, RankSpec, Saved};
 use galapagos_telemetry::clock::{monotonic_ms, wall_ms};
 use tokio::runtime::Runtime;
 
+use averages::Averages;
+
 use crate::RankError;
 use crate::gather;
 use crate::guard::{Alarm, AlarmKind, Watch};
 use crate::ledger::Ledger;
 use crate::objective::Objective;
-use crate::optim::{Ema, Schedule, Shape};
+use crate::optim::{Schedule, Shape};
 use crate::plan::{Batch, Source};
 use crate::prepare::Prepared;
 use crate::reports::Reports;
@@ -51,7 +54,7 @@ pub struct Run<'a> {
     pub(crate) training: Training<'a>,
     objectives: [Objective; 2],
     schedule: Schedule,
-    pub(crate) ema: Option<Ema>,
+    pub(crate) averages: Averages,
     log: Option<RunLog>,
     last: RankProgress,
     pub(crate) state: State,
@@ -92,8 +95,7 @@ impl<'a> Run<'a> {
         let training = Training::new(&prepared.subject, &prepared.frozen, site.group, train)?;
         let schedule = Schedule::new(shape(train), train.lr, train.warmup, train.floor, prepared.plan.steps())
             .map_err(|source| RankError::Optimiser { what: "plan the learning rate", source })?;
-        let ema = train.ema.map(|decay| Ema::new(training.weights(), decay)).transpose();
-        let ema = ema.map_err(|source| RankError::Optimiser { what: "begin the moving average", source })?;
+        let averages = Averages::begin(train, training.weights(), prepared)?;
         let state = State {
             step: 0,
             losses: Vec::new(),
@@ -107,7 +109,7 @@ impl<'a> Run<'a> {
         };
         let objectives = [Objective::new(train), Objective::likelihood()];
         let last = RankProgress::begin(0, schedule.steps());
-        let mut run = Self { site, prepared, training, objectives, schedule, ema, log, last, state };
+        let mut run = Self { site, prepared, training, objectives, schedule, averages, log, last, state };
         match site.spec.resume {
             Some(saved) => run.restore(saved)?,
             None => run.continue_optimiser()?,
@@ -159,9 +161,7 @@ impl<'a> Run<'a> {
             return self.alarmed(batch, &measured, alarm, lr);
         }
         self.training.update(lr, measured.grad_norm)?;
-        if let Some(ema) = &mut self.ema {
-            ema.update().map_err(|source| RankError::Optimiser { what: "move the average", source })?;
-        }
+        self.averages.update()?;
         spent.optimiser();
         self.accept(batch, &measured);
         self.note_rows(batch, &measured.rows, false);

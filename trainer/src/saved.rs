@@ -30,6 +30,9 @@ pub struct RoundState {
     pub weights: ArtifactRef,
     pub optimiser: OptimiserState,
     pub ema: Option<ArtifactRef>,
+    /// The target network of Q-learning.
+    #[serde(default)]
+    pub target: Option<ArtifactRef>,
     /// Of each step that updated the weights.
     pub losses: Vec<f64>,
     /// Tokens trained on by all ranks.

@@ -65,6 +65,22 @@ impl Subject {
         Ok(trainable)
     }
 
+    /// This model's own weights of the names of `others`, in their order.
+    ///
+    /// # Errors
+    /// If it has none of a name.
+    pub fn handles(&self, others: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>, RankError> {
+        let parameters = match &self.adapter {
+            Some(adapter) => adapter.parameters(),
+            None => self.model.parameters(),
+        };
+        let own = |(name, _): &(String, Tensor)| match parameters.get(name) {
+            Some(weight) => Ok((name.clone(), weight.shallow_clone())),
+            None => Err(RankError::Setting { what: format!("the target network has no weight `{name}`") }),
+        };
+        others.iter().map(own).collect()
+    }
+
     /// Hidden states of a micro-batch. Gradients flow to the weights that are trained.
     ///
     /// # Errors

@@ -39,6 +39,16 @@ impl Ema {
         })
     }
 
+    /// Moves `means` themselves, which hold any numbers at first: one for each of `weights`, in their order. `decay` as in [`Ema::new`].
+    ///
+    /// # Errors
+    /// [`OptimError::Setting`] for a `decay` out of range.
+    pub fn moving(means: Vec<(String, Tensor)>, weights: &[(String, Tensor)], decay: f64) -> Result<Self, OptimError> {
+        check("decay", decay, (0.0..1.0).contains(&decay), "at least 0 and below 1")?;
+        let weights = weights.iter().map(|(_, weight)| weight.shallow_clone()).collect();
+        Ok(Self { decay, weights, means })
+    }
+
     /// Moves each mean towards the weight as it is now: `mean = decay * mean + (1 - decay) * weight`.
     ///
     /// # Errors
@@ -100,6 +110,16 @@ mod tests {
         assert_eq!(values(&ema), [1.0, 2.0]);
         ema.update().unwrap();
         assert_eq!(values(&ema), [2.0, 2.75]);
+    }
+
+    #[test]
+    fn it_can_move_what_others_hold() {
+        let weights = weights();
+        let held = Tensor::from_slice(&[5.0f32, 6.0]);
+        let mut ema = Ema::moving(vec![("w".to_owned(), held.shallow_clone())], &weights, 0.75).unwrap();
+        ema.update().unwrap();
+        assert_eq!(Vec::<f32>::try_from(&held).unwrap(), [4.0, 5.0]);
+        assert!(Ema::moving(Vec::new(), &weights, 1.0).is_err());
     }
 
     #[test]

@@ -34,11 +34,7 @@ impl Run<'_> {
             return Err(RankError::WrongWeights { checkpoint: at.state, found: digest, expected: state.digest });
         }
         self.restore_optimiser(&place, &state.optimiser)?;
-        if let (Some(ema), Some(file)) = (&mut self.ema, &state.ema) {
-            let tensors = site.runtime.block_on(saved::get_tensors(&place, site.cache, std::slice::from_ref(file)))?;
-            ema.restore(&tensors)
-                .map_err(|source| RankError::Optimiser { what: "restore the moving average", source })?;
-        }
+        self.averages.restore(&site, &place, (state.ema, state.target))?;
         self.state.step = state.step;
         self.state.watch = Watch::new(site.spec.round.train.guard, &state.losses);
         self.state.losses = state.losses;

@@ -90,10 +90,7 @@ impl Run<'_> {
         let site = self.site;
         let stored = async {
             let weights = saved::put_tensors(place, site.cache, self.training.weights()).await?;
-            let ema = match &self.ema {
-                Some(ema) => Some(saved::put_tensors(place, site.cache, ema.tensors()).await?),
-                None => None,
-            };
+            let (ema, target) = self.averages.store(&site, place).await?;
             let state = RoundState {
                 version: RoundState::VERSION,
                 round: site.spec.round.id.clone(),
@@ -102,6 +99,7 @@ impl Run<'_> {
                 weights,
                 optimiser,
                 ema,
+                target,
                 losses: self.state.losses.clone(),
                 tokens,
                 left_out_steps: self.state.left_out_steps.iter().copied().collect(),

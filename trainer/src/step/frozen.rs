@@ -12,12 +12,12 @@ use crate::losses::preference;
 use crate::objective::{Columns, Notes, Objective, kl_form};
 use crate::subject::{Hidden, Subject, tensor};
 
-/// What nothing moves in a round.
+/// What no optimiser moves in a round.
 #[derive(Debug, Default)]
 pub struct Frozen {
     /// Compared with by losses and penalties; the start itself, if absent.
     pub reference: Option<Subject>,
-    /// The round's start: proximal policy, the critic's old values, the target network.
+    /// The round's start: proximal policy, the critic's old values; and the target network, which the round moves after the weights.
     pub start: Option<Subject>,
     /// Values of policy gradients.
     pub critic: Option<Subject>,

@@ -14,7 +14,7 @@ use galapagos_domain::recipe::Head;
 use galapagos_domain::recipe::train::{Loss, Precision, Train};
 use galapagos_domain::round::{RankCommand, RankProgress, RankReport, RankSpec, RoundSpec, Saved, Vote};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, Span, Trajectory, Verdict};
 use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
 use galapagos_telemetry::spawn_thread;
 use galapagos_trainer::prepare::digest;
@@ -33,6 +33,18 @@ pub struct World {
 
 pub fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Every token of a completion as an action of three; losses on tokens take them as one part, since all of it is learned.
+fn actions(tokens: &[u32]) -> Vec<Span> {
+    let action = |(place, token): (u32, &u32)| Span {
+        start: place,
+        end: place + 1,
+        learn: true,
+        value: None,
+        class: Some(token % 3),
+    };
+    (0..).zip(tokens).map(action).collect()
 }
 
 impl World {
@@ -74,6 +86,7 @@ impl World {
         let rows: Vec<_> = (0..count)
             .map(|n| {
                 let (a, b) = (n * 7 % 50, n * 13 % 40);
+                let completion_tokens = tokens(&format!("{}\n", a + b));
                 let outcome = match n {
                     n if n % 7 == 6 => Outcome::Timeout,
                     n if n % 3 == 2 => Outcome::Fail,
@@ -87,11 +100,11 @@ impl World {
                     policy: self.start,
                     prompt_tokens: [prefix.clone(), tokens(&format!("{a}+{b}="))].concat(),
                     prefix_len: prefix.len() as u32,
-                    completion_tokens: tokens(&format!("{}\n", a + b)),
+                    credit: Credit { spans: actions(&completion_tokens), ..Credit::default() },
+                    completion_tokens,
                     log_probs: Vec::new(),
                     completion: (a + b).to_string(),
                     verdict: Verdict { outcome, reason: String::new() },
-                    credit: Credit::default(),
                 }
             })
             .collect();
@@ -99,7 +112,7 @@ impl World {
     }
 
     pub fn round(&self, count: usize, loss: Loss) -> RoundSpec {
-        let head = if loss.fits(Head::Lm) { Head::Lm } else { Head::Scalar };
+        let head = [Head::Lm, Head::Scalar, Head::Classes(3)].into_iter().find(|head| loss.fits(*head)).unwrap();
         RoundSpec {
             id: RoundId::new("sums-1/g1/candidate").unwrap(),
             evolution: EvolutionId::new("sums-1").unwrap(),

@@ -4,7 +4,7 @@
 use galapagos_artifacts::{checkpoint, trajectories};
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::train::{
-    Adapter, AdapterTargets, Dpo, DpoForm, Guard, Layout, Loss, Mix, On, Policy, Start, Train,
+    Adapter, AdapterTargets, Dpo, DpoForm, Guard, Layout, Loss, Mix, On, Policy, Start, TdConservative, Train,
 };
 use galapagos_domain::round::{RoundSpec, Saved, Vote};
 use galapagos_model::lora::Adapter as LoadedAdapter;
@@ -136,6 +136,22 @@ fn an_average_of_the_weights_becomes_the_member() {
     assert!(from_start > 1e-3 && from_last > 1e-3, "{from_start} {from_last}");
     assert!(from_start < distance(&last, &start), "an average lags behind");
     assert_eq!(resumed(&world, &averaged, 1, saved[6]).weights, mean.weights);
+}
+
+#[test]
+fn the_target_network_of_q_learning_follows_the_weights_and_is_part_of_the_state() {
+    let world = World::new();
+    let rate = |target_rate| {
+        let td = TdConservative { gamma: 0.9, alpha: 0.0, calibrated: false, target_rate };
+        let loss = Loss::TdConservative(td);
+        with(world.round(24, loss.clone()), Train { data_epochs: 3, save_every: 1, ..train(loss) })
+    };
+    let (still, moving) = (rate(0.0), rate(0.5));
+    let (kept, _) = undisturbed(&world, &still, 1);
+    let (followed, saved) = undisturbed(&world, &moving, 1);
+    let off = distance(&weights(&world, &kept), &weights(&world, &followed));
+    assert!(off > 1e-4, "other targets, other weights: {off:e}");
+    assert_eq!(resumed(&world, &moving, 1, saved[6]).weights, followed.weights);
 }
 
 #[test]

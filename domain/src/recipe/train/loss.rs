@@ -297,6 +297,9 @@ pub struct TdConservative {
     /// Values are not pushed below the logged return (Cal-QL).
     #[serde(default = "yes")]
     pub calibrated: bool,
+    /// How far the target network moves to the weights after each step; 0 keeps it at the round's start.
+    #[serde(default = "default_target_rate")]
+    pub target_rate: f64,
 }
 
 /// Settings of [`Loss::ContrastiveMi`].
@@ -436,6 +439,9 @@ fn default_lambda() -> f64 {
 }
 fn default_gamma() -> f64 {
     0.99
+}
+fn default_target_rate() -> f64 {
+    0.005
 }
 fn default_clip_range() -> f64 {
     0.2

@@ -53,6 +53,7 @@ impl Check<'_> {
             Loss::TdConservative(td) => {
                 self.between(&path.key("gamma"), td.gamma, 0.0, 1.0);
                 self.between(&path.key("alpha"), td.alpha, 0.0, 1.0e3);
+                self.between(&path.key("target_rate"), td.target_rate, 0.0, 1.0);
             }
             Loss::ContrastiveMi(mi) => self.inside(&path.key("temperature"), mi.temperature, 0.0, 100.0),
             Loss::Component(Component::Masked(masked)) => {

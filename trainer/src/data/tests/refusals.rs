@@ -73,7 +73,7 @@ fn a_record_that_a_loss_cannot_read_is_named() {
     let labelled = |value| with(vec![Span { value: Some(value), ..span(0, 2) }]);
     let classed = |class| with(vec![Span { class: Some(class), ..span(0, 2) }]);
     let rewarded = Trajectory { credit: Credit { reward: Some(1.5), ..Credit::default() }, ..good() };
-    let td = Loss::TdConservative(TdConservative { gamma: 1.0, alpha: 1.0, calibrated: false });
+    let td = Loss::TdConservative(TdConservative { gamma: 1.0, alpha: 1.0, calibrated: false, target_rate: 0.0 });
     let wrong = [
         (Trajectory { log_probs: Vec::new(), ..good() }, Loss::Pg(pg(Credited::Whole, clip)), "no log-probabilities"),
         (good(), Loss::Pg(pg(Credited::PerTurn(PerTurn { gamma: 1.0 }), clip)), "no reward of turn 0"),

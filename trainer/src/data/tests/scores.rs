@@ -99,7 +99,7 @@ proptest! {
             *rewards.last_mut()? = record.reward()?;
             Some(rewards)
         };
-        let train = train(Loss::TdConservative(TdConservative { gamma, alpha: 1.0, calibrated: true }));
+        let train = train(Loss::TdConservative(TdConservative { gamma, alpha: 1.0, calibrated: true, target_rate: 0.0 }));
         let used = |r: &Trajectory| weighs(r) && rewards(r).is_some_and(|rewards| !rewards.is_empty());
         let Some(data) = dataset(&records, &train, used) else { return Ok(()) };
         for item in items(&data) {

@@ -323,12 +323,18 @@ const VALUE: Topic = Topic {
 const TD_CONSERVATIVE: Topic = Topic {
     word: "td_conservative",
     place: "loss",
-    about: "Q-values of numbered actions (`class` of a record's parts); the target network is the round's start.",
+    about: "Q-values of numbered actions (`class` of a record's parts), learned towards those of a target network.",
     form: Form::Map,
     entries: &[
         preset("gamma", "number", "0.99", "discount from action to action"),
         preset("alpha", "number", "1", "weight of the penalty on actions that were not taken"),
         preset("calibrated", "true or false", "true", "values are not pushed below the logged return (Cal-QL)"),
+        preset(
+            "target_rate",
+            "number",
+            "0.005",
+            "how far the target network, at first the round's start, moves to the weights in each step; 0: not",
+        ),
     ],
     example: "",
 };
