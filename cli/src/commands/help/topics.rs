@@ -3,6 +3,7 @@
 mod choices;
 mod header;
 mod judging;
+mod losses;
 mod making;
 mod training;
 
@@ -10,7 +11,16 @@ use super::topic::{Entry, Preset, Topic};
 
 /// All topics.
 pub fn all() -> impl Iterator<Item = &'static Topic> {
-    header::TOPICS.iter().chain(making::TOPICS).chain(training::TOPICS).chain(judging::TOPICS).chain(choices::TOPICS)
+    let parts = [
+        header::TOPICS,
+        making::TOPICS,
+        training::VERB,
+        losses::TOPICS,
+        training::TOPICS,
+        judging::TOPICS,
+        choices::TOPICS,
+    ];
+    parts.into_iter().flatten()
 }
 
 const fn required(word: &'static str, takes: &'static str, about: &'static str) -> Entry {
