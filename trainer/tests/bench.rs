@@ -2,36 +2,13 @@
 //! refused.
 #![expect(clippy::unwrap_used, reason = "test helpers outside of test functions")]
 
+#[path = "common/small_model.rs"]
+mod small_model;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
-use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
 use serde_json::Value;
-use tch::Device;
-
-fn model(at: &Path) {
-    let tokenizer = Tokenizer::characters("0123456789+=\n").unwrap();
-    let config = ModelConfig {
-        kind: ModelKind::CausalLm,
-        vocab_size: tokenizer.vocab_size(),
-        hidden_size: 32,
-        intermediate_size: 64,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 8,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        max_position_embeddings: 64,
-        tie_word_embeddings: true,
-        initializer_range: 0.1,
-        bos_token_id: None,
-        eos_token_ids: vec![1],
-        pad_token_id: Some(0),
-        ..ModelConfig::default()
-    };
-    ModelFolder::save(at, &Decoder::init(config, 5, Device::Cpu).unwrap(), &tokenizer).unwrap();
-}
 
 fn run(model: &Path, options: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_galapagos-trainer"));
@@ -42,7 +19,7 @@ fn run(model: &Path, options: &str) -> Output {
 #[test]
 fn the_json_has_every_row_with_the_fields_that_scripts_rely_on() {
     let folder = tempfile::tempdir().unwrap();
-    model(folder.path());
+    small_model::save(folder.path());
     let output = run(folder.path(), "--against self --quick --runs 2 --only packing-sorted --only bf16 --json");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -69,7 +46,7 @@ fn the_json_has_every_row_with_the_fields_that_scripts_rely_on() {
 #[test]
 fn two_ranks_compute_what_one_does() {
     let folder = tempfile::tempdir().unwrap();
-    model(folder.path());
+    small_model::save(folder.path());
     let output = run(folder.path(), "--against self --quick --runs 1 --only scaling-2 --json");
     let told = String::from_utf8_lossy(&output.stderr);
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
@@ -86,7 +63,7 @@ fn two_ranks_compute_what_one_does() {
 #[test]
 fn what_cannot_be_measured_is_refused_with_what_can() {
     let folder = tempfile::tempdir().unwrap();
-    model(folder.path());
+    small_model::save(folder.path());
     let told = |options: &str| {
         let output = run(folder.path(), options);
         assert_eq!(output.status.code(), Some(1), "{options}");

@@ -15,10 +15,12 @@ use galapagos_domain::recipe::train::{Loss, Precision, Train};
 use galapagos_domain::round::{RankCommand, RankProgress, RankReport, RankSpec, RoundSpec, Saved, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Credit, Outcome, Span, Trajectory, Verdict};
-use galapagos_model::{Decoder, ModelConfig, ModelFolder, ModelKind, Tokenizer};
+use galapagos_model::{Decoder, ModelFolder, Tokenizer};
 use galapagos_telemetry::spawn_thread;
 use galapagos_trainer::prepare::digest;
 use tch::Device;
+
+use super::small_model;
 
 /// Far above what any wait takes on a busy machine; only a hang meets it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,29 +54,8 @@ impl World {
         tch::set_num_threads(1);
         let folder = tempfile::tempdir().unwrap();
         let store = ArtifactStore::open(folder.path().join("store").to_str().unwrap()).unwrap();
-        let tokenizer = Tokenizer::characters("0123456789+=\n").unwrap();
-        let config = ModelConfig {
-            kind: ModelKind::CausalLm,
-            vocab_size: tokenizer.vocab_size(),
-            hidden_size: 32,
-            intermediate_size: 64,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 8,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            max_position_embeddings: 64,
-            tie_word_embeddings: true,
-            initializer_range: 0.1,
-            bos_token_id: None,
-            eos_token_ids: vec![1],
-            pad_token_id: Some(0),
-            ..ModelConfig::default()
-        };
-        let model = Decoder::init(config, 5, Device::Cpu).unwrap();
         let at = folder.path().join("base");
-        ModelFolder::save(&at, &model, &tokenizer).unwrap();
+        let (model, tokenizer) = small_model::save(&at);
         let start = block(checkpoint::upload(&store, &at, digest(&model).unwrap())).unwrap();
         Self { folder, store, start, tokenizer }
     }

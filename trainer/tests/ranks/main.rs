@@ -4,6 +4,8 @@
 
 mod harness;
 mod rounds;
+#[path = "../common/small_model.rs"]
+mod small_model;
 
 use galapagos_domain::job::FailureClass;
 use galapagos_domain::recipe::train::{Loss, Pointwise, Precision, Train};
