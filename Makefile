@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train check-vllm check-cuda clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train bench-weights check-vllm check-cuda clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -55,11 +55,15 @@ bench-train: ## training steps beside PyTorch, in turns: time, memory, ranks, la
 	$(MAKE) --no-print-directory build
 	$(BIN)/galapagos bench train --against torch $(ARGS)
 
+bench-weights: ## storing and sending children as deltas, beside whole
+	scripts/setup.sh test
+	scripts/bench_weights.sh $(ARGS)
+
 test: ## every test that needs no GPU
 	scripts/setup.sh test
 	scripts/test.sh
 
-check-cuda: ## compile and link collectives (with NCCL) and worker with libtorch for CUDA, and run them (outside CI)
+check-cuda: ## compile and link collectives (with NCCL), trainer and worker with libtorch for CUDA, and run them (outside CI)
 	scripts/setup.sh test
 	scripts/check_cuda.sh
 

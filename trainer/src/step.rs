@@ -27,8 +27,8 @@ use crate::objective::{Objective, Part, Parts};
 use crate::optim::{Optimiser, Settings, clip_scale, gradient_norm, partition};
 use crate::subject::{Subject, tensor};
 
-/// Most logits in memory at once: 32 Mi numbers.
-const LOGITS: usize = 1 << 25;
+/// Most logits in memory at once: 64 Mi numbers.
+const LOGITS: usize = 1 << 26;
 
 /// A model in training on one rank.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl<'a> Training<'a> {
         &mut self.optimiser
     }
 
-    /// Changes how many logits are in memory at once, 32 Mi numbers otherwise: less memory, more passes over the head.
+    /// Changes how many logits are in memory at once, 64 Mi numbers otherwise: less memory, more passes over the head.
     pub fn limit_logits(&mut self, numbers: usize) {
         self.logits = numbers;
     }
