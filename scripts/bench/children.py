@@ -5,6 +5,7 @@ mean of two such children that saw the rows in other orders. Each in f32 and bf1
 """
 
 import pathlib
+import signal
 import sys
 
 import torch
@@ -16,6 +17,7 @@ ROWS, LENGTH, BATCH = 80, 128, 4
 def main():
     source, out = sys.argv[1], pathlib.Path(sys.argv[2])
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     rows = tokens(tokenizer)
     tuned = [tune(load(source), rows, seed) for seed in (1, 2)]
@@ -57,4 +59,6 @@ def tune(model, rows, seed):
 
 
 if __name__ == "__main__":
+    # Ctrl-C ends it without a trace of where it was.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     main()
