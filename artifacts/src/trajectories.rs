@@ -21,11 +21,18 @@
 //! | `span_value`, `span_class` | list of float32, of uint32, with nulls | label or reward, class or action of the part |
 //! | `pair`, `chosen` | utf8, bool, null: none | the preference that the row is one side of |
 //!
+//! | `score`, `confidence` | float32, null: not said | what the verifier says beyond the outcome |
+//! | `cost` | uint64 | tokens that verifying took |
+//! | `verifier` | utf8 | who decided, with the version |
+//! | `score_by`, `score_value` | list of utf8, of float32 | what each verifier gave |
+//! | `tree`, `node` | utf8, uint32, null: none | the place in a search tree that the row ends at |
+//!
 //! Files without the columns from `reward` on are read as if nothing had been said there.
 //!
 //! Equal rows give equal bytes: the writer's settings and its name in the file are fixed.
 
 mod credit;
+mod said;
 
 use std::sync::Arc;
 
@@ -100,11 +107,9 @@ fn to_batch(rows: &[Trajectory]) -> Result<RecordBatch, arrow_schema::ArrowError
         ("outcome", strings(rows, |r| outcome_name(r.verdict.outcome).to_owned())),
         ("reason", strings(rows, |r| r.verdict.reason.clone())),
     ];
-    let columns: Vec<_> = columns.into_iter().chain(credit::columns(rows)).collect();
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, array)| Field::new(*name, array.data_type().clone(), credit::NULLABLE.contains(name)))
-        .collect();
+    let columns: Vec<_> = columns.into_iter().chain(credit::columns(rows)).chain(said::columns(rows)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), is_nullable(name))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
 }
 
@@ -126,6 +131,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Trajectory>) -> Result<(), Cau
     let number = |name: &str, i: usize| -> Result<u32, Cause> {
         Ok(typed_column(batch, name, &DataType::UInt32)?.as_primitive::<UInt32Type>().value(i))
     };
+    let said = said::Columns::of(batch)?;
     let credits = credit::read(batch)?;
     for (i, credit) in (0..batch.num_rows()).zip(credits) {
         rows.push(Trajectory {
@@ -139,11 +145,17 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Trajectory>) -> Result<(), Cau
             completion_tokens: list::<UInt32Type>(batch, "completion_tokens", i)?,
             log_probs: list::<Float32Type>(batch, "log_probs", i)?,
             completion: text("completion", i)?,
-            verdict: Verdict { outcome: outcome_of(&text("outcome", i)?)?, reason: text("reason", i)? },
+            verdict: said.verdict(i, Verdict::new(outcome_of(&text("outcome", i)?)?, text("reason", i)?)),
+            scores: said.scores(i)?,
+            leaf: said.leaf(i)?,
             credit,
         });
     }
     Ok(())
+}
+
+fn is_nullable(column: &str) -> bool {
+    credit::NULLABLE.contains(&column) || said::NULLABLE.contains(&column)
 }
 
 fn typed_column<'a>(batch: &'a RecordBatch, name: &str, expected: &DataType) -> Result<&'a ArrayRef, Cause> {
@@ -184,7 +196,7 @@ fn outcome_of(name: &str) -> Result<Outcome, Cause> {
 mod tests {
     use super::*;
     use galapagos_domain::ids::Digest;
-    use galapagos_domain::trajectory::{Credit, Side, Span};
+    use galapagos_domain::trajectory::{Credit, Leaf, Score, Side, Span};
 
     fn row(sample: u32, outcome: Outcome) -> Trajectory {
         Trajectory {
@@ -198,8 +210,19 @@ mod tests {
             completion_tokens: (0..sample).collect(),
             log_probs: (0..sample).map(|i| -0.5 * i as f32).collect(),
             completion: "94 \u{1F426}".to_owned(),
-            verdict: Verdict { outcome, reason: "first integer 94, expected 94".to_owned() },
+            verdict: verdict(sample, outcome),
+            scores: (0..sample).map(|i| Score { by: format!("prm/{i}"), value: i as f32 / 4.0 }).collect(),
+            leaf: (sample > 2).then(|| Leaf { tree: "numbers/train/17/0".to_owned(), node: sample }),
             credit: credit(sample),
+        }
+    }
+
+    fn verdict(sample: u32, outcome: Outcome) -> Verdict {
+        let plain = Verdict::new(outcome, "first integer 94, expected 94");
+        match sample {
+            0 => plain,
+            1 => Verdict { confidence: Some(0.5), cost: u64::MAX, ..plain.scored(0.25).by("rule/1") },
+            _ => plain.by("rule/1"),
         }
     }
 
@@ -226,14 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_credit_says_nothing_of_it() {
+    fn a_table_of_an_older_version_says_nothing_of_what_it_has_not() {
         let rows = [row(0, Outcome::Pass), row(0, Outcome::Fail)];
         let whole = to_batch(&rows).unwrap();
-        let old = whole.project(&(0..12).collect::<Vec<_>>()).unwrap();
-        assert_eq!(old.schema().fields().last().unwrap().name(), "reason");
-        let mut back = Vec::new();
-        from_batch(&old, &mut back).unwrap();
-        assert_eq!(back, rows);
+        for (columns, last) in [(12, "reason"), (21, "chosen")] {
+            let old = whole.project(&(0..columns).collect::<Vec<_>>()).unwrap();
+            assert_eq!(old.schema().fields().last().unwrap().name(), last);
+            let mut back = Vec::new();
+            from_batch(&old, &mut back).unwrap();
+            assert_eq!(back, rows);
+        }
     }
 
     #[test]

@@ -5,12 +5,67 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Digest, JobId, Name};
 
 /// The result of verifying one completion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What the verifier decided.
     pub outcome: Outcome,
     /// Why, for people: what was read and what was expected.
     pub reason: String,
+    /// How good, where the verifier has more to say than pass or fail: the share of tests passed, an environment's score, a model's.
+    #[serde(default)]
+    pub score: Option<f32>,
+    /// How sure the verifier is, from 0 to 1, if it can say.
+    #[serde(default)]
+    pub confidence: Option<f32>,
+    /// Tokens that models made or read to decide it.
+    #[serde(default)]
+    pub cost: u64,
+    /// Who decided, with the version: `rule/1`, `judge/3b5c...`. Empty where nobody was asked.
+    #[serde(default)]
+    pub verifier: String,
+}
+
+impl Verdict {
+    /// A decision with nothing beside it.
+    #[must_use]
+    pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: reason.into(), score: None, confidence: None, cost: 0, verifier: String::new() }
+    }
+
+    /// Shown right.
+    #[must_use]
+    pub fn pass(reason: impl Into<String>) -> Self {
+        Self::new(Outcome::Pass, reason)
+    }
+
+    /// Shown wrong.
+    #[must_use]
+    pub fn fail(reason: impl Into<String>) -> Self {
+        Self::new(Outcome::Fail, reason)
+    }
+
+    /// The same, so good.
+    #[must_use]
+    pub fn scored(self, score: f32) -> Self {
+        Self { score: Some(score), ..self }
+    }
+
+    /// The same, decided by `verifier`.
+    #[must_use]
+    pub fn by(self, verifier: impl Into<String>) -> Self {
+        Self { verifier: verifier.into(), ..self }
+    }
+}
+
+impl Outcome {
+    /// Whether it says something about the completion.
+    #[must_use]
+    pub fn is_decided(self) -> bool {
+        match self {
+            Self::Pass | Self::Fail => true,
+            Self::Error | Self::Timeout | Self::Suspect => false,
+        }
+    }
 }
 
 /// A verifier's decision.
@@ -91,8 +146,30 @@ pub struct Trajectory {
     /// The decoded completion, without the stop token.
     pub completion: String,
     pub verdict: Verdict,
+    /// What each verifier gave that was asked and has numbers, in the order they were asked.
+    #[serde(default)]
+    pub scores: Vec<Score>,
+    /// The place in a search tree that it ends at.
+    #[serde(default)]
+    pub leaf: Option<Leaf>,
     /// What operators and environments said beyond the verdict.
     pub credit: Credit,
+}
+
+/// A number that a verifier gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Name and version, as in [`Verdict::verifier`].
+    pub by: String,
+    pub value: f32,
+}
+
+/// A node of a search tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Which tree: task set, task and number of the tree, for example `math/train/17/0`.
+    pub tree: String,
+    pub node: u32,
 }
 
 /// What a record is worth to a loss, beyond its verdict.
@@ -136,11 +213,11 @@ pub struct Side {
 }
 
 impl Trajectory {
-    /// The reward: what was said of the completion, else 1 for a pass and 0 for a fail. None for a verdict that says nothing about
+    /// The reward: what was said of the completion, else the verdict's score, else 1 for a pass and 0 for a fail. None for a verdict that says nothing about
     /// the completion: an error is never a zero reward.
     #[must_use]
     pub fn reward(&self) -> Option<f64> {
-        match (self.verdict.outcome, self.credit.reward) {
+        match (self.verdict.outcome, self.credit.reward.or(self.verdict.score)) {
             (Outcome::Error | Outcome::Timeout | Outcome::Suspect, _) => None,
             (_, Some(reward)) => Some(f64::from(reward)),
             (Outcome::Pass, None) => Some(1.0),

@@ -61,7 +61,7 @@ impl Panel {
     /// The verdict on one completion.
     #[must_use]
     pub fn judge(&self, claim: Claim<'_>) -> Verdict {
-        let mut last = Verdict { outcome: Outcome::Error, reason: "no verifier was asked".to_owned() };
+        let mut last = Verdict::new(Outcome::Error, "no verifier was asked");
         for verifier in &self.0 {
             last = ask(verifier.as_ref(), claim);
             if last.outcome != Outcome::Pass {
@@ -73,9 +73,8 @@ impl Panel {
 }
 
 fn ask(verifier: &dyn Verifier, claim: Claim<'_>) -> Verdict {
-    let failed = |how: &str, text: String| Verdict {
-        outcome: Outcome::Error,
-        reason: format!("the verifier `{}` {how}: {text}", verifier.name()),
+    let failed = |how: &str, text: String| {
+        Verdict::new(Outcome::Error, format!("the verifier `{}` {how}: {text}", verifier.name()))
     };
     match catch_unwind(AssertUnwindSafe(|| verifier.verify(claim))) {
         Ok(Ok(verdict)) => verdict,
@@ -127,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_first_verifier_that_does_not_pass_decides() {
-        let suspect = || Fixed("s", || Ok(Verdict { outcome: Outcome::Suspect, reason: "odd".to_owned() }));
+        let suspect = || Fixed("s", || Ok(Verdict::new(Outcome::Suspect, "odd")));
         assert_eq!(judge(vec![Box::new(rule::Rule), Box::new(suspect())]).outcome, Outcome::Suspect);
         assert_eq!(judge(vec![Box::new(rule::Rule)]).outcome, Outcome::Pass);
         assert!(Panel::of(&[]).is_none());

@@ -1,6 +1,6 @@
 //! Exact checkers: what counts as the right answer, and what to tell people about a wrong one.
 
-use crate::trajectory::{Outcome, Verdict};
+use crate::trajectory::Verdict;
 
 /// Passes if the first integer in the completion, commas left out, equals the answer.
 pub(super) fn first_integer(answer: &str, completion: &str) -> Verdict {
@@ -39,11 +39,11 @@ fn find_integer(text: &str) -> Option<String> {
 }
 
 fn pass(read: &str) -> Verdict {
-    Verdict { outcome: Outcome::Pass, reason: format!("read {read}") }
+    Verdict::pass(format!("read {read}"))
 }
 
 fn fail(reason: &str) -> Verdict {
-    Verdict { outcome: Outcome::Fail, reason: reason.to_owned() }
+    Verdict::fail(reason)
 }
 
 fn clip(text: &str) -> String {
@@ -53,6 +53,7 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trajectory::Outcome;
 
     #[test]
     fn the_first_integer_decides() {

@@ -255,7 +255,9 @@ fn record(number: usize, tokens: &[u32], answer: usize) -> Result<Trajectory, Be
         completion_tokens: completion.to_vec(),
         log_probs: Vec::new(),
         completion: String::new(),
-        verdict: Verdict { outcome: Outcome::Pass, reason: String::new() },
+        verdict: Verdict::pass(String::new()),
+        scores: Vec::new(),
+        leaf: None,
         credit: Credit::default(),
     })
 }

@@ -49,7 +49,9 @@ pub(crate) fn record(n: u32, prefix: &[u32], (question, completion): (usize, usi
         completion_tokens: (0..completion as u32).map(|k| COMPLETION + PER_RECORD * n + k).collect(),
         log_probs: (0..completion).map(|k| -0.1 - n as f32 - 0.01 * k as f32).collect(),
         completion: String::new(),
-        verdict: Verdict { outcome: Outcome::Pass, reason: String::new() },
+        verdict: Verdict::pass(String::new()),
+        scores: Vec::new(),
+        leaf: None,
         credit: Credit::default(),
     }
 }

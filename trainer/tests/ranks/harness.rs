@@ -81,11 +81,13 @@ impl World {
                     policy: self.start,
                     prompt_tokens: [prefix.clone(), tokens(&format!("{a}+{b}="))].concat(),
                     prefix_len: prefix.len() as u32,
+                    scores: Vec::new(),
+                    leaf: None,
                     credit: Credit { spans: actions(&completion_tokens), ..Credit::default() },
                     completion_tokens,
                     log_probs: Vec::new(),
                     completion: (a + b).to_string(),
-                    verdict: Verdict { outcome, reason: String::new() },
+                    verdict: Verdict::new(outcome, String::new()),
                 }
             })
             .collect();

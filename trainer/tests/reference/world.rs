@@ -127,7 +127,9 @@ pub fn records(parts: bool) -> Vec<Trajectory> {
             log_probs: behaviour(&policy, &all, completion.len()),
             prompt_tokens: prompt,
             completion: String::new(),
-            verdict: Verdict { outcome: outcomes[i], reason: String::new() },
+            verdict: Verdict::new(outcomes[i], String::new()),
+            scores: Vec::new(),
+            leaf: None,
             credit: Credit {
                 reward: rewards[i],
                 weight: weights[i],

@@ -63,7 +63,9 @@ fn demonstrations(
             completion_tokens: codec.encode(&text).map_err(engine_failed("write an answer in tokens"))?,
             log_probs: Vec::new(),
             completion: item.problem.answer.clone(),
-            verdict: Verdict { outcome: Outcome::Pass, reason: "demonstration".to_owned() },
+            verdict: Verdict::pass("demonstration"),
+            scores: Vec::new(),
+            leaf: None,
             credit: Credit::default(),
         });
     }

@@ -47,6 +47,8 @@ fn judge(job: &JobSpec, policy: Digest, tasks: &Tasks, samples: Vec<Vec<Sample>>
                 log_probs: sample.log_probs,
                 completion: sample.text,
                 verdict,
+                scores: Vec::new(),
+                leaf: None,
                 credit: Credit::default(),
             });
         }

@@ -24,7 +24,9 @@ fn record(task: u32, answer: u32, outcome: usize, place: u32) -> Trajectory {
         completion_tokens: vec![answer],
         log_probs: vec![-0.5],
         completion: answer.to_string(),
-        verdict: Verdict { outcome: OUTCOMES[outcome], reason: format!("verdict of {place}") },
+        verdict: Verdict::new(OUTCOMES[outcome], format!("verdict of {place}")),
+        scores: Vec::new(),
+        leaf: None,
         credit: Credit::default(),
     }
 }
