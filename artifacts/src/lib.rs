@@ -1,7 +1,8 @@
 //! The artifact store: immutable files named by the BLAKE3 digest of their bytes.
 //!
 //! `store` puts and gets blobs, `checkpoint` maps Hugging Face folders to blobs and back, `delta` writes a child's weights as their
-//! difference to its parent's, `trajectories` (feature) is the documented Parquet table of trajectories, `tables` writes plain tables of
+//! difference to its parent's, `trajectories` (feature) is the documented Parquet table of trajectories, `trees` that of search trees,
+//! `tables` writes plain tables of
 //! whole numbers beside it. Every read is checked against its digest: wrong bytes are an error, never a
 //! result. Which artifacts exist in the sense of the cluster is decided by the metadata store, not here.
 #![forbid(unsafe_code)]
@@ -15,6 +16,8 @@ mod store;
 pub mod tables;
 #[cfg(feature = "trajectories")]
 pub mod trajectories;
+#[cfg(feature = "trajectories")]
+pub mod trees;
 
 pub use error::Error;
 pub use hashing::{Checks, checks};

@@ -82,7 +82,7 @@ fn numbers(rows: &[Trajectory], column: impl Fn(&Trajectory) -> u32) -> ArrayRef
     Arc::new(UInt32Array::from_iter_values(rows.iter().map(column)))
 }
 
-fn lists<T: ArrowPrimitiveType>(rows: &[Trajectory], column: impl Fn(&Trajectory) -> &[T::Native]) -> ArrayRef {
+pub(crate) fn lists<T: ArrowPrimitiveType, R>(rows: &[R], column: impl Fn(&R) -> &[T::Native]) -> ArrayRef {
     let item = Field::new("item", T::DATA_TYPE, false);
     let mut builder = ListBuilder::new(PrimitiveBuilder::<T>::new()).with_field(item);
     for row in rows {
@@ -99,10 +99,10 @@ fn to_batch(rows: &[Trajectory]) -> Result<RecordBatch, arrow_schema::ArrowError
         ("task", strings(rows, |r| r.task.clone())),
         ("sample", numbers(rows, |r| r.sample)),
         ("policy", strings(rows, |r| r.policy.hex())),
-        ("prompt_tokens", lists::<UInt32Type>(rows, |r| &r.prompt_tokens)),
+        ("prompt_tokens", lists::<UInt32Type, _>(rows, |r| &r.prompt_tokens)),
         ("prefix_len", numbers(rows, |r| r.prefix_len)),
-        ("completion_tokens", lists::<UInt32Type>(rows, |r| &r.completion_tokens)),
-        ("log_probs", lists::<Float32Type>(rows, |r| &r.log_probs)),
+        ("completion_tokens", lists::<UInt32Type, _>(rows, |r| &r.completion_tokens)),
+        ("log_probs", lists::<Float32Type, _>(rows, |r| &r.log_probs)),
         ("completion", strings(rows, |r| r.completion.clone())),
         ("outcome", strings(rows, |r| outcome_name(r.verdict.outcome).to_owned())),
         ("reason", strings(rows, |r| r.verdict.reason.clone())),
@@ -113,7 +113,7 @@ fn to_batch(rows: &[Trajectory]) -> Result<RecordBatch, arrow_schema::ArrowError
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect())
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 fn decode_rows(bytes: Bytes) -> Result<Vec<Trajectory>, Cause> {
     let mut rows = Vec::new();
@@ -158,7 +158,7 @@ fn is_nullable(column: &str) -> bool {
     credit::NULLABLE.contains(&column) || said::NULLABLE.contains(&column)
 }
 
-fn typed_column<'a>(batch: &'a RecordBatch, name: &str, expected: &DataType) -> Result<&'a ArrayRef, Cause> {
+pub(crate) fn typed_column<'a>(batch: &'a RecordBatch, name: &str, expected: &DataType) -> Result<&'a ArrayRef, Cause> {
     let column = batch.column_by_name(name).ok_or_else(|| format!("the column `{name}` is missing"))?;
     if column.data_type() == expected {
         Ok(column)
@@ -167,7 +167,11 @@ fn typed_column<'a>(batch: &'a RecordBatch, name: &str, expected: &DataType) -> 
     }
 }
 
-fn list<T: ArrowPrimitiveType>(batch: &RecordBatch, name: &str, row: usize) -> Result<Vec<T::Native>, Cause> {
+pub(crate) fn list<T: ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    name: &str,
+    row: usize,
+) -> Result<Vec<T::Native>, Cause> {
     let item = Field::new("item", T::DATA_TYPE, false);
     let column = typed_column(batch, name, &DataType::List(Arc::new(item)))?.as_list::<i32>();
     Ok(column.value(row).as_primitive::<T>().values().to_vec())
@@ -175,7 +179,7 @@ fn list<T: ArrowPrimitiveType>(batch: &RecordBatch, name: &str, row: usize) -> R
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Pass, Outcome::Fail, Outcome::Error, Outcome::Timeout, Outcome::Suspect];
 
-fn outcome_name(outcome: Outcome) -> &'static str {
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pass => "pass",
         Outcome::Fail => "fail",
@@ -185,7 +189,7 @@ fn outcome_name(outcome: Outcome) -> &'static str {
     }
 }
 
-fn outcome_of(name: &str) -> Result<Outcome, Cause> {
+pub(crate) fn outcome_of(name: &str) -> Result<Outcome, Cause> {
     OUTCOMES
         .into_iter()
         .find(|outcome| outcome_name(*outcome) == name)

@@ -1,15 +1,18 @@
 //! Jobs: what the coordinator hands out, and what comes back. A job's result is a function of its spec alone (on one
 //! kind of device), so a retried job gives the same bytes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, EvolutionId, JobId, Name};
-use crate::recipe::Base;
 use crate::recipe::curate::Operator;
 use crate::recipe::guide::{Guide, Speculate};
-use crate::recipe::search::Verifier;
+use crate::recipe::search::{Propose, Search};
 use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::verify::Verifier;
+use crate::recipe::{Base, Head};
 use crate::seed::Seed;
 use crate::trajectory::VerdictCounts;
 
@@ -106,6 +109,25 @@ impl Sampling {
         }
     }
 
+    /// How a resolved search samples; `None` if a number is left open or `top_k` is not whole.
+    #[must_use]
+    pub fn of(propose: &Propose) -> Option<Self> {
+        let top_k = match &propose.top_k {
+            Some(top_k) => Some(top_k.value().and_then(crate::recipe::whole)?),
+            None => None,
+        };
+        Some(Self {
+            temperature: propose.temperature.value()?,
+            top_p: propose.top_p.value()?,
+            max_tokens: propose.max_tokens,
+            top_k,
+            min_p: propose.min_p.value()?,
+            repetition_penalty: propose.repetition_penalty.value()?,
+            guide: propose.guide.clone(),
+            speculate: propose.speculate,
+        })
+    }
+
     /// The same, but always the most probable token.
     #[must_use]
     pub fn greedy(&self) -> Self {
@@ -113,14 +135,25 @@ impl Sampling {
     }
 }
 
-/// `samples` completions per task, verified, as one trajectory file in order of (task, sample).
+/// A search of every task, its trajectories verified, as one file in order of (task, trajectory); and the trees, where there are any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutSpec {
     pub policy: Digest,
     pub tasks: TaskSlice,
-    pub samples: u32,
-    pub sampling: Sampling,
+    /// Without variables.
+    pub search: Search,
     pub verify: Vec<Verifier>,
+    /// The roles that verifiers name.
+    pub critics: BTreeMap<Name, Critic>,
+}
+
+/// A role that gives numbers, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Critic {
+    pub checkpoint: Digest,
+    pub head: Head,
+    /// Whether it reads the few-shot prefix, as its training did.
+    pub shots: bool,
 }
 
 /// Data operators over trajectory files.
@@ -173,6 +206,9 @@ pub enum JobOutput {
     },
     Rollout {
         trajectories: ArtifactRef,
+        /// The trees that were searched, as a table of nodes.
+        #[serde(default)]
+        trees: Option<ArtifactRef>,
         counts: VerdictCounts,
         /// Tokens sampled.
         tokens: u64,

@@ -23,3 +23,4 @@ pub mod stats;
 pub mod task;
 pub mod time;
 pub mod trajectory;
+pub mod tree;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::ids::{Digest, Name};
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::{Evaluate, Metric};
-use crate::recipe::search::{Amount, Rollout, Search};
+use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tasks::{Builtin, Split};
 use crate::recipe::tournament::Tournament;
@@ -109,7 +109,7 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
     let cost = match step {
         RecipeStep::Rollout(rollout) => {
             let cost = rollout_cost(recipe, rollout);
-            sizes.made(&rollout.name, data::Size { records: cost.completions, tasks: cost.prompts });
+            sizes.made(&rollout.name, data::Size { records: cost.records, tasks: cost.prompts });
             cost
         }
         RecipeStep::Curate(curate) => {
@@ -132,17 +132,17 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
 }
 
 fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
-    let Search::SampleK(search) = &rollout.search;
     let mut cost = Cost::default();
     for (source, tasks) in tasks(recipe, rollout.tasks.iter().map(|(name, n)| (name, Split::Train, *n))) {
-        let completions = u64::from(tasks) * u64::from(search.n);
-        let longest = search.max_tokens.unwrap_or_else(|| source.family.max_tokens());
-        cost.jobs += chunks(tasks).len() as u64;
-        cost.prompts += u64::from(tasks);
-        cost.completions += completions;
-        cost.sampled_tokens += completions * u64::from(longest);
+        let most = rollout.search.most(source.family.max_tokens());
+        let tasks = u64::from(tasks);
+        cost.jobs += chunks(tasks as u32).len() as u64;
+        cost.prompts += tasks;
+        cost.completions += tasks.saturating_mul(most.completions);
+        cost.sampled_tokens += tasks.saturating_mul(most.tokens);
+        cost.records += tasks.saturating_mul(most.trajectories);
     }
-    Cost { records: cost.completions, ..cost }
+    cost
 }
 
 /// Each mirrored pair is one task that both sides answer twice.

@@ -19,6 +19,7 @@ pub mod tasks;
 pub mod tournament;
 pub mod train;
 pub mod validate;
+pub mod verify;
 mod vocabulary;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::Name;
+pub(crate) use shape::whole;
 use shape::{Never, Shape};
 use step::RecipeStep;
 use tasks::TaskSet;

@@ -170,6 +170,17 @@ impl Family {
         }
     }
 
+    /// What [`Family::verify`] reads of a completion, in one form: completions with the same reading are the same answer. `None` if there
+    /// is nothing to read.
+    #[must_use]
+    pub fn read(self, completion: &str) -> Option<String> {
+        match self {
+            Self::LargestOfFive | Self::SmallestOfFive | Self::LettersInWord => check::find_integer(completion),
+            Self::FirstInAlphabet | Self::OddOneOut => check::some(check::read_word(completion)),
+            Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
+        }
+    }
+
     fn draw(self, rng: &mut ChaCha8Rng) -> Draft {
         match self {
             Self::LargestOfFive => five_numbers::draw(rng, Wanted::Largest),

@@ -17,7 +17,7 @@ pub struct Verdict {
     /// How sure the verifier is, from 0 to 1, if it can say.
     #[serde(default)]
     pub confidence: Option<f32>,
-    /// Tokens that models made or read to decide it.
+    /// Tokens that were sampled to decide it.
     #[serde(default)]
     pub cost: u64,
     /// Who decided, with the version: `rule/1`, `judge/3b5c...`. Empty where nobody was asked.

@@ -9,6 +9,7 @@ mod handle;
 pub mod mock;
 pub mod openai;
 mod recent;
+pub mod stream;
 pub mod tch;
 
 use std::fmt::Debug;
@@ -28,6 +29,7 @@ pub use handle::EngineHandle;
 use crate::cancel::Cancel;
 use conversation::{ChatBatch, Reply};
 use guided::Guided;
+use stream::Flow;
 
 /// A checkpoint as a folder on this machine's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +189,14 @@ pub trait Engine {
     /// # Errors
     /// [`EngineError`]; among them a checkpoint without a scalar head and a number that is not finite.
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError>;
+
+    /// Computes what `flow` has until it ends; requests join while others run. The first failure ends all.
+    ///
+    /// # Errors
+    /// [`EngineError`]; answers that were given before stand, but whoever asked must not use them.
+    fn stream(&mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
+        stream::in_waves(self, flow, watch)
+    }
 
     /// Checks a model or adapter folder completely and gives the digest of its weights.
     ///

@@ -22,6 +22,7 @@ use galapagos_domain::task::TaskError;
 
 use crate::checkpoints::Checkpoints;
 use crate::engine::{EngineError, EngineHandle};
+use crate::search::ForestError;
 use meter::Meter;
 
 /// What attempts work with; cheap to clone.
@@ -72,6 +73,8 @@ pub enum JobError {
     NoModel { name: String, looked: PathBuf },
     #[error("cannot make a folder for the new model in {}", path.display())]
     Scratch { path: PathBuf, source: std::io::Error },
+    #[error("cannot search the tasks")]
+    Search { source: Box<ForestError> },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
     #[error("task {task} cannot be scored: {reason}")]
@@ -86,6 +89,7 @@ impl JobError {
             Self::Cancelled | Self::Scratch { .. } => true,
             Self::Store { source, .. } | Self::Checkpoint { source, .. } => source.is_transient(),
             Self::Engine { source, .. } => return source.class(),
+            Self::Search { source } => return source.class(),
             Self::Tasks { .. } | Self::NoModel { .. } | Self::NoVerifier | Self::Undecided { .. } => false,
         };
         if transient { FailureClass::Transient } else { FailureClass::Invalid }

@@ -1,109 +1,32 @@
-//! Search: how a policy's completions of a batch of tasks come about. A strategy decides what to ask the policy; the
-//! policy's side ([`Policy`]) turns asks into engine batches and tokens into text.
+//! Search: how a policy's answers to a batch of tasks come about.
+//!
+//! A search is one choice each of proposer, selector (`select`), evaluators (`value`), backup, budget and extractor. `strategy` says
+//! what a search of one task is to whoever drives it; `growth` is that of trees, `chains` with `scripts`, `choice` and `debate` those
+//! without branches; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
+//! engine and the verifiers (`referee`), none waiting for another. `policy` is for those who only want answers.
 
-mod sample_k;
+mod backup;
+mod budget;
+mod chains;
+mod choice;
+mod debate;
+mod extract;
+mod forest;
+mod growth;
+mod plan;
+mod policy;
+mod record;
+mod referee;
+mod scripts;
+mod select;
+mod strategy;
+mod tree;
+mod value;
+mod width;
 
-use std::sync::Arc;
-
-use galapagos_domain::job::Sampling;
-use galapagos_domain::seed::Seed;
-
-pub use sample_k::SampleK;
-
-use crate::engine::{Batch, CheckpointDir, Codec, Completion, EngineError, EngineHandle, Request};
-use crate::jobs::meter::Meter;
-use crate::jobs::tasks::{Item, Tasks};
-
-/// Completions of one task that a strategy asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
-    /// Place of the task among the job's tasks.
-    pub place: usize,
-    pub samples: u32,
-    /// Sample i draws from a stream of (seed, i).
-    pub seed: Seed,
-    pub sampling: Arc<Sampling>,
-}
-
-impl Ask {
-    /// The most probable completion of each task, under the guide of `sampling`.
-    #[must_use]
-    pub fn greedy(tasks: &Tasks, sampling: &Sampling) -> Vec<Self> {
-        let sampling = Arc::new(sampling.greedy());
-        let ask = |(place, item): (usize, &Item)| Self {
-            place,
-            samples: 1,
-            seed: item.seed,
-            sampling: Arc::clone(&sampling),
-        };
-        tasks.items.iter().enumerate().map(ask).collect()
-    }
-}
-
-/// What a policy answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// With the stop token, if it stopped.
-    pub tokens: Vec<u32>,
-    /// Natural log-probability of each token at temperature 1.
-    pub log_probs: Vec<f32>,
-    /// Decoded, up to the terminator.
-    pub text: String,
-}
-
-/// A checkpoint that answers.
-#[derive(Debug)]
-pub struct Policy<'a> {
-    pub engine: &'a EngineHandle,
-    pub checkpoint: &'a CheckpointDir,
-    pub codec: &'a Arc<dyn Codec>,
-    pub meter: &'a Meter,
-}
-
-impl Policy<'_> {
-    /// The samples of each ask, in order, all in one engine call.
-    ///
-    /// # Errors
-    /// As the engine.
-    pub fn answer(&self, tasks: &Tasks, asks: &[Ask]) -> Result<Vec<Vec<Sample>>, EngineError> {
-        let request = |ask: &Ask| Request {
-            prompt: tasks.items[ask.place].prompt.clone(),
-            samples: ask.samples,
-            seed: ask.seed,
-            sampling: Arc::clone(&ask.sampling),
-        };
-        let batch = Batch {
-            checkpoint: self.checkpoint.clone(),
-            prefix: tasks.prefix.clone(),
-            requests: asks.iter().map(request).collect(),
-            stop: tasks.stop.clone(),
-            terminator: Some(tasks.terminator),
-            max_tokens: tasks.max_tokens,
-        };
-        let completions = self.engine.generate(batch, self.meter.watch())?;
-        let samples = completions.into_iter().map(|completion| self.read(tasks, completion));
-        let mut samples = samples.collect::<Result<Vec<_>, _>>()?.into_iter();
-        Ok(asks.iter().map(|ask| samples.by_ref().take(ask.samples as usize).collect()).collect())
-    }
-
-    fn read(&self, tasks: &Tasks, completion: Completion) -> Result<Sample, EngineError> {
-        self.meter.add(1, completion.tokens.len() as u64);
-        let mut text = self.codec.decode(&completion.tokens)?;
-        if let Some(end) = text.find(tasks.terminator) {
-            text.truncate(end);
-        }
-        Ok(Sample { tokens: completion.tokens, log_probs: completion.log_probs, text })
-    }
-}
-
-/// A search strategy.
-pub trait Search {
-    /// How many completions it will ask for, for progress.
-    fn budget(&self, tasks: &Tasks) -> u64;
-
-    /// The samples of each task, in order of the tasks. What a task gets must not depend on the other tasks.
-    ///
-    /// # Errors
-    /// As the engine.
-    fn search(&self, policy: &Policy<'_>, tasks: &Tasks) -> Result<Vec<Vec<Sample>>, EngineError>;
-}
+pub use forest::{Forest, ForestError, Found, Searched};
+pub use growth::Standing;
+pub use policy::{Ask, Policy, Sample};
+pub use record::{Origin, records, tree as tree_of};
+pub use referee::Critic;
+pub use tree::{End, Node, NodeId, Part, Path, Piece, Tree};

@@ -6,7 +6,6 @@ mod rule;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use galapagos_domain::recipe::search::Verifier as Choice;
 use galapagos_domain::task::{Family, Problem};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
@@ -31,7 +30,7 @@ pub trait Verifier: Send + Sync {
     fn verify(&self, claim: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// The verifiers of one recipe step, asked in order: the first that does not pass decides.
+/// Verifiers asked in order: the first that does not pass decides.
 pub struct Panel(Vec<Box<dyn Verifier>>);
 
 impl std::fmt::Debug for Panel {
@@ -41,17 +40,6 @@ impl std::fmt::Debug for Panel {
 }
 
 impl Panel {
-    /// The verifiers that a recipe names. `None` if it names none: nothing would decide.
-    #[must_use]
-    pub fn of(choices: &[Choice]) -> Option<Self> {
-        let build = |choice: &Choice| -> Box<dyn Verifier> {
-            match choice {
-                Choice::Rule => Box::new(rule::Rule),
-            }
-        };
-        (!choices.is_empty()).then(|| Self(choices.iter().map(build).collect()))
-    }
-
     /// The task family's exact checker alone.
     #[must_use]
     pub fn rule() -> Self {
@@ -129,6 +117,5 @@ mod tests {
         let suspect = || Fixed("s", || Ok(Verdict::new(Outcome::Suspect, "odd")));
         assert_eq!(judge(vec![Box::new(rule::Rule), Box::new(suspect())]).outcome, Outcome::Suspect);
         assert_eq!(judge(vec![Box::new(rule::Rule)]).outcome, Outcome::Pass);
-        assert!(Panel::of(&[]).is_none());
     }
 }

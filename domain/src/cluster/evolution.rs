@@ -105,6 +105,9 @@ pub struct Outcome {
     pub summary: Summary,
     /// The dataset's files in order, for recipe steps that make one.
     pub dataset: Vec<ArtifactRef>,
+    /// The tables of the trees that a `rollout` searched, in order.
+    #[serde(default)]
+    pub trees: Vec<ArtifactRef>,
     /// Units of work done; see [`super::view::StepView::progress`].
     pub units: u64,
     pub tokens: u64,

@@ -120,16 +120,7 @@ impl<'a> Site<'a> {
     }
 
     fn number(&self, number: &Number) -> Result<f64, ResolveError> {
-        number.resolve(&self.evolution.recipe.vars).ok_or_else(|| match number {
-            Number::Variable(name) => ResolveError::UnknownVariable(name.clone()),
-            Number::Value(value) => ResolveError::UnknownVariable(value.to_string()),
-        })
-    }
-
-    /// A number that must be whole.
-    fn whole(&self, number: &Number) -> Result<u32, ResolveError> {
-        let value = self.number(number)?;
-        number.whole(&self.evolution.recipe.vars).ok_or(ResolveError::NotWhole(value))
+        number.resolve(&self.evolution.recipe.vars).ok_or_else(|| ResolveError::unknown(number))
     }
 
     /// How many tasks a split of a set holds.

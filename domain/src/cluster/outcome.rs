@@ -24,7 +24,12 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
         JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
         JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => None,
     });
-    Outcome { summary: summary(evolution, run, ended), dataset: dataset.collect(), units, tokens }
+    let trees = ended.iter().filter_map(|(_, output)| match output {
+        JobOutput::Rollout { trees, .. } => trees.clone(),
+        JobOutput::Curate { .. } | JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => None,
+    });
+    let trees = trees.collect();
+    Outcome { summary: summary(evolution, run, ended), dataset: dataset.collect(), trees, units, tokens }
 }
 
 /// What is known of a recipe step of jobs from those that ended.
@@ -60,11 +65,11 @@ pub(super) fn tokens(output: &JobOutput) -> u64 {
     }
 }
 
-/// Units of a job: completions, records read, pairs or tasks.
+/// Units of a job: trajectories, or trees where it is open how many trajectories they give; records read, pairs or tasks.
 pub(super) fn units(kind: &JobKind) -> u64 {
     match kind {
         JobKind::Base(_) => 1,
-        JobKind::Rollout(rollout) => rollout.tasks.indices.len() as u64 * u64::from(rollout.samples),
+        JobKind::Rollout(rollout) => rollout.tasks.indices.len() as u64 * rollout.search.trajectories().unwrap_or(1),
         JobKind::Curate(curate) => match &curate.from {
             crate::job::CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
             crate::job::CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
@@ -141,9 +146,11 @@ fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
 pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
     match (kind, output) {
         (JobKind::Base(_), JobOutput::Base { .. }) | (JobKind::Curate(_), JobOutput::Curate { .. }) => None,
-        (JobKind::Rollout(_), JobOutput::Rollout { counts, .. }) => {
-            let (expected, got) = (units(kind), counts.total());
-            (expected != got).then(|| format!("the rollout has {got} verdicts for {expected} completions"))
+        (JobKind::Rollout(rollout), JobOutput::Rollout { counts, .. }) => {
+            let got = counts.total();
+            let expected = rollout.search.trajectories().map(|each| each * rollout.tasks.indices.len() as u64);
+            (expected.is_some_and(|expected| expected != got))
+                .then(|| format!("the rollout has {got} verdicts for {} trajectories", expected.unwrap_or_default()))
         }
         (JobKind::Bout(bout), JobOutput::Bout { pairs, .. }) => {
             let same = pairs.iter().map(|pair| pair.task).eq(bout.tasks.indices.iter().copied());

@@ -5,7 +5,7 @@ use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, InvalidId, Name};
 use crate::member::{Member, Origin};
 use crate::recipe::train::{On, Reference, Source, Start, Train};
-use crate::recipe::{Head, Role};
+use crate::recipe::{Head, Number, Role};
 
 /// Why a recipe step cannot be made of what there is.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -30,6 +30,16 @@ pub enum ResolveError {
     BadId(#[source] InvalidId),
     #[error("recipe step {position} of {phase} is not in the recipe")]
     NoSuchStep { phase: super::view::Phase, position: usize },
+}
+
+impl ResolveError {
+    /// Of a number that has no value.
+    pub(super) fn unknown(number: &Number) -> Self {
+        match number {
+            Number::Variable(name) => Self::UnknownVariable(name.clone()),
+            Number::Value(value) => Self::UnknownVariable(value.to_string()),
+        }
+    }
 }
 
 impl Evolution {

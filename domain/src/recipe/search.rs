@@ -1,14 +1,29 @@
 //! The `rollout` verb: who searches which tasks how, and what verifies the result.
+//!
+//! A search is one choice each of proposer, selector, evaluators, backup, budget and extractor; `search/*.rs` has the choices, and
+//! the presets that leave most of them at their defaults.
+
+mod chain;
+mod propose;
+mod resolve;
+mod tree;
 
 use std::collections::BTreeMap;
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Number;
-use super::guide::{Guide, Speculate};
 use super::shape::{self, Never, Shape};
+use super::verify::Verifier;
 use crate::ids::Name;
+
+pub use chain::{Ballot, BestOfN, Debate, IdSampling, MultiTurn, Pool, RefineLoop, Vote};
+pub(crate) use propose::default_temperature;
+pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
+pub use tree::{
+    Backup, BestFirst, Budget, Escalate, Evaluate, Extra, Keep, Mcts, Parallel, Prior, Puct, Reach, Select, Simulate,
+    StepBeam, Uct, Unvisited, When, Width, Worth,
+};
 
 /// Reads a role and tasks; makes verified trajectories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,62 +89,127 @@ impl Amount {
 #[serde(rename_all = "snake_case")]
 pub enum Search {
     /// `n` independent samples per task.
-    SampleK(SampleK),
+    SampleK(Propose),
+    BestOfN(BestOfN),
+    Vote(Vote),
+    StepBeam(StepBeam),
+    Mcts(Mcts),
+    IdSampling(IdSampling),
+    MultiTurn(MultiTurn),
+    RefineLoop(RefineLoop),
+    Debate(Debate),
 }
 
-/// Independent samples from the policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SampleK {
-    /// Samples per task.
-    pub n: u32,
-    #[serde(default = "default_temperature")]
-    pub temperature: Number,
-    /// Nucleus mass kept; 1 keeps all.
-    #[serde(default = "default_top_p")]
-    pub top_p: Number,
-    /// Longest completion in tokens; the task family's own limit when absent.
-    #[serde(default)]
-    pub max_tokens: Option<u32>,
-    /// So many most probable tokens are kept; all when absent. A whole number.
-    #[serde(default)]
-    pub top_k: Option<Number>,
-    /// Tokens less probable than this part of the most probable one are dropped; 0 keeps all.
-    #[serde(default = "default_min_p")]
-    pub min_p: Number,
-    /// Above 1 makes tokens of prompt and completion less likely to come again; 1 changes nothing.
-    #[serde(default = "default_repetition_penalty")]
-    pub repetition_penalty: Number,
-    /// What every completion must be, up to the character that ends an answer.
-    #[serde(default)]
-    pub guide: Option<Guide>,
-    #[serde(default)]
-    pub speculate: Speculate,
+impl Search {
+    /// The word, as written in a recipe.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SampleK(_) => "sample_k",
+            Self::BestOfN(_) => "best_of_n",
+            Self::Vote(_) => "vote",
+            Self::StepBeam(_) => "step_beam",
+            Self::Mcts(_) => "mcts",
+            Self::IdSampling(_) => "id_sampling",
+            Self::MultiTurn(_) => "multi_turn",
+            Self::RefineLoop(_) => "refine_loop",
+            Self::Debate(_) => "debate",
+        }
+    }
+
+    /// What is asked of the policy at a time.
+    #[must_use]
+    pub fn propose(&self) -> &Propose {
+        match self {
+            Self::SampleK(propose) => propose,
+            Self::BestOfN(search) => &search.propose,
+            Self::Vote(search) => &search.propose,
+            Self::StepBeam(search) => &search.propose,
+            Self::Mcts(search) => &search.propose,
+            Self::IdSampling(search) => &search.propose,
+            Self::MultiTurn(search) => &search.propose,
+            Self::RefineLoop(search) => &search.propose,
+            Self::Debate(search) => &search.propose,
+        }
+    }
+
+    /// Every evaluator, in the order they are asked.
+    #[must_use]
+    pub fn evaluators(&self) -> &[Evaluate] {
+        match self {
+            Self::BestOfN(search) => &search.by,
+            Self::StepBeam(search) => &search.evaluate,
+            Self::Mcts(search) => &search.evaluate,
+            Self::SampleK(_)
+            | Self::Vote(_)
+            | Self::IdSampling(_)
+            | Self::MultiTurn(_)
+            | Self::RefineLoop(_)
+            | Self::Debate(_) => &[],
+        }
+    }
+
+    /// Every verifier that the search asks.
+    pub fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
+        let ballot = match self {
+            Self::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) => Some(verifier),
+            _ => None,
+        };
+        self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(ballot)
+    }
+
+    /// How many trajectories it leaves of one task; `None` where that is seen only when it has run.
+    #[must_use]
+    pub fn trajectories(&self) -> Option<u64> {
+        let n = u64::from(self.propose().n);
+        match self {
+            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
+            Self::BestOfN(_) | Self::Vote(_) => Some(1),
+            Self::Debate(search) => Some(n * u64::from(search.speakers)),
+            Self::StepBeam(_) | Self::Mcts(_) => None,
+        }
+    }
+
+    /// Most trajectories that it leaves of one task, and most tokens that it samples for it, where an answer has at most
+    /// `longest` tokens.
+    #[must_use]
+    pub fn most(&self, longest: u32) -> Most {
+        let propose = self.propose();
+        let (n, step) = (u64::from(propose.n), u64::from(propose.max_tokens.unwrap_or(longest)));
+        let chains = |steps: u64| Most { trajectories: n, completions: n * steps, tokens: n * steps * step };
+        match self {
+            Self::SampleK(_) => chains(1),
+            Self::BestOfN(_) | Self::Vote(_) => Most { trajectories: 1, ..chains(1) },
+            Self::MultiTurn(search) => chains(u64::from(search.turns)),
+            Self::RefineLoop(search) => chains(1 + 2 * u64::from(search.rounds)),
+            Self::Debate(search) => {
+                let answers = u64::from(search.speakers) * u64::from(search.rounds);
+                Most { trajectories: n * u64::from(search.speakers), ..chains(answers) }
+            }
+            Self::IdSampling(search) => Most { tokens: n * u64::from(search.most), ..chains(1) },
+            Self::StepBeam(search) => {
+                let beams = u64::from(search.budget.depth) * u64::from(search.beam.max(1)) * n;
+                search.budget.most(beams, step)
+            }
+            Self::Mcts(search) => {
+                let growths = search.budget.simulations.map(u64::from).map(|simulations| match search.simulate {
+                    Simulate::ToEnd => simulations * u64::from(search.budget.depth),
+                    Simulate::OneGrowth => simulations,
+                });
+                let width = match search.width {
+                    Width::Fixed | Width::UpTo(_) => n,
+                    Width::Adaptive { max, .. } => u64::from(max).max(n),
+                };
+                search.budget.most(growths.map_or(u64::MAX, |growths| growths.saturating_mul(width)), step)
+            }
+        }
+    }
 }
 
-/// Temperature of sampling where a recipe does not say.
-pub const DEFAULT_TEMPERATURE: f64 = 0.8;
-
-pub(crate) fn default_temperature() -> Number {
-    Number::Value(DEFAULT_TEMPERATURE)
-}
-
-fn default_top_p() -> Number {
-    Number::Value(1.0)
-}
-
-fn default_min_p() -> Number {
-    Number::Value(0.0)
-}
-
-fn default_repetition_penalty() -> Number {
-    Number::Value(1.0)
-}
-
-/// A verifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verifier {
-    /// The task family's exact checker.
-    Rule,
+/// Upper bounds of what a search makes of one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    pub trajectories: u64,
+    pub completions: u64,
+    pub tokens: u64,
 }

@@ -77,7 +77,7 @@ impl<'de, M: Deserialize<'de>, L: Deserialize<'de>> Visitor<'de> for ShapeVisito
 }
 
 /// The whole number that `number` is, if it is one that fits.
-pub(super) fn whole(number: f64) -> Option<u32> {
+pub(crate) fn whole(number: f64) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the comparison")]
     let rounded = number as u32;
     (f64::from(rounded) == number).then_some(rounded)

@@ -9,6 +9,7 @@ mod judge;
 mod learning;
 mod range;
 mod scope;
+mod search;
 mod train;
 
 use std::fmt;
@@ -98,7 +99,7 @@ impl Check<'_> {
             self.refuse(path, message, "`finish` holds `evaluate` only; move it to `each`");
         }
         match step {
-            RecipeStep::Rollout(rollout) => self.rollout(rollout, path),
+            RecipeStep::Rollout(rollout) => self.rollout(rollout, path, scope),
             RecipeStep::Curate(curate) => self.curate(curate, path, scope),
             RecipeStep::Train(train) => self.train(train, path, scope),
             RecipeStep::Tournament(tournament) => self.tournament(tournament, path, scope),

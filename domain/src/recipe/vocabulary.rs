@@ -5,7 +5,7 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 36] = [
+const PLANNED: [&str; 27] = [
     "figures",
     "sweep",
     "breed",
@@ -18,18 +18,9 @@ const PLANNED: [&str; 36] = [
     "goal",
     "needs",
     "every",
-    "best_of_n",
-    "vote",
-    "step_beam",
-    "mcts",
-    "id_sampling",
-    "multi_turn",
-    "refine_loop",
-    "debate",
     "env_rollout",
     "judge",
     "unit_tests",
-    "prm",
     "top_k",
     "filter",
     "pair",

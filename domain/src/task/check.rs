@@ -14,8 +14,17 @@ pub(super) fn first_integer(answer: &str, completion: &str) -> Verdict {
 
 /// Passes if the completion, without surrounding space, dots and quotes and in lower case, equals the answer.
 pub(super) fn word(answer: &str, completion: &str) -> Verdict {
-    let read = completion.trim().trim_matches(['.', '"', '\'']).to_lowercase();
-    compare(answer.trim(), &read)
+    compare(answer.trim(), &read_word(completion))
+}
+
+/// The completion without surrounding space, dots and quotes, in lower case.
+pub(super) fn read_word(completion: &str) -> String {
+    completion.trim().trim_matches(['.', '"', '\'']).to_lowercase()
+}
+
+/// The text, if there is any.
+pub(super) fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// Passes if the completion equals the answer but for surrounding space.
@@ -28,7 +37,7 @@ fn compare(answer: &str, read: &str) -> Verdict {
 }
 
 /// The first run of digits, with its minus sign and without leading zeros.
-fn find_integer(text: &str) -> Option<String> {
+pub(super) fn find_integer(text: &str) -> Option<String> {
     let text = text.replace(',', "");
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let digits: String = text[start..].chars().take_while(char::is_ascii_digit).collect();

@@ -27,11 +27,11 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             source: "fake".to_owned(),
         },
         JobKind::Rollout(rollout) => {
-            let all = rollout.tasks.indices.len() as u64 * u64::from(rollout.samples);
+            let all = rollout.tasks.indices.len() as u64 * rollout.search.trajectories().unwrap_or(1);
             let pass = draw(&made, all + 1);
             let counts = VerdictCounts { pass, fail: all - pass, ..VerdictCounts::default() };
             let trajectories = ArtifactRef { digest: made, bytes: 10, rows: all };
-            JobOutput::Rollout { trajectories, counts, tokens: 7 * all }
+            JobOutput::Rollout { trajectories, trees: None, counts, tokens: 7 * all }
         }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {

@@ -56,9 +56,9 @@ impl From<RolloutSpec> for v1::RolloutJob {
         Self {
             policy: Some(spec.policy.into()),
             tasks: Some(spec.tasks.into()),
-            samples: spec.samples,
-            sampling: Some(spec.sampling.into()),
+            search_json: to_json(&spec.search),
             verify_json: to_json(&spec.verify),
+            critics_json: to_json(&spec.critics),
         }
     }
 }
@@ -70,9 +70,9 @@ impl TryFrom<v1::RolloutJob> for RolloutSpec {
         Ok(Self {
             policy: fields.digest("policy", wire.policy)?,
             tasks: fields.message("tasks", wire.tasks)?,
-            samples: wire.samples,
-            sampling: fields.message("sampling", wire.sampling)?,
+            search: fields.fragment("search_json", &wire.search_json)?,
             verify: fields.fragment("verify_json", &wire.verify_json)?,
+            critics: fields.fragment("critics_json", &wire.critics_json)?,
         })
     }
 }
@@ -170,8 +170,9 @@ impl From<JobOutput> for v1::JobOutput {
                 weights: Some(weights.into()),
                 source,
             }),
-            JobOutput::Rollout { trajectories, counts, tokens } => Kind::Rollout(v1::RolloutOutput {
+            JobOutput::Rollout { trajectories, trees, counts, tokens } => Kind::Rollout(v1::RolloutOutput {
                 trajectories: Some(trajectories.into()),
+                trees: trees.map(Into::into),
                 counts: Some(counts.into()),
                 tokens,
             }),
@@ -204,6 +205,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
                 let fields = Fields("RolloutOutput");
                 Ok(Self::Rollout {
                     trajectories: fields.message("trajectories", rollout.trajectories)?,
+                    trees: rollout.trees.map(TryInto::try_into).transpose()?,
                     counts: fields.message("counts", rollout.counts)?,
                     tokens: rollout.tokens,
                 })

@@ -1,18 +1,21 @@
 //! Arbitrary messages of a session: every variant of every message, every option both ways. Boxed, since the strategies of
 //! nested messages are otherwise too large for a test's stack.
 
+use std::collections::BTreeMap;
+
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
+    BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
     OperatorCount, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
 };
 use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
+use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
 use galapagos_domain::recipe::{Base, Characters, Head, Shuffled};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
@@ -138,12 +141,48 @@ fn operator() -> BoxedStrategy<Operator> {
 }
 
 fn rollout() -> BoxedStrategy<JobKind> {
-    let verify = vec(Just(Verifier::Rule), 0..2);
-    (digest(), slice(), any::<u32>(), sampling(), verify)
-        .prop_map(|(policy, tasks, samples, sampling, verify)| {
-            JobKind::Rollout(RolloutSpec { policy, tasks, samples, sampling, verify })
+    (digest(), slice(), search(), vec(verifier(), 0..3), critics())
+        .prop_map(|(policy, tasks, search, verify, critics)| {
+            JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics })
         })
         .boxed()
+}
+
+fn role_name() -> BoxedStrategy<Name> {
+    prop_oneof![Just("critic"), Just("ppm")].prop_map(|name| Name::new(name).unwrap()).boxed()
+}
+
+fn verifier() -> BoxedStrategy<Verifier> {
+    let squash = prop_oneof![Just(Squash::None), Just(Squash::Sigmoid)];
+    let model = (role_name(), squash).prop_map(|(role, squash)| Model { role, squash });
+    let mc = (any::<u32>(), number())
+        .prop_map(|(samples, temperature)| Verifier::McRollout(McRollout { samples, temperature, max_tokens: None }));
+    prop_oneof![Just(Verifier::Rule), Just(Verifier::SelfLogProb), model.prop_map(Verifier::Prm), mc].boxed()
+}
+
+fn critics() -> BoxedStrategy<BTreeMap<Name, Critic>> {
+    let head = prop_oneof![Just(Head::Scalar), Just(Head::Classes(2))];
+    let critic = (digest(), head, any::<bool>());
+    let critic = critic.prop_map(|(checkpoint, head, shots)| Critic { checkpoint, head, shots });
+    proptest::collection::btree_map(role_name(), critic, 0..3).boxed()
+}
+
+fn search() -> BoxedStrategy<Search> {
+    let unit =
+        prop_oneof![Just(Unit::Answer), Just(Unit::Line), Just(Unit::Step(";".to_owned())), Just(Unit::Tokens(4))];
+    let merge = prop_oneof![Just(Merge::None), Just(Merge::EditDistance { below: 20, resample: 5 })];
+    let propose = (any::<u32>(), number(), unit, merge)
+        .prop_map(|(n, temperature, unit, merge)| Propose { unit, merge, ..Propose::answers(n, temperature) })
+        .boxed();
+    let mcts = (propose.clone(), vec(verifier(), 1..3)).prop_map(|(propose, verifiers)| {
+        let fields = r#"{"propose": {"n": 1}, "budget": {"nodes": 9}}"#;
+        let plain: Mcts = serde_json::from_str(fields).unwrap();
+        Search::Mcts(Mcts { propose, evaluate: verifiers.into_iter().map(Evaluate::terminal).collect(), ..plain })
+    });
+    let deep = (propose.clone(), any::<u32>(), number(), ".*").prop_map(|(propose, most, factor, trigger)| {
+        Search::IdSampling(IdSampling { propose, first: 1, factor, most, trigger })
+    });
+    prop_oneof![propose.prop_map(Search::SampleK), mcts, deep].boxed()
 }
 
 fn curate() -> BoxedStrategy<JobKind> {
@@ -212,11 +251,9 @@ fn output() -> BoxedStrategy<JobOutput> {
             weights,
             source
         }),
-        (artifact(), counts(), any::<u64>()).prop_map(|(trajectories, counts, tokens)| JobOutput::Rollout {
-            trajectories,
-            counts,
-            tokens
-        }),
+        (artifact(), option::of(artifact()), counts(), any::<u64>()).prop_map(
+            |(trajectories, trees, counts, tokens)| JobOutput::Rollout { trajectories, trees, counts, tokens }
+        ),
         (artifact(), vec(operators, 0..3)).prop_map(|(dataset, operators)| JobOutput::Curate { dataset, operators }),
         (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),
         (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),

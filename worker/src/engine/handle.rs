@@ -14,6 +14,7 @@ use galapagos_domain::seed::Seed;
 use galapagos_telemetry::{SpawnError, spawn_thread};
 
 use super::conversation::{ChatBatch, Reply};
+use super::stream::{self, Stream};
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, ScoreBatch, Watch};
 
 /// Waiting commands; more callers than this wait to hand theirs in.
@@ -85,6 +86,27 @@ impl EngineHandle {
     /// As the engine, and [`EngineError::Panicked`].
     pub fn score(&self, batch: ScoreBatch, watch: Watch) -> Result<Vec<f32>, EngineError> {
         self.call(move |engine| engine.score(&batch, &watch))
+    }
+
+    /// [`Engine::stream`]: the asking end of one, which begins when the engine is free. As a batch, it is not started once it is
+    /// cancelled.
+    ///
+    /// # Errors
+    /// [`EngineError::Panicked`] if the engine's thread is gone; what the stream ends with is told by the stream.
+    pub fn stream(&self, watch: Watch) -> Result<Stream, EngineError> {
+        let (stream, mut channels, ended) = stream::pair();
+        let command: Command = Box::new(move |engine| {
+            let end = if watch.cancel.is_raised() {
+                Err(EngineError::Cancelled)
+            } else {
+                engine.stream(&mut channels, &watch)
+            };
+            // The word first, then the silence that makes the other end look for it.
+            drop(ended.send(end));
+            drop(channels);
+        });
+        self.commands.send(command).map_err(|_| EngineError::Panicked)?;
+        Ok(stream)
     }
 
     /// [`Engine::inspect`].

@@ -9,6 +9,7 @@ mod chat;
 mod codec;
 mod load;
 mod loaded;
+mod stream;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use galapagos_model::{
 use super::conversation::{ChatBatch, Reply};
 use super::guided::{self, Guided};
 use super::recent::Recent;
+use super::stream::Flow;
 use super::{
     Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch, is_adapter,
 };
@@ -236,6 +238,10 @@ impl Engine for TchEngine {
             error => failed(&batch.checkpoint, "score", error),
         })?;
         Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn stream(&mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
+        stream::run(self, flow, watch)
     }
 
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {

@@ -4,7 +4,7 @@ use galapagos_artifacts::trajectories;
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{CurateFrom, CurateSpec, JobOutput, JobSpec, TaskSlice};
-use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Trajectory, Verdict};
 
 use super::meter::Meter;
 use super::rollout::store_rows;
@@ -77,6 +77,7 @@ mod tests {
     use galapagos_domain::job::JobKind;
     use galapagos_domain::recipe::curate::{Operator, Per};
     use galapagos_domain::recipe::tasks::Split;
+    use galapagos_domain::trajectory::Outcome;
 
     use super::super::test_bench::Bench;
     use super::*;

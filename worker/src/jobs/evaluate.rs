@@ -9,20 +9,25 @@ use super::meter::Meter;
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed};
 use crate::engine::ScoreBatch;
-use crate::search::{Ask, Policy, Sample, SampleK, Search};
+use crate::search::{Ask, Policy, Sample};
 use crate::verify::Panel;
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
     let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
-    let search = SampleK { n: spec.samples, sampling: spec.sampling.clone() };
     let units = tasks.items.len() as u64;
-    meter.expect(units, units + search.budget(&tasks));
+    meter.expect(units, units + units * u64::from(spec.samples));
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
     let asks = Ask::greedy(&tasks, &spec.sampling);
     let greedy = policy.answer(&tasks, &asks).map_err(engine_failed("answer greedily"))?;
-    let sampled = search.search(&policy, &tasks).map_err(engine_failed("sample from the policy"))?;
+    let sampled = match spec.samples {
+        0 => vec![Vec::new(); tasks.items.len()],
+        samples => {
+            let asks = Ask::sampled(&tasks, samples, &spec.sampling);
+            policy.answer(&tasks, &asks).map_err(engine_failed("sample from the policy"))?
+        }
+    };
     let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
     let mut outcomes = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {

@@ -81,6 +81,17 @@ impl Meter {
         Watch { cancel: self.cancel.clone(), progress: Arc::new(progress) }
     }
 
+    /// The eye on an engine call whose answers are added as they come: it tells what was added.
+    #[must_use]
+    pub fn glance(&self) -> Watch {
+        let (counts, listener) = (Arc::clone(&self.counts), Arc::clone(&self.listener));
+        let progress = move |_: Progress| {
+            let reading = counts.lock().unwrap_or_else(PoisonError::into_inner).reading(Progress::default());
+            listener(reading);
+        };
+        Watch { cancel: self.cancel.clone(), progress: Arc::new(progress) }
+    }
+
     /// Whether the attempt is to stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -1,59 +1,139 @@
-//! A rollout: search over tasks, a verdict on every completion, one trajectory file in order of (task, sample).
+//! A rollout: search over tasks, a verdict on every trajectory, one trajectory file in order of (task, trajectory); of searches over
+//! trees, the trees in a file beside it.
 
-use galapagos_artifacts::trajectories;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
-use galapagos_domain::ids::Digest;
+use galapagos_domain::ids::Name;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
-use galapagos_domain::trajectory::{Credit, Trajectory, VerdictCounts};
+use galapagos_domain::recipe::search::Search;
+use galapagos_domain::trajectory::{Credit, Leaf, Span, Trajectory, VerdictCounts};
+use galapagos_domain::tree::TreeNode;
 
 use super::meter::Meter;
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed, store_failed};
-use crate::search::{Policy, Sample, SampleK, Search};
-use crate::verify::Panel;
+use crate::search::{Critic, Forest, ForestError, Found, Origin, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
-    let panel = Panel::of(&spec.verify).ok_or(JobError::NoVerifier)?;
+    if spec.verify.is_empty() {
+        return Err(JobError::NoVerifier);
+    }
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
-    let search = SampleK { n: spec.samples, sampling: spec.sampling.clone() };
-    meter.expect(search.budget(&tasks), search.budget(&tasks));
-    let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
-    let samples = search.search(&policy, &tasks).map_err(engine_failed("sample from the policy"))?;
-    let rows = judge(job, spec.policy, &tasks, samples, &panel);
-    let mut counts = VerdictCounts::default();
-    for row in &rows {
-        counts.count(row.verdict.outcome);
-    }
-    let stored = store_rows(shop, &rows)?;
-    Ok(JobOutput::Rollout { trajectories: stored, counts, tokens: meter.tokens() })
-}
-
-fn judge(job: &JobSpec, policy: Digest, tasks: &Tasks, samples: Vec<Vec<Sample>>, panel: &Panel) -> Vec<Trajectory> {
-    let mut rows = Vec::new();
-    for (place, samples) in samples.into_iter().enumerate() {
-        for (number, sample) in (0..).zip(samples) {
-            let verdict = panel.judge(tasks.claim(place, &sample.text));
-            rows.push(Trajectory {
-                job: job.id.clone(),
-                task_set: tasks.set.clone(),
-                task: tasks.items[place].problem.key.clone(),
-                sample: number,
-                policy,
-                prompt_tokens: tasks.full_prompt(place),
-                prefix_len: u32::try_from(tasks.prefix.len()).unwrap_or(u32::MAX),
-                completion_tokens: sample.tokens,
-                log_probs: sample.log_probs,
-                completion: sample.text,
-                verdict,
-                scores: Vec::new(),
-                leaf: None,
-                credit: Credit::default(),
-            });
+    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let critics = critics(shop, spec)?;
+    let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
+    meter.expect(units, units);
+    let forest = Forest {
+        engine: &shop.engine,
+        policy: Arc::new(checkpoint),
+        codec,
+        tasks: &tasks,
+        search: &spec.search,
+        verify: &spec.verify,
+        critics: &critics,
+        meter,
+    };
+    let searched = forest.search().map_err(search_failed)?;
+    let origins = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place));
+    let grows = matches!(spec.search, Search::Mcts(_) | Search::StepBeam(_));
+    let (mut rows, mut nodes) = (Vec::new(), Vec::new());
+    for (origin, Searched { tree, found }) in origins.zip(searched) {
+        let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
+        rows.extend((0..).zip(&found).map(|(number, found)| row(&origin, number, (found, &tree), leaf(found))));
+        if grows {
+            let ends: Vec<_> = found.iter().map(|found| found.node).collect();
+            nodes.extend(records(&tree, &origin, &ends));
         }
     }
-    rows
+    let mut counts = VerdictCounts::default();
+    rows.iter().for_each(|row| counts.count(row.verdict.outcome));
+    let trees = if grows { Some(store_trees(shop, &nodes)?) } else { None };
+    Ok(JobOutput::Rollout { trajectories: store_rows(shop, &rows)?, trees, counts, tokens: meter.tokens() })
+}
+
+/// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the
+/// task family's.
+fn answer_tokens(search: &Search) -> Option<u32> {
+    match search {
+        Search::Mcts(_) | Search::StepBeam(_) | Search::IdSampling(_) => None,
+        whole => whole.propose().max_tokens,
+    }
+}
+
+fn search_failed(error: ForestError) -> JobError {
+    match error {
+        ForestError::Cancelled => JobError::Cancelled,
+        error => JobError::Search { source: Box::new(error) },
+    }
+}
+
+/// The roles that verifiers name, on this machine.
+fn critics(shop: &Workshop, spec: &RolloutSpec) -> Result<BTreeMap<Name, Critic>, JobError> {
+    let critic = |(name, critic): (&Name, &galapagos_domain::job::Critic)| {
+        let checkpoint = Arc::new(shop.runtime.block_on(shop.checkpoints.open(&critic.checkpoint))?);
+        Ok((name.clone(), Critic { checkpoint, head: critic.head, shots: critic.shots }))
+    };
+    spec.critics.iter().map(critic).collect()
+}
+
+fn origin(job: &JobSpec, spec: &RolloutSpec, tasks: &Tasks, place: usize) -> Origin {
+    let problem = &tasks.items[place].problem;
+    Origin {
+        job: job.id.clone(),
+        task_set: tasks.set.clone(),
+        task: problem.key.clone(),
+        policy: spec.policy,
+        prompt: tasks.full_prompt(place),
+        prefix_len: u32::try_from(tasks.prefix.len()).unwrap_or(u32::MAX),
+        prompt_text: problem.prompt.clone(),
+    }
+}
+
+fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Option<Leaf>) -> Trajectory {
+    Trajectory {
+        job: origin.job.clone(),
+        task_set: origin.task_set.clone(),
+        task: origin.task.clone(),
+        sample,
+        policy: origin.policy,
+        prompt_tokens: origin.prompt.clone(),
+        prefix_len: origin.prefix_len,
+        completion_tokens: found.path.tokens.clone(),
+        log_probs: found.path.log_probs.clone(),
+        completion: found.path.text.clone(),
+        verdict: found.verdict.clone(),
+        scores: found.scores.clone(),
+        leaf,
+        credit: Credit { spans: spans(found, tree), ..Credit::default() },
+    }
+}
+
+/// One span for each step, with its Q; none for an answer in one piece.
+fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
+    if found.path.nodes.len() < 2 {
+        return Vec::new();
+    }
+    let mut start = 0;
+    let span = |node: &crate::search::NodeId| {
+        let node = &tree[*node];
+        let end = start + u32::try_from(node.piece.tokens.len()).unwrap_or(u32::MAX);
+        let value = (node.visits > 0.0).then_some(node.q).or(node.own);
+        let span =
+            Span { start, end, learn: node.piece.part.is_sampled(), value: value.map(|v| v as f32), class: None };
+        start = end;
+        span
+    };
+    found.path.nodes.iter().map(span).collect()
+}
+
+fn store_trees(shop: &Workshop, nodes: &[TreeNode]) -> Result<ArtifactRef, JobError> {
+    let failed = store_failed("store the table of trees");
+    let bytes = trees::encode(nodes, None).map_err(failed)?;
+    shop.runtime.block_on(shop.store.put(bytes, nodes.len() as u64)).map_err(failed)
 }
 
 /// Writes rows as one file of the artifact store.
@@ -71,7 +151,7 @@ mod tests {
     use super::*;
 
     fn rows(bench: &Bench, output: &JobOutput) -> Vec<Trajectory> {
-        let JobOutput::Rollout { trajectories, counts, tokens } = output else { panic!("{output:?}") };
+        let JobOutput::Rollout { trajectories, counts, tokens, .. } = output else { panic!("{output:?}") };
         let rows = bench.read(trajectories);
         assert_eq!((counts.total(), trajectories.rows), (rows.len() as u64, rows.len() as u64));
         assert_eq!(*tokens, rows.iter().map(|row| row.completion_tokens.len() as u64).sum::<u64>());

@@ -75,6 +75,13 @@ impl Tasks {
         Claim { family: self.family, problem: &self.items[place].problem, completion }
     }
 
+    /// What an answer is to a vote: answers with the same key are the same.
+    #[must_use]
+    pub fn key(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
+        let family = self.family;
+        move |answer| family.read(answer)
+    }
+
     /// Prefix and question of the task at `place`.
     #[must_use]
     pub fn full_prompt(&self, place: usize) -> Vec<u32> {

@@ -1,5 +1,6 @@
 //! A workshop on the mock engine with two members in its store, for the tests of the jobs.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,8 +8,9 @@ use galapagos_artifacts::{ArtifactStore, checkpoint, trajectories};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
-use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::search::{Propose, Search};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::Trajectory;
@@ -65,9 +67,9 @@ impl Bench {
         JobKind::Rollout(RolloutSpec {
             policy: self.policy,
             tasks: self.slice(Split::Train, indices),
-            samples: 3,
-            sampling: SAMPLING,
+            search: Search::SampleK(Propose::answers(3, 0.8)),
             verify: vec![Verifier::Rule],
+            critics: BTreeMap::new(),
         })
     }
 

@@ -13,6 +13,6 @@ impl Verifier for Rule {
     }
 
     fn verify(&self, claim: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(claim.family.verify(claim.problem, claim.completion))
+        Ok(claim.family.verify(claim.problem, claim.completion).by("rule/1"))
     }
 }

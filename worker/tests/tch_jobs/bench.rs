@@ -1,5 +1,6 @@
 //! A workshop on the libtorch engine, and the character model of these tests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,9 +8,10 @@ use galapagos_artifacts::{ArtifactStore, trajectories};
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
 use galapagos_domain::recipe::guide::Guide;
-use galapagos_domain::recipe::search::Verifier;
+use galapagos_domain::recipe::search::{Propose, Search};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
-use galapagos_domain::recipe::{Base, Characters};
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::recipe::{Base, Characters, Number};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::Trajectory;
@@ -84,8 +86,7 @@ impl Bench {
 
     /// A rollout of one sample.
     pub fn rollout(&self, policy: Digest, indices: std::ops::Range<u32>) -> JobKind {
-        let (tasks, verify) = (slice(Split::Train, indices), vec![Verifier::Rule]);
-        JobKind::Rollout(RolloutSpec { policy, tasks, samples: 1, sampling: SAMPLING, verify })
+        JobKind::Rollout(samples(policy, slice(Split::Train, indices), 1, SAMPLING))
     }
 
     pub fn rows(&self, policy: Digest, indices: std::ops::Range<u32>) -> Vec<Trajectory> {
@@ -99,7 +100,7 @@ impl Bench {
         sampling: Sampling,
     ) -> Result<Vec<Trajectory>, JobError> {
         let tasks = slice(Split::Train, indices);
-        let spec = RolloutSpec { policy, tasks, samples: 3, sampling, verify: vec![Verifier::Rule] };
+        let spec = samples(policy, tasks, 3, sampling);
         let JobOutput::Rollout { trajectories: file, .. } = self.run(JobKind::Rollout(spec))? else { panic!() };
         Ok(trajectories::decode(self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap()).unwrap())
     }
@@ -110,6 +111,22 @@ impl Bench {
         assert_eq!(error.class(), FailureClass::Invalid);
         failure::report(error.class(), &error).chain.join("\n")
     }
+}
+
+/// `n` independent samples of each task.
+pub fn samples(policy: Digest, tasks: TaskSlice, n: u32, sampling: Sampling) -> RolloutSpec {
+    let propose = Propose {
+        top_p: Number::Value(sampling.top_p),
+        max_tokens: sampling.max_tokens,
+        top_k: sampling.top_k.map(|top_k| Number::Value(f64::from(top_k))),
+        min_p: Number::Value(sampling.min_p),
+        repetition_penalty: Number::Value(sampling.repetition_penalty),
+        guide: sampling.guide,
+        speculate: sampling.speculate,
+        ..Propose::answers(n, sampling.temperature)
+    };
+    let (search, verify, critics) = (Search::SampleK(propose), vec![Verifier::Rule], BTreeMap::new());
+    RolloutSpec { policy, tasks, search, verify, critics }
 }
 
 pub fn shape() -> Characters {

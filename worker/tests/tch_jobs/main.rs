@@ -4,9 +4,8 @@
 
 use std::path::Path;
 
-use galapagos_domain::job::{BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, RolloutSpec, Sampling};
+use galapagos_domain::job::{BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, Sampling};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::Verifier;
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::{Base, Characters};
 use galapagos_domain::task::TaskSetData;
@@ -210,14 +209,7 @@ fn a_cached_checkpoint_that_changed_on_disk_is_an_error_and_never_a_result() {
     let mut bytes = std::fs::read(&weights).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&weights, bytes).unwrap();
-    let spec = RolloutSpec {
-        policy,
-        tasks: slice(Split::Train, 0..1),
-        samples: 1,
-        sampling: SAMPLING,
-        verify: vec![Verifier::Rule],
-    };
-    let error = bench.run(JobKind::Rollout(spec)).unwrap_err();
+    let error = bench.run(bench.rollout(policy, 0..1)).unwrap_err();
     let chain = failure::report(error.class(), &error).chain.join("\n");
     assert!(chain.contains("hash to") && chain.contains(&folder.display().to_string()), "{chain}");
     drop(bench.folder);

@@ -42,7 +42,10 @@ impl Turn<'_> {
             tokens_per_second: None,
         };
         let tokens = said.iter().map(|progress| progress.tokens).sum();
-        self.close(&spec.evolution, Outcome { summary, dataset: Vec::new(), units: vote.steps, tokens });
+        self.close(
+            &spec.evolution,
+            Outcome { summary, dataset: Vec::new(), trees: Vec::new(), units: vote.steps, tokens },
+        );
         self.drop_states(round);
         self.state.leases.end(table.token);
         if let Some(round) = self.round(round) {

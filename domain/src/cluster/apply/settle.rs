@@ -131,7 +131,7 @@ impl Turn<'_> {
         };
         evolution.add_member(member.clone(), birth);
         evolution.give_roles_to_base(&member);
-        Some(Outcome { summary: Summary::Base { member }, dataset: Vec::new(), units: 1, tokens: 0 })
+        Some(Outcome { summary: Summary::Base { member }, dataset: Vec::new(), trees: Vec::new(), units: 1, tokens: 0 })
     }
 
     /// Decides a tournament if its evidence suffices, else hands out the next wave once all bouts are back.
@@ -169,7 +169,13 @@ impl Turn<'_> {
             Decision::Refused | Decision::Inconclusive | Decision::Undecided => evolution.refuse(&contest.challenger),
         }
         let ladder = evidence.ladder(&contest.holder, &contest.challenger);
-        Some(Outcome { summary: Summary::Tournament(ladder), dataset: Vec::new(), units: evidence.pairs(), tokens })
+        Some(Outcome {
+            summary: Summary::Tournament(ladder),
+            dataset: Vec::new(),
+            trees: Vec::new(),
+            units: evidence.pairs(),
+            tokens,
+        })
     }
 
     fn add_wave(&mut self, id: &EvolutionId, wave: Vec<JobSpec>) {

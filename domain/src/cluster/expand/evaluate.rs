@@ -87,7 +87,7 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
 }
 
 /// Whether the round that made `member` kept the few-shot prefix.
-fn trained_with_shots(evolution: &Evolution, member: &Member) -> bool {
+pub(super) fn trained_with_shots(evolution: &Evolution, member: &Member) -> bool {
     let round = match &member.origin {
         Origin::Trained { round, .. } => round,
         Origin::Base { .. } => return true,

@@ -1,28 +1,34 @@
 //! `rollout`: this generation's window of training tasks, cut into jobs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rand::seq::SliceRandom as _;
 
+use super::evaluate::trained_with_shots;
 use super::{ResolveError, Site};
 use crate::cluster::view::Phase;
 use crate::ids::Name;
-use crate::job::{JobKind, JobSpec, RolloutSpec, Sampling};
+use crate::job::{Critic, JobKind, JobSpec, RolloutSpec, Sampling};
 use crate::plan::chunks;
-use crate::recipe::search::{Rollout, Search};
+use crate::recipe::Number;
+use crate::recipe::search::Rollout;
 use crate::recipe::tasks::Split;
+use crate::recipe::verify::Verifier;
 
 pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, ResolveError> {
     let policy = site.evolution.current(&rollout.role)?.checkpoint;
-    let Search::SampleK(search) = &rollout.search;
-    let sampling = Sampling {
-        temperature: site.number(&search.temperature)?,
-        top_p: site.number(&search.top_p)?,
-        max_tokens: search.max_tokens,
-        top_k: search.top_k.as_ref().map(|top_k| site.whole(top_k)).transpose()?,
-        min_p: site.number(&search.min_p)?,
-        repetition_penalty: site.number(&search.repetition_penalty)?,
-        guide: search.guide.clone(),
-        speculate: search.speculate,
+    let generation = match site.phase {
+        Phase::Base | Phase::First => 1,
+        Phase::Generation(generation) => generation,
+        Phase::Finish => site.evolution.recipe.generations,
     };
+    let vars = &site.evolution.recipe.vars;
+    let search = rollout.search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
+    let sampled = Sampling::of(search.propose());
+    sampled.ok_or_else(|| {
+        ResolveError::NotWhole(search.propose().top_k.as_ref().and_then(Number::value).unwrap_or(0.0))
+    })?;
+    let critics = critics(site, search.verifiers().chain(&rollout.verify))?;
     let mut jobs = Vec::new();
     for (set, amount) in &rollout.tasks {
         let window = window(site, set, amount.of(site.available(set, Split::Train)?))?;
@@ -31,14 +37,29 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
             let spec = RolloutSpec {
                 policy,
                 tasks: site.slice(set, Split::Train, tasks)?,
-                samples: search.n,
-                sampling: sampling.clone(),
+                search: search.clone(),
                 verify: rollout.verify.clone(),
+                critics: critics.clone(),
             };
             jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);
         }
     }
     Ok(jobs)
+}
+
+/// The checkpoints that `verifiers` need.
+fn critics<'a>(
+    site: &Site<'_>,
+    verifiers: impl Iterator<Item = &'a Verifier>,
+) -> Result<BTreeMap<Name, Critic>, ResolveError> {
+    let roles: BTreeSet<&Name> = verifiers.filter_map(Verifier::role).collect();
+    let critic = |name: &Name| {
+        let member = site.evolution.current(name)?;
+        let head = site.evolution.role(name)?.head;
+        let shots = trained_with_shots(site.evolution, member);
+        Ok((name.clone(), Critic { checkpoint: member.checkpoint, head, shots }))
+    };
+    roles.into_iter().map(critic).collect()
 }
 
 /// The `count` tasks of this turn: generation g takes the g-th window of one seeded permutation, around its end if need be.

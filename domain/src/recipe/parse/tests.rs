@@ -110,8 +110,8 @@ fn wrong_values_say_what_is_expected_and_where() {
         ),
         (
             "{sample_k: {n: 4, temperature: 1.0}}",
-            "{mcts: {c: 2.0}}",
-            "`mcts` is part of the recipe language, but not",
+            "{env_rollout: {}}",
+            "`env_rollout` is part of the recipe language, but not",
             "rollout",
         ),
         ("- rollout: {", "- breed: {", "`breed` is part of the recipe language, but not", "my.yaml:17:"),
@@ -158,7 +158,7 @@ fn named_defaults_are_the_defaults() {
         let given = minimal.get(topic).cloned().unwrap_or_default();
         let filled_in = match topic {
             "sample_k" => {
-                serde_json::to_value(serde_json::from_value::<crate::recipe::search::SampleK>(given).unwrap())
+                serde_json::to_value(serde_json::from_value::<crate::recipe::search::Propose>(given).unwrap())
             }
             "recipe" => serde_json::to_value(parse(MICRO).unwrap()),
             "builtin" => serde_json::to_value(serde_json::from_value::<crate::recipe::tasks::Builtin>(given).unwrap()),
@@ -184,7 +184,7 @@ fn extends_merges_maps_deeply_and_recipe_steps_by_name() {
     assert_eq!(recipe.name.as_str(), "hotter");
     assert_eq!((recipe.each.len(), &recipe.each[1..]), (parent.each.len(), &parent.each[1..]));
     let RecipeStep::Rollout(rollout) = &recipe.each[0] else { panic!("the first is a rollout") };
-    let crate::recipe::search::Search::SampleK(sample) = &rollout.search;
+    let sample = rollout.search.propose();
     assert_eq!((sample.n, &sample.temperature), (4, &Number::Value(1.5)));
 
     let far = Recipe::parse("my.yaml", "extends: micro.yaml\neach:\n  - train: {as: candidate, lr: 3.0}\n", &loader)

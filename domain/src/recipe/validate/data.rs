@@ -5,9 +5,10 @@ use super::{Check, Phase};
 use crate::ids::Name;
 use crate::recipe::curate::{Curate, From, Operator};
 use crate::recipe::path::Path;
-use crate::recipe::search::{Amount, Rollout, Search};
+use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::tasks::{Builtin, Split};
 use crate::recipe::tournament::Selection;
+use crate::recipe::verify::Verifier;
 
 /// Most samples per task.
 pub(super) const MAX_SAMPLES: u32 = 1024;
@@ -15,7 +16,7 @@ pub(super) const MAX_SAMPLES: u32 = 1024;
 const MAX_TOKENS: u32 = 8192;
 
 impl Check<'_> {
-    pub(super) fn rollout(&mut self, rollout: &Rollout, path: &Path) {
+    pub(super) fn rollout(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
         self.lm_role(&path.key("role"), &rollout.role);
         if rollout.tasks.is_empty() {
             self.refuse(
@@ -33,28 +34,14 @@ impl Check<'_> {
         if rollout.verify.is_empty() {
             self.refuse(&path.key("verify"), "nothing verifies the trajectories", "write `verify: [rule]`");
         }
-        match &rollout.search {
-            Search::SampleK(sample) => {
-                let path = path.key("search").key("sample_k");
-                self.whole(&path.key("n"), sample.n, 1, MAX_SAMPLES);
-                self.temperature(&path.key("temperature"), &sample.temperature);
-                if sample.n > 1 && sample.temperature.resolve(&self.recipe.vars) == Some(0.0) {
-                    let message = format!("at temperature 0 all {} samples of a task are the same", sample.n);
-                    self.refuse(&path.key("temperature"), message, "use `n: 1`, or a temperature above 0");
-                }
-                if let Some(top_p) = self.number(&path.key("top_p"), &sample.top_p)
-                    && !(top_p > 0.0 && top_p <= 1.0)
-                {
-                    let help = "use a number greater than 0 and at most 1; 1 keeps all";
-                    self.refuse(&path.key("top_p"), format!("{top_p} is out of range"), help);
-                }
-                self.max_tokens(sample.max_tokens, &path);
-                self.cuts(sample, &path);
-                if let Some(guide) = &sample.guide {
-                    self.guide(guide, &path.key("guide"), rollout.tasks.keys());
-                }
-            }
+        for (index, verifier) in rollout.verify.iter().enumerate() {
+            self.verifier(verifier, &path.key("verify").index(index), scope);
         }
+        if !rollout.verify.is_empty() && !rollout.verify.iter().any(Verifier::decides) {
+            let message = "none of these says pass or fail";
+            self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
+        }
+        self.search(rollout, path, scope);
     }
 
     pub(super) fn max_tokens(&mut self, max_tokens: Option<u32>, path: &Path) {

@@ -8,7 +8,7 @@ use crate::ids::Name;
 use crate::recipe::Base;
 use crate::recipe::guide::Guide;
 use crate::recipe::path::Path;
-use crate::recipe::search::SampleK;
+use crate::recipe::search::Propose;
 
 /// More tokens than any vocabulary has.
 const MAX_TOP_K: u32 = 1_000_000;
@@ -17,7 +17,7 @@ const MAX_REPETITION_PENALTY: f64 = 2.0;
 
 impl Check<'_> {
     /// `top_k`, `min_p` and `repetition_penalty`.
-    pub(super) fn cuts(&mut self, sample: &SampleK, path: &Path) {
+    pub(super) fn cuts(&mut self, sample: &Propose, path: &Path) {
         if let Some(number) = &sample.top_k
             && let Some(value) = self.number(&path.key("top_k"), number)
             && !number.whole(&self.recipe.vars).is_some_and(|top_k| (1..=MAX_TOP_K).contains(&top_k))

@@ -1,0 +1,127 @@
+//! Verifiers: who decides on completions and on steps, as a recipe names them.
+
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::shape::{self, Never, Shape};
+use crate::ids::Name;
+
+/// A verifier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verifier {
+    /// The task family's exact checker.
+    Rule,
+    /// A role with a scalar head: its number behind what was written so far.
+    Value(Model),
+    /// The same, trained on outcomes and asked at answers.
+    Orm(Model),
+    /// The same, trained on steps. A role of two classes gives the probability of the second one.
+    Prm(Model),
+    /// The share of sampled continuations that the task's rule passes.
+    McRollout(McRollout),
+    /// The mean log-probability of the tokens under the policy that wrote them.
+    SelfLogProb,
+}
+
+impl Verifier {
+    /// The word, as written in a recipe.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Value(_) => "value",
+            Self::Orm(_) => "orm",
+            Self::Prm(_) => "prm",
+            Self::McRollout(_) => "mc_rollout",
+            Self::SelfLogProb => "self_log_prob",
+        }
+    }
+
+    /// The role whose weights it needs.
+    #[must_use]
+    pub fn role(&self) -> Option<&Name> {
+        match self {
+            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
+            Self::Rule | Self::McRollout(_) | Self::SelfLogProb => None,
+        }
+    }
+
+    /// Whether it says pass or fail, and not only how good.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        match self {
+            Self::Rule => true,
+            Self::Value(_) | Self::Orm(_) | Self::Prm(_) | Self::McRollout(_) | Self::SelfLogProb => false,
+        }
+    }
+}
+
+/// A role that gives numbers: its name, or a map with more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    pub role: Name,
+    pub squash: Squash,
+}
+
+/// What becomes of a head's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Squash {
+    #[default]
+    None,
+    /// To 0 to 1.
+    Sigmoid,
+    /// To -1 to 1.
+    Tanh,
+}
+
+impl Squash {
+    /// The number made small.
+    #[must_use]
+    pub fn of(self, number: f64) -> f64 {
+        match self {
+            Self::None => number,
+            Self::Sigmoid => 1.0 / (1.0 + (-number).exp()),
+            Self::Tanh => number.tanh(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelFields {
+    role: Name,
+    #[serde(default)]
+    squash: Squash,
+}
+
+impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a role's name, or {role: NAME, squash: sigmoid}";
+        match shape::read::<D, ModelFields, Never>(deserializer, EXPECTED)? {
+            Shape::Text(text) => {
+                Name::new(text).map(|role| Self { role, squash: Squash::None }).map_err(D::Error::custom)
+            }
+            Shape::Map(ModelFields { role, squash }) => Ok(Self { role, squash }),
+            Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
+            Shape::List(never) => match never {},
+        }
+    }
+}
+
+/// Continuations from a node to an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McRollout {
+    pub samples: u32,
+    #[serde(default = "warm")]
+    pub temperature: f64,
+    /// Longest continuation in tokens; the task family's own limit when absent.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
+}
+
+fn warm() -> f64 {
+    1.0
+}

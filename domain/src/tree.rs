@@ -1,0 +1,103 @@
+//! Search trees as records: one node a row, as rollouts store them and curation, viewers and other programs read them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, JobId, Name};
+use crate::trajectory::{Score, Verdict};
+
+/// A node of a stored tree. A tree's rows stand together, in order of making, the root first; parents come before their children.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TreeNode {
+    /// The job that searched.
+    pub job: JobId,
+    /// `TASK_SET/TASK`: the name of the tree within the job.
+    pub tree: String,
+    pub task_set: Name,
+    pub task: String,
+    /// Checkpoint of the policy.
+    pub policy: Digest,
+    /// From 0, the root.
+    pub node: u32,
+    /// Absent for the root.
+    pub parent: Option<u32>,
+    pub depth: u32,
+    pub part: NodePart,
+    /// What the node adds; of the root the prompt.
+    pub tokens: Vec<u32>,
+    /// Of the root: how many of its tokens are the shared few-shot prefix.
+    pub prefix_len: u32,
+    /// One for each token that the policy sampled; empty for others.
+    pub log_probs: Vec<f32>,
+    pub text: String,
+    /// Why nothing follows; absent if something may.
+    pub end: Option<NodeEnd>,
+    /// Whether nothing below it was left to try.
+    pub closed: bool,
+    /// N.
+    pub visits: f64,
+    /// W, where the backup sums.
+    pub sum: f64,
+    /// Q, as the backup defines it.
+    pub q: f64,
+    /// What evaluators gave the node itself.
+    pub own: Option<f64>,
+    /// Of answers that were judged in the search.
+    pub verdict: Option<Verdict>,
+    pub scores: Vec<Score>,
+    /// Refused steps in a row that end here.
+    pub errors: u32,
+    /// Continuations that were asked for.
+    pub asked: u32,
+    /// Later proposals that were merged into it.
+    pub again: u32,
+    /// The batch of expansions that made it.
+    pub batch: u32,
+    /// Whether a trajectory of the rollout ends here.
+    pub found: bool,
+}
+
+/// Who wrote a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodePart {
+    /// The policy, as part of its answer.
+    Step,
+    /// The policy, about an answer.
+    Aside,
+    /// Not the policy: prompt, instruction, observation.
+    Shown,
+}
+
+impl NodePart {
+    /// Whether the policy wrote it.
+    #[must_use]
+    pub fn is_sampled(self) -> bool {
+        match self {
+            Self::Step | Self::Aside => true,
+            Self::Shown => false,
+        }
+    }
+
+    /// All, with their names in tables.
+    pub const NAMES: [(Self, &str); 3] = [(Self::Step, "step"), (Self::Aside, "aside"), (Self::Shown, "shown")];
+}
+
+/// Why nothing follows a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeEnd {
+    /// The answer is there.
+    Answered,
+    /// Too many steps in a row were refused.
+    Killed,
+    /// The path is as deep as it may be.
+    Cut,
+    /// The policy added nothing.
+    Empty,
+}
+
+impl NodeEnd {
+    /// All, with their names in tables.
+    pub const NAMES: [(Self, &str); 4] =
+        [(Self::Answered, "answered"), (Self::Killed, "killed"), (Self::Cut, "cut"), (Self::Empty, "empty")];
+}

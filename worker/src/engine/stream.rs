@@ -1,0 +1,287 @@
+//! Work that comes while other work runs: a search does not know its next request before the answer to its last one, and must not
+//! wait for those of others.
+//!
+//! [`Engine::stream`](super::Engine::stream) runs until its [`Flow`] ends; [`Stream`] is the flow's other end, for the thread that
+//! asks. As for batches, an answer is a function of what was asked alone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+
+use galapagos_domain::ids::Digest;
+use galapagos_domain::job::Sampling;
+use galapagos_domain::seed::Seed;
+
+use super::{Batch, CheckpointDir, Completion, Engine, EngineError, Request, ScoreBatch, Watch};
+
+/// Asked and not taken by the engine; who asks more waits.
+const ASKED: usize = 256;
+
+/// Given and not taken by whoever asked; the engine keeps the rest itself and never waits.
+const GIVEN: usize = 256;
+
+/// One thing that is asked of an engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Comes back with the answer.
+    pub id: u64,
+    pub checkpoint: Arc<CheckpointDir>,
+    pub what: Wanted,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    Completions(Continue),
+    /// What the scalar or class head says behind these tokens: one number, or one for each class.
+    Numbers(Vec<u32>),
+}
+
+/// Completions of one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continue {
+    /// The whole prompt; what it shares with others is computed once.
+    pub prompt: Vec<u32>,
+    /// At least 1.
+    pub samples: u32,
+    /// Sample i draws from a stream of (seed, i).
+    pub seed: Seed,
+    pub sampling: Arc<Sampling>,
+    pub stop: Arc<Stop>,
+    pub max_tokens: u32,
+}
+
+/// What ends a completion; it is its last token.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stop {
+    pub tokens: Vec<u32>,
+    /// The character that every stop token with a text holds.
+    pub terminator: Option<char>,
+    /// Texts; the token that completes one is the last.
+    pub texts: Vec<String>,
+}
+
+/// The answer to an [`Asked`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Given {
+    /// In order of sample.
+    Completions(Vec<Completion>),
+    Numbers(Vec<f32>),
+}
+
+/// What a flow has for an engine.
+#[derive(Debug)]
+pub enum Next {
+    Asked(Box<Asked>),
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more; what runs is to be finished.
+    End,
+    /// Nobody wants the answers.
+    Gone,
+}
+
+/// Where an engine gets its work from, and where it puts the answers.
+pub trait Flow {
+    /// The next piece of work. Waits for one if `wait`.
+    fn take(&mut self, wait: bool) -> Next;
+
+    /// Hands an answer over; never waits.
+    fn give(&mut self, id: u64, given: Given);
+}
+
+/// The engine's end of a pair of channels.
+pub(super) struct Channels {
+    asked: Receiver<Asked>,
+    given: SyncSender<(u64, Given)>,
+    /// Answers that nobody had room for yet.
+    kept: VecDeque<(u64, Given)>,
+}
+
+impl Channels {
+    /// Hands over what was kept, as far as there is room. False if nobody wants it any more.
+    fn flush(&mut self) -> bool {
+        while let Some(next) = self.kept.pop_front() {
+            match self.given.try_send(next) {
+                Ok(()) => {}
+                Err(TrySendError::Full(next)) => {
+                    self.kept.push_front(next);
+                    return true;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Flow for Channels {
+    fn take(&mut self, wait: bool) -> Next {
+        if !self.flush() {
+            return Next::Gone;
+        }
+        if wait {
+            // Nothing runs: whoever asks has all answers or takes them now.
+            for kept in self.kept.drain(..) {
+                if self.given.send(kept).is_err() {
+                    return Next::Gone;
+                }
+            }
+            return self.asked.recv().map_or(Next::End, |asked| Next::Asked(Box::new(asked)));
+        }
+        match self.asked.try_recv() {
+            Ok(asked) => Next::Asked(Box::new(asked)),
+            Err(TryRecvError::Empty) => Next::Nothing,
+            Err(TryRecvError::Disconnected) => Next::End,
+        }
+    }
+
+    fn give(&mut self, id: u64, given: Given) {
+        self.kept.push_back((id, given));
+        self.flush();
+    }
+}
+
+/// The asking end of a running stream; dropping it ends the stream.
+#[derive(Debug)]
+pub struct Stream {
+    asked: SyncSender<Asked>,
+    given: Receiver<(u64, Given)>,
+    end: Receiver<Result<(), EngineError>>,
+}
+
+/// Both ends of a stream, and where its result is to go.
+pub(super) fn pair() -> (Stream, Channels, SyncSender<Result<(), EngineError>>) {
+    let (ask, asked) = sync_channel(ASKED);
+    let (give, given) = sync_channel(GIVEN);
+    let (ended, end) = sync_channel(1);
+    let channels = Channels { asked, given: give, kept: VecDeque::new() };
+    (Stream { asked: ask, given, end }, channels, ended)
+}
+
+impl Stream {
+    /// Asks for something; takes answers meanwhile, so that neither side waits for the other.
+    ///
+    /// # Errors
+    /// What the stream ended with.
+    pub fn ask(&self, asked: Asked, answers: &mut VecDeque<(u64, Given)>) -> Result<(), EngineError> {
+        let mut asked = asked;
+        loop {
+            match self.asked.try_send(asked) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(self.failed()),
+                Err(TrySendError::Full(back)) => {
+                    asked = back;
+                    // The engine has enough to do: its next answer frees a place.
+                    answers.push_back(self.answer()?);
+                }
+            }
+        }
+    }
+
+    /// The next answer, whichever comes first. Only to be called while something is asked for.
+    ///
+    /// # Errors
+    /// What the stream ended with.
+    pub fn answer(&self) -> Result<(u64, Given), EngineError> {
+        self.given.recv().map_err(|_| self.failed())
+    }
+
+    /// Ends the stream and waits for its last word.
+    ///
+    /// # Errors
+    /// What the stream ended with.
+    pub fn finish(self) -> Result<(), EngineError> {
+        let Self { asked, given, end } = self;
+        drop(asked);
+        drop(given);
+        end.recv().unwrap_or(Err(EngineError::Panicked))
+    }
+
+    fn failed(&self) -> EngineError {
+        match self.end.recv() {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => EngineError::Panicked,
+        }
+    }
+}
+
+/// A stream for engines that know lists only: what has come is computed together, then what has come meanwhile.
+///
+/// # Errors
+/// As the engine.
+pub(super) fn in_waves<E: Engine + ?Sized>(
+    engine: &mut E,
+    flow: &mut dyn Flow,
+    watch: &Watch,
+) -> Result<(), EngineError> {
+    loop {
+        let mut wave = Vec::new();
+        loop {
+            match flow.take(wave.is_empty()) {
+                Next::Asked(asked) => wave.push(*asked),
+                Next::Nothing => break,
+                Next::Gone => return Ok(()),
+                Next::End if wave.is_empty() => return Ok(()),
+                Next::End => break,
+            }
+        }
+        if watch.cancel.is_raised() {
+            return Err(EngineError::Cancelled);
+        }
+        for (id, given) in compute(engine, wave, watch)? {
+            flow.give(id, given);
+        }
+    }
+}
+
+/// What can share a batch.
+type Group = (Digest, Arc<Stop>, u32);
+
+fn compute<E: Engine + ?Sized>(
+    engine: &mut E,
+    wave: Vec<Asked>,
+    watch: &Watch,
+) -> Result<Vec<(u64, Given)>, EngineError> {
+    let mut batches: BTreeMap<Group, (Batch, Vec<u64>)> = BTreeMap::new();
+    let mut scores: BTreeMap<Digest, (ScoreBatch, Vec<u64>)> = BTreeMap::new();
+    for Asked { id, checkpoint, what } in wave {
+        match what {
+            Wanted::Completions(asked) if !asked.stop.texts.is_empty() => {
+                let what = format!("end completions at the text {:?}", asked.stop.texts[0]);
+                return Err(EngineError::Unsupported { what });
+            }
+            Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens }) => {
+                let group = (checkpoint.checkpoint, Arc::clone(&stop), max_tokens);
+                let (batch, ids) = batches.entry(group).or_insert_with(|| {
+                    let (tokens, terminator) = (stop.tokens.clone(), stop.terminator);
+                    let (checkpoint, prefix, requests) = ((*checkpoint).clone(), Vec::new(), Vec::new());
+                    (Batch { checkpoint, prefix, requests, stop: tokens, terminator, max_tokens }, Vec::new())
+                });
+                batch.requests.push(Request { prompt, samples, seed, sampling });
+                ids.push(id);
+            }
+            Wanted::Numbers(tokens) => {
+                let (batch, ids) = scores.entry(checkpoint.checkpoint).or_insert_with(|| {
+                    let checkpoint = (*checkpoint).clone();
+                    (ScoreBatch { checkpoint, prefix: Vec::new(), sequences: Vec::new() }, Vec::new())
+                });
+                batch.sequences.push(tokens);
+                ids.push(id);
+            }
+        }
+    }
+    let mut given = Vec::new();
+    for (batch, ids) in batches.into_values() {
+        let mut made = engine.generate(&batch, watch)?.into_iter();
+        for (id, request) in ids.into_iter().zip(&batch.requests) {
+            let completions = made.by_ref().take(request.samples as usize).collect();
+            given.push((id, Given::Completions(completions)));
+        }
+    }
+    for (batch, ids) in scores.into_values() {
+        let numbers = engine.score(&batch, watch)?;
+        given.extend(ids.into_iter().zip(numbers).map(|(id, number)| (id, Given::Numbers(vec![number]))));
+    }
+    Ok(given)
+}

@@ -1,0 +1,155 @@
+//! One of several answers: by evaluators (best of n), or by the votes of the answers themselves.
+
+use std::sync::Arc;
+
+use galapagos_domain::recipe::search::{Evaluate, Pool};
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::seed::Seed;
+
+use super::chains::Chains;
+use super::extract::{best, elect, pool};
+use super::strategy::{Answer, Question, Strategy, Want, verdicts};
+use super::tree::{NodeId, Tree};
+use super::value::{Given, take};
+use crate::engine::EngineError;
+
+/// What an answer is to a vote: equal texts are votes for the same; `None` does not vote.
+pub type Key = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// How one is chosen.
+pub enum Choose {
+    /// By the sum of what these give.
+    Best(Vec<Evaluate>),
+    /// By votes.
+    Vote { key: Key, weigh: Option<Weigh> },
+}
+
+/// What a vote weighs: what `verifier` gives the steps of an answer, pooled.
+pub struct Weigh {
+    pub verifier: Verifier,
+    pub pool: Pool,
+    /// Where the steps of an answer end, in tokens; the last one at the answer's end.
+    pub ends: Arc<dyn Fn(&[u32]) -> Vec<usize> + Send + Sync>,
+}
+
+/// Answers of which one is kept.
+pub struct Chosen {
+    chains: Chains,
+    choose: Choose,
+    seed: Seed,
+    /// Evaluators that were asked; `None` while answers are drawn.
+    asked: Option<usize>,
+    given: Vec<Given>,
+    /// The answer that each verdict under way is about.
+    places: Vec<usize>,
+    /// Scores of the steps of each answer.
+    steps: Vec<Vec<f64>>,
+}
+
+impl std::fmt::Debug for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chosen").field("chains", &self.chains).field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+impl Chosen {
+    /// One of the answers of `chains`.
+    #[must_use]
+    pub fn new(chains: Chains, choose: Choose, seed: Seed) -> Self {
+        Self { chains, choose, seed, asked: None, given: Vec::new(), places: Vec::new(), steps: Vec::new() }
+    }
+
+    fn verifiers(&self) -> Vec<Verifier> {
+        match &self.choose {
+            Choose::Best(by) => by.iter().map(|evaluate| evaluate.verifier.clone()).collect(),
+            Choose::Vote { weigh, .. } => weigh.iter().map(|weigh| weigh.verifier.clone()).collect(),
+        }
+    }
+
+    fn ask(&mut self, place: usize) -> Vec<Want> {
+        self.asked = Some(place);
+        let Some(verifier) = self.verifiers().into_iter().nth(place).map(Arc::new) else { return Vec::new() };
+        self.places.clear();
+        let mut wants = Vec::new();
+        for (at, node) in self.chains.found().into_iter().enumerate() {
+            let path = self.chains.tree().path(node);
+            for end in self.ends(&path.tokens) {
+                let whole = end == path.tokens.len();
+                let seed = self.seed.derive(&format!("judge/{place}/{}/{end}", node.0));
+                let path = if whole { path.clone() } else { path.clone().cut(end) };
+                self.places.push(at);
+                wants.push(Want::Judge(Question { verifier: Arc::clone(&verifier), path, answered: whole, seed }));
+            }
+        }
+        wants
+    }
+
+    fn ends(&self, tokens: &[u32]) -> Vec<usize> {
+        match &self.choose {
+            Choose::Vote { weigh: Some(weigh), .. } => (weigh.ends)(tokens),
+            Choose::Vote { weigh: None, .. } | Choose::Best(_) => vec![tokens.len()],
+        }
+    }
+
+    fn judged(&mut self, place: usize, answers: Vec<Answer>) {
+        let found = self.chains.found();
+        self.given.resize(found.len(), Given::default());
+        self.steps.resize(found.len(), Vec::new());
+        for (at, verdict) in std::mem::take(&mut self.places).into_iter().zip(verdicts(answers)) {
+            let (Some(verdict), node) = (verdict, found[at]) else { continue };
+            match &self.choose {
+                Choose::Best(by) => {
+                    let (evaluate, given) = (by[place].clone(), &mut self.given[at]);
+                    take(self.chains.tree_mut(), node, &evaluate, verdict, given);
+                    let all = self.given[at].all();
+                    self.chains.tree_mut()[node].own = all;
+                }
+                Choose::Vote { .. } => self.steps[at].extend(verdict.score.map(f64::from)),
+            }
+        }
+    }
+}
+
+impl Strategy for Chosen {
+    fn next(&mut self, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
+        let wants = match self.asked {
+            None => {
+                let wants = self.chains.next(answers)?;
+                if !wants.is_empty() {
+                    return Ok(wants);
+                }
+                self.ask(0)
+            }
+            Some(place) => {
+                self.judged(place, answers);
+                self.ask(place + 1)
+            }
+        };
+        Ok(wants)
+    }
+
+    fn tree(&self) -> &Tree {
+        self.chains.tree()
+    }
+
+    fn found(&self) -> Vec<NodeId> {
+        let found = self.chains.found();
+        let winner = match &self.choose {
+            Choose::Best(_) => best(found.iter().zip(&self.given).map(|(node, given)| (*node, given.all()))),
+            Choose::Vote { key, weigh } => {
+                let weight = |at: usize| match weigh {
+                    None => Some(1.0),
+                    Some(weigh) => self.steps.get(at).and_then(|steps| pool(steps, weigh.pool)),
+                };
+                let ballots = found.iter().enumerate().map(|(at, node)| {
+                    let class = key(&self.chains.tree().path(*node).answer);
+                    let weight = weight(at);
+                    (*node, class.filter(|_| weight.is_some()), weight.unwrap_or(0.0))
+                });
+                elect(&ballots.collect::<Vec<_>>())
+            }
+        };
+        // Without any vote the first answer stands for the task, and its verdict says what it is worth.
+        winner.or(found.first().copied()).into_iter().collect()
+    }
+}

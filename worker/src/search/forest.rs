@@ -1,0 +1,364 @@
+//! The searches of a job's tasks, driven together: what any of them wants goes to the engine at once and joins what runs there, and
+//! an answer goes back to its search as soon as it is there. A slow task holds no other; what a task finds depends on it alone.
+//!
+//! When a search is done, the recipe's verifiers judge every trajectory that it leaves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use galapagos_domain::ids::Name;
+use galapagos_domain::job::{FailureClass, Sampling};
+use galapagos_domain::recipe::search::{Search, Unit};
+use galapagos_domain::recipe::verify::{Model, Verifier};
+use galapagos_domain::trajectory::{Outcome, Score, Verdict};
+
+use super::plan::Plan;
+use super::referee::{Critic, Need, Referee, read};
+use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
+use super::tree::{NodeId, Path, Tree};
+use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
+use crate::engine::{CheckpointDir, Codec, Completion, EngineError, EngineHandle};
+use crate::jobs::meter::Meter;
+use crate::jobs::tasks::Tasks;
+use crate::verify::Panel;
+
+/// Everything that the searches of a job need.
+#[derive(Debug)]
+pub struct Forest<'a> {
+    pub engine: &'a EngineHandle,
+    pub policy: Arc<CheckpointDir>,
+    pub codec: Arc<dyn Codec>,
+    pub tasks: &'a Tasks,
+    /// Without variables.
+    pub search: &'a Search,
+    pub verify: &'a [Verifier],
+    pub critics: &'a BTreeMap<Name, Critic>,
+    pub meter: &'a Meter,
+}
+
+/// What the search of one task left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Searched {
+    pub tree: Tree,
+    /// In the order of the extractor.
+    pub found: Vec<Found>,
+}
+
+/// One trajectory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub node: NodeId,
+    pub path: Path,
+    pub verdict: Verdict,
+    /// Of the verifiers that have numbers, in order.
+    pub scores: Vec<Score>,
+}
+
+/// Why searches came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ForestError {
+    #[error("the search was cancelled")]
+    Cancelled,
+    #[error("the engine failed in a search")]
+    Engine(#[source] EngineError),
+    #[error("the search `{0}` has numbers that are not known; it must be resolved first")]
+    Open(&'static str),
+}
+
+impl ForestError {
+    /// Whether another attempt may succeed.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Cancelled => FailureClass::Transient,
+            Self::Engine(error) => error.class(),
+            Self::Open(_) => FailureClass::Invalid,
+        }
+    }
+}
+
+impl From<EngineError> for ForestError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Cancelled => Self::Cancelled,
+            error => Self::Engine(error),
+        }
+    }
+}
+
+/// What an answer of the engine is for.
+enum Purpose {
+    Draw,
+    Number {
+        critic: Critic,
+        model: Model,
+        word: &'static str,
+    },
+    /// Continuations that the rule judges.
+    Share(Box<Question>),
+}
+
+/// One want that is under way.
+struct Pending {
+    task: usize,
+    /// Place among the wants of its search.
+    want: usize,
+    purpose: Purpose,
+    unit: Unit,
+}
+
+/// The search of one task.
+struct Slot {
+    strategy: Box<dyn Strategy>,
+    answers: Vec<Option<Answer>>,
+    missing: usize,
+    /// What the search left, once its trajectories are being judged.
+    judging: Option<Vec<NodeId>>,
+    done: Option<Searched>,
+}
+
+/// A forest that grows.
+struct Running<'a> {
+    forest: &'a Forest<'a>,
+    referee: Referee<'a>,
+    stream: Stream,
+    slots: Vec<Slot>,
+    pending: BTreeMap<u64, Pending>,
+    next: u64,
+    /// Answers that came while something was asked for.
+    early: VecDeque<(u64, Given)>,
+    stops: BTreeMap<String, Arc<Stop>>,
+    verify: Vec<Arc<Verifier>>,
+}
+
+impl Forest<'_> {
+    /// Searches all tasks; the results stand in the order of the tasks.
+    ///
+    /// # Errors
+    /// [`ForestError`]; nothing of any task is left then.
+    pub fn search(&self) -> Result<Vec<Searched>, ForestError> {
+        let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
+        let key = Arc::new(self.tasks.key());
+        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
+        let slot = |seed| -> Result<Slot, EngineError> {
+            let strategy = plan.strategy(seed)?;
+            Ok(Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None })
+        };
+        let slots = self.tasks.items.iter().map(|item| slot(item.seed)).collect::<Result<Vec<_>, _>>()?;
+        let mut running = Running {
+            forest: self,
+            referee: Referee { tasks: self.tasks, critics: self.critics, rule: Panel::rule() },
+            stream: self.engine.stream(self.meter.glance())?,
+            slots,
+            pending: BTreeMap::new(),
+            next: 0,
+            early: VecDeque::new(),
+            stops: BTreeMap::new(),
+            verify: self.verify.iter().cloned().map(Arc::new).collect(),
+        };
+        running.run()?;
+        let Running { stream, slots, .. } = running;
+        stream.finish()?;
+        Ok(slots.into_iter().filter_map(|slot| slot.done).collect())
+    }
+}
+
+impl Running<'_> {
+    fn run(&mut self) -> Result<(), ForestError> {
+        for task in 0..self.slots.len() {
+            self.advance(task)?;
+        }
+        while !self.pending.is_empty() {
+            let (id, given) = match self.early.pop_front() {
+                Some(early) => early,
+                None => self.stream.answer()?,
+            };
+            let Some(pending) = self.pending.remove(&id) else { continue };
+            let task = pending.task;
+            self.answered(pending, given)?;
+            if self.slots[task].missing == 0 {
+                self.advance(task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a search go on as far as it can without the engine.
+    fn advance(&mut self, task: usize) -> Result<(), ForestError> {
+        while self.slots[task].missing == 0 && self.slots[task].done.is_none() {
+            let answers: Vec<Answer> = self.slots[task].answers.drain(..).flatten().collect();
+            let wants = match self.slots[task].judging.take() {
+                Some(found) => {
+                    self.finish(task, found, answers);
+                    return Ok(());
+                }
+                None => self.slots[task].strategy.next(answers)?,
+            };
+            let wants = if wants.is_empty() { self.judge(task) } else { wants };
+            self.slots[task].answers = vec![None; wants.len()];
+            self.slots[task].missing = wants.len();
+            for (place, want) in wants.into_iter().enumerate() {
+                self.dispatch(task, place, want)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the recipe's verifiers are asked about everything that a search left.
+    fn judge(&mut self, task: usize) -> Vec<Want> {
+        let strategy = &self.slots[task].strategy;
+        let (found, tree) = (strategy.found(), strategy.tree());
+        let seed = self.forest.tasks.items[task].seed;
+        let mut wants = Vec::new();
+        for node in &found {
+            for (place, verifier) in self.verify.iter().enumerate() {
+                let seed = seed.derive(&format!("verify/{place}/{}", node.0));
+                let (verifier, path) = (Arc::clone(verifier), tree.path(*node));
+                wants.push(Want::Judge(Question { verifier, path, answered: true, seed }));
+            }
+        }
+        self.slots[task].judging = Some(found);
+        wants
+    }
+
+    fn dispatch(&mut self, task: usize, want: usize, what: Want) -> Result<(), ForestError> {
+        match what {
+            Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
+            Want::Judge(question) => match self.referee.needs(task, &question) {
+                Need::Decided(verdict) => {
+                    self.fill(task, want, Answer::Judged(verdict));
+                    Ok(())
+                }
+                Need::Number { critic, tokens, model } => {
+                    let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
+                    let purpose = Purpose::Number { critic, model, word };
+                    self.ask(checkpoint, Wanted::Numbers(tokens), Pending { task, want, purpose, unit: Unit::Answer })
+                }
+                Need::Answers(draw) => {
+                    let purpose = Purpose::Share(Box::new(question));
+                    self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
+                }
+            },
+        }
+    }
+
+    fn draw(&mut self, draw: Draw, pending: Pending) -> Result<(), ForestError> {
+        let tasks = self.forest.tasks;
+        let longest = draw.max_tokens.unwrap_or(tasks.max_tokens);
+        let max_tokens = match draw.unit {
+            Unit::Tokens(count) => count.min(longest),
+            Unit::Answer | Unit::Turn | Unit::Line | Unit::Step(_) | Unit::CodeBlock => longest,
+        };
+        let stop = self.stop(&draw.unit)?;
+        let prompt = [tasks.full_prompt(pending.task), draw.behind].concat();
+        let (samples, seed, sampling) = (draw.samples, draw.seed, draw.sampling);
+        let wanted = Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens });
+        self.ask(Arc::clone(&self.forest.policy), wanted, Pending { unit: draw.unit, ..pending })
+    }
+
+    /// What ends a step: what ends the answer, and the text of the unit. Single characters are found by their tokens, which every
+    /// engine can do.
+    fn stop(&mut self, unit: &Unit) -> Result<Arc<Stop>, ForestError> {
+        let text = unit.ends_with().unwrap_or_default();
+        if let Some(known) = self.stops.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let tasks = self.forest.tasks;
+        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: Some(tasks.terminator), texts: Vec::new() };
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (None, _) => {}
+            (Some(one), None) => {
+                if one != tasks.terminator {
+                    stop.tokens.extend(self.forest.codec.stop_tokens(one)?);
+                    stop.tokens.sort_unstable();
+                    stop.tokens.dedup();
+                    stop.terminator = None;
+                }
+            }
+            (Some(_), Some(_)) => stop.texts.push(text.to_owned()),
+        }
+        let stop = Arc::new(stop);
+        self.stops.insert(text.to_owned(), Arc::clone(&stop));
+        Ok(stop)
+    }
+
+    fn ask(&mut self, checkpoint: Arc<CheckpointDir>, what: Wanted, pending: Pending) -> Result<(), ForestError> {
+        let id = self.next;
+        self.next += 1;
+        self.pending.insert(id, pending);
+        self.stream.ask(Asked { id, checkpoint, what }, &mut self.early)?;
+        Ok(())
+    }
+
+    fn answered(&mut self, pending: Pending, given: Given) -> Result<(), ForestError> {
+        let Pending { task, want, purpose, unit } = pending;
+        let answer = match (purpose, given) {
+            (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
+            (Purpose::Share(question), Given::Completions(made)) => {
+                let drawn = self.read(&unit, made)?;
+                Answer::Judged(self.referee.share(task, &question.path, &drawn))
+            }
+            (Purpose::Number { critic, model, word }, Given::Numbers(numbers)) => {
+                Answer::Judged(read(&numbers, &critic, &model, word))
+            }
+            (Purpose::Draw | Purpose::Share(_), Given::Numbers(_))
+            | (Purpose::Number { .. }, Given::Completions(_)) => {
+                return Err(ForestError::Engine(EngineError::Panicked));
+            }
+        };
+        self.fill(task, want, answer);
+        Ok(())
+    }
+
+    fn fill(&mut self, task: usize, want: usize, answer: Answer) {
+        let slot = &mut self.slots[task];
+        slot.answers[want] = Some(answer);
+        slot.missing -= 1;
+    }
+
+    fn read(&self, unit: &Unit, made: Vec<Completion>) -> Result<Vec<Drawn>, EngineError> {
+        let tasks = self.forest.tasks;
+        let drawn = |Completion { tokens, log_probs }: Completion| {
+            self.forest.meter.add(0, tokens.len() as u64);
+            let mut text = self.forest.codec.decode(&tokens)?;
+            let mut answered = tokens.last().is_some_and(|last| tasks.stop.binary_search(last).is_ok());
+            if let Some(end) = text.find(tasks.terminator) {
+                text.truncate(end);
+                answered = true;
+            }
+            let whole = matches!(unit, Unit::Answer | Unit::Turn);
+            Ok(Drawn { tokens, log_probs, text, answered: answered || whole })
+        };
+        made.into_iter().map(drawn).collect()
+    }
+
+    /// The end of a search: every trajectory with its verdict, the first verifier that does not pass deciding.
+    fn finish(&mut self, task: usize, found: Vec<NodeId>, answers: Vec<Answer>) {
+        let mut verdicts = super::strategy::verdicts(answers)
+            .map(|verdict| verdict.unwrap_or_else(|| Verdict::new(Outcome::Error, "the verifier gave no verdict")));
+        let slot = &mut self.slots[task];
+        let tree = slot.strategy.tree().clone();
+        let found = found.into_iter().map(|node| {
+            let said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
+            let scores = said
+                .iter()
+                .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
+            let scores: Vec<Score> = scores.collect();
+            Found { node, path: tree.path(node), verdict: decide(&self.verify, said), scores }
+        });
+        let found: Vec<Found> = found.collect();
+        let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);
+        self.forest.meter.add(units, 0);
+        slot.done = Some(Searched { tree, found });
+    }
+}
+
+/// The verdict of several verifiers: that of the first which decides and does not pass, else that of the first which decides.
+fn decide(verifiers: &[Arc<Verifier>], said: Vec<Verdict>) -> Verdict {
+    let mut deciding =
+        verifiers.iter().zip(said).filter(|(verifier, _)| verifier.decides()).map(|(_, verdict)| verdict);
+    let Some(first) = deciding.next() else { return Verdict::new(Outcome::Error, "no verifier was asked") };
+    let refusal = std::iter::once(first.clone()).chain(deciding).find(|verdict| verdict.outcome != Outcome::Pass);
+    refusal.unwrap_or(first)
+}

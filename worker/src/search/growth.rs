@@ -1,0 +1,441 @@
+//! Trees that grow: Monte-Carlo tree search, best-first search and step beams as one loop over selector, proposer, evaluators,
+//! backup, budget and extractor.
+//!
+//! One turn of the loop is a batch: nodes are chosen, their continuations drawn (again, where siblings were merged), every evaluator
+//! is asked in order about what is new, values are backed up. Nothing of a batch shows before all of it is there, so a tree does not
+//! depend on which answer came first.
+
+use std::sync::Arc;
+
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::search::{
+    Backup, Budget, Evaluate, Keep, Mcts, Propose, Reach, Select, Simulate, StepBeam, Unit, Width,
+};
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::seed::Seed;
+
+use serde::{Deserialize, Serialize};
+
+use super::backup::{Value, back_up};
+use super::budget::{self, Spent};
+use super::extract::extract;
+use super::select::Selector;
+use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, draws, verdicts};
+use super::tree::{End, NodeId, Part, Piece, Tree};
+use super::value::{Given, applies, take};
+use super::width::{resamples, twin, width};
+use crate::engine::EngineError;
+
+/// Which nodes grow next.
+#[derive(Debug, Clone, PartialEq)]
+enum Front {
+    /// By a selector, in so many simulations at once.
+    Selected { selector: Selector, leaves: u32, simulate: Simulate },
+    /// The best so many of every depth.
+    Beam(u32),
+}
+
+/// The choices that make a search.
+#[derive(Debug, Clone)]
+struct Choices {
+    propose: Propose,
+    sampling: Arc<Sampling>,
+    front: Front,
+    evaluate: Vec<(Evaluate, Arc<Verifier>)>,
+    backup: Backup,
+    budget: Budget,
+    width: Width,
+    keep: Keep,
+}
+
+/// Where the loop is.
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    Choosing,
+    Drawing(Drawing),
+    Judging(Judging),
+    Done,
+}
+
+/// Continuations that are on their way.
+#[derive(Debug, Clone, PartialEq)]
+struct Drawing {
+    /// Nodes and how many continuations of each.
+    asked: Vec<(NodeId, u32)>,
+    /// How often merged ones were drawn anew.
+    again: u32,
+    new: Vec<NodeId>,
+}
+
+/// Verdicts that are on their way.
+#[derive(Debug, Clone, PartialEq)]
+struct Judging {
+    /// The evaluator that is asked.
+    place: usize,
+    asked: Vec<NodeId>,
+    new: Vec<(NodeId, Given)>,
+}
+
+/// See the head of this file.
+#[derive(Debug, Clone)]
+pub struct Growth {
+    choices: Choices,
+    seed: Seed,
+    tree: Tree,
+    stage: Stage,
+    spent: Spent,
+    batch: u32,
+    /// Where the simulations under way stand, or the nodes of the beam.
+    front: Vec<NodeId>,
+    /// Nodes that grow in this batch.
+    growing: Vec<NodeId>,
+    /// Where the search stood when the last batch had ended.
+    before: Standing,
+}
+
+/// What a search knows between two batches beside its tree.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Standing {
+    pub spent: Spent,
+    /// Where the simulations under way stand, or the nodes of the beam.
+    pub front: Vec<NodeId>,
+}
+
+impl Growth {
+    /// A Monte-Carlo or best-first search; `sampling` is that of its resolved proposer.
+    #[must_use]
+    pub fn mcts(search: &Mcts, sampling: Arc<Sampling>, seed: Seed) -> Self {
+        let selector = Selector { select: search.select.clone(), virtual_loss: search.parallel.virtual_loss };
+        let simulate = match search.select {
+            // It looks at the whole tree anew every time.
+            Select::BestFirst(_) => Simulate::OneGrowth,
+            Select::Uct(_) | Select::Puct(_) => search.simulate,
+        };
+        Self::new(
+            Choices {
+                propose: search.propose.clone(),
+                sampling,
+                front: Front::Selected { selector, leaves: search.parallel.leaves, simulate },
+                evaluate: shared(&search.evaluate),
+                backup: search.backup,
+                budget: search.budget.clone(),
+                width: search.width,
+                keep: search.keep,
+            },
+            seed,
+        )
+    }
+
+    /// A beam over steps.
+    #[must_use]
+    pub fn beam(search: &StepBeam, sampling: Arc<Sampling>, seed: Seed) -> Self {
+        let choices = Choices {
+            propose: search.propose.clone(),
+            sampling,
+            front: Front::Beam(search.beam),
+            evaluate: shared(&search.evaluate),
+            backup: Backup::SumMean,
+            budget: search.budget.clone(),
+            width: Width::Fixed,
+            keep: search.keep,
+        };
+        let before = Standing { front: vec![NodeId::ROOT], ..Standing::default() };
+        Self { front: before.front.clone(), before, ..Self::new(choices, seed) }
+    }
+
+    fn new(choices: Choices, seed: Seed) -> Self {
+        let (tree, stage, spent) = (Tree::default(), Stage::Choosing, Spent::default());
+        Self {
+            choices,
+            seed,
+            tree,
+            stage,
+            spent,
+            batch: 0,
+            front: Vec::new(),
+            growing: Vec::new(),
+            before: Standing::default(),
+        }
+    }
+
+    fn width(&self, node: NodeId) -> u32 {
+        width(&self.tree, node, self.choices.width, self.choices.propose.n)
+    }
+
+    fn may_grow(&self, node: NodeId) -> bool {
+        let of = &self.tree[node];
+        let room = of.depth < self.choices.budget.depth && of.asked < self.width(node);
+        !of.closed && of.end.is_none() && room && !self.growing.contains(&node)
+    }
+
+    /// Chooses the nodes of the next batch. Nothing can grow: the search is done.
+    fn choose(&mut self) -> Vec<Want> {
+        self.before = Standing { spent: self.spent, front: self.front.clone() };
+        let mut left = budget::left(&self.choices.budget, &self.tree, &mut self.spent);
+        self.growing.clear();
+        if left > 0 {
+            match self.choices.front.clone() {
+                Front::Beam(_) => self.growing.clone_from(&self.front),
+                Front::Selected { selector, leaves, .. } => self.simulate(&selector, leaves),
+            }
+        }
+        let mut asked = Vec::new();
+        for node in self.growing.clone() {
+            let count = (self.width(node) - self.tree[node].asked).min(self.choices.propose.n).min(left);
+            if count > 0 {
+                left -= count;
+                asked.push((node, count));
+            }
+        }
+        if asked.is_empty() {
+            self.stage = Stage::Done;
+            return Vec::new();
+        }
+        self.batch += 1;
+        let wants = self.wants(&asked, 0);
+        for (node, count) in &asked {
+            self.tree[*node].asked += count;
+        }
+        self.stage = Stage::Drawing(Drawing { asked, again: 0, new: Vec::new() });
+        wants
+    }
+
+    /// Sends so many simulations down the tree; those that stand somewhere go on from there.
+    fn simulate(&mut self, selector: &Selector, leaves: u32) {
+        let mut standing = std::mem::take(&mut self.front).into_iter();
+        for _ in 0..leaves {
+            let from = standing.next().unwrap_or(NodeId::ROOT);
+            let found = match selector.select {
+                Select::BestFirst(_) => selector.anywhere(&self.tree, |node| self.may_grow(node)),
+                Select::Uct(_) | Select::Puct(_) => self.descend(selector, from).or_else(|| {
+                    // Nothing is left where it stood: the simulation ends, and the next one starts at the root.
+                    let again = from != NodeId::ROOT;
+                    self.spent.simulations += u32::from(again);
+                    if again { self.descend(selector, NodeId::ROOT) } else { None }
+                }),
+            };
+            let Some(node) = found else { break };
+            for above in self.tree.upwards(node).collect::<Vec<_>>() {
+                self.tree[above].pending += 1;
+            }
+            self.growing.push(node);
+        }
+    }
+
+    fn descend(&self, selector: &Selector, from: NodeId) -> Option<NodeId> {
+        let mut at = from;
+        while !self.may_grow(at) {
+            at = selector.child(&self.tree, at)?;
+        }
+        Some(at)
+    }
+
+    fn wants(&self, asked: &[(NodeId, u32)], again: u32) -> Vec<Want> {
+        let want = |(node, samples): &(NodeId, u32)| {
+            let before = self.tree[*node].asked;
+            let seed = match (*node, before, again) {
+                // As independent samples draw.
+                (NodeId::ROOT, 0, 0) => self.seed,
+                (node, before, 0) => self.seed.derive(&format!("node/{}/{before}", node.0)),
+                (node, before, again) => self.seed.derive(&format!("node/{}/{before}/again/{again}", node.0)),
+            };
+            Want::Draw(Draw {
+                behind: self.tree.path(*node).tokens,
+                samples: *samples,
+                seed,
+                sampling: Arc::clone(&self.choices.sampling),
+                unit: self.choices.propose.unit.clone(),
+                max_tokens: self.choices.propose.max_tokens,
+            })
+        };
+        asked.iter().map(want).collect()
+    }
+
+    /// Adds what was drawn; asks again for what fell on siblings, if it may.
+    fn drawn(&mut self, mut drawing: Drawing, answers: Vec<Answer>) -> Vec<Want> {
+        let mut missing = Vec::new();
+        for ((node, _), drawn) in drawing.asked.iter().zip(draws(answers)) {
+            let mut merged = 0;
+            for drawn in drawn {
+                self.spent.tokens += drawn.tokens.len() as u64;
+                match twin(&self.tree, *node, &drawn.text, self.choices.propose.merge) {
+                    Some(twin) => {
+                        self.tree[twin].again += 1;
+                        merged += 1;
+                    }
+                    None => drawing.new.push(self.grow(*node, drawn)),
+                }
+            }
+            if merged > 0 {
+                missing.push((*node, merged));
+            }
+        }
+        if !missing.is_empty() && drawing.again < resamples(self.choices.propose.merge) {
+            drawing.again += 1;
+            let wants = self.wants(&missing, drawing.again);
+            self.stage = Stage::Drawing(Drawing { asked: missing, ..drawing });
+            return wants;
+        }
+        let new = drawing.new.into_iter().map(|node| (node, Given::default())).collect();
+        self.judge(Judging { place: 0, asked: Vec::new(), new })
+    }
+
+    fn grow(&mut self, parent: NodeId, drawn: Drawn) -> NodeId {
+        let whole = matches!(self.choices.propose.unit, Unit::Answer | Unit::Turn);
+        let deepest = self.tree[parent].depth + 1 >= self.choices.budget.depth;
+        let end = match (drawn.tokens.is_empty(), drawn.answered || whole) {
+            (true, _) => Some(End::Empty),
+            (false, true) => Some(End::Answered),
+            (false, false) => deepest.then_some(End::Cut),
+        };
+        let piece = Piece { part: Part::Step, tokens: drawn.tokens, log_probs: drawn.log_probs, text: drawn.text };
+        let node = self.tree.add(parent, piece, self.batch);
+        self.tree[node].end = end;
+        node
+    }
+
+    /// Asks the next evaluator that has something to say; after the last one the batch ends.
+    fn judge(&mut self, mut judging: Judging) -> Vec<Want> {
+        while let Some((evaluate, verifier)) = self.choices.evaluate.get(judging.place) {
+            let new = judging.new.iter().map(|(node, _)| *node);
+            judging.asked = new.filter(|node| applies(evaluate, &self.tree, *node)).collect();
+            if judging.asked.is_empty() {
+                judging.place += 1;
+                continue;
+            }
+            let question = |node: &NodeId| {
+                Want::Judge(Question {
+                    verifier: Arc::clone(verifier),
+                    path: self.tree.path(*node),
+                    answered: self.tree[*node].end == Some(End::Answered),
+                    seed: self.seed.derive(&format!("judge/{}/{}", judging.place, node.0)),
+                })
+            };
+            let wants = judging.asked.iter().map(question).collect();
+            self.stage = Stage::Judging(judging);
+            return wants;
+        }
+        self.end_batch(&judging.new);
+        self.choose()
+    }
+
+    fn judged(&mut self, mut judging: Judging, answers: Vec<Answer>) -> Vec<Want> {
+        if let Some((evaluate, _)) = self.choices.evaluate.get(judging.place) {
+            for (node, verdict) in judging.asked.iter().zip(verdicts(answers)) {
+                let (Some(verdict), Some((_, given))) = (verdict, judging.new.iter_mut().find(|(new, _)| new == node))
+                else {
+                    continue;
+                };
+                self.spent.tokens += verdict.cost;
+                take(&mut self.tree, *node, evaluate, verdict, given);
+            }
+        }
+        judging.place += 1;
+        self.judge(judging)
+    }
+
+    /// Backs values up, closes what is spent, and moves the front.
+    fn end_batch(&mut self, new: &[(NodeId, Given)]) {
+        for (_, node) in self
+            .growing
+            .iter()
+            .flat_map(|node| self.tree.upwards(*node).map(move |above| (node, above)))
+            .collect::<Vec<_>>()
+        {
+            self.tree[node].pending = self.tree[node].pending.saturating_sub(1);
+        }
+        for (node, given) in new {
+            self.tree[*node].own = given.all();
+            let terminal = self.tree[*node].end.is_some();
+            for (value, reach) in [(given.local, Reach::Local), (given.propagated, Reach::Propagated)] {
+                if let Some(value) = value {
+                    back_up(&mut self.tree, self.choices.backup, Value { of: *node, value, reach, terminal });
+                }
+            }
+        }
+        let (way, n) = (self.choices.width, self.choices.propose.n);
+        for node in new.iter().map(|(node, _)| *node).chain(self.growing.clone()) {
+            self.tree.close_upwards(node, |tree, node| width(tree, node, way, n));
+        }
+        match self.choices.front {
+            Front::Beam(beam) => self.narrow(new, beam as usize),
+            Front::Selected { simulate, .. } => self.advance(simulate),
+        }
+    }
+
+    /// The best open nodes of the new depth are the next beam; the others are given up.
+    fn narrow(&mut self, new: &[(NodeId, Given)], beam: usize) {
+        let mut open: Vec<NodeId> = new.iter().map(|(node, _)| *node).filter(|node| !self.tree[*node].closed).collect();
+        let own = |node: &NodeId| self.tree[*node].own.unwrap_or(f64::NEG_INFINITY);
+        open.sort_by(|a, b| own(b).total_cmp(&own(a)).then(a.cmp(b)));
+        let given_up = open.split_off(beam.min(open.len()));
+        for node in given_up {
+            self.tree[node].closed = true;
+        }
+        self.front = open;
+    }
+
+    /// Simulations whose growth brought an answer end, as do those that end with every growth; the others stand where they grew.
+    fn advance(&mut self, simulate: Simulate) {
+        for node in std::mem::take(&mut self.growing) {
+            let fresh = self.tree[node].children.iter().filter(|child| self.tree[**child].batch == self.batch);
+            let answered = fresh.clone().any(|child| self.tree[*child].end == Some(End::Answered));
+            match simulate {
+                Simulate::ToEnd if !answered => self.front.push(node),
+                Simulate::ToEnd | Simulate::OneGrowth => self.spent.simulations += 1,
+            }
+        }
+    }
+}
+
+fn shared(evaluate: &[Evaluate]) -> Vec<(Evaluate, Arc<Verifier>)> {
+    evaluate.iter().map(|evaluate| (evaluate.clone(), Arc::new(evaluate.verifier.clone()))).collect()
+}
+
+impl Strategy for Growth {
+    fn next(&mut self, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
+        Ok(match std::mem::replace(&mut self.stage, Stage::Choosing) {
+            Stage::Choosing => self.choose(),
+            Stage::Drawing(drawing) => self.drawn(drawing, answers),
+            Stage::Judging(judging) => self.judged(judging, answers),
+            Stage::Done => {
+                self.stage = Stage::Done;
+                Vec::new()
+            }
+        })
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    fn committed(&self) -> Option<(Tree, Standing)> {
+        match &self.stage {
+            Stage::Drawing(drawing) if drawing.again == 0 && drawing.new.is_empty() => {
+                let mut tree = self.tree.clone();
+                for (node, count) in &drawing.asked {
+                    tree[*node].asked -= count;
+                }
+                tree.settle();
+                Some((tree, self.before.clone()))
+            }
+            Stage::Drawing(_) | Stage::Judging(_) | Stage::Choosing => None,
+            Stage::Done => Some((self.tree.clone(), self.before.clone())),
+        }
+    }
+
+    fn resume(&mut self, tree: Tree, standing: Standing) {
+        self.batch = tree.iter().map(|(_, node)| node.batch).max().unwrap_or(0);
+        self.spent = standing.spent;
+        self.front.clone_from(&standing.front);
+        self.before = standing;
+        self.tree = tree;
+    }
+
+    fn found(&self) -> Vec<NodeId> {
+        extract(&self.tree, self.choices.keep)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! From a recipe's search to the strategy of each task: every preset is a choice of parts that stand elsewhere.
+
+use std::sync::Arc;
+
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::search::{Ballot, Propose, Search, Unit};
+use galapagos_domain::seed::Seed;
+
+use super::chains::{Chains, Script, Text};
+use super::choice::{Choose, Chosen, Key, Weigh};
+use super::debate::Debate;
+use super::growth::Growth;
+use super::scripts::{Deepening, Once, Refine, Turns};
+use super::strategy::Strategy;
+use crate::engine::{Codec, EngineError};
+
+/// Makes strategies.
+pub(super) struct Plan<'a> {
+    search: &'a Search,
+    sampling: Arc<Sampling>,
+    codec: Arc<dyn Codec>,
+    /// What answers are to a vote.
+    key: Key,
+}
+
+impl<'a> Plan<'a> {
+    /// Of a resolved search.
+    pub(super) fn new(search: &'a Search, sampling: Sampling, codec: Arc<dyn Codec>, key: Key) -> Self {
+        Self { search, sampling: Arc::new(sampling), codec, key }
+    }
+
+    /// The search of one task, which draws from `seed`.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] if a text of the recipe cannot be written in the vocabulary.
+    pub(super) fn strategy(&self, seed: Seed) -> Result<Box<dyn Strategy>, EngineError> {
+        let sampling = || Arc::clone(&self.sampling);
+        let once = |propose: &Propose| self.chains(Box::new(Once { max_tokens: propose.max_tokens }), propose, seed);
+        Ok(match self.search {
+            Search::SampleK(propose) => Box::new(once(propose)),
+            Search::BestOfN(best) => Box::new(Chosen::new(once(&best.propose), Choose::Best(best.by.clone()), seed)),
+            Search::Vote(vote) => {
+                let choose = Choose::Vote { key: Arc::clone(&self.key), weigh: self.weigh(&vote.by) };
+                Box::new(Chosen::new(once(&vote.propose), choose, seed))
+            }
+            Search::StepBeam(beam) => Box::new(Growth::beam(beam, sampling(), seed)),
+            Search::Mcts(mcts) => Box::new(Growth::mcts(mcts, sampling(), seed)),
+            Search::IdSampling(deep) => {
+                let trigger = self.text(&deep.trigger)?;
+                let script = Deepening { first: deep.first, factor: deep.factor, most: deep.most, trigger };
+                Box::new(self.chains(Box::new(script), &deep.propose, seed))
+            }
+            Search::MultiTurn(turns) => {
+                let instruction = self.text(&turns.instruction)?;
+                let script = Turns { turns: turns.turns, instruction, max_tokens: turns.propose.max_tokens };
+                Box::new(self.chains(Box::new(script), &turns.propose, seed))
+            }
+            Search::RefineLoop(refine) => {
+                let script = Refine {
+                    rounds: refine.rounds,
+                    feedback: self.text(&refine.feedback)?,
+                    revise: self.text(&refine.revise)?,
+                    content: refine.content.clone(),
+                    max_tokens: refine.propose.max_tokens,
+                };
+                Box::new(self.chains(Box::new(script), &refine.propose, seed))
+            }
+            Search::Debate(debate) => Box::new(Debate::new(debate.clone(), sampling(), Arc::clone(&self.codec), seed)),
+        })
+    }
+
+    fn chains(&self, script: Box<dyn Script>, propose: &Propose, seed: Seed) -> Chains {
+        Chains::new(script, propose.n, Arc::clone(&self.sampling), seed)
+    }
+
+    fn text(&self, text: &str) -> Result<Text, EngineError> {
+        Ok(Text { text: text.to_owned(), tokens: self.codec.encode(text)? })
+    }
+
+    fn weigh(&self, by: &Ballot) -> Option<Weigh> {
+        let Ballot::Weighted { verifier, steps, unit } = by else { return None };
+        let (codec, unit) = (Arc::clone(&self.codec), unit.clone());
+        let ends = move |tokens: &[u32]| step_ends(codec.as_ref(), &unit, tokens);
+        Some(Weigh { verifier: verifier.clone(), pool: *steps, ends: Arc::new(ends) })
+    }
+}
+
+/// Where the steps of an answer end, in tokens: behind each token that completes the text that ends a step, or so many tokens apart;
+/// and at the answer's end.
+fn step_ends(codec: &dyn Codec, unit: &Unit, tokens: &[u32]) -> Vec<usize> {
+    let whole = tokens.len();
+    let mut ends: Vec<usize> = match (unit, unit.ends_with()) {
+        (Unit::Tokens(count), _) => (1..whole).filter(|at| at % (*count as usize) == 0).collect(),
+        (_, Some(text)) => {
+            let seen = |at: usize| codec.decode(&tokens[..at]).map_or(0, |decoded| decoded.matches(text).count());
+            (1..whole).filter(|at| seen(*at) > seen(at - 1)).collect()
+        }
+        (_, None) => Vec::new(),
+    };
+    ends.push(whole);
+    ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::mock::CharacterCodec;
+
+    #[test]
+    fn steps_end_where_their_unit_says() {
+        let tokens = CharacterCodec.encode("1+2=3;3+4=7;7").unwrap();
+        let of = |unit: Unit| step_ends(&CharacterCodec, &unit, &tokens);
+        assert_eq!(of(Unit::Step(";".to_owned())), [6, 12, 13]);
+        assert_eq!(of(Unit::Tokens(5)), [5, 10, 13]);
+        assert_eq!(of(Unit::Answer), [13]);
+        assert_eq!(step_ends(&CharacterCodec, &Unit::Line, &[]), [0]);
+    }
+}

@@ -1,0 +1,162 @@
+//! The referee: turns a verifier and a path into what must be computed, and what was computed into a verdict. What needs nothing is
+//! decided at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use galapagos_domain::ids::Name;
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::Head;
+use galapagos_domain::recipe::verify::{McRollout, Model, Verifier};
+use galapagos_domain::trajectory::{Outcome, Verdict};
+
+use super::strategy::{Draw, Drawn, Question};
+use super::tree::Path;
+use crate::engine::CheckpointDir;
+use crate::jobs::tasks::Tasks;
+use crate::verify::Panel;
+
+/// A role that gives numbers.
+#[derive(Debug, Clone)]
+pub struct Critic {
+    pub checkpoint: Arc<CheckpointDir>,
+    pub head: Head,
+    /// Whether it reads the few-shot prefix.
+    pub shots: bool,
+}
+
+/// What a question needs.
+#[derive(Debug)]
+pub(super) enum Need {
+    /// Nothing.
+    Decided(Verdict),
+    /// What a critic says behind these tokens.
+    Number { critic: Critic, tokens: Vec<u32>, model: Model },
+    /// Answers of the policy to go on from there.
+    Answers(Draw),
+}
+
+/// Who decides, for the tasks of one job.
+#[derive(Debug)]
+pub(super) struct Referee<'a> {
+    pub(super) tasks: &'a Tasks,
+    pub(super) critics: &'a BTreeMap<Name, Critic>,
+    pub(super) rule: Panel,
+}
+
+impl Referee<'_> {
+    /// What must be known to answer `question` about the task at `place`.
+    pub(super) fn needs(&self, place: usize, question: &Question) -> Need {
+        match &*question.verifier {
+            Verifier::Rule if question.answered => Need::Decided(self.rule(place, &question.path.answer)),
+            Verifier::Rule => {
+                Need::Decided(Verdict::new(Outcome::Error, "`rule` was asked about an unfinished answer"))
+            }
+            Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
+            Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
+                let Some(critic) = self.critics.get(&model.role) else {
+                    let reason = format!("the job brought no weights for the role `{}`", model.role);
+                    return Need::Decided(Verdict::new(Outcome::Error, reason));
+                };
+                let prompt =
+                    if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
+                let tokens = [prompt, question.path.tokens.clone()].concat();
+                Need::Number { critic: critic.clone(), tokens, model: model.clone() }
+            }
+            Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
+        }
+    }
+
+    /// The rule on an answer.
+    fn rule(&self, place: usize, answer: &str) -> Verdict {
+        self.rule.judge(self.tasks.claim(place, answer))
+    }
+
+    /// The share of continuations that the rule passes. Those that it could not decide on do not count; if there is no other, nothing
+    /// is known.
+    pub(super) fn share(&self, place: usize, path: &Path, drawn: &[Drawn]) -> Verdict {
+        let cost = drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum();
+        let verdicts = drawn.iter().map(|drawn| self.rule(place, &format!("{}{}", path.answer, drawn.text)));
+        let decided: Vec<Verdict> = verdicts.filter(|verdict| verdict.outcome.is_decided()).collect();
+        let (passed, all) = (decided.iter().filter(|verdict| verdict.outcome == Outcome::Pass).count(), decided.len());
+        if all == 0 {
+            let reason = format!("none of {} continuations could be judged", drawn.len());
+            return Verdict { cost, ..Verdict::new(Outcome::Error, reason).by("mc_rollout/1") };
+        }
+        let share = passed as f32 / all as f32;
+        let reason = format!("{passed} of {all} continuations pass");
+        Verdict { cost, ..graded(share > 0.0, reason).scored(share).by("mc_rollout/1") }
+    }
+}
+
+fn graded(pass: bool, reason: String) -> Verdict {
+    if pass { Verdict::pass(reason) } else { Verdict::fail(reason) }
+}
+
+/// The mean log-probability of the tokens that the policy sampled.
+fn self_log_prob(path: &Path) -> Verdict {
+    let sampled = path.log_probs.iter().zip(&path.sampled).filter(|(_, sampled)| **sampled);
+    let (sum, count) = sampled.fold((0.0, 0u32), |(sum, count), (log_prob, _)| (sum + f64::from(*log_prob), count + 1));
+    let mean = sum / f64::from(count.max(1));
+    Verdict::pass(format!("mean log-probability {mean:.4}")).scored(mean as f32).by("self_log_prob/1")
+}
+
+fn answers(mc: &McRollout, question: &Question) -> Draw {
+    Draw {
+        behind: question.path.tokens.clone(),
+        samples: mc.samples,
+        seed: question.seed,
+        sampling: Arc::new(Sampling::at(mc.temperature)),
+        unit: galapagos_domain::recipe::search::Unit::Answer,
+        max_tokens: mc.max_tokens,
+    }
+}
+
+/// What a critic's numbers mean: that of a scalar head squashed, or the probability of the second of two classes.
+pub(super) fn read(numbers: &[f32], critic: &Critic, model: &Model, word: &str) -> Verdict {
+    let score = match (critic.head, numbers) {
+        (Head::Scalar, [number]) => Some(model.squash.of(f64::from(*number))),
+        (Head::Classes(2), [no, yes]) => Some(1.0 / (1.0 + (f64::from(*no) - f64::from(*yes)).exp())),
+        _ => None,
+    };
+    let by = format!("{word}/{}", critic.checkpoint.checkpoint.short());
+    match score {
+        Some(score) if score.is_finite() => Verdict::pass(format!("{score:.4}")).scored(score as f32).by(by),
+        _ => Verdict::new(Outcome::Error, format!("the head of {} gave {numbers:?}", critic.head)).by(by),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use galapagos_domain::ids::Digest;
+    use galapagos_domain::recipe::verify::Squash;
+
+    use super::*;
+
+    fn critic(head: Head) -> Critic {
+        let checkpoint = Digest::of(b"critic");
+        let folder = CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None };
+        Critic { checkpoint: Arc::new(folder), head, shots: false }
+    }
+
+    #[test]
+    fn numbers_are_read_by_the_head() {
+        let model = |squash| Model { role: Name::new("critic").unwrap(), squash };
+        let score = |numbers: &[f32], head, squash| read(numbers, &critic(head), &model(squash), "prm").score;
+        assert_eq!(score(&[2.5], Head::Scalar, Squash::None), Some(2.5));
+        assert_eq!(score(&[0.0], Head::Scalar, Squash::Sigmoid), Some(0.5));
+        assert_eq!(score(&[0.0], Head::Scalar, Squash::Tanh), Some(0.0));
+        assert_eq!(score(&[1.0, 1.0], Head::Classes(2), Squash::None), Some(0.5));
+        let likely = score(&[0.0, 3.0], Head::Classes(2), Squash::None).unwrap();
+        assert!((likely - 0.952_574).abs() < 1e-6, "{likely}");
+        for (numbers, head) in
+            [(vec![1.0, 2.0], Head::Scalar), (vec![f32::NAN], Head::Scalar), (vec![], Head::Classes(2))]
+        {
+            let verdict = read(&numbers, &critic(head), &model(Squash::None), "prm");
+            assert_eq!((verdict.outcome, verdict.score), (Outcome::Error, None), "{numbers:?}");
+        }
+        assert!(read(&[1.0], &critic(Head::Scalar), &model(Squash::None), "prm").verifier.starts_with("prm/"));
+    }
+}

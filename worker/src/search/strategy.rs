@@ -1,0 +1,109 @@
+//! Strategies: the search of one task as a state machine. It says what it wants, gets all the answers, and says what it wants next;
+//! whoever drives it decides where and when that is computed. A strategy waits for nobody else's answers, so a slow task holds no
+//! other, and its tree is a function of its answers alone.
+
+use std::sync::Arc;
+
+use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::search::Unit;
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::seed::Seed;
+use galapagos_domain::trajectory::Verdict;
+
+use super::growth::Standing;
+use super::tree::{NodeId, Path, Tree};
+use crate::engine::EngineError;
+
+/// Something that must be computed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Want {
+    Draw(Draw),
+    Judge(Question),
+}
+
+/// Continuations of a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draw {
+    /// Tokens behind the prompt.
+    pub behind: Vec<u32>,
+    pub samples: u32,
+    /// Sample i draws from a stream of (seed, i).
+    pub seed: Seed,
+    pub sampling: Arc<Sampling>,
+    pub unit: Unit,
+    /// Longest continuation; the task family's longest answer when absent.
+    pub max_tokens: Option<u32>,
+}
+
+/// A path that a verifier is to judge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub verifier: Arc<Verifier>,
+    pub path: Path,
+    /// Whether its answer is complete.
+    pub answered: bool,
+    /// For verifiers that sample.
+    pub seed: Seed,
+}
+
+/// One continuation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// As sampled, with what ended it.
+    pub tokens: Vec<u32>,
+    /// Natural log-probability of each token at temperature 1.
+    pub log_probs: Vec<f32>,
+    /// Decoded, up to what ends an answer.
+    pub text: String,
+    /// Whether the answer ends with it.
+    pub answered: bool,
+}
+
+/// The answer to a want.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Drawn(Vec<Drawn>),
+    Judged(Verdict),
+}
+
+/// The search of one task.
+pub trait Strategy: Send {
+    /// Takes the answers to what it wanted last, in that order (none the first time), and says what it wants now. Nothing: it is done.
+    ///
+    /// # Errors
+    /// [`EngineError::Text`] if an instruction cannot be written in the vocabulary.
+    fn next(&mut self, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError>;
+
+    /// What was searched so far.
+    fn tree(&self) -> &Tree;
+
+    /// The tree and the rest of the state as they were when the last batch had ended, if this is a moment to store them: after the
+    /// choice of a new batch and before any of its answers. `None` for searches that are cheap to do again.
+    fn committed(&self) -> Option<(Tree, Standing)> {
+        None
+    }
+
+    /// Goes on from what [`Strategy::committed`] gave.
+    fn resume(&mut self, tree: Tree, standing: Standing) {
+        drop((tree, standing));
+    }
+
+    /// What is taken from the tree as trajectories, once it is done; in order.
+    fn found(&self) -> Vec<NodeId>;
+}
+
+/// The continuations among answers that must all be such; others are a mistake of the driver and count as none.
+pub(super) fn draws(answers: Vec<Answer>) -> impl Iterator<Item = Vec<Drawn>> {
+    answers.into_iter().map(|answer| match answer {
+        Answer::Drawn(drawn) => drawn,
+        Answer::Judged(_) => Vec::new(),
+    })
+}
+
+/// The verdicts among answers, with `None` for what is none.
+pub(super) fn verdicts(answers: Vec<Answer>) -> impl Iterator<Item = Option<Verdict>> {
+    answers.into_iter().map(|answer| match answer {
+        Answer::Judged(verdict) => Some(verdict),
+        Answer::Drawn(_) => None,
+    })
+}
