@@ -21,8 +21,8 @@ pub use chain::{Ballot, BestOfN, Debate, IdSampling, MultiTurn, Pool, RefineLoop
 pub(crate) use propose::default_temperature;
 pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
 pub use tree::{
-    Backup, BestFirst, Budget, Escalate, Evaluate, Extra, Keep, Mcts, Parallel, Prior, Puct, Reach, Select, Simulate,
-    StepBeam, Uct, Unvisited, When, Width, Worth,
+    Backup, BestFirst, Budget, Escalate, Evaluate, Extra, Extract, Mcts, Parallel, Prior, Puct, Reach, Select,
+    Simulate, StepBeam, Uct, Unvisited, When, Width, Worth,
 };
 
 /// Reads a role and tasks; makes verified trajectories.

@@ -2,25 +2,25 @@
 
 use std::cmp::Reverse;
 
-use galapagos_domain::recipe::search::{Keep, Pool};
+use galapagos_domain::recipe::search::{Extract, Pool};
 use galapagos_domain::trajectory::Outcome;
 
 use super::tree::{End, NodeId, Tree};
 
-/// The nodes at which trajectories end, in order of making; of [`Keep::Top`] the best first.
+/// The nodes at which trajectories end, in order of making; of [`Extract::Top`] the best first.
 #[must_use]
-pub fn extract(tree: &Tree, keep: Keep) -> Vec<NodeId> {
+pub fn extract(tree: &Tree, how: Extract) -> Vec<NodeId> {
     let with = |wanted: &dyn Fn(NodeId) -> bool| -> Vec<NodeId> {
         tree.iter().map(|(id, _)| id).filter(|id| wanted(*id)).collect()
     };
     let answered = |id: NodeId| tree[id].end == Some(End::Answered);
-    match keep {
-        Keep::Answers => with(&answered),
-        Keep::Ends => with(&|id| tree[id].end.is_some()),
-        Keep::Correct => {
+    match how {
+        Extract::Answers => with(&answered),
+        Extract::Ends => with(&|id| tree[id].end.is_some()),
+        Extract::Correct => {
             with(&|id| answered(id) && tree[id].verdict.as_ref().is_some_and(|v| v.outcome == Outcome::Pass))
         }
-        Keep::Top(count) => {
+        Extract::Top(count) => {
             let mut best = with(&answered);
             best.sort_by(|a, b| tree[*b].q.total_cmp(&tree[*a].q).then(a.cmp(b)));
             best.truncate(count as usize);
@@ -87,10 +87,10 @@ mod tests {
         }
         tree[ids[0]].verdict = Some(Verdict::pass(""));
         tree[ids[2]].verdict = Some(Verdict::fail(""));
-        assert_eq!(extract(&tree, Keep::Answers), [ids[0], ids[2], ids[3]]);
-        assert_eq!(extract(&tree, Keep::Ends), ids);
-        assert_eq!(extract(&tree, Keep::Correct), [ids[0]]);
-        assert_eq!(extract(&tree, Keep::Top(2)), [ids[2], ids[3]], "ties go to the earliest");
+        assert_eq!(extract(&tree, Extract::Answers), [ids[0], ids[2], ids[3]]);
+        assert_eq!(extract(&tree, Extract::Ends), ids);
+        assert_eq!(extract(&tree, Extract::Correct), [ids[0]]);
+        assert_eq!(extract(&tree, Extract::Top(2)), [ids[2], ids[3]], "ties go to the earliest");
     }
 
     #[test]

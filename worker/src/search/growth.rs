@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::search::{
-    Backup, Budget, Evaluate, Keep, Mcts, Propose, Reach, Select, Simulate, StepBeam, Unit, Width,
+    Backup, Budget, Evaluate, Extract, Mcts, Propose, Reach, Select, Simulate, StepBeam, Unit, Width,
 };
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
@@ -45,7 +45,7 @@ struct Choices {
     backup: Backup,
     budget: Budget,
     width: Width,
-    keep: Keep,
+    extract: Extract,
 }
 
 /// Where the loop is.
@@ -120,7 +120,7 @@ impl Growth {
                 backup: search.backup,
                 budget: search.budget.clone(),
                 width: search.width,
-                keep: search.keep,
+                extract: search.extract,
             },
             seed,
         )
@@ -137,7 +137,7 @@ impl Growth {
             backup: Backup::SumMean,
             budget: search.budget.clone(),
             width: Width::Fixed,
-            keep: search.keep,
+            extract: search.extract,
         };
         let before = Standing { front: vec![NodeId::ROOT], ..Standing::default() };
         Self { front: before.front.clone(), before, ..Self::new(choices, seed) }
@@ -433,7 +433,7 @@ impl Strategy for Growth {
     }
 
     fn found(&self) -> Vec<NodeId> {
-        extract(&self.tree, self.choices.keep)
+        extract(&self.tree, self.choices.extract)
     }
 }
 

@@ -3,7 +3,10 @@
 use galapagos_domain::recipe::curate::{BalanceBy, Operator};
 use galapagos_domain::recipe::evaluate::{BestOf, Metric};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::{Search, Verifier};
+use galapagos_domain::recipe::search::{
+    Backup, Ballot, Budget, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate, Unit,
+    Unvisited, Width,
+};
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
 use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
@@ -11,6 +14,7 @@ use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
     Schedule, Start, Surrogate,
 };
+use galapagos_domain::recipe::verify::{McRollout, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use serde_json::{Value, json};
 
@@ -35,7 +39,27 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "plateau" => words::<StopRule>(Some("plateau")),
         "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
         "search" => words::<Search>(None),
-        "sample_k" => words::<Search>(Some("sample_k")),
+        "sample_k" => words::<Propose>(None),
+        "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate" => {
+            words::<Search>(Some(find(topic)?.word))
+        }
+        "unit" => words::<Unit>(None),
+        "merge" => words::<Merge>(None),
+        "edit_distance" => words::<Merge>(Some("edit_distance")),
+        "by" => words::<Ballot>(None),
+        "weighted" => words::<Ballot>(Some("weighted")),
+        "select" => words::<Select>(None),
+        "uct" | "puct" | "best_first" => words::<Select>(Some(find(topic)?.word)),
+        "unvisited" => words::<Unvisited>(None),
+        "extra" => words::<Extra>(None),
+        "evaluator" => words::<Evaluate>(None),
+        "backup" => words::<Backup>(None),
+        "budget" => words::<Budget>(None),
+        "width" => words::<Width>(None),
+        "simulate" => words::<Simulate>(None),
+        "parallel" => words::<Parallel>(None),
+        "extract" => words::<Extract>(None),
+        "mc_rollout" => words::<McRollout>(None),
         "guide" => words::<Guide>(None),
         "speculate" => words::<Speculate>(None),
         "verify" => words::<Verifier>(None),
@@ -104,6 +128,20 @@ fn least(topic: &str) -> Value {
         "source" => json!({"title": "t"}),
         "rollout" => json!({"as": "s", "role": "policy", "tasks": {}, "search": {"sample_k": {"n": 1}}}),
         "sample_k" => json!({"n": 1}),
+        "best_of_n" => json!({"propose": {"n": 1}, "by": []}),
+        "vote" => json!({"propose": {"n": 1}}),
+        "weighted" => json!({"verifier": "rule", "steps": "min"}),
+        "step_beam" => json!({"propose": {"n": 1}, "beam": 1, "budget": {}}),
+        "mcts" => json!({"propose": {"n": 1}, "budget": {}}),
+        "id_sampling" => json!({"propose": {"n": 1}, "first": 1, "most": 1, "trigger": "t"}),
+        "multi_turn" => json!({"propose": {"n": 1}, "turns": 2, "instruction": "i"}),
+        "refine_loop" => json!({"propose": {"n": 1}, "rounds": 1, "feedback": "f", "revise": "r"}),
+        "debate" => json!({"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "o", "again": "a"}),
+        "uct" | "puct" | "best_first" | "budget" => json!({}),
+        "edit_distance" => json!({"below": 1}),
+        "parallel" => json!({"leaves": 1}),
+        "evaluator" => json!({"verifier": "rule"}),
+        "mc_rollout" => json!({"samples": 1}),
         "curate" => json!({"as": "c", "from": "s"}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
@@ -134,7 +172,15 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),
         "builtin" => through::<TaskSet>(json!({ topic: least })).map(inside),
-        "sample_k" => through::<Search>(json!({ topic: least })).map(inside),
+        "sample_k" | "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop"
+        | "debate" => through::<Search>(json!({ topic: least })).map(inside),
+        "weighted" => through::<Ballot>(json!({ topic: least })).map(inside),
+        "uct" | "puct" | "best_first" => through::<Select>(json!({ topic: least })).map(inside),
+        "edit_distance" => through::<Merge>(json!({ topic: least })).map(inside),
+        "budget" => through::<Budget>(least),
+        "parallel" => through::<Parallel>(least),
+        "evaluator" => through::<Evaluate>(least),
+        "mc_rollout" => through::<McRollout>(least),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),

@@ -5,6 +5,7 @@ mod header;
 mod judging;
 mod losses;
 mod making;
+mod searching;
 mod training;
 
 use super::topic::{Entry, Preset, Topic};
@@ -14,6 +15,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
     let parts = [
         header::TOPICS,
         making::TOPICS,
+        searching::TOPICS,
         training::VERB,
         losses::TOPICS,
         training::TOPICS,

@@ -26,7 +26,7 @@ pub struct Mcts {
     #[serde(default)]
     pub parallel: Parallel,
     #[serde(default)]
-    pub keep: Keep,
+    pub extract: Extract,
 }
 
 /// At every depth the best `beam` nodes go on.
@@ -39,7 +39,7 @@ pub struct StepBeam {
     pub evaluate: Vec<Evaluate>,
     pub budget: Budget,
     #[serde(default)]
-    pub keep: Keep,
+    pub extract: Extract,
 }
 
 fn by_rule() -> Vec<Evaluate> {
@@ -325,7 +325,7 @@ impl Default for Parallel {
 /// What is taken from a tree as trajectories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Keep {
+pub enum Extract {
     /// Every answer.
     #[default]
     Answers,

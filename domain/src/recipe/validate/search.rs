@@ -7,7 +7,7 @@ use crate::ids::Name;
 use crate::recipe::Head;
 use crate::recipe::path::Path;
 use crate::recipe::search::{
-    Ballot, BestFirst, Budget, Evaluate, Extra, Keep, Mcts, Merge, Propose, Puct, Rollout, Search, Select, StepBeam,
+    Ballot, BestFirst, Budget, Evaluate, Extra, Extract, Mcts, Merge, Propose, Puct, Rollout, Search, Select, StepBeam,
     Uct, Unit, Unvisited, When, Width,
 };
 use crate::recipe::verify::Verifier;
@@ -125,8 +125,8 @@ impl Check<'_> {
         }
         self.whole(&path.key("parallel").key("leaves"), mcts.parallel.leaves, 1, MAX_SAMPLES);
         self.between(&path.key("parallel").key("virtual_loss"), mcts.parallel.virtual_loss, 0.0, MAX_NUMBER);
-        self.keep(mcts.keep, path);
-        self.knows_right(&mcts.evaluate, (mcts.keep, &mcts.budget), path);
+        self.extract(mcts.extract, path);
+        self.knows_right(&mcts.evaluate, (mcts.extract, &mcts.budget), path);
         if mcts.evaluate.is_empty() {
             self.refuse(&path.key("evaluate"), "no node has a value", "leave `evaluate` out for the task's rule");
         }
@@ -146,8 +146,8 @@ impl Check<'_> {
         self.steps(&beam.propose, path);
         self.budget(&beam.budget, path);
         self.whole(&path.key("beam"), beam.beam, 1, MAX_SAMPLES);
-        self.keep(beam.keep, path);
-        self.knows_right(&beam.evaluate, (beam.keep, &beam.budget), path);
+        self.extract(beam.extract, path);
+        self.knows_right(&beam.evaluate, (beam.extract, &beam.budget), path);
         if !beam.evaluate.iter().any(|evaluate| evaluate.when != When::Terminal) {
             let message = "nothing says which steps are best: no evaluator is asked at steps";
             let help = "add one with `when: every`, for example `{verifier: {prm: critic}, when: every}`";
@@ -163,10 +163,10 @@ impl Check<'_> {
     }
 
     /// What is right is known in a tree only where an evaluator decides on answers.
-    fn knows_right(&mut self, evaluate: &[Evaluate], (keep, budget): (Keep, &Budget), path: &Path) {
+    fn knows_right(&mut self, evaluate: &[Evaluate], (extract, budget): (Extract, &Budget), path: &Path) {
         let decides = evaluate.iter().any(|evaluate| evaluate.verifier.decides() && evaluate.when != When::Leaf);
         let asks = [
-            (path.key("keep"), keep == Keep::Correct),
+            (path.key("extract"), extract == Extract::Correct),
             (path.key("budget").key("correct_leaves"), budget.correct_leaves.is_some()),
             (path.key("budget").key("escalate_unsolved"), budget.escalate_unsolved.is_some()),
         ];
@@ -176,9 +176,9 @@ impl Check<'_> {
         }
     }
 
-    fn keep(&mut self, keep: Keep, path: &Path) {
-        if let Keep::Top(count) = keep {
-            self.whole(&path.key("keep").key("top"), count, 1, MAX_COUNT);
+    fn extract(&mut self, extract: Extract, path: &Path) {
+        if let Extract::Top(count) = extract {
+            self.whole(&path.key("extract").key("top"), count, 1, MAX_COUNT);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[ROLLOUT, SEARCH, SAMPLE_K, GUIDE, SPECULATE, VERIFY, CURATE];
+pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, VERIFY, MC_ROLLOUT, CURATE];
 
 const ROLLOUT: Topic = Topic {
     word: "rollout",
@@ -22,44 +22,6 @@ const ROLLOUT: Topic = Topic {
         preset("verify", "list", "[rule]", "what decides pass or fail"),
     ],
     example: "- rollout: {as: samples, role: policy, tasks: {numbers: 200}, search: {sample_k: {n: 8, temperature: $temperature}}}",
-};
-
-const SEARCH: Topic = Topic {
-    word: "search",
-    place: "rollout",
-    about: "How a task is searched.",
-    form: Form::Choice,
-    entries: &[word("sample_k", "map", "independent samples")],
-    example: "",
-};
-
-const SAMPLE_K: Topic = Topic {
-    word: "sample_k",
-    place: "rollout.search",
-    about: "Independent samples of the policy.",
-    form: Form::Map,
-    entries: &[
-        required("n", "count", "samples per task"),
-        preset("temperature", "number or $name", "0.8", "0 is greedy"),
-        preset("top_p", "number or $name", "1", "nucleus mass that is kept; 1 keeps all"),
-        optional("max_tokens", "count", "longest completion in tokens; without it the task family's own limit"),
-        optional("top_k", "count or $name", "so many most probable tokens are kept; without it all"),
-        preset(
-            "min_p",
-            "number or $name",
-            "0",
-            "drops tokens less probable than this part of the most probable one; 0 keeps all",
-        ),
-        preset(
-            "repetition_penalty",
-            "number or $name",
-            "1",
-            "above 1, tokens of prompt and completion are less likely to come again; 1 changes nothing",
-        ),
-        optional("guide", "choice", "the form that every completion is held to; without it they are free"),
-        preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
-    ],
-    example: "- rollout:\n    as: samples\n    role: policy\n    tasks: {numbers: 200}\n    search: {sample_k: {n: 8, top_k: 50, guide: {regex: \" [0-9]{1,2}\"}, speculate: lookup}}",
 };
 
 const GUIDE: Topic = Topic {
@@ -95,9 +57,33 @@ const SPECULATE: Topic = Topic {
 const VERIFY: Topic = Topic {
     word: "verify",
     place: "rollout",
-    about: "What decides about a trajectory. A verdict is pass, fail, error, timeout or suspect; an error is never a fail.",
+    about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh}`.",
     form: Form::Choice,
-    entries: &[word("rule", "", "the task family's exact checker")],
+    entries: &[
+        word("rule", "", "the task family's exact checker"),
+        word("value", "role", "a number: what a scalar head says behind what was written"),
+        word("orm", "role", "the same, of a role that was trained on outcomes"),
+        word(
+            "prm",
+            "role",
+            "the same, of a role that was trained on steps; with two classes the probability of the second",
+        ),
+        word("mc_rollout", "map", "a number: the share of sampled continuations that the rule passes"),
+        word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
+    ],
+    example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}]",
+};
+
+const MC_ROLLOUT: Topic = Topic {
+    word: "mc_rollout",
+    place: "verify",
+    about: "Continues a path to an answer several times.",
+    form: Form::Map,
+    entries: &[
+        required("samples", "count", "continuations"),
+        preset("temperature", "number", "1", "of the continuations"),
+        optional("max_tokens", "count", "longest continuation; without it the task family's own limit"),
+    ],
     example: "",
 };
 
