@@ -18,6 +18,7 @@ mod adapter_folder;
 mod adapters;
 mod bench;
 mod probes;
+mod searches;
 
 #[test]
 fn a_character_model_is_a_function_of_the_seed_and_imports_as_what_it_is() {

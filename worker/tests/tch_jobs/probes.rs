@@ -27,7 +27,7 @@ pub fn model(hidden_size: usize, seed: u64) -> (Decoder, Tokenizer) {
         num_attention_heads: 4,
         num_key_value_heads: 2,
         head_dim: hidden_size / 4,
-        max_position_embeddings: 48,
+        max_position_embeddings: 64,
         initializer_range: 0.1,
         eos_token_ids: tokenizer.eos().into_iter().collect(),
         pad_token_id: tokenizer.pad(),

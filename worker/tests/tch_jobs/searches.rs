@@ -1,0 +1,207 @@
+//! Searches on the libtorch engine: what a task finds depends on it alone, on every preset; tokens and log-probabilities are those of
+//! the policy; trees come back from their tables.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use galapagos_artifacts::{trajectories, trees};
+use galapagos_domain::ids::Digest;
+use galapagos_domain::job::{Critic, JobKind, JobOutput, RolloutSpec};
+use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::tasks::Split;
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::recipe::{Characters, Head};
+use galapagos_domain::seed::Seed;
+use galapagos_domain::trajectory::Trajectory;
+use galapagos_domain::tree::TreeNode;
+use galapagos_model::probe::Probe;
+use galapagos_model::{EngineOptions, Precision, RunControl, ScoreRequest};
+use galapagos_worker::engine::conversation::{ChatBatch, Reply};
+use galapagos_worker::engine::tch::TchEngine;
+use galapagos_worker::engine::{
+    Batch, CheckpointDir, Codec, Completion, Engine, EngineError, EngineHandle, ScoreBatch, Watch,
+};
+
+use crate::bench::{Bench, slice};
+use crate::probes::{commit, model};
+
+/// The same engine, which computes lists only: every stream goes in waves.
+struct Waves(TchEngine);
+
+impl Engine for Waves {
+    fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
+        self.0.codec(checkpoint)
+    }
+    fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
+        self.0.generate(batch, watch)
+    }
+    fn chat(&mut self, batch: &ChatBatch, watch: &Watch) -> Result<Vec<Reply>, EngineError> {
+        self.0.chat(batch, watch)
+    }
+    fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
+        self.0.score(batch, watch)
+    }
+    fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
+        self.0.inspect(folder)
+    }
+    fn initialise(&mut self, shape: &Characters, seed: Seed, folder: &Path) -> Result<Digest, EngineError> {
+        self.0.initialise(shape, seed, folder)
+    }
+}
+
+/// Every preset, on steps of one token where it has steps.
+const SEARCHES: [&str; 11] = [
+    r#"{"best_of_n": {"propose": {"n": 4}, "by": [{"verifier": {"orm": "critic"}}, {"verifier": "self_log_prob", "weight": 0.1}]}}"#,
+    r#"{"vote": {"propose": {"n": 5}}}"#,
+    r#"{"vote": {"propose": {"n": 4}, "by": {"weighted": {"verifier": {"prm": "critic"}, "steps": "min", "unit": {"tokens": 2}}}}}"#,
+    r#"{"step_beam": {"propose": {"n": 3, "unit": {"tokens": 1}}, "beam": 2, "budget": {"depth": 4},
+        "evaluate": [{"verifier": {"prm": "critic"}, "when": "every"}, {"verifier": "rule"}]}}"#,
+    r#"{"mcts": {"propose": {"n": 3, "unit": {"tokens": 1}, "merge": "exact"}, "budget": {"simulations": 6, "depth": 4}}}"#,
+    r#"{"mcts": {"propose": {"n": 2, "unit": {"tokens": 2}}, "select": {"puct": {"c": 2.0}}, "simulate": "one_growth",
+        "evaluate": [{"verifier": "rule", "map": {"pass": 1, "fail": -1}}, {"verifier": {"value": {"role": "critic", "squash": "tanh"}}, "when": "leaf"}],
+        "budget": {"simulations": 5, "depth": 4}, "parallel": {"leaves": 2}, "backup": "half_own_half_children"}}"#,
+    r#"{"mcts": {"propose": {"n": 1, "unit": {"tokens": 1}, "merge": {"edit_distance": {"below": 1, "resample": 2}}},
+        "select": {"best_first": {"extra": [{"diversity": 0.5}, {"depth": {"alpha": 1, "beta": 1, "gamma": 0.1}}]}}, "width": {"adaptive": {"alpha": 4, "min": 2, "max": 4}},
+        "evaluate": [{"verifier": {"mc_rollout": {"samples": 3}}, "when": "leaf"}, {"verifier": "rule"}], "budget": {"tokens": 60, "depth": 4}}}"#,
+    r#"{"id_sampling": {"propose": {"n": 2}, "first": 2, "most": 9, "trigger": ">"}}"#,
+    r#"{"multi_turn": {"propose": {"n": 2}, "turns": 2, "instruction": "321>"}}"#,
+    r#"{"refine_loop": {"propose": {"n": 2}, "rounds": 1, "feedback": ">", "revise": "4>", "content": "7"}}"#,
+    r#"{"debate": {"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "0", "again": ">"}}"#,
+];
+
+fn search(text: &str) -> Search {
+    serde_json::from_str(text).unwrap()
+}
+
+struct Setting {
+    bench: Bench,
+    policy: Digest,
+    critic: Digest,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let policy = model(64, 1);
+        let critic = (model(64, 2).0.to_scalar(3).unwrap(), model(64, 2).1);
+        let [policy, critic] = [&policy, &critic].map(|made| commit(&bench, made, &Probe::of(&made.0, None).unwrap()));
+        Self { bench, policy, critic }
+    }
+
+    fn run(&self, search: Search, indices: std::ops::Range<u32>) -> (Vec<Trajectory>, Vec<TreeNode>) {
+        let critic = Critic { checkpoint: self.critic, head: Head::Scalar, shots: true };
+        let spec = RolloutSpec {
+            policy: self.policy,
+            tasks: slice(Split::Train, indices),
+            search,
+            verify: vec![Verifier::Rule],
+            critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
+        };
+        let JobOutput::Rollout { trajectories: rows, trees, counts, .. } =
+            self.bench.run(JobKind::Rollout(spec)).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!((counts.total(), counts.error), (rows.rows, 0));
+        let get = |digest: &Digest| self.bench.runtime.block_on(self.bench.shop.store.get(digest)).unwrap();
+        let nodes = trees.map_or_else(Vec::new, |trees| trees::decode(get(&trees.digest)).unwrap().0);
+        (trajectories::decode(get(&rows.digest)).unwrap(), nodes)
+    }
+}
+
+#[test]
+fn what_a_task_finds_depends_on_it_alone() {
+    let mut setting = Setting::new();
+    let whole: Vec<_> = SEARCHES.map(|text| setting.run(search(text), 0..6)).into();
+    for (text, (rows, nodes)) in SEARCHES.iter().zip(&whole) {
+        let (mut pieces, mut grown) = (Vec::new(), Vec::new());
+        for piece in [0..1, 1..4, 4..6] {
+            let (rows, nodes) = setting.run(search(text), piece);
+            pieces.extend(rows);
+            grown.extend(nodes);
+        }
+        assert_eq!((rows, nodes), (&pieces, &grown), "{text}");
+    }
+    setting.bench.shop.engine = EngineHandle::start(|| Box::new(Waves(TchEngine::new()))).unwrap();
+    for (text, whole) in SEARCHES.iter().zip(&whole) {
+        assert_eq!(&setting.run(search(text), 0..6), whole, "in waves: {text}");
+    }
+}
+
+/// The policy's own engine says the same of every token that a search sampled, in whatever turn or branch: ids and log-probabilities
+/// survive instructions, triggers and steps.
+#[test]
+fn tokens_and_log_probabilities_are_the_policys_own() {
+    let setting = Setting::new();
+    let options = EngineOptions { precision: Precision::F32, ..EngineOptions::default() };
+    let mut engine = galapagos_model::Engine::new(&model(64, 1).0, options).unwrap();
+    let ten = r#"{"multi_turn": {"propose": {"n": 1, "max_tokens": 2}, "turns": 10, "instruction": "3>"}}"#;
+    for text in SEARCHES.into_iter().chain([ten]) {
+        let (rows, _) = setting.run(search(text), 0..2);
+        assert!(!rows.is_empty(), "{text}");
+        for row in rows {
+            let tokens = [row.prompt_tokens.as_slice(), &row.completion_tokens].concat();
+            assert_eq!(row.log_probs.len(), row.completion_tokens.len());
+            let request = ScoreRequest::continuation(&row.prompt_tokens, &row.completion_tokens);
+            let scored = engine.score(&[request], &mut RunControl::default()).unwrap();
+            let learnt = |place: usize| {
+                let inside =
+                    row.credit.spans.iter().find(|span| (span.start as usize..span.end as usize).contains(&place));
+                row.credit.spans.is_empty() || inside.unwrap().learn
+            };
+            let sampled = (0..row.log_probs.len()).filter(|place| learnt(*place)).count();
+            assert!(sampled > 0, "{text}");
+            for (place, (said, scored)) in row.log_probs.iter().zip(&scored[0]).enumerate() {
+                if learnt(place) {
+                    assert!((said - scored).abs() < 1e-4, "{text}: token {place} of {tokens:?}: {said} and {scored}");
+                } else {
+                    assert_eq!(*said, 0.0, "{text}: nobody sampled token {place}");
+                }
+            }
+        }
+    }
+    let (rows, _) = setting.run(search(ten), 0..1);
+    let turns = rows[0].credit.spans.iter().filter(|span| span.learn).count();
+    assert_eq!((turns, rows[0].credit.spans.len()), (10, 19), "ten answers with nine instructions between them");
+}
+
+#[test]
+fn a_tree_is_stored_whole_and_its_rows_say_where_they_end() {
+    let setting = Setting::new();
+    let (rows, nodes) = setting.run(search(SEARCHES[4]), 0..3);
+    let trees: Vec<_> = nodes.chunk_by(|a, b| a.tree == b.tree).collect();
+    assert_eq!(trees.len(), 3);
+    for tree in &trees {
+        let back = galapagos_worker::search::tree_of(tree).unwrap();
+        assert_eq!(back.len(), tree.len());
+        assert_eq!(tree[0].tokens, rows.iter().find(|row| row.task == tree[0].task).unwrap().prompt_tokens);
+    }
+    for row in &rows {
+        let leaf = row.leaf.as_ref().unwrap();
+        let node = nodes.iter().find(|node| (&node.tree, node.node) == (&leaf.tree, leaf.node)).unwrap();
+        assert!(node.found && node.verdict.as_ref().unwrap().outcome == row.verdict.outcome, "{row:?}");
+        let (depth, spans) = (node.depth as usize, row.credit.spans.len());
+        assert_eq!(if depth == 1 { 0 } else { depth }, spans);
+    }
+    assert_eq!(nodes.iter().filter(|node| node.found).count(), rows.len());
+    let again = nodes.iter().map(|node| node.again).sum::<u32>();
+    assert!(again > 0, "with steps of one digit some proposals must have been merged");
+}
+
+#[test]
+fn a_critic_that_gives_no_numbers_is_refused_by_name() {
+    let mut setting = Setting::new();
+    setting.critic = setting.policy;
+    let critic = Critic { checkpoint: setting.policy, head: Head::Scalar, shots: true };
+    let spec = RolloutSpec {
+        policy: setting.policy,
+        tasks: slice(Split::Train, 0..2),
+        search: search(SEARCHES[0]),
+        verify: vec![Verifier::Rule],
+        critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
+    };
+    let error = setting.bench.run(JobKind::Rollout(spec)).unwrap_err();
+    let chain = galapagos_worker::failure::report(error.class(), &error).chain.join("\n");
+    assert!(chain.contains("give numbers: it has a language-model head"), "{chain}");
+}
