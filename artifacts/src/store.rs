@@ -1,10 +1,11 @@
 //! Blobs by digest over `object_store`: `blobs/<first two hex digits>/<64 hex digits>`, and beside them, by the digest of a file
 //! that is not there as a blob, the records `deltas/<first two>/<64 hex digits>` of how to rebuild it. States of rounds under way have
-//! places of their own, `rounds/<round>/<step>/`, so that they can be dropped.
+//! places of their own, `rounds/<round>/<step>/`, so that they can be dropped; so has the progress of jobs, `jobs/<job>`.
 //!
 //! A put is idempotent: the name is the content. Large files are streamed; nothing here keeps a whole checkpoint in memory.
 
 mod local;
+mod progress;
 mod states;
 #[cfg(test)]
 mod tests;

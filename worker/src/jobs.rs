@@ -8,6 +8,7 @@ mod bout;
 mod curate;
 mod evaluate;
 pub mod meter;
+mod progress;
 mod rollout;
 pub mod tasks;
 #[cfg(test)]
@@ -25,6 +26,9 @@ use crate::engine::{EngineError, EngineHandle};
 use crate::search::ForestError;
 use meter::Meter;
 
+/// How often searches under way are kept, unless told otherwise: what a lost attempt costs at most, twice over.
+pub const KEEP_EVERY_MS: u64 = 3_000;
+
 /// What attempts work with; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Workshop {
@@ -35,6 +39,8 @@ pub struct Workshop {
     pub models: PathBuf,
     /// The base on which adapters stand that a recipe names as its base model.
     pub engine_base: Option<PathBuf>,
+    /// How often searches under way are kept, in milliseconds.
+    pub keep_every_ms: u64,
     /// Runs the artifact store's futures; attempts block on it from their own threads.
     pub runtime: tokio::runtime::Handle,
 }

@@ -20,7 +20,7 @@ use crate::engine::mock::MockEngine;
 use crate::engine::openai::{self, OpenAiEngine};
 use crate::engine::tch::TchEngine;
 use crate::engine::{Engine, EngineHandle};
-use crate::jobs::Workshop;
+use crate::jobs::{KEEP_EVERY_MS, Workshop};
 use crate::session::{Identity, Session, SessionError};
 use crate::trainer_proc::Trainer;
 
@@ -130,6 +130,7 @@ fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, N
         engine,
         models: config.models.clone(),
         engine_base: config.engine_base.clone(),
+        keep_every_ms: KEEP_EVERY_MS,
         runtime: runtime.handle().clone(),
     })
 }

@@ -24,7 +24,7 @@ mod tree;
 mod value;
 mod width;
 
-pub use forest::{Forest, ForestError, Found, Searched};
+pub use forest::{Forest, ForestError, Found, Keeper, Kept, Searched};
 pub use growth::Standing;
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};

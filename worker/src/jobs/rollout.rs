@@ -13,6 +13,7 @@ use galapagos_domain::trajectory::{Credit, Leaf, Span, Trajectory, VerdictCounts
 use galapagos_domain::tree::TreeNode;
 
 use super::meter::Meter;
+use super::progress::{Progress, forget};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed, store_failed};
 use crate::search::{Critic, Forest, ForestError, Found, Origin, Searched, Tree, records};
@@ -37,22 +38,28 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
         critics: &critics,
         meter,
     };
-    let searched = forest.search().map_err(search_failed)?;
-    let origins = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place));
+    let origins: Vec<Origin> = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place)).collect();
+    let mut progress = Progress::new(shop, job, &origins);
     let grows = matches!(spec.search, Search::Mcts(_) | Search::StepBeam(_));
+    let begun = if grows { progress.begun() } else { BTreeMap::new() };
+    let searched = forest.search(begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());
-    for (origin, Searched { tree, found }) in origins.zip(searched) {
+    for (origin, Searched { tree, found }) in origins.iter().zip(searched) {
         let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
-        rows.extend((0..).zip(&found).map(|(number, found)| row(&origin, number, (found, &tree), leaf(found))));
+        rows.extend((0..).zip(&found).map(|(number, found)| row(origin, number, (found, &tree), leaf(found))));
         if grows {
             let ends: Vec<_> = found.iter().map(|found| found.node).collect();
-            nodes.extend(records(&tree, &origin, &ends));
+            nodes.extend(records(&tree, origin, &ends));
         }
     }
     let mut counts = VerdictCounts::default();
     rows.iter().for_each(|row| counts.count(row.verdict.outcome));
     let trees = if grows { Some(store_trees(shop, &nodes)?) } else { None };
-    Ok(JobOutput::Rollout { trajectories: store_rows(shop, &rows)?, trees, counts, tokens: meter.tokens() })
+    let trajectories = store_rows(shop, &rows)?;
+    if grows {
+        forget(shop, &job.id);
+    }
+    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens() })
 }
 
 /// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the

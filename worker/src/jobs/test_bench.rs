@@ -16,7 +16,7 @@ use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::Trajectory;
 
 use super::meter::Meter;
-use super::{JobError, Workshop};
+use super::{JobError, KEEP_EVERY_MS, Workshop};
 use crate::cancel::Cancel;
 use crate::checkpoints::Checkpoints;
 use crate::engine::EngineHandle;
@@ -52,6 +52,7 @@ impl Bench {
             store,
             engine: EngineHandle::start(|| Box::new(MockEngine)).unwrap(),
             models,
+            keep_every_ms: KEEP_EVERY_MS,
             runtime: runtime.handle().clone(),
         };
         Self { shop, policy, other, runtime, _folder: folder }

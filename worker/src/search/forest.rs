@@ -3,7 +3,7 @@
 //!
 //! When a search is done, the recipe's verifiers judge every trajectory that it leaves.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use galapagos_domain::ids::Name;
@@ -12,6 +12,7 @@ use galapagos_domain::recipe::search::{Search, Unit};
 use galapagos_domain::recipe::verify::{Model, Verifier};
 use galapagos_domain::trajectory::{Outcome, Score, Verdict};
 
+use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::{Critic, Need, Referee, read};
 use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
@@ -34,6 +35,22 @@ pub struct Forest<'a> {
     pub verify: &'a [Verifier],
     pub critics: &'a BTreeMap<Name, Critic>,
     pub meter: &'a Meter,
+}
+
+/// A search between two batches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    pub tree: Tree,
+    pub standing: Standing,
+}
+
+/// Where searches are kept, so that another attempt can go on from there.
+pub trait Keeper {
+    /// Whether it is time to keep what there is.
+    fn due(&mut self) -> bool;
+
+    /// Keeps searches by the place of their task; it has all that were ever handed over, the newest of each task.
+    fn keep(&mut self, searches: &BTreeMap<usize, Kept>);
 }
 
 /// What the search of one task left.
@@ -129,14 +146,18 @@ struct Running<'a> {
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
     verify: Vec<Arc<Verifier>>,
+    keeper: &'a mut dyn Keeper,
+    kept: BTreeMap<usize, Kept>,
+    /// Tasks whose newest batch is to be kept.
+    stale: BTreeSet<usize>,
 }
 
 impl Forest<'_> {
-    /// Searches all tasks; the results stand in the order of the tasks.
+    /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
     ///
     /// # Errors
-    /// [`ForestError`]; nothing of any task is left then.
-    pub fn search(&self) -> Result<Vec<Searched>, ForestError> {
+    /// [`ForestError`]; nothing of any task is left then but what the keeper has.
+    pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Vec<Searched>, ForestError> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
         let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
@@ -144,7 +165,12 @@ impl Forest<'_> {
             let strategy = plan.strategy(seed)?;
             Ok(Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None })
         };
-        let slots = self.tasks.items.iter().map(|item| slot(item.seed)).collect::<Result<Vec<_>, _>>()?;
+        let mut slots = self.tasks.items.iter().map(|item| slot(item.seed)).collect::<Result<Vec<_>, _>>()?;
+        for (place, Kept { tree, standing }) in &begun {
+            // They count as if they had been sampled here: a job's output does not tell how often it was tried.
+            self.meter.add(0, standing.spent.tokens);
+            slots[*place].strategy.resume(tree.clone(), standing.clone());
+        }
         let mut running = Running {
             forest: self,
             referee: Referee { tasks: self.tasks, critics: self.critics, rule: Panel::rule() },
@@ -155,6 +181,9 @@ impl Forest<'_> {
             early: VecDeque::new(),
             stops: BTreeMap::new(),
             verify: self.verify.iter().cloned().map(Arc::new).collect(),
+            keeper,
+            kept: begun,
+            stale: BTreeSet::new(),
         };
         running.run()?;
         let Running { stream, slots, .. } = running;
@@ -179,8 +208,22 @@ impl Running<'_> {
             if self.slots[task].missing == 0 {
                 self.advance(task)?;
             }
+            if self.keeper.due() {
+                self.keeper.keep(&self.kept);
+                self.stale = (0..self.slots.len()).collect();
+            }
         }
         Ok(())
+    }
+
+    /// Takes a copy of a search that has just ended a batch, if one is wanted.
+    fn copy(&mut self, task: usize) {
+        if self.stale.contains(&task)
+            && let Some((tree, standing)) = self.slots[task].strategy.committed()
+        {
+            self.stale.remove(&task);
+            self.kept.insert(task, Kept { tree, standing });
+        }
     }
 
     /// Lets a search go on as far as it can without the engine.
@@ -194,6 +237,7 @@ impl Running<'_> {
                 }
                 None => self.slots[task].strategy.next(answers)?,
             };
+            self.copy(task);
             let wants = if wants.is_empty() { self.judge(task) } else { wants };
             self.slots[task].answers = vec![None; wants.len()];
             self.slots[task].missing = wants.len();

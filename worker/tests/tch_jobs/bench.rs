@@ -21,7 +21,7 @@ use galapagos_worker::engine::EngineHandle;
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
-use galapagos_worker::jobs::{self, JobError, Workshop};
+use galapagos_worker::jobs::{self, JobError, KEEP_EVERY_MS, Workshop};
 
 pub const SAMPLING: Sampling = Sampling::at(1.0);
 
@@ -50,15 +50,20 @@ impl Bench {
             engine: EngineHandle::start(move || Box::new(TchEngine::new().standing_on(base.clone()))).unwrap(),
             models: folder.path().join("models"),
             engine_base,
+            keep_every_ms: KEEP_EVERY_MS,
             runtime: runtime.handle().clone(),
         };
         Self { shop, runtime, folder }
     }
 
     pub fn run(&self, kind: JobKind) -> Result<JobOutput, JobError> {
+        self.attempt(kind, &Meter::new(Cancel::default(), Arc::new(|_| {})))
+    }
+
+    pub fn attempt(&self, kind: JobKind, meter: &Meter) -> Result<JobOutput, JobError> {
         let id = JobId::new("e/g1/samples/0").unwrap();
         let job = JobSpec { id, evolution: EvolutionId::new("e").unwrap(), seed: Seed(5), time_limit_ms: 60_000, kind };
-        jobs::run(&self.shop, &job, &Meter::new(Cancel::default(), Arc::new(|_| {})))
+        jobs::run(&self.shop, &job, meter)
     }
 
     pub fn base(&self) -> (Digest, Digest) {

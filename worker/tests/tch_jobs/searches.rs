@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use galapagos_artifacts::{trajectories, trees};
-use galapagos_domain::ids::Digest;
+use galapagos_domain::ids::{Digest, JobId};
 use galapagos_domain::job::{Critic, JobKind, JobOutput, RolloutSpec};
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::recipe::tasks::Split;
@@ -17,11 +18,13 @@ use galapagos_domain::trajectory::Trajectory;
 use galapagos_domain::tree::TreeNode;
 use galapagos_model::probe::Probe;
 use galapagos_model::{EngineOptions, Precision, RunControl, ScoreRequest};
+use galapagos_worker::cancel::Cancel;
 use galapagos_worker::engine::conversation::{ChatBatch, Reply};
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{
     Batch, CheckpointDir, Codec, Completion, Engine, EngineError, EngineHandle, ScoreBatch, Watch,
 };
+use galapagos_worker::jobs::meter::Meter;
 
 use crate::bench::{Bench, slice};
 use crate::probes::{commit, model};
@@ -89,20 +92,20 @@ impl Setting {
         Self { bench, policy, critic }
     }
 
-    fn run(&self, search: Search, indices: std::ops::Range<u32>) -> (Vec<Trajectory>, Vec<TreeNode>) {
+    fn spec(&self, search: Search, indices: std::ops::Range<u32>) -> JobKind {
         let critic = Critic { checkpoint: self.critic, head: Head::Scalar, shots: true };
-        let spec = RolloutSpec {
+        JobKind::Rollout(RolloutSpec {
             policy: self.policy,
             tasks: slice(Split::Train, indices),
             search,
             verify: vec![Verifier::Rule],
             critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
-        };
-        let JobOutput::Rollout { trajectories: rows, trees, counts, .. } =
-            self.bench.run(JobKind::Rollout(spec)).unwrap()
-        else {
-            panic!()
-        };
+        })
+    }
+
+    fn run(&self, search: Search, indices: std::ops::Range<u32>) -> (Vec<Trajectory>, Vec<TreeNode>) {
+        let output = self.bench.run(self.spec(search, indices)).unwrap();
+        let JobOutput::Rollout { trajectories: rows, trees, counts, .. } = output else { panic!("{output:?}") };
         assert_eq!((counts.total(), counts.error), (rows.rows, 0));
         let get = |digest: &Digest| self.bench.runtime.block_on(self.bench.shop.store.get(digest)).unwrap();
         let nodes = trees.map_or_else(Vec::new, |trees| trees::decode(get(&trees.digest)).unwrap().0);
@@ -193,15 +196,43 @@ fn a_tree_is_stored_whole_and_its_rows_say_where_they_end() {
 fn a_critic_that_gives_no_numbers_is_refused_by_name() {
     let mut setting = Setting::new();
     setting.critic = setting.policy;
-    let critic = Critic { checkpoint: setting.policy, head: Head::Scalar, shots: true };
-    let spec = RolloutSpec {
-        policy: setting.policy,
-        tasks: slice(Split::Train, 0..2),
-        search: search(SEARCHES[0]),
-        verify: vec![Verifier::Rule],
-        critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
-    };
-    let error = setting.bench.run(JobKind::Rollout(spec)).unwrap_err();
+    let error = setting.bench.run(setting.spec(search(SEARCHES[0]), 0..2)).unwrap_err();
     let chain = galapagos_worker::failure::report(error.class(), &error).chain.join("\n");
     assert!(chain.contains("give numbers: it has a language-model head"), "{chain}");
+}
+
+/// An attempt that is lost in the middle of its trees leaves what it had; another one goes on from there and gives the same output,
+/// tokens counted once.
+#[test]
+fn another_attempt_goes_on_from_the_trees_of_a_lost_one() {
+    let mut setting = Setting::new();
+    setting.bench.shop.keep_every_ms = 0;
+    let job = JobId::new("e/g1/samples/0").unwrap();
+    let kept = |setting: &Setting| setting.bench.runtime.block_on(setting.bench.shop.store.progress(&job)).unwrap();
+    for text in [SEARCHES[3], SEARCHES[4], SEARCHES[5], SEARCHES[6]] {
+        let spec = || setting.spec(search(text), 0..4);
+        let undisturbed = setting.bench.run(spec()).unwrap();
+        assert_eq!(kept(&setting), None, "what was kept is dropped with the output");
+        let mut went_on = 0;
+        for readings in [8, 14, 20, 26] {
+            let (cancel, left) = (Cancel::default(), Arc::new(AtomicU32::new(readings)));
+            let raise = cancel.clone();
+            let listener = move |_| {
+                if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    raise.raise();
+                }
+            };
+            let lost = setting.bench.attempt(spec(), &Meter::new(cancel, Arc::new(listener)));
+            if let Err(error) = lost {
+                assert!(error.is_cancelled(), "{error}");
+                went_on += u32::from(kept(&setting).is_some());
+            }
+            assert_eq!(setting.bench.run(spec()).unwrap(), undisturbed, "lost after {readings} readings: {text}");
+        }
+        assert!(went_on > 0, "no attempt was lost in the middle of {text}");
+    }
+    let damaged = setting.bench.shop.store.save_progress(&job, "no table".into());
+    setting.bench.runtime.block_on(damaged).unwrap();
+    let spec = || setting.spec(search(SEARCHES[4]), 0..2);
+    assert_eq!(setting.bench.run(spec()).unwrap(), setting.bench.run(spec()).unwrap(), "told, and begun anew");
 }

@@ -1,0 +1,124 @@
+//! Searches of a job under way, kept in the artifact store now and then: an attempt that is lost costs what was searched since, and
+//! another one on any worker goes on from the last whole batch of every tree. The output is the same as without.
+
+use std::collections::BTreeMap;
+
+use galapagos_artifacts::trees;
+use galapagos_domain::ids::{Digest, JobId};
+use galapagos_domain::job::JobSpec;
+use galapagos_domain::tree::TreeNode;
+use galapagos_telemetry::{ErrorChain, clock};
+use serde::{Deserialize, Serialize};
+
+use super::Workshop;
+use crate::search::{Keeper, Kept, Origin, Standing, records, tree_of};
+
+/// Of the time that passes, at most one part in so many goes into keeping.
+const SHARE: u64 = 20;
+
+/// What a table of kept trees says beside them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    /// Digest of the job's specification: another one would make other trees.
+    spec: Digest,
+    /// One for each tree, in order.
+    standings: Vec<Standing>,
+}
+
+/// The keeper of one attempt.
+pub(super) struct Progress<'a> {
+    shop: &'a Workshop,
+    job: &'a JobId,
+    spec: Digest,
+    origins: &'a [Origin],
+    /// Milliseconds of the monotonic clock.
+    next: u64,
+}
+
+impl<'a> Progress<'a> {
+    /// Of the searches whose trees are called as `origins` say, in order of the tasks.
+    pub(super) fn new(shop: &'a Workshop, job: &'a JobSpec, origins: &'a [Origin]) -> Self {
+        let text = serde_json::to_vec(&(&job.kind, job.seed)).unwrap_or_default();
+        let next = clock::monotonic_ms() + shop.keep_every_ms;
+        Self { shop, job: &job.id, spec: Digest::of(&text), origins, next }
+    }
+
+    /// What an earlier attempt kept, by the place of the task; nothing if it cannot be used, which is told and costs only time.
+    pub(super) fn begun(&self) -> BTreeMap<usize, Kept> {
+        let read = self.shop.runtime.block_on(self.shop.store.progress(self.job));
+        let bytes = match read {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return BTreeMap::new(),
+            Err(error) => return self.unusable(&ErrorChain::new(&error).to_string()),
+        };
+        let (nodes, note) = match trees::decode(bytes) {
+            Ok(table) => table,
+            Err(error) => return self.unusable(&ErrorChain::new(&error).to_string()),
+        };
+        match self.read(&nodes, note.as_deref().unwrap_or_default()) {
+            Ok(begun) => {
+                tracing::info!("{} goes on from {} trees of {} nodes", self.job, begun.len(), nodes.len());
+                begun
+            }
+            Err(problem) => self.unusable(&problem),
+        }
+    }
+
+    fn unusable(&self, problem: &str) -> BTreeMap<usize, Kept> {
+        tracing::warn!("what an earlier attempt of {} kept cannot be used, it begins anew: {problem}", self.job);
+        BTreeMap::new()
+    }
+
+    fn read(&self, nodes: &[TreeNode], note: &str) -> Result<BTreeMap<usize, Kept>, String> {
+        let note: Note = serde_json::from_str(note).map_err(|error| format!("its note cannot be read: {error}"))?;
+        if note.spec != self.spec {
+            return Err("it belongs to another specification of the job".to_owned());
+        }
+        let trees: Vec<&[TreeNode]> = nodes.chunk_by(|a, b| a.tree == b.tree).collect();
+        if trees.len() != note.standings.len() {
+            return Err(format!("it has {} trees and notes on {}", trees.len(), note.standings.len()));
+        }
+        let mut begun = BTreeMap::new();
+        for (records, standing) in trees.into_iter().zip(note.standings) {
+            let name = &records[0].tree;
+            let place = self.origins.iter().position(|origin| origin.tree() == *name);
+            let place = place.ok_or_else(|| format!("the job has no tree {name}"))?;
+            begun.insert(place, Kept { tree: tree_of(records)?, standing });
+        }
+        Ok(begun)
+    }
+
+    fn write(&self, searches: &BTreeMap<usize, Kept>) -> Result<(), galapagos_artifacts::Error> {
+        let nodes: Vec<TreeNode> =
+            searches.iter().flat_map(|(place, kept)| records(&kept.tree, &self.origins[*place], &[])).collect();
+        let standings = searches.values().map(|kept| kept.standing.clone()).collect();
+        let note = serde_json::to_string(&Note { spec: self.spec, standings }).unwrap_or_default();
+        let bytes = trees::encode(&nodes, Some(&note))?;
+        self.shop.runtime.block_on(self.shop.store.save_progress(self.job, bytes))
+    }
+}
+
+impl Keeper for Progress<'_> {
+    fn due(&mut self) -> bool {
+        clock::monotonic_ms() >= self.next
+    }
+
+    fn keep(&mut self, searches: &BTreeMap<usize, Kept>) {
+        let began = clock::monotonic_ms();
+        if !searches.is_empty()
+            && let Err(error) = self.write(searches)
+        {
+            // The attempt itself is none the worse.
+            tracing::warn!("the searches of {} could not be kept: {}", self.job, ErrorChain::new(&error));
+        }
+        let now = clock::monotonic_ms();
+        self.next = now + self.shop.keep_every_ms.max((now - began) * SHARE);
+    }
+}
+
+/// Drops what was kept: the output is known.
+pub(super) fn forget(shop: &Workshop, job: &JobId) {
+    if let Err(error) = shop.runtime.block_on(shop.store.drop_progress(job)) {
+        tracing::warn!("the kept searches of {job} could not be dropped: {}", ErrorChain::new(&error));
+    }
+}
