@@ -18,7 +18,7 @@ mod prompts;
 mod report;
 pub mod rows;
 mod runner;
-
+pub mod search;
 mod tree;
 
 use std::io::{self, Write};

@@ -198,6 +198,11 @@ pub trait Engine {
         stream::in_waves(self, flow, watch)
     }
 
+    /// What was fed to models so far, if the engine knows.
+    fn fed(&self) -> Option<Fed> {
+        None
+    }
+
     /// Checks a model or adapter folder completely and gives the digest of its weights.
     ///
     /// # Errors
@@ -209,6 +214,14 @@ pub trait Engine {
     /// # Errors
     /// [`EngineError::Load`] for an impossible shape or a folder that cannot be written.
     fn initialise(&mut self, shape: &Characters, seed: Seed, folder: &Path) -> Result<Digest, EngineError>;
+}
+
+/// Tokens that models were to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fed {
+    pub computed: u64,
+    /// Whose keys and values were found instead: of shared prefixes.
+    pub found: u64,
 }
 
 /// Why an engine gave no result.

@@ -106,7 +106,7 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
 }
 
 /// A folder that was never committed: its own weights are the right ones.
-fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDir, EngineError> {
+pub(crate) fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDir, EngineError> {
     let weights = engine.inspect(folder.to_owned())?;
     Ok(CheckpointDir { checkpoint: weights, weights, path: folder.to_owned(), base: None })
 }

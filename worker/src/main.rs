@@ -75,6 +75,10 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(import::export(&config, &mut std::io::stdout().lock())?)
         }
+        Command::Bench(Bench::Search(config)) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(bench::search::run(&config, &mut std::io::stdout().lock(), &mut std::io::stderr())?)
+        }
         Command::Bench(Bench::Engine(config)) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(bench::engine(&config, &mut std::io::stdout().lock(), &mut std::io::stderr())?)

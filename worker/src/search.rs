@@ -24,9 +24,10 @@ mod tree;
 mod value;
 mod width;
 
-pub use forest::{Forest, ForestError, Found, Keeper, Kept, Searched};
-pub use growth::Standing;
+pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
+pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};
 pub use referee::Critic;
+pub use strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
 pub use tree::{End, Node, NodeId, Part, Path, Piece, Tree};

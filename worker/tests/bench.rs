@@ -13,7 +13,7 @@ use galapagos_worker::engine::tch::TchEngine;
 use serde_json::Value;
 
 fn model(folder: &Path, context: u32) {
-    let alphabet = "0123456789abcdefghijklmnopqrstuvwxyz .".to_owned();
+    let alphabet = "0123456789abcdefghijklmnopqrstuvwxyz .QLA:,".to_owned();
     let shape = Characters { alphabet, layers: 2, hidden: 32, heads: 2, ffn: 64, context };
     TchEngine::new().initialise(&shape, Seed(1), folder).unwrap();
 }
@@ -90,4 +90,31 @@ fn what_cannot_be_measured_is_refused_with_what_can() {
         let line = format!("w bench engine --model m {bad}");
         assert!(Arguments::try_parse_from(line.split_whitespace()).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn searches_are_measured_beside_lock_step_and_the_engine_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    model(folder.path(), 512);
+    let run = |options: &str| {
+        let path = folder.path().to_str().unwrap();
+        let line = ["w", "bench", "search", "--model", path].into_iter().chain(options.split_whitespace());
+        let Command::Bench(Bench::Search(config)) = Arguments::try_parse_from(line).unwrap().command else { panic!() };
+        let mut out = Vec::new();
+        bench::search::run(&config, &mut out, &mut std::io::sink()).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let report: Value = serde_json::from_str(&run("--quick --runs 2 --threads 1 --json")).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!((report["bench"].as_str().unwrap(), names), ("search", vec!["skewed", "even", "engine"]));
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().filter(|value| *value > 0.0).unwrap_or_else(|| panic!("{row}"));
+        assert!((number("ours") / number("peer") - number("ratio")).abs() < 1e-9, "{row}");
+        assert_eq!(row["met"].as_bool(), row["target"].as_f64().map(|target| number("ratio") >= target), "{row}");
+        assert_eq!(row["nodes"], 6 * 3 * 2, "six trees of three growths of two children");
+        assert!(number("prefix_hits") < 1.0, "{row}");
+    }
+    let text = run("--quick --runs 1 --threads 1 --only skewed");
+    assert!(text.contains("skewed") && text.contains("lock-step") && !text.contains("even "), "{text}");
 }

@@ -204,6 +204,30 @@ pub enum Bench {
     Engine(BenchEngine),
     /// Measure training steps beside PyTorch, in turns; exits 0 whatever the figures are
     Train(BenchTrain),
+    /// Measure searches over many trees, in turns with the same searches in lock-step; exits 0 whatever the figures are
+    Search(BenchSearch),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchSearch {
+    /// Measured runs of each row and side; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+    /// Computing threads of each side
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Measure this row only; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = ["skewed", "even", "engine"])]
+    pub only: Vec<String>,
+    /// Small trees, to see that it works; the figures mean nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Hugging Face folder [default: smollm2-135m in --models]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Folder in which the default model is looked up
+    #[arg(long, env = "GALAPAGOS_MODELS", default_value_os_t = default_models())]
+    pub models: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -25,6 +25,18 @@ pub fn engine(args: &args::BenchEngine, json: bool) -> Result<Exit, Error> {
     sibling::exec("galapagos-worker", line.0)
 }
 
+/// `galapagos bench search`.
+///
+/// # Errors
+/// As [`engine`].
+pub fn search(args: &args::BenchSearch, json: bool) -> Result<Exit, Error> {
+    let mut line = Line::new("search", model(args.model.as_ref(), &args.models)?);
+    line.option("--runs", args.runs.to_string());
+    line.option("--threads", args.threads.to_string());
+    line.shared(&args.only, None, args.quick, json);
+    sibling::exec("galapagos-worker", line.0)
+}
+
 /// `galapagos bench train`.
 ///
 /// # Errors

@@ -12,6 +12,8 @@ use super::rows::RowName;
 pub enum Bench {
     /// Measure the generation engine beside another one, in turns
     Engine(EngineBench),
+    /// Measure searches over many trees, in turns with the same searches in lock-step
+    Search(SearchBench),
 }
 
 /// What the engine is compared with. Rows that the peer has no counterpart for compare the engine with itself.
@@ -70,6 +72,28 @@ pub struct EngineBench {
     /// Python that has the peer installed
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SearchBench {
+    /// Hugging Face folder of a language model
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Measured runs of each row and side; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+    /// Computing threads of each side
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Measure this row only; may be given more than once
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub only: Vec<super::search::RowName>,
+    /// A quarter of the problems and of the tree, to see that it works; the figures mean nothing
+    #[arg(long)]
+    pub quick: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -15,7 +15,7 @@ use galapagos_telemetry::{SpawnError, spawn_thread};
 
 use super::conversation::{ChatBatch, Reply};
 use super::stream::{self, Stream};
-use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, ScoreBatch, Watch};
+use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Fed, ScoreBatch, Watch};
 
 /// Waiting commands; more callers than this wait to hand theirs in.
 const QUEUE: usize = 4;
@@ -107,6 +107,14 @@ impl EngineHandle {
         });
         self.commands.send(command).map_err(|_| EngineError::Panicked)?;
         Ok(stream)
+    }
+
+    /// [`Engine::fed`].
+    ///
+    /// # Errors
+    /// [`EngineError::Panicked`].
+    pub fn fed(&self) -> Result<Option<Fed>, EngineError> {
+        self.call(|engine| Ok(engine.fed()))
     }
 
     /// [`Engine::inspect`].

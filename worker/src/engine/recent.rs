@@ -17,6 +17,11 @@ impl<K: PartialEq, V> Recent<K, V> {
         self.entries.iter().any(|(known, _)| known == key)
     }
 
+    /// All values, the one used longest ago first.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.iter().map(|(_, value)| value)
+    }
+
     /// Takes out what was used longest ago, if nothing more would fit.
     pub(super) fn make_room(&mut self) -> Option<(K, V)> {
         (self.entries.len() >= self.capacity).then(|| self.entries.remove(0))

@@ -30,7 +30,7 @@ use super::guided::{self, Guided};
 use super::recent::Recent;
 use super::stream::Flow;
 use super::{
-    Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Progress, Request, ScoreBatch, Watch, is_adapter,
+    Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Fed, Progress, Request, ScoreBatch, Watch, is_adapter,
 };
 use crate::device::Place;
 use codec::HuggingFaceCodec;
@@ -238,6 +238,14 @@ impl Engine for TchEngine {
             error => failed(&batch.checkpoint, "score", error),
         })?;
         Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn fed(&self) -> Option<Fed> {
+        let stats = self.loaded.values().map(|loaded| loaded.engine.stats());
+        Some(stats.fold(Fed::default(), |fed, stats| Fed {
+            computed: fed.computed + stats.computed_tokens,
+            found: fed.found + stats.reused_tokens,
+        }))
     }
 
     fn stream(&mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {

@@ -16,7 +16,7 @@ use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed, store_failed};
-use crate::search::{Critic, Forest, ForestError, Found, Origin, Searched, Tree, records};
+use crate::search::{Critic, Forest, ForestError, Found, Origin, Pace, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -37,6 +37,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
         verify: &spec.verify,
         critics: &critics,
         meter,
+        pace: Pace::Free,
     };
     let origins: Vec<Origin> = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place)).collect();
     let mut progress = Progress::new(shop, job, &origins);

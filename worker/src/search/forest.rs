@@ -35,6 +35,17 @@ pub struct Forest<'a> {
     pub verify: &'a [Verifier],
     pub critics: &'a BTreeMap<Name, Critic>,
     pub meter: &'a Meter,
+    pub pace: Pace,
+}
+
+/// When a search may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As soon as its own answers are there.
+    #[default]
+    Free,
+    /// When the answers of all searches are there: what others do, for measuring beside it.
+    Lockstep,
 }
 
 /// A search between two batches.
@@ -161,11 +172,22 @@ impl Forest<'_> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
         let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
-        let slot = |seed| -> Result<Slot, EngineError> {
-            let strategy = plan.strategy(seed)?;
-            Ok(Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None })
-        };
-        let mut slots = self.tasks.items.iter().map(|item| slot(item.seed)).collect::<Result<Vec<_>, _>>()?;
+        let strategies = self.tasks.items.iter().map(|item| plan.strategy(item.seed)).collect::<Result<Vec<_>, _>>()?;
+        self.drive(strategies, begun, keeper)
+    }
+
+    /// Drives one strategy for each task.
+    ///
+    /// # Errors
+    /// As [`Forest::search`].
+    pub fn drive(
+        &self,
+        strategies: Vec<Box<dyn Strategy>>,
+        begun: BTreeMap<usize, Kept>,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Vec<Searched>, ForestError> {
+        let slot = |strategy| Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None };
+        let mut slots: Vec<Slot> = strategies.into_iter().map(slot).collect();
         for (place, Kept { tree, standing }) in &begun {
             // They count as if they had been sampled here: a job's output does not tell how often it was tried.
             self.meter.add(0, standing.spent.tokens);
@@ -205,8 +227,14 @@ impl Running<'_> {
             let Some(pending) = self.pending.remove(&id) else { continue };
             let task = pending.task;
             self.answered(pending, given)?;
-            if self.slots[task].missing == 0 {
-                self.advance(task)?;
+            match self.forest.pace {
+                Pace::Free if self.slots[task].missing == 0 => self.advance(task)?,
+                Pace::Lockstep if self.pending.is_empty() => {
+                    for task in 0..self.slots.len() {
+                        self.advance(task)?;
+                    }
+                }
+                Pace::Free | Pace::Lockstep => {}
             }
             if self.keeper.due() {
                 self.keeper.keep(&self.kept);
