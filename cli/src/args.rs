@@ -59,6 +59,8 @@ pub enum Command {
     Members(OneEvolution),
     /// Show what a member descends from and the evidence for it
     Lineage(OneMember),
+    /// Show a search tree, or list them
+    Tree(Tree),
     /// List the workers and what their slots do
     Workers(Target),
     /// Turn a GGUF file into a Hugging Face folder
@@ -144,6 +146,29 @@ pub struct Submit {
 pub struct OneEvolution {
     /// Evolution id [default: the only one]
     pub evolution: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Tree {
+    /// SET/TASK of the tree, for example digits/train/17 [default: list them]
+    pub id: Option<String>,
+    /// Evolution id [default: the only one]
+    #[arg(long)]
+    pub evolution: Option<String>,
+    /// Recipe step that searched, for example g2/forest [default: the newest that has the tree]
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// Deepest nodes that are shown
+    #[arg(long, default_value_t = u32::MAX, hide_default_value = true)]
+    pub depth: u32,
+    /// Write an interactive page instead
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Artifact store of the cluster [default: that of the run folder]
+    #[arg(long, value_name = "LOCATION")]
+    pub artifacts: Option<String>,
     #[command(flatten)]
     pub target: Target,
 }

@@ -15,6 +15,7 @@ mod sibling;
 mod status;
 mod steer;
 mod submit;
+mod tree;
 mod watch;
 
 use std::io::Write;
@@ -61,6 +62,7 @@ async fn dispatch_async(command: Command, json: bool) -> Result<Exit, Error> {
         Command::Members(args) => inspect::members(&args, json).await,
         Command::Lineage(args) => inspect::lineage(&args, json).await,
         Command::Workers(target) => inspect::workers(&target, json).await,
+        Command::Tree(args) => tree::run(&args, json).await,
         Command::Export(args) => export::run(&args, json).await,
         Command::Merge(args) => merge::run(&args, json),
         Command::Eval(args) => eval::run(&args, json).await,

@@ -17,6 +17,7 @@ mod outcome;
 mod recipe_file;
 mod render;
 mod report;
+mod trees;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 pub mod line;
 pub mod live;
 pub mod table;
+pub mod tree;
 
 use galapagos_domain::cluster::view::Interval;
 use galapagos_domain::recipe::evaluate::Metric;

@@ -2,5 +2,7 @@
 
 mod chart;
 mod page;
+mod tree;
 
 pub use page::render;
+pub use tree::page as tree_page;

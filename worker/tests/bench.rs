@@ -13,7 +13,7 @@ use galapagos_worker::engine::tch::TchEngine;
 use serde_json::Value;
 
 fn model(folder: &Path, context: u32) {
-    let alphabet = "0123456789abcdefghijklmnopqrstuvwxyz .QLA:,".to_owned();
+    let alphabet = "0123456789abcdefghijklmnopqrstuvwxyz .QLA:,\n".to_owned();
     let shape = Characters { alphabet, layers: 2, hidden: 32, heads: 2, ffn: 64, context };
     TchEngine::new().initialise(&shape, Seed(1), folder).unwrap();
 }

@@ -167,7 +167,7 @@ fn finished(folder: &RunFolder, run: &PlannedRun) -> Result<Option<EvolutionView
 /// Keeps what a later `reproduce` reads, and the page for people; the workers' cache has served its turn.
 fn keep(job: &Job<'_>, view: &EvolutionView) -> Result<(), Error> {
     let page = job.folder.report();
-    std::fs::write(&page, report::render(view, &job.file.yaml))
+    std::fs::write(&page, report::render(view, &job.file.yaml, &[]))
         .map_err(|source| Error::Write { path: page, source })?;
     let snapshot = serde_json::to_vec(view).map_err(|source| Error::Json { source })?;
     write_atomically(&snapshot_file(&job.folder), &snapshot).map_err(|source| Error::Folder { source })?;

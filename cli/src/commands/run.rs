@@ -24,7 +24,7 @@ use crate::outcome::{self, Final};
 use crate::recipe_file::{self, RecipeFile};
 use crate::render::live::{Live, Mode};
 use crate::render::{self, duration};
-use crate::{export, report};
+use crate::{export, report, trees};
 
 /// What `run` and `reproduce` start.
 #[derive(Debug)]
@@ -274,9 +274,13 @@ async fn submit(job: &Job<'_>, whereabouts: &Whereabouts) -> Result<String, Erro
     }
 }
 
+/// Search trees that a report shows.
+const REPORTED_TREES: usize = 6;
+
 async fn conclude(job: &Job<'_>, view: &EvolutionView, json: bool) -> Result<Exit, Error> {
     let report_path = job.folder.report();
-    std::fs::write(&report_path, report::render(view, &job.file.yaml))
+    let trees = trees::newest(&job.folder.artifacts().display().to_string(), view, REPORTED_TREES).await;
+    std::fs::write(&report_path, report::render(view, &job.file.yaml, &trees))
         .map_err(|source| Error::Write { path: report_path.clone(), source })?;
     match view.status {
         Status::Failed => {

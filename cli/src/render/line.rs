@@ -116,6 +116,7 @@ mod tests {
             progress: (800, 1600),
             tokens: 16_892,
             summary,
+            trees: Vec::new(),
         }
     }
 

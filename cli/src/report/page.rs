@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use galapagos_domain::cluster::view::{EvolutionView, Phase, StepView};
 use galapagos_domain::member::{Origin, Standing};
 use galapagos_domain::recipe::evaluate::Metric;
+use galapagos_domain::tree::TreeNode;
 
 use super::chart::{self, Curve, Node, Part, escape};
+use super::tree;
 use crate::outcome::{self, Final};
 use crate::render;
 
@@ -14,20 +16,22 @@ const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
 #[must_use]
-pub fn render(view: &EvolutionView, recipe_yaml: &str) -> String {
+pub fn render(view: &EvolutionView, recipe_yaml: &str, trees: &[Vec<TreeNode>]) -> String {
     let title = format!("{} · seed {}", view.id, view.seed.0);
+    let trees: Vec<&[TreeNode]> = trees.iter().map(Vec::as_slice).collect();
     let sections = [
         ("Outcome", headline(view)),
         ("Greedy pass share by generation (95% intervals)", chart::curves(&generation_curves(view), "g")),
         ("Generations", preformatted(&render::table::generations(view))),
         ("Lineage", chart::graph(&lineage(view))),
         ("Where the time went", chart::stacked(&times(view))),
+        ("Search trees (the first ones of the newest rollout)", tree::section(&trees)),
         ("Every recipe step", preformatted(&steps(view))),
         ("Scores", scores(view)),
         ("Recipe, with all defaults", preformatted(recipe_yaml)),
     ];
-    let body: String =
-        sections.iter().map(|(head, content)| format!("<section><h2>{head}</h2>{content}</section>\n")).collect();
+    let filled = sections.iter().filter(|(_, content)| !content.is_empty());
+    let body: String = filled.map(|(head, content)| format!("<section><h2>{head}</h2>{content}</section>\n")).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title}</title><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n",

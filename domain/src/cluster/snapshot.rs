@@ -65,6 +65,7 @@ impl ClusterState {
             progress: so_far.progress,
             tokens: so_far.tokens,
             summary: so_far.summary,
+            trees: run.outcome.as_ref().map_or_else(Vec::new, |outcome| outcome.trees.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::ArtifactRef;
 use crate::ids::{EvolutionId, MemberId, Name};
 use crate::job::OperatorCount;
 use crate::member::Member;
@@ -100,6 +101,9 @@ pub struct StepView {
     pub tokens: u64,
     /// What came out, once known (rounds and rollouts fill it while they run).
     pub summary: Option<Summary>,
+    /// Tables of the trees that a finished `rollout` searched.
+    #[serde(default)]
+    pub trees: Vec<ArtifactRef>,
 }
 
 /// What a recipe step brought.
