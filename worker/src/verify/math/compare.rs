@@ -54,6 +54,9 @@ pub(super) fn compare(gold: &str, answer: &str, options: &Options) -> Comparison
 }
 
 fn read(text: &str) -> Result<Node, ReadError> {
+    // Bold in Markdown.
+    let text = text.trim();
+    let text = text.strip_prefix("**").and_then(|text| text.strip_suffix("**")).unwrap_or(text);
     let tokens = lex(text.trim())?;
     if tokens.is_empty() {
         return Err(ReadError::Unreadable("it is empty".to_owned()));

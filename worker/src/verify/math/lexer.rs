@@ -112,6 +112,11 @@ impl Lexer<'_> {
             let digits = number::read(&mut self.rest, self.depth == 0).map_err(ReadError::TooLarge)?;
             self.push(Token::Number(digits));
         } else if next.is_ascii_alphabetic() {
+            if let Some(half) = ["a.m.", "p.m."].into_iter().find(|half| self.rest.starts_with(half)) {
+                self.push(Token::Text(half.to_owned()));
+                self.skip(half.len());
+                return Ok(());
+            }
             let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
             self.push(Token::Word(self.rest[..end].to_owned()));
             self.skip(end);

@@ -4,11 +4,11 @@
 mod group;
 mod matrix;
 mod primary;
+mod quantity;
 mod suffix;
 
 use super::lexer::{ReadError, Spaced, Token};
 use super::node::{Joint, Node, Sign};
-use super::units;
 use super::words::looks_like_word;
 use super::{MAX_DEPTH, TooLarge};
 
@@ -19,7 +19,7 @@ pub(super) fn parse(tokens: Vec<Spaced>) -> Parsed {
     if let Some(words) = only_words(&tokens) {
         return Ok(Node::Text(words));
     }
-    let mut parser = Parser { tokens, at: 0, within: 0, depth: 0, bars: 0 };
+    let mut parser = Parser { tokens, at: 0, within: 0, depth: 0, bars: 0, links: 0 };
     let node = parser.list()?;
     parser.skip_stops();
     match parser.peek() {
@@ -88,6 +88,8 @@ struct Parser {
     depth: usize,
     /// Open absolute values.
     bars: usize,
+    /// Links of chains such as `1/2/3` and `5!!`, which nest without brackets.
+    links: usize,
 }
 
 impl Parser {
@@ -137,6 +139,12 @@ impl Parser {
         let node = inner(self);
         self.depth -= 1;
         node
+    }
+
+    /// Counts a link of a chain that nests, from the second on.
+    fn chained(&mut self, link: usize) -> Result<(), ReadError> {
+        self.links += usize::from(link > 1);
+        if self.links > MAX_DEPTH { Err(ReadError::TooLarge(TooLarge::Depth)) } else { Ok(()) }
     }
 
     fn skip_stops(&mut self) {
@@ -253,38 +261,9 @@ impl Parser {
         }
     }
 
-    /// A value with the unit that follows it.
-    fn measured(&mut self) -> Parsed {
-        let money = match self.peek() {
-            Some(Token::Symbol(sign @ ('$' | '€' | '£' | '¥'))) => Some(*sign),
-            _ => None,
-        };
-        if let Some(sign) = money {
-            self.next();
-            let value = self.sum()?;
-            let unit = self.unit()?.map_or_else(|| sign.to_string(), |rest| format!("{sign} {rest}"));
-            return Ok(Node::Measure(
-                Box::new(value),
-                units::read(&unit.replace("$ dollars", "$").replace("$ dollar", "$")),
-            ));
-        }
-        let negative = self.is('-') && matches!(self.ahead(1), Some(Token::Symbol('$' | '€' | '£' | '¥')));
-        if negative {
-            self.next();
-            return Ok(match self.deeper(Self::measured)? {
-                Node::Measure(value, unit) => Node::Measure(Box::new(value.negated()), unit),
-                other => other.negated(),
-            });
-        }
-        let value = self.sum()?;
-        Ok(match self.unit()? {
-            Some(unit) => Node::Measure(Box::new(value), units::read(&unit)),
-            None => value,
-        })
-    }
-
     fn sum(&mut self) -> Parsed {
         let mut left = self.signed_term()?;
+        let mut signs = 0;
         loop {
             let Some(Token::Symbol(symbol @ ('+' | '-' | '±' | '∓'))) = self.peek() else { return Ok(left) };
             let symbol = *symbol;
@@ -293,7 +272,11 @@ impl Parser {
             left = match symbol {
                 '+' => added(left, right),
                 '-' => added(left, right.negated()),
-                _ => Node::PlusMinus(Box::new(left), Box::new(right), symbol == '±'),
+                _ => {
+                    signs += 1;
+                    self.chained(signs)?;
+                    Node::PlusMinus(Box::new(left), Box::new(right), symbol == '±')
+                }
             };
         }
     }
@@ -320,11 +303,16 @@ impl Parser {
 
     fn product(&mut self) -> Parsed {
         let mut left = self.factor()?;
+        let mut links = 0;
         loop {
             if self.eat('*') {
                 let right = self.signed_factor()?;
                 left = multiplied(left, right);
+            } else if let Some(minutes) = self.clock(&left) {
+                left = added(left, Node::Quotient(Box::new(minutes), Box::new(Node::integer(60))));
             } else if self.divides(&left) {
+                links += 1;
+                self.chained(links)?;
                 self.next();
                 let right = self.signed_factor()?;
                 left = Node::Quotient(Box::new(left), Box::new(right));

@@ -14,6 +14,9 @@ pub(super) fn same(gold: &Node, answer: &Node, context: &mut Context<'_>) -> Dec
     context.steps.take(1).map_err(Undecided::TooLarge)?;
     let (gold, answer) = (both_signs(gold), both_signs(answer));
     let (gold, answer) = unlabelled(gold, answer);
+    if let Some(decided) = computed(&gold, &answer, context) {
+        return decided;
+    }
     if gold == answer {
         return Ok(true);
     }
@@ -116,6 +119,28 @@ fn with_sign(node: &Node, upper: bool) -> Node {
         Node::Call(function, nodes) => Node::Call(*function, all(nodes)),
         other => other.clone(),
     }
+}
+
+/// A computation `6!/4! = 30` against `30`: its last part counts, if its parts are the same.
+fn computed(gold: &Node, answer: &Node, context: &mut Context<'_>) -> Option<Decision> {
+    let parts = |node: &Node| match node {
+        Node::Relation(first, rest) if rest.iter().all(|(sign, node)| *sign == Sign::Equal && is_value(node)) => {
+            let constant = is_value(first) && scalar::variables(first).is_empty();
+            constant.then(|| rest.last().map(|(_, last)| (first.as_ref().clone(), last.clone()))).flatten()
+        }
+        _ => None,
+    };
+    let (first, last, value) = match (parts(gold), parts(answer)) {
+        (Some((first, last)), None) if is_value(answer) => (first, last, answer),
+        (None, Some((first, last))) if is_value(gold) => (first, last, gold),
+        _ => return None,
+    };
+    let gold_first = std::ptr::eq(value, answer);
+    let whole = if gold_first { same(&last, value, context) } else { same(value, &last, context) };
+    Some(match whole {
+        Ok(true) => same(&first, &last, context),
+        other => other,
+    })
 }
 
 /// What an answer's name is left out of: `x = 5` against `5`.

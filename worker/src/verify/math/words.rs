@@ -93,6 +93,11 @@ pub(super) fn is_applied(name: &str) -> bool {
     matches!(name, "f" | "g" | "h" | "F" | "G")
 }
 
+/// Letters that are functions where they are defined: `P(x) = ...`.
+pub(super) fn may_be_applied(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_uppercase()) || matches!(name, "p" | "q" | "r" | "s" | "u" | "v")
+}
+
 /// Whether letters are rather a word of a language than variables that are multiplied.
 pub(super) fn looks_like_word(letters: &str) -> bool {
     if function(letters).is_some() || named(letters).is_some() {

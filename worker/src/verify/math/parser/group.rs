@@ -46,6 +46,12 @@ impl Parser {
             return Ok(Node::Set(Vec::new()));
         }
         let inner = self.list()?;
+        if self.peek() == Some(&Token::Command("choose".to_owned())) {
+            self.next();
+            let of = self.list()?;
+            self.expect('}')?;
+            return Ok(Node::Call(Function::Binomial, vec![inner, of]));
+        }
         self.expect('}')?;
         Ok(match inner {
             Node::List(_, items) => Node::Set(items),

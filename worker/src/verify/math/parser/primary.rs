@@ -43,14 +43,19 @@ impl Parser {
         named(word).is_none() && (word.len() > 1 && is_known(word) || looks_like_word(word) || self.is_lone_unit(word))
     }
 
-    /// A single letter after a space, the last of an answer that has no other letters: `5 m`.
+    /// A single letter after a space that begins a unit which ends an answer without other letters: `5 m`, `5 m/s`.
     fn is_lone_unit(&self, word: &str) -> bool {
+        let (before, after) = self.tokens.split_at(self.at);
+        let unit = |token: &Token| match token {
+            Token::Word(word) => is_known(word),
+            Token::Number(_) | Token::Symbol('/' | '^') => true,
+            _ => false,
+        };
         let letters = |token: &Token| matches!(token, Token::Word(_) | Token::Command(_));
         word.len() == 1
             && self.spaced()
-            && is_known(word)
-            && self.at + 1 == self.tokens.len()
-            && self.tokens.iter().filter(|spaced| letters(&spaced.token)).count() == 1
+            && after.iter().all(|spaced| unit(&spaced.token))
+            && !before.iter().any(|spaced| letters(&spaced.token))
     }
 
     pub(super) fn primary(&mut self) -> Parsed {
@@ -189,11 +194,32 @@ impl Parser {
             spaced.token = Token::Word(word[1..].to_owned());
             spaced.space = false;
         }
-        if words::is_applied(&first) && self.is('(') && !self.spaced() {
+        if let Some(name) = self.applied(&first) {
             let inner = self.deeper(Self::group)?;
-            return Ok(Node::Apply(first, Box::new(inner)));
+            return Ok(Node::Apply(name, Box::new(inner)));
         }
         Ok(letter(&first))
+    }
+
+    /// The name of a function that is applied here, `f(` or `f^{-1}(`; of other letters only in `P(x) =`. Stands at the bracket then.
+    fn applied(&mut self, first: &str) -> Option<String> {
+        if self.is('(') && !self.spaced() {
+            let defined = matches!(self.ahead(1), Some(Token::Word(_) | Token::Number(_)))
+                && self.ahead(2) == Some(&Token::Symbol(')'))
+                && self.ahead(3) == Some(&Token::Symbol('='));
+            let function = words::is_applied(first) || (defined && words::may_be_applied(first));
+            return function.then(|| first.to_owned());
+        }
+        let inverse = [Token::Symbol('^'), Token::Symbol('{'), Token::Symbol('-')];
+        let inverse = words::is_applied(first)
+            && inverse.iter().enumerate().all(|(by, token)| self.ahead(by) == Some(token))
+            && matches!(self.ahead(3), Some(Token::Number(power)) if power.text == "1")
+            && self.ahead(4) == Some(&Token::Symbol('}'))
+            && self.ahead(5) == Some(&Token::Symbol('('));
+        if inverse {
+            self.at += 5;
+        }
+        inverse.then(|| format!("{first}^-1"))
     }
 
     /// Whether anything but words stands in the answer: then letters multiply.
@@ -215,14 +241,21 @@ impl Parser {
             return self.deeper(|parser| parser.call(name, called));
         }
         match name {
-            "dbinom" | "tbinom" | "choose" => {
+            "dbinom" | "tbinom" => {
                 self.next();
                 self.deeper(|parser| parser.call("binom", Function::Binomial))
             }
             "lfloor" | "lceil" => self.deeper(Self::rounded),
             "begin" => self.deeper(Self::matrix),
-            "overline" | "bar" | "vec" | "hat" | "widehat" | "tilde" | "overrightarrow" | "angle" | "triangle"
-            | "widetilde" | "mathbb" => {
+            "angle" | "triangle" => {
+                self.next();
+                let Some(Token::Word(corners)) = self.peek().cloned() else {
+                    return Err(unreadable(format!("letters are missing after `\\{name}`")));
+                };
+                self.next();
+                Ok(Node::Symbol(format!("{name} {corners}")))
+            }
+            "overline" | "bar" | "vec" | "hat" | "widehat" | "tilde" | "overrightarrow" | "widetilde" | "mathbb" => {
                 self.next();
                 let inner = self.deeper(Self::argument)?;
                 Ok(Node::Symbol(format!("{name}({inner})")))

@@ -11,7 +11,10 @@ use crate::verify::math::words::{base_word, looks_like_word};
 impl Parser {
     pub(super) fn factor(&mut self) -> Parsed {
         let mut node = self.primary()?;
+        let mut marks = 0;
         loop {
+            self.chained(marks)?;
+            marks += 1;
             node = match self.peek() {
                 Some(Token::Symbol('^')) => match self.marked() {
                     Some(mark) => self.mark(node, mark),
@@ -181,6 +184,11 @@ impl Parser {
         }
     }
 
+    /// Whether the `/` here goes on with a unit in single letters: `m/s`.
+    fn divides_letters(&self, unit: &str) -> bool {
+        !unit.is_empty() && matches!(self.ahead(1), Some(Token::Word(word)) if units::is_known(word))
+    }
+
     /// The unit or the counted thing that follows a value, as text.
     pub(super) fn unit(&mut self) -> Result<Option<String>, ReadError> {
         let mut text = String::new();
@@ -196,7 +204,7 @@ impl Parser {
                 }
                 Some(Token::Symbol('$')) if self.at + 1 == self.tokens.len() => "$".to_owned(),
                 Some(Token::Symbol('€' | '£' | '¥')) => self.peek().map(super::symbol_text).unwrap_or_default(),
-                Some(Token::Symbol('/')) if self.divides_units() => "/".to_owned(),
+                Some(Token::Symbol('/')) if self.divides_units() || self.divides_letters(&text) => "/".to_owned(),
                 Some(Token::Symbol('*')) if !text.is_empty() && matches!(self.ahead(1), Some(Token::Text(_))) => {
                     "*".to_owned()
                 }
