@@ -1,6 +1,10 @@
 //! Verifiers: who decides whether a completion solves its task. A verdict is typed; a verifier that fails or panics says
 //! nothing about the completion, so its verdict is `error`, never `fail`.
 
+pub mod answer;
+pub mod behaviour;
+pub mod consistency;
+pub mod math;
 mod rule;
 
 use std::any::Any;
