@@ -38,15 +38,15 @@ fn find_integer(text: &str) -> Option<String> {
     Some(format!("{minus}{significant}"))
 }
 
-fn pass(read: &str) -> Verdict {
+pub(super) fn pass(read: &str) -> Verdict {
     Verdict { outcome: Outcome::Pass, reason: format!("read {read}") }
 }
 
-fn fail(reason: &str) -> Verdict {
+pub(super) fn fail(reason: &str) -> Verdict {
     Verdict { outcome: Outcome::Fail, reason: reason.to_owned() }
 }
 
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
