@@ -9,6 +9,7 @@ pub mod countdown;
 mod first_in_alphabet;
 mod five_numbers;
 mod instance;
+pub mod leakage;
 mod letters_in_word;
 pub mod life;
 pub mod list_program;

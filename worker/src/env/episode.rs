@@ -183,3 +183,6 @@ fn replay(environment: &mut dyn Environment, start: &Start, first: &[String], lo
 fn diverged(environment: &dyn Environment, turn: usize, what: &'static str) -> EnvError {
     EnvError::Diverged { environment: environment.name().to_owned(), turn, what }
 }
+
+#[cfg(test)]
+mod tests;
