@@ -12,6 +12,7 @@ mod countdown;
 mod donor;
 mod episode;
 mod grid;
+pub mod http;
 mod life;
 mod list_program;
 mod matrix;
@@ -217,6 +218,14 @@ pub enum EnvError {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// The server has no room now.
+    #[error("the environment at {address} is busy: {problem}")]
+    Busy {
+        /// Its address.
+        address: String,
+        /// The server's own words.
+        problem: String,
+    },
     /// An answer that is not of the protocol.
     #[error("the environment at {address} does not keep to the protocol: {problem}")]
     Protocol {
@@ -242,7 +251,7 @@ impl EnvError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Dead { .. } | Self::Timeout { .. } => true,
+            Self::Dead { .. } | Self::Timeout { .. } | Self::Busy { .. } => true,
             Self::Unknown { .. }
             | Self::Config { .. }
             | Self::Instance { .. }
