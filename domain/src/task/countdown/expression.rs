@@ -178,6 +178,8 @@ mod tests {
             ("16/4/2", "2"),
             ("1/3+1/6", "1/2"),
             ("2-5", "-3"),
+            ("4/(2-4)", "-2"),
+            ("0/(1-3)", "0"),
             ("7/(2-2)", "it divides by zero"),
             ("", "not an expression: a number or `(` was expected at \"\""),
             ("2 3", "not an expression: an operator or the end was expected at \"3\""),
