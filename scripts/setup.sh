@@ -31,6 +31,6 @@ if ! flock --nonblock "$lock"; then
 fi
 
 for part in "${parts[@]}"; do
-  bash "$here/setup/$part.sh"
+  SETUP_FOR=${1:-test} bash "$here/setup/$part.sh"
 done
 say "ready for '${1:-test}' (${SECONDS} s)"

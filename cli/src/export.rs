@@ -1,5 +1,6 @@
 //! Writes a member as a Hugging Face folder, with a model card and the tasks it was measured on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use galapagos_artifacts::{ArtifactStore, checkpoint};
@@ -100,13 +101,17 @@ fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
             )
         })
         .collect();
+    let ends: BTreeSet<char> = recipe.tasks.values().map(|set| set.builtin().family.terminator()).collect();
+    let ends: Vec<String> =
+        ends.into_iter().map(|end| if end == '\n' { "newline".to_owned() } else { format!("`{end}`") }).collect();
     format!(
         "# {id}\n\nMember `{id}` of the evolution `{evolution}` (seed {seed}): {about}\n\n\
          - purpose: {purpose}\n- data: {data}\n- risks: {risks}\n- oversight: {oversight}\n- contact: {contact}\n\
          - checkpoint: `{checkpoint}`\n- recipe digest: `{digest}`\n\n\
-         Sealed tasks, as the policy read them, are in `evaluation/`: greedy decoding up to the first newline, exact check.\n\n\
+         Sealed tasks, as the policy read them, are in `evaluation/`: greedy decoding up to the first {ends}, exact check.\n\n\
          | member | tasks | metric | value (95%) | n |\n|---|---|---|---|---|\n{scores}",
         id = exported.id,
+        ends = ends.join(" or "),
         evolution = view.id,
         seed = view.seed.0,
         about = recipe.about,

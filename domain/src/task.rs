@@ -3,16 +3,23 @@
 //! Splits are disjoint by canonical problem: the canonical form (order-free where order does not matter) is hashed to a
 //! part of the space, so no validation or test item is a reordering of a training item, whatever the seeds of two runs.
 
+pub mod arithmetic;
 mod check;
+pub mod countdown;
 mod first_in_alphabet;
 mod five_numbers;
+mod instance;
+pub mod leakage;
 mod letters_in_word;
+pub mod life;
+pub mod list_program;
 mod odd_one_out;
 mod set;
 mod sort_digits;
 mod split;
 mod words;
 
+pub use instance::{NoInstance, draw_instance};
 pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
 
@@ -24,7 +31,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::trajectory::Verdict;
 use five_numbers::Wanted;
-use split::{Part, Space};
+pub use split::Part;
+use split::Space;
 
 /// A family of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +52,14 @@ pub enum Family {
     SortSixDigits,
     /// Three digits in ascending order: for tests that must be quick.
     SortThreeDigits,
+    /// An expression of 3 or 4 given numbers that has a given value.
+    Countdown,
+    /// The value of a short expression, after one line for each operation.
+    ArithmeticSteps,
+    /// A program of the list language that does what two examples show.
+    ListProgram,
+    /// The next state of a small board of the game of life.
+    LifeStep,
 }
 
 /// One problem with its right answer.
@@ -57,14 +73,6 @@ pub struct Problem {
     pub answer: String,
     /// Equal for two problems that differ in order only.
     pub canonical: String,
-}
-
-impl Problem {
-    /// The problem with its answer, as it stands in a few-shot prefix or in training text.
-    #[must_use]
-    pub fn solved(&self) -> String {
-        format!("{}{}\n", self.prompt, self.answer)
-    }
 }
 
 /// What a generator draws, before it has a place in a split.
@@ -84,7 +92,7 @@ impl Draft {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
@@ -92,6 +100,10 @@ impl Family {
         Self::OddOneOut,
         Self::SortSixDigits,
         Self::SortThreeDigits,
+        Self::Countdown,
+        Self::ArithmeticSteps,
+        Self::ListProgram,
+        Self::LifeStep,
     ];
 
     /// The name, as written in a recipe.
@@ -105,6 +117,10 @@ impl Family {
             Self::OddOneOut => "odd_one_out",
             Self::SortSixDigits => "sort_six_digits",
             Self::SortThreeDigits => "sort_three_digits",
+            Self::Countdown => "countdown",
+            Self::ArithmeticSteps => "arithmetic_steps",
+            Self::ListProgram => "list_program",
+            Self::LifeStep => "life_step",
         }
     }
 
@@ -118,13 +134,37 @@ impl Family {
             Self::OddOneOut => 5,
             Self::SortSixDigits => 7,
             Self::SortThreeDigits => 4,
+            // A token a character is the worst that a tokenizer does with these.
+            Self::Countdown | Self::ArithmeticSteps | Self::ListProgram | Self::LifeStep => self.longest().1 + 1,
         }
     }
 
-    /// The character that ends a completion.
+    /// The character that ends a completion; in no answer. Answers of several lines end with `#`, which is one token of every
+    /// tokenizer that we know and has no part in arithmetic.
     #[must_use]
     pub fn terminator(self) -> char {
-        '\n'
+        match self {
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown
+            | Self::ListProgram
+            | Self::LifeStep => '\n',
+            Self::ArithmeticSteps => '#',
+        }
+    }
+
+    /// A problem with its answer, as it stands in a few-shot prefix: ended by the terminator, and by a line end in any case.
+    #[must_use]
+    pub fn solved(self, prompt: &str, answer: &str) -> String {
+        match self.terminator() {
+            '\n' => format!("{prompt}{answer}\n"),
+            terminator => format!("{prompt}{answer}{terminator}\n"),
+        }
     }
 
     /// Longest prompt and longest answer in characters: an upper bound of their tokens.
@@ -138,6 +178,11 @@ impl Family {
             Self::OddOneOut => (6 + 13 + 4 * (words::LONGEST + 1), words::LONGEST + 1),
             Self::SortSixDigits => (7, 6),
             Self::SortThreeDigits => (4, 3),
+            Self::Countdown => (34, 16),
+            // One more than the longest answer: a solved example has a line end behind the terminator.
+            Self::ArithmeticSteps => (35, 72),
+            Self::ListProgram => (6 + list_program::LONGEST_EXAMPLES as u32, 1 + list_program::LONGEST_PROGRAM as u32),
+            Self::LifeStep => (43, 30),
         }
     }
 
@@ -151,6 +196,10 @@ impl Family {
             Self::FirstInAlphabet => "Q: First in the alphabet: abcdefghijklmnopqrstuvwxyz,\nA:",
             Self::OddOneOut => "Q: Odd one out: abcdefghijklmnopqrstuvwxyz\nA:",
             Self::SortSixDigits | Self::SortThreeDigits => "0123456789>\n",
+            Self::Countdown => "Q: Make from 0123456789,()+-*/\nA:",
+            Self::ArithmeticSteps => "Q: 0123456789+-*=\nA:#",
+            Self::ListProgram => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
+            Self::LifeStep => "Q: Next of O./\nA:",
         };
         text.chars().collect()
     }
@@ -158,7 +207,8 @@ impl Family {
     /// Decides whether `completion` solves `problem`, and says what was read.
     ///
     /// Number families read the first integer (commas left out), letter families the trimmed text without surrounding
-    /// dots and quotes, digit families the trimmed text.
+    /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `arithmetic_steps` reads the last
+    /// line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
     #[must_use]
     pub fn verify(self, problem: &Problem, completion: &str) -> Verdict {
         match self {
@@ -167,6 +217,10 @@ impl Family {
             }
             Self::FirstInAlphabet | Self::OddOneOut => check::word(&problem.answer, completion),
             Self::SortSixDigits | Self::SortThreeDigits => check::exact(&problem.answer, completion),
+            Self::Countdown => countdown::verify(problem, completion),
+            Self::ArithmeticSteps => arithmetic::verify(&problem.answer, &problem.prompt, completion),
+            Self::ListProgram => list_program::verify(problem, completion),
+            Self::LifeStep => life::verify(&problem.answer, completion),
         }
     }
 
@@ -178,6 +232,9 @@ impl Family {
             Self::LargestOfFive | Self::SmallestOfFive | Self::LettersInWord => check::find_integer(completion),
             Self::FirstInAlphabet | Self::OddOneOut => check::some(check::read_word(completion)),
             Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
+            Self::Countdown | Self::ListProgram => check::some(completion.split_whitespace().collect()),
+            Self::ArithmeticSteps => check::some(check::read_last_line(completion)),
+            Self::LifeStep => completion.split_whitespace().next().map(str::to_owned),
         }
     }
 
@@ -190,17 +247,27 @@ impl Family {
             Self::OddOneOut => odd_one_out::draw(rng),
             Self::SortSixDigits => sort_digits::draw(rng, 6),
             Self::SortThreeDigits => sort_digits::draw(rng, 3),
+            Self::Countdown => countdown::draw(rng),
+            Self::ArithmeticSteps => arithmetic::draw(rng),
+            Self::ListProgram => list_program::draw(rng),
+            Self::LifeStep => life::draw(rng),
         }
     }
 
     /// How many canonical forms and prompts a part of the family's space holds.
     fn space(self, part: Part) -> Space {
         match self {
-            Self::LargestOfFive | Self::SmallestOfFive | Self::OddOneOut => Space::Vast,
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::OddOneOut
+            | Self::Countdown
+            | Self::ArithmeticSteps
+            | Self::LifeStep => Space::Vast,
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),
             Self::SortThreeDigits => sort_digits::space(self, part, 3),
+            Self::ListProgram => list_program::space(),
         }
     }
 }

@@ -1,4 +1,5 @@
-# The C++ compiler for the collective shim and the tokenizer, Python's venv for everything below, and a look for cargo.
+# The C++ compiler for the collective shim and the tokenizer, Python's venv for everything below (with C headers where a package
+# of the tests is compiled: pycosat, of reasoning-gym), and a look for cargo. $SETUP_FOR is what set-up was asked for.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -8,6 +9,11 @@ command -v make >/dev/null || missing+=(make)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
 if [[ $PYTHON == python3 ]]; then
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+  headers='import os, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
+  case $SETUP_FOR in
+    tiny | run) ;;
+    *) python3 -c "$headers" 2>/dev/null || missing+=(python3-dev) ;;
+  esac
 fi
 
 if ((${#missing[@]})); then

@@ -14,6 +14,7 @@ pub mod config;
 pub mod crew;
 pub mod device;
 pub mod engine;
+pub mod env;
 pub mod eval;
 pub mod failure;
 pub mod ignored;

@@ -22,6 +22,12 @@ pub(super) fn read_word(completion: &str) -> String {
     completion.trim().trim_matches(['.', '"', '\'']).to_lowercase()
 }
 
+/// What the last line that is not empty says behind its last `=`, without space.
+pub(super) fn read_last_line(completion: &str) -> String {
+    let last = completion.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.rsplit('=').next().unwrap_or_default().trim().trim_end_matches('.').split_whitespace().collect()
+}
+
 /// The text, if there is any.
 pub(super) fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
@@ -47,15 +53,15 @@ pub(super) fn find_integer(text: &str) -> Option<String> {
     Some(format!("{minus}{significant}"))
 }
 
-fn pass(read: &str) -> Verdict {
+pub(super) fn pass(read: &str) -> Verdict {
     Verdict::pass(format!("read {read}"))
 }
 
-fn fail(reason: &str) -> Verdict {
+pub(super) fn fail(reason: &str) -> Verdict {
     Verdict::fail(reason)
 }
 
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }
 

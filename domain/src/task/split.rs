@@ -1,21 +1,26 @@
-//! Which part of a family's space a canonical problem belongs to: a fixed function, independent of any seed, so that
-//! no run can train on what another run is tested on.
+//! Which part of a space (a family's, an environment's) a canonical problem belongs to: a fixed function, independent of any seed,
+//! so that no run can train on what another run is tested on.
 
 use super::Family;
 use crate::recipe::tasks::Split;
 
 /// A part of a family's space. Training problems and demonstrations share one and differ by prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
+    /// Half of all forms.
     Train,
+    /// A fifth.
     Val,
+    /// A fifth; sealed.
     Test,
+    /// A tenth: solved examples in prompts.
     Shots,
 }
 
 impl Part {
     /// The part that a split takes its problems from.
-    pub(super) fn of_split(split: Split) -> Self {
+    #[must_use]
+    pub fn of_split(split: Split) -> Self {
         match split {
             Split::Train | Split::Demonstrations => Self::Train,
             Split::Val => Self::Val,
@@ -23,10 +28,16 @@ impl Part {
         }
     }
 
-    /// The part that a canonical form falls into: of ten equal buckets, two are test, two val, five train, one shots.
+    /// [`Part::of`] in a family's space.
     pub(super) fn of_form(family: Family, canonical: &str) -> Self {
+        Self::of(family.name(), canonical)
+    }
+
+    /// The part of `space` that a canonical form falls into: of ten equal buckets, two are test, two val, five train, one shots.
+    #[must_use]
+    pub fn of(space: &str, canonical: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(family.name().as_bytes());
+        hasher.update(space.as_bytes());
         hasher.update(b":");
         hasher.update(canonical.as_bytes());
         let mut first = [0u8; 8];
@@ -39,7 +50,9 @@ impl Part {
         }
     }
 
-    pub(super) fn label(self) -> &'static str {
+    /// The name, for messages.
+    #[must_use]
+    pub fn label(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Val => "val",

@@ -6,6 +6,8 @@ mod adapters;
 mod conversations;
 mod engines;
 mod process;
+#[path = "../common/python.rs"]
+mod python;
 mod python_client;
 mod remote_engine;
 mod remote_update;

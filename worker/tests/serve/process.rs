@@ -1,11 +1,12 @@
 //! A small random model and a server process on it.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use galapagos_model::{ModelConfig, ModelKind};
 
+pub use crate::python::python;
 use crate::small_model::Kind;
 
 /// Of the models here.
@@ -79,15 +80,4 @@ impl Drop for Served {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The tests' Python.
-pub fn python() -> PathBuf {
-    let path = match (std::env::var_os("GALAPAGOS_PYTHON"), std::env::var_os("HOME")) {
-        (Some(python), _) => PathBuf::from(python),
-        (None, Some(home)) => Path::new(&home).join(".cache/galapagos/venv/bin/python"),
-        (None, None) => panic!("neither GALAPAGOS_PYTHON nor HOME is set"),
-    };
-    assert!(path.is_file(), "the tests' Python `{}` is missing; run `make setup`", path.display());
-    path
 }

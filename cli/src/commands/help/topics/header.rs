@@ -158,7 +158,7 @@ const BUILTIN: Topic = Topic {
         required(
             "family",
             "family",
-            "largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet, odd_one_out, sort_six_digits or sort_three_digits",
+            "largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet, odd_one_out, sort_six_digits, sort_three_digits, countdown, arithmetic_steps, list_program or life_step",
         ),
         required("train", "count", "problems that rollouts take"),
         required("val", "count", "problems that gates and `evaluate` in `each` may read"),

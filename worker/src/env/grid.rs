@@ -1,0 +1,232 @@
+//! A grid with walls: walk to the goal. Some cells may be slippery, where a step goes sideways with a given chance.
+//!
+//! The score grows with the nearest distance to the goal that was reached, and is 1 at the goal.
+
+use std::collections::VecDeque;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::Legal;
+use super::builtin::{Game, Played, Refused, choose};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    rows: usize,
+    columns: usize,
+    /// Share of cells that are walls.
+    walls: f64,
+    /// Share of the other cells that are slippery.
+    slippery: f64,
+    /// Chance that a step from a slippery cell goes sideways.
+    slip: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Cell {
+    Free,
+    Wall,
+    Slippery,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Grid {
+    columns: usize,
+    cells: Vec<Cell>,
+    slip: f64,
+    at: usize,
+    goal: usize,
+    first_distance: u32,
+    nearest: u32,
+}
+
+const WORDS: [&str; 4] = ["up", "right", "down", "left"];
+
+impl Grid {
+    /// The cell next to `from`, counted clockwise from up; `None` at the edge and into a wall.
+    fn next(&self, from: usize, direction: usize) -> Option<usize> {
+        let (row, column) = (from / self.columns, from % self.columns);
+        let (row, column) = match direction {
+            0 => (row.checked_sub(1)?, column),
+            1 => (row, column + 1),
+            2 => (row + 1, column),
+            _ => (row, column.checked_sub(1)?),
+        };
+        let inside = column < self.columns && row < self.cells.len() / self.columns;
+        let to = row * self.columns + column;
+        (inside && self.cells[to] != Cell::Wall).then_some(to)
+    }
+
+    /// Steps from every cell to the goal.
+    fn distances(&self) -> Vec<Option<u32>> {
+        let mut found = vec![None; self.cells.len()];
+        let mut queue = VecDeque::from([(self.goal, 0)]);
+        while let Some((cell, distance)) = queue.pop_front() {
+            if found[cell].is_none() {
+                found[cell] = Some(distance);
+                queue.extend((0..4).filter_map(|way| self.next(cell, way)).map(|next| (next, distance + 1)));
+            }
+        }
+        found
+    }
+
+    fn drawn(&self) -> String {
+        let sign = |(at, cell): (usize, &Cell)| match cell {
+            _ if at == self.at => '@',
+            _ if at == self.goal => 'G',
+            Cell::Wall => '#',
+            Cell::Slippery => '~',
+            Cell::Free => '.',
+        };
+        let signs: Vec<char> = self.cells.iter().enumerate().map(sign).collect();
+        signs.chunks(self.columns).map(|row| row.iter().collect::<String>()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Game for Grid {
+    const NAME: &'static str = "grid";
+    const OPTIONS: &'static str =
+        "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9";
+    type Config = Config;
+    type Move = usize;
+
+    fn draw(config: &Config, rng: &mut ChaCha8Rng) -> Option<Self> {
+        let sides = 3..=20;
+        let shares = (0.0..=0.5).contains(&config.walls)
+            && (0.0..=1.0).contains(&config.slippery)
+            && (0.0..=0.9).contains(&config.slip);
+        if !sides.contains(&config.rows) || !sides.contains(&config.columns) || !shares {
+            return None;
+        }
+        loop {
+            let cell = |_| match () {
+                () if rng.random_bool(config.walls) => Cell::Wall,
+                () if rng.random_bool(config.slippery) => Cell::Slippery,
+                () => Cell::Free,
+            };
+            let cells: Vec<Cell> = (0..config.rows * config.columns).map(cell).collect();
+            let (at, goal) = (rng.random_range(0..cells.len()), rng.random_range(0..cells.len()));
+            let free = cells[at] != Cell::Wall && cells[goal] != Cell::Wall;
+            let mut grid =
+                Self { columns: config.columns, cells, slip: config.slip, at, goal, first_distance: 0, nearest: 0 };
+            // Far enough to have to look for the way.
+            if let Some(distance) = grid.distances()[at].filter(|distance| free && *distance >= 3) {
+                (grid.first_distance, grid.nearest) = (distance, distance);
+                return Some(grid);
+            }
+        }
+    }
+
+    fn canonical(&self) -> String {
+        self.drawn()
+    }
+
+    fn max_turns(&self) -> u32 {
+        4 * self.first_distance + 8
+    }
+
+    fn observe(&self, _player: usize) -> String {
+        let legend = "You are @, the goal is G, walls are #";
+        let slippery = if self.cells.contains(&Cell::Slippery) { ", ~ is slippery" } else { "" };
+        format!("{}\n{legend}{slippery}.", self.drawn())
+    }
+
+    fn legal(&self, _player: usize) -> Legal {
+        Legal::These(WORDS.map(str::to_owned).to_vec())
+    }
+
+    fn parse(&self, _player: usize, text: &str) -> Result<usize, Refused> {
+        choose(text, &WORDS.map(str::to_owned))
+    }
+
+    fn play(&mut self, moves: Vec<Option<usize>>, chance: &mut ChaCha8Rng) -> Played {
+        let Some(wanted) = moves.into_iter().flatten().next() else { return Played::default() };
+        let slips = self.cells[self.at] == Cell::Slippery && chance.random_bool(self.slip);
+        let way = if slips { (wanted + [1, 3][chance.random_range(0..2)]) % 4 } else { wanted };
+        let slipped = if slips { "You slip. " } else { "" };
+        let Some(to) = self.next(self.at, way) else {
+            return Played::news(format!("{slipped}There is no way {}.", WORDS[way]));
+        };
+        self.at = to;
+        self.nearest = self.nearest.min(self.distances()[to].unwrap_or(u32::MAX));
+        let over = to == self.goal;
+        let arrived = if over { " You are at the goal." } else { "" };
+        Played { over, ..Played::news(format!("{slipped}You go {}.{arrived}", WORDS[way])) }
+    }
+
+    fn score(&self, _player: usize) -> f64 {
+        1.0 - f64::from(self.nearest) / f64::from(self.first_distance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use galapagos_domain::seed::Seed;
+    use serde_json::json;
+
+    use super::super::testing::{check, env, options};
+    use super::super::{End, Taken};
+    use super::*;
+
+    #[test]
+    fn the_contract_on_dry_and_slippery_ground() {
+        check("grid", &options(json!({})), |_, _| String::new());
+        check("grid", &options(json!({"slippery": 0.6, "rows": 4})), |_, _| String::new());
+    }
+
+    #[test]
+    fn the_shortest_way_scores_one_in_as_many_turns() {
+        for seed in 0..10 {
+            let mut grid = Grid::draw(&Config::default(), &mut Seed(seed).stream()).unwrap();
+            let distances = grid.distances();
+            let mut steps = 0;
+            while grid.at != grid.goal {
+                let here = distances[grid.at].unwrap();
+                let way = (0..4).find(|way| grid.next(grid.at, *way).and_then(|to| distances[to]) == Some(here - 1));
+                grid.play(vec![way], &mut Seed(0).stream());
+                steps += 1;
+            }
+            assert_eq!((steps, grid.score(0)), (grid.first_distance, 1.0));
+        }
+    }
+
+    #[test]
+    fn a_small_map_by_hand() {
+        let cells = vec![Cell::Free, Cell::Wall, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
+        let mut grid = Grid { columns: 3, cells, slip: 0.0, at: 0, goal: 2, first_distance: 4, nearest: 4 };
+        assert_eq!(grid.drawn(), "@#G\n...");
+        assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
+        assert_eq!(grid.play(vec![Some(1)], &mut Seed(0).stream()).news, "There is no way right.");
+        grid.play(vec![Some(2)], &mut Seed(0).stream());
+        assert_eq!((grid.drawn().as_str(), grid.score(0)), (".#G\n@..", 0.25));
+    }
+
+    #[test]
+    fn replicas_slip_differently_on_the_same_map() {
+        let config = options(json!({"slippery": 1.0, "slip": 0.9, "rows": 8, "columns": 8, "walls": 0.0}));
+        let ways = [0, 1].map(|replica| {
+            let (mut game, mut start) = env("grid", &config, 4);
+            start.replica = replica;
+            let mut texts = game.reset(&start).unwrap();
+            for _ in 0..12 {
+                let turn = game.step(&[Some("up.")]).unwrap();
+                assert_eq!(turn.taken, [Taken::Played]);
+                texts.extend(turn.observations);
+                if turn.done == Some(End::Terminated) {
+                    break;
+                }
+            }
+            texts
+        });
+        assert_eq!(ways[0][0], ways[1][0]);
+        assert_ne!(ways[0], ways[1]);
+    }
+}
