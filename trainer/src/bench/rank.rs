@@ -9,7 +9,7 @@ use galapagos_collective::{Group, GroupSpec, Store};
 use galapagos_domain::ids::{Digest, InvalidId, JobId, Name};
 use galapagos_domain::recipe::train::{Adamw, Loss, Optimiser, Train};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Trajectory, Verdict};
 use galapagos_model::{FolderError, ModelFolder, WeightsError};
 use galapagos_telemetry::{machine, memory, report};
 use serde::Serialize;
