@@ -170,6 +170,11 @@ impl Cage {
         &self.layers
     }
 
+    /// The launcher's number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn write_input(&mut self, bytes: &[u8]) {
         self.to_input.push(bytes);
     }

@@ -48,6 +48,8 @@ impl Cgroup {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })?;
+        // One process too many is the end of all; kernels before 4.19 have no such file.
+        drop(fs::write(folder.join("memory.oom.group"), "1"));
         fs::write(folder.join("pids.max"), processes.to_string())?;
         Ok(group)
     }

@@ -6,8 +6,8 @@ import sys
 
 def main(fd):
     import os, json, builtins, types, signal
-    # Ready before they are asked for: most candidates import some of them.
-    import math, collections, itertools, functools, re, string, heapq, bisect, random, typing, datetime, copy, io, operator
+    # Ready before they are asked for: most candidates import some of them. Others would cost more than they save.
+    import math, collections, itertools, functools, re, string, heapq, bisect, typing, operator
 
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)

@@ -5,6 +5,7 @@
 //! [`Pool`] (interpreters that wait), [`check`] (verdicts on programs). It knows nothing of models, tasks or clusters.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod cage;
 mod cgroup;
 pub mod check;

@@ -78,6 +78,12 @@ impl Pool {
         self.shared.lock().waiting.len()
     }
 
+    /// The numbers of the launchers of the interpreters that wait now.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        self.shared.lock().waiting.iter().map(|waiting| waiting.cage.process()).collect()
+    }
+
     /// How often the pool was empty and whoever asked had to wait for a start.
     #[must_use]
     pub fn cold_starts(&self) -> u64 {
@@ -89,11 +95,14 @@ impl Pool {
         self.sandbox().check_floor()?;
         let waiting = self.shared.lock().waiting.pop_front();
         self.shared.changed.notify_all();
-        if let Some(waiting) = waiting {
-            return Ok(waiting.cage);
-        }
-        self.shared.lock().cold += 1;
-        self.shared.start()
+        let cage = match waiting {
+            Some(waiting) => waiting.cage,
+            None => {
+                self.shared.lock().cold += 1;
+                self.shared.sandbox.interpreter(HARNESS)?
+            }
+        };
+        ready(cage)
     }
 }
 
@@ -116,19 +125,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self) -> Result<Cage, SandboxError> {
-        let mut cage = self.sandbox.interpreter(HARNESS)?;
-        match cage.next(monotonic_ms() + READY_LIMIT_MS)? {
-            Event::Line(line) if line == br#"{"ready":true}"# => Ok(cage),
-            Event::Late => Err(SandboxError::Slow { what: "get Python ready", limit_ms: READY_LIMIT_MS }),
-            Event::Line(_) | Event::Ended(_) | Event::TooMuch => {
-                let said = cage.end().err;
-                let said: String = String::from_utf8_lossy(&said).trim().chars().take(500).collect();
-                Err(SandboxError::Harness { what: format!("Python did not get ready: {said}") })
-            }
-        }
-    }
-
     fn fill(&self) {
         let mut state = self.lock();
         while !state.closing {
@@ -140,7 +136,7 @@ impl Shared {
                 state = self.lock();
             } else if state.waiting.len() < self.size {
                 drop(state);
-                let started = self.start();
+                let started = self.sandbox.interpreter(HARNESS);
                 state = self.lock();
                 match started {
                     Ok(cage) => state.waiting.push_back(Waiting { cage, since_ms: monotonic_ms() }),
@@ -158,5 +154,19 @@ impl Shared {
 
     fn pause<'a>(&'a self, state: MutexGuard<'a, State>, longest: Duration) -> MutexGuard<'a, State> {
         self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Waits until the interpreter has said that it is ready, which one that has waited said long ago. The thread that fills the
+/// pool does not wait for it, so that several get ready at a time.
+fn ready(mut cage: Cage) -> Result<Cage, SandboxError> {
+    match cage.next(monotonic_ms() + READY_LIMIT_MS)? {
+        Event::Line(line) if line == br#"{"ready":true}"# => Ok(cage),
+        Event::Late => Err(SandboxError::Slow { what: "get Python ready", limit_ms: READY_LIMIT_MS }),
+        Event::Line(_) | Event::Ended(_) | Event::TooMuch => {
+            let said = cage.end().err;
+            let said: String = String::from_utf8_lossy(&said).trim().chars().take(500).collect();
+            Err(SandboxError::Harness { what: format!("Python did not get ready: {said}") })
+        }
     }
 }

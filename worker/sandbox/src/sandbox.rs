@@ -16,6 +16,9 @@ use crate::runtime::{Python, PythonError, native};
 /// Name of the launcher's executable.
 const LAUNCHER: &str = "galapagos-sandbox";
 
+/// The kernel's two counts of processor time differ: one samples, the other measures.
+const CPU_GRAIN_MS: u64 = 200;
+
 /// How a sandbox is set up.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -221,7 +224,7 @@ fn end(event: &Event, remains: &Remains, limits: &Limits, python: bool) -> End {
         // The program has no channel, so it says no line.
         Event::Line(_) => End::Signalled { signal: kill },
         Event::Ended(Ended { signal: Some(signal), .. }) => {
-            let spent = remains.cpu_ms >= limits.cpu_s * 1000;
+            let spent = remains.cpu_ms + CPU_GRAIN_MS >= limits.cpu_s * 1000;
             if *signal == kill && spent { End::TimedOut } else { End::Signalled { signal: *signal } }
         }
         Event::Ended(Ended { code: Some(code), .. }) => {

@@ -43,14 +43,24 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Numbers of the processes whose command line holds `words`, this one's excepted.
-pub fn processes_with(words: &str) -> Vec<i32> {
-    let own = std::process::id().to_string();
-    let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        let number: i32 = name.parse().ok()?;
-        let line = std::fs::read(Path::new("/proc").join(&name).join("cmdline")).ok()?;
-        (name != own && text(&line).replace('\0', " ").contains(words)).then_some(number)
-    });
-    numbers.collect()
+pub fn is_alive(process: i32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
+
+/// The process and all below it.
+pub fn descendants(of: u32) -> Vec<i32> {
+    let parents: Vec<(i32, i32)> = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let number: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
+        let parent = status.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+        Some((number, parent))
+    }).collect();
+    let mut found = vec![i32::try_from(of).unwrap()];
+    let mut at = 0;
+    while at < found.len() {
+        let here = found[at];
+        found.extend(parents.iter().filter(|(_, parent)| *parent == here).map(|(number, _)| *number));
+        at += 1;
+    }
+    found
 }
