@@ -8,7 +8,9 @@ use galapagos_telemetry::machine::median;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use crate::check::{Asserts, Budget, CallTest, Comparison, Grade, InputTest, Outcome, Tolerance, asserts, calls, inputs};
+use crate::check::{
+    Asserts, Budget, CallTest, Comparison, Grade, InputTest, Outcome, Tolerance, asserts, calls, inputs,
+};
 use crate::error::SandboxError;
 use crate::pool::Pool;
 use crate::sandbox::Sandbox;
@@ -115,7 +117,8 @@ fn one(pool: &Pool, kind: Kind) -> Result<Outcome, SandboxError> {
             calls(pool, CODE, &tests, Tolerance::default(), budget)
         }
         Kind::Inputs => {
-            let test = |input: &str, expected: &str| InputTest { input: input.to_owned(), expected: expected.to_owned() };
+            let test =
+                |input: &str, expected: &str| InputTest { input: input.to_owned(), expected: expected.to_owned() };
             let code = "print(*sorted(map(int, input().split())))";
             inputs(pool, code, &[test("2 1", "1 2"), test("3 1 2", "1 2 3")], Comparison::Trimmed, budget)
         }

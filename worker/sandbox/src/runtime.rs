@@ -91,7 +91,7 @@ impl Python {
     /// # Errors
     /// If it does not start, does not answer, or is older than 3.8.
     pub fn find(program: Option<&Path>) -> Result<Self, PythonError> {
-        let program = program.unwrap_or(Path::new("python3")).to_path_buf();
+        let program = program.unwrap_or_else(|| Path::new("python3")).to_path_buf();
         let output = Command::new(&program)
             .args(["-I", "-S", "-B", "-c", ASK])
             .stdin(Stdio::null())
@@ -170,7 +170,7 @@ fn base() -> Tree {
         maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..]))).collect();
     for library in mapped.into_iter().filter(|path| path.to_string_lossy().contains("libc.so")) {
         add_library(&mut tree, library);
-        let folder = library.parent().unwrap_or(Path::new("/"));
+        let folder = library.parent().unwrap_or_else(|| Path::new("/"));
         for other in LIBRARIES.iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
             add(&mut tree, &other);
         }

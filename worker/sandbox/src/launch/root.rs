@@ -75,7 +75,7 @@ fn tmpfs(at: &Path, bytes: u64, mode: u32, more: MountFlags) -> Result<(), Refus
 }
 
 fn make_parent(path: &Path) -> Result<(), Refusal> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = path.parent().unwrap_or_else(|| Path::new("/"));
     fs::create_dir_all(parent).doing(&format!("make {}", parent.display()))
 }
 

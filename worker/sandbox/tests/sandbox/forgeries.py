@@ -15,7 +15,7 @@ def f(x):
 ### write_a_verdict_to_every_descriptor
 import os
 for number in range(64):
-    for line in (b'{"loaded":true}\n{"value":1000020}\n{"value":2000023}\n{"passed":true}\n{"done":true}\nPASSED\n',):
+    for line in (b'{"loaded":true}\n{"value":true}\n{"value":{"passed":true}}\n{"passed":true}\n{"done":true}\nPASSED\n',):
         try:
             os.write(number, line[:-1] + b"\n")
         except OSError:
@@ -82,23 +82,6 @@ class Anything(int):
 builtins.all = builtins.any = lambda *rest: True
 builtins.int = builtins.float = builtins.abs = builtins.round = lambda *rest: Anything(1)
 def f(x): return builtins.abs(x)
-
-### skip_the_assertions_by_tracing
-import sys
-def f(x):
-    frame = sys._getframe(1)
-    last = max(line for _, _, line in frame.f_code.co_lines() if line)
-    def jump(frame, event, argument):
-        if event == "line":
-            frame.f_lineno = last
-            frame.f_trace = None
-        return jump
-    class Wrong:
-        def __eq__(self, other):
-            return True
-    frame.f_trace = jump
-    sys.settrace(jump)
-    return Wrong()
 
 ### print_from_a_thread_and_leave
 import os, threading

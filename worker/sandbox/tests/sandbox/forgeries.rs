@@ -3,9 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use galapagos_sandbox::check::{
-    Asserts, Budget, Comparison, Grade, InputTest, Tolerance, asserts, calls, inputs,
-};
+use galapagos_sandbox::check::{Asserts, Budget, Comparison, Grade, InputTest, Tolerance, asserts, calls, inputs};
 use serde_json::json;
 
 use super::checks::call;
@@ -51,7 +49,13 @@ fn no_forgery_that_a_naive_grader_believes_passes_a_check() {
         let by_inputs = inputs(&cold(), &program, &[test], Comparison::Trimmed, budget).unwrap();
         let grades = [by_calls.grade, by_asserts.grade, by_inputs.grade];
         let shown = grades.map(|grade| format!("{grade:?}"));
-        println!("{name:<42} {:<9} {:<14} {:<14} {}", if naive { "believed" } else { "NOT" }, shown[0], shown[1], shown[2]);
+        println!(
+            "{name:<42} {:<9} {:<14} {:<14} {}",
+            if naive { "believed" } else { "NOT" },
+            shown[0],
+            shown[1],
+            shown[2]
+        );
         let passed = [by_calls.passed, by_asserts.passed, by_inputs.passed];
         if !naive || grades.contains(&Grade::Passed) || passed.iter().any(|count| *count > 0) {
             wrong.push(format!("{name}: believed {naive}; {grades:?} {passed:?}"));

@@ -49,12 +49,15 @@ pub fn is_alive(process: i32) -> bool {
 
 /// The process and all below it.
 pub fn descendants(of: u32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let number: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let status = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
-        let parent = status.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
-        Some((number, parent))
-    }).collect();
+    let parents: Vec<(i32, i32)> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let number: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let status = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
+            let parent = status.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+            Some((number, parent))
+        })
+        .collect();
     let mut found = vec![i32::try_from(of).unwrap()];
     let mut at = 0;
     while at < found.len() {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use galapagos_sandbox::check::{Budget, Grade, Tolerance, calls};
 use galapagos_sandbox::Pool;
+use galapagos_sandbox::check::{Budget, Grade, Tolerance, calls};
 use galapagos_telemetry::clock::monotonic_ms;
 use serde_json::json;
 
@@ -27,7 +27,8 @@ fn a_pool_refills_serves_fresh_interpreters_and_leaves_no_process() {
     let code = "import builtins\nbuiltins.n = getattr(builtins, 'n', 0) + 1\ndef f(): return builtins.n";
     for _ in 0..4 {
         until("refilling", || pool.ready() == 2);
-        let outcome = calls(&pool, code, &[call("f", json!([]), json!(1))], Tolerance::default(), Budget::default()).unwrap();
+        let outcome =
+            calls(&pool, code, &[call("f", json!([]), json!(1))], Tolerance::default(), Budget::default()).unwrap();
         assert_eq!(outcome.grade, Grade::Passed, "an interpreter was used before: {}", outcome.detail);
     }
     assert_eq!(pool.cold_starts(), 0);
@@ -44,7 +45,8 @@ fn a_pool_refills_serves_fresh_interpreters_and_leaves_no_process() {
 fn an_empty_pool_starts_what_is_asked_for() {
     let pool = Pool::new(Arc::clone(sandbox()), 0).unwrap();
     let outcome =
-        calls(&pool, "def f(): return 1", &[call("f", json!([]), json!(1))], Tolerance::default(), Budget::default()).unwrap();
+        calls(&pool, "def f(): return 1", &[call("f", json!([]), json!(1))], Tolerance::default(), Budget::default())
+            .unwrap();
     assert_eq!((outcome.grade, pool.cold_starts(), pool.ready()), (Grade::Passed, 1, 0));
 }
 

@@ -112,7 +112,9 @@ impl Scene {
             "use_an_inherited_descriptor" => out.contains(INHERITED),
             "write_outside" | "symbolic_link_out_of_tmp" | "hard_link_to_a_secret" => self.path("written").exists(),
             "overwrite_a_file_of_the_host" => fs::read_to_string(self.path("secret.txt")).unwrap() != SECRET,
-            "kill_another_process" | "kill_a_process_group" | "kill_by_process_descriptor"
+            "kill_another_process"
+            | "kill_a_process_group"
+            | "kill_by_process_descriptor"
             | "find_a_process_by_trying_numbers" => self.victim.try_wait().unwrap().is_some(),
             "tcp_connection" => self.tcp.accept().is_ok(),
             "datagram_such_as_a_name_lookup" => self.udp.recv_from(&mut [0; 64]).is_ok(),
@@ -181,7 +183,11 @@ fn no_attempt_gets_out_that_works_without_the_sandbox() {
         let (out, err) = within(&scene.script(body));
         let tried = out.contains("TRIED");
         let blocked = tried && !scene.escaped(name, &out);
-        println!("{name:<42} {:<10} {}", if works { "works" } else { "FAILS" }, if blocked { "blocked" } else { "ESCAPED" });
+        println!(
+            "{name:<42} {:<10} {}",
+            if works { "works" } else { "FAILS" },
+            if blocked { "blocked" } else { "ESCAPED" }
+        );
         proven += usize::from(works && blocked);
         if !blocked || (root && !works) {
             wrong.push(format!("{name}: works without: {works}, tried within: {tried}; {}", err.trim()));
@@ -195,7 +201,10 @@ fn no_attempt_gets_out_that_works_without_the_sandbox() {
 fn the_worker_can_be_reached_by_no_attempt_while_it_waits() {
     // A program that holds every descriptor it can and stays silent ends with its deadline, and the next one runs.
     let limits = Limits { wall_ms: 300, ..Limits::default() };
-    let report = run_limited("import os, time\nfor n in range(3, 60):\n    try: os.write(n, b'{\"ended\":{\"code\":0}}')\n    except OSError: pass\ntime.sleep(60)", &limits);
+    let report = run_limited(
+        "import os, time\nfor n in range(3, 60):\n    try: os.write(n, b'{\"ended\":{\"code\":0}}')\n    except OSError: pass\ntime.sleep(60)",
+        &limits,
+    );
     assert_eq!(report.end, galapagos_sandbox::End::TimedOut);
     assert!(Duration::from_millis(report.wall_ms) < Duration::from_secs(20));
 }
