@@ -62,7 +62,6 @@ const PLAIN: &[i64] = &[
     libc::SYS_pipe2,
     libc::SYS_sendfile,
     libc::SYS_copy_file_range,
-    libc::SYS_memfd_create,
     // Waiting.
     libc::SYS_ppoll,
     libc::SYS_pselect6,
@@ -187,14 +186,15 @@ const IOCTLS: [u64; 6] = [libc::TCGETS, libc::FIONREAD, libc::FIOCLEX, libc::FIO
 
 /// Installs the filter for good. With `namespace`, the process is in a PID namespace: it may fork and signal. Without, the
 /// process stays one process, because nothing else could end its children for sure.
-pub(super) fn apply(namespace: bool) -> Result<(), Refusal> {
+/// Without `own_root` it has no `/tmp`, so it may make files in memory instead; otherwise not, because nothing bounds all of them together.
+pub(super) fn apply(namespace: bool, own_root: bool) -> Result<(), Refusal> {
     let what = "filter system calls";
     // glibc asks clone3 first and takes clone when there is none; the flags of clone3 lie in memory, where no filter can look.
     let none = u32::try_from(libc::ENOSYS).doing(what)?;
     let clone3 = [(libc::SYS_clone3, Vec::new())].into();
     install(clone3, SeccompAction::Allow, SeccompAction::Errno(none))?;
     let denied = u32::try_from(libc::EPERM).doing(what)?;
-    install(rules(namespace).doing(what)?, SeccompAction::Errno(denied), SeccompAction::Allow)
+    install(rules(namespace, own_root).doing(what)?, SeccompAction::Errno(denied), SeccompAction::Allow)
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -207,9 +207,12 @@ fn install(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Re
     apply_filter(&program).doing(what)
 }
 
-fn rules(namespace: bool) -> Result<Rules, seccompiler::BackendError> {
+fn rules(namespace: bool, own_root: bool) -> Result<Rules, seccompiler::BackendError> {
     let signals = if namespace { SIGNALS } else { &[] };
     let mut rules: Rules = PLAIN.iter().chain(OLD).chain(signals).map(|call| (*call, Vec::new())).collect();
+    if !own_root {
+        rules.insert(libc::SYS_memfd_create, Vec::new());
+    }
     // The other filter answers it.
     rules.insert(libc::SYS_clone3, Vec::new());
     let is = |argument, value: u64| If::new(argument, Len::Dword, Cmp::Eq, value);
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_lists_hold_nothing_that_reaches_out() {
-        let permitted = rules(true).unwrap();
+        let permitted = rules(true, true).unwrap();
         for call in [
             libc::SYS_ptrace,
             libc::SYS_process_vm_readv,
@@ -281,6 +284,7 @@ mod tests {
             libc::SYS_mknodat,
             libc::SYS_execveat,
             libc::SYS_pidfd_getfd,
+            libc::SYS_memfd_create,
         ] {
             assert!(!permitted.contains_key(&call), "system call {call}");
         }
@@ -288,10 +292,10 @@ mod tests {
 
     #[test]
     fn without_a_pid_namespace_there_is_no_fork_and_no_signal() {
-        let permitted = rules(false).unwrap();
+        let permitted = rules(false, false).unwrap();
         for call in SIGNALS {
             assert!(!permitted.contains_key(call));
         }
-        assert_ne!(permitted[&libc::SYS_clone], rules(true).unwrap()[&libc::SYS_clone]);
+        assert_ne!(permitted[&libc::SYS_clone], rules(true, true).unwrap()[&libc::SYS_clone]);
     }
 }

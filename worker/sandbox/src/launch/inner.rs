@@ -44,7 +44,7 @@ fn confine_self(plan: &Plan, process: &File) -> Result<Vec<crate::layer::Tried>,
     layers.put_up(Layer::NoCapabilities, confine::drop_capabilities)?;
     layers.put_up(Layer::NoNewPrivileges, || rustix::thread::set_no_new_privs(true).doing("prctl"))?;
     layers.put_up(Layer::Landlock, || confine::landlock(plan))?;
-    layers.put_up(Layer::Seccomp, || filter::apply(plan.has(Layer::PidNamespace)))?;
+    layers.put_up(Layer::Seccomp, || filter::apply(plan.has(Layer::PidNamespace), plan.root.is_some()))?;
     Ok(layers.tried)
 }
 

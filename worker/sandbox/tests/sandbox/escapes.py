@@ -124,12 +124,11 @@ for _ in range(12):
         os._exit(0)
 escaped_if([os.wait()[1] for _ in range(12)] == [0] * 12)
 
-### memory_bomb_of_shared_files
-file = os.memfd_create("x")
-block = mmap.mmap(-1, 1 << 20)
-for _ in range(700):
-    os.write(file, b"x" * (1 << 20))
-escaped_if(os.fstat(file).st_size == 700 << 20)
+### memory_bomb_of_files_in_memory
+files = [os.memfd_create("x") for _ in range(60)]
+for file in files:
+    os.write(file, b"x" * (10 << 20))
+escaped_if(sum(os.fstat(file).st_size for file in files) == 600 << 20)
 
 ### tcp_connection
 socket.create_connection(("127.0.0.1", SCENE["tcp"]), 2)

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use galapagos_sandbox::{Floor, Limits};
+use galapagos_sandbox::{Floor, Layer, Limits};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::json;
 
@@ -189,6 +189,10 @@ fn no_attempt_gets_out_that_works_without_the_sandbox() {
             if blocked { "blocked" } else { "ESCAPED" }
         );
         proven += usize::from(works && blocked);
+        if *name == "memory_bomb_of_many_processes" && !sandbox().probe().available().contains(&Layer::Cgroup) {
+            println!("  (only a cgroup bounds the memory of all processes together, and this host gives none)");
+            continue;
+        }
         if !blocked || (root && !works) {
             wrong.push(format!("{name}: works without: {works}, tried within: {tried}; {}", err.trim()));
         }
