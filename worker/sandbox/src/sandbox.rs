@@ -2,6 +2,7 @@
 //!
 //! An error is about the sandbox, a [`Report`] about the program; the two are never mixed up.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use galapagos_telemetry::clock::monotonic_ms;
@@ -25,6 +26,8 @@ pub struct Settings {
     /// The executable `galapagos-sandbox`.
     pub launcher: PathBuf,
     pub floor: Floor,
+    /// Layers not to use: for hosts where one misbehaves. They count as missing.
+    pub without: BTreeSet<Layer>,
     /// For programs that bring none of their own, and for warm interpreters.
     pub limits: Limits,
     /// The Python to run; without it, `python3` of the search path.
@@ -35,13 +38,15 @@ impl Settings {
     /// The strict floor and the default limits.
     #[must_use]
     pub fn new(launcher: PathBuf) -> Self {
-        Self { launcher, floor: Floor::default(), limits: Limits::default(), python: None }
+        Self { launcher, floor: Floor::default(), without: BTreeSet::new(), limits: Limits::default(), python: None }
     }
 
-    /// The same with the launcher in the folder of `executable`.
+    /// The same with the launcher in the folder of `executable`, or in the one above, as for executables of tests.
     #[must_use]
     pub fn beside(executable: &Path) -> Self {
-        Self::new(executable.with_file_name(LAUNCHER))
+        let here = executable.with_file_name(LAUNCHER);
+        let above = executable.parent().map(|folder| folder.with_file_name(LAUNCHER));
+        Self::new(above.filter(|above| !here.is_file() && above.is_file()).unwrap_or(here))
     }
 }
 
@@ -90,8 +95,10 @@ pub fn probe(settings: &Settings) -> Result<Probe, SandboxError> {
     let executable = std::fs::read(&settings.launcher)
         .map_err(|source| SandboxError::Launcher { launcher: settings.launcher.clone(), source })?;
     let (tree, execution) = native(&[]);
-    let cgroup = Cgroup::make(&settings.limits).err().map(|error| error.to_string());
-    let layers = Layer::ALL.into_iter().filter(|layer| *layer != Layer::Cgroup).collect();
+    let off = |layer: Layer| settings.without.contains(&layer).then(|| "switched off in the settings".to_owned());
+    let cgroup = off(Layer::Cgroup).or_else(|| Cgroup::make(&settings.limits).err().map(|error| error.to_string()));
+    let to_try = |layer: &Layer| *layer != Layer::Cgroup && off(*layer).is_none();
+    let layers = Layer::ALL.into_iter().filter(to_try).collect();
     let mut limits = settings.limits;
     limits.file_bytes = limits.file_bytes.max(executable.len() as u64);
     let plan = Plan { program: true, tolerant: true, ..plan(layers, tree, limits, execution) };
@@ -99,6 +106,8 @@ pub fn probe(settings: &Settings) -> Result<Probe, SandboxError> {
     let mut found = cage.layers().to_vec();
     drop(cage);
     found.push(Tried { layer: Layer::Cgroup, missing: cgroup });
+    let switched_off = Layer::ALL.into_iter().filter(|layer| *layer != Layer::Cgroup);
+    found.extend(switched_off.filter_map(|layer| Some(Tried { layer, missing: Some(off(layer)?) })));
     found.sort_by_key(|tried| tried.layer);
     Ok(Probe { layers: found })
 }

@@ -22,7 +22,6 @@ const PLACES: [&str; 5] = ["/sys", "/mnt", "/media", "/srv", "/opt"];
 pub(super) fn build(plan: &Plan, program: Option<&OwnedFd>) -> Result<PathBuf, Refusal> {
     unshare(CloneFlags::CLONE_NEWNS).doing("unshare")?;
     // Nothing that is mounted here may reach the host.
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).doing("detach the mounts")?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).doing("detach the mounts")?;
     let root = place(plan)?;
     tmpfs(&root, 64 << 20, 0o755, MountFlags::empty())?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod checks;
+mod fewer_walls;
 mod forgeries;
 mod host;
 mod pool;
