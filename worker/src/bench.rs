@@ -18,6 +18,7 @@ mod prompts;
 mod report;
 pub mod rows;
 mod runner;
+pub mod sandbox;
 
 mod tree;
 

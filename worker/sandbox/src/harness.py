@@ -1,7 +1,10 @@
 # What waits inside an interpreter of the pool. It gets one candidate over the channel, runs it, and sends values back.
 # Nothing that it says is believed but values: the candidate shares its process and may say whatever it likes in its place.
 # The exception is the request "assert", whose program is the task's own: the candidate's functions are in another sandbox.
-import sys
+import gc, sys
+
+# Nothing that is made until the candidate comes is garbage.
+gc.disable()
 
 
 def main(fd):
@@ -423,10 +426,14 @@ def main(fd):
             outcome["token"] = token
             send(outcome)
 
+    gc.freeze()
+    gc.enable()
     send({"ready": True})
     request = receive()
     {"calls": calls, "steps": steps, "inputs": inputs, "serve": serve, "assert": judge}[request["do"]](request)
     send({"done": True})
+    # Without the tidying up of an end that nobody waits for.
+    os._exit(0)
 
 
 main(int(sys.argv[1]))

@@ -13,8 +13,6 @@ use crate::cage::{Cage, Event};
 use crate::error::SandboxError;
 use crate::sandbox::Sandbox;
 
-/// What waits inside for requests.
-const HARNESS: &str = include_str!("harness.py");
 /// From the start of the interpreter to its first line.
 const READY_LIMIT_MS: u64 = 20_000;
 /// An interpreter that nobody used is replaced after this time.
@@ -99,7 +97,7 @@ impl Pool {
             Some(waiting) => waiting.cage,
             None => {
                 self.shared.lock().cold += 1;
-                self.shared.sandbox.interpreter(HARNESS)?
+                self.shared.sandbox.interpreter()?
             }
         };
         ready(cage)
@@ -136,7 +134,7 @@ impl Shared {
                 state = self.lock();
             } else if state.waiting.len() < self.size {
                 drop(state);
-                let started = self.sandbox.interpreter(HARNESS);
+                let started = self.sandbox.interpreter();
                 state = self.lock();
                 match started {
                     Ok(cage) => state.waiting.push_back(Waiting { cage, since_ms: monotonic_ms() }),

@@ -55,6 +55,13 @@ print(json.dumps({"executable": os.path.realpath(sys.executable), "version": lis
                   "stdlib": stdlib, "dynload": dynload, "mapped": mapped}))
 "#;
 
+/// Writes its argument as byte code, in the form of a file beside a module: a magic number, flags and a time that nobody asks for.
+const COMPILE: &str = "
+import sys, marshal, importlib.util
+code = compile(sys.argv[1], '<harness>', 'exec', dont_inherit=True)
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+";
+
 /// No usable Python.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
@@ -98,8 +105,7 @@ impl Python {
             .output()
             .map_err(|source| PythonError::Start { program: program.clone(), source })?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
-            return Err(PythonError::Unusable { program, status: output.status.to_string(), said });
+            return Err(unusable(program, &output));
         }
         let answer: Answer = serde_json::from_slice(&output.stdout)
             .map_err(|source| PythonError::Answer { program: program.clone(), source })?;
@@ -136,15 +142,33 @@ impl Python {
         self.with(&["{program}"])
     }
 
-    /// Runs `code` with the channel's number as its argument.
-    pub(crate) fn of_code(&self, code: &str) -> Execution {
-        self.with(&["-c", code, "{channel}"])
+    /// Runs the program's own file with the channel's number as its argument.
+    pub(crate) fn with_channel(&self) -> Execution {
+        self.with(&["{program}", "{channel}"])
+    }
+
+    /// A program as a file of byte code for this Python, which it need not compile at each start. The program must be ours: it is
+    /// compiled outside of any sandbox.
+    pub(crate) fn compile(&self, code: &str) -> Result<Vec<u8>, PythonError> {
+        let program = self.executable.clone();
+        let start = |source| PythonError::Start { program: program.clone(), source };
+        let output = Command::new(&program)
+            .args(["-I", "-S", "-B", "-c", COMPILE, code])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(start)?;
+        if output.status.success() { Ok(output.stdout) } else { Err(unusable(program, &output)) }
     }
 
     fn with(&self, arguments: &[&str]) -> Execution {
         let arguments = FLAGS.iter().chain(arguments).map(|text| (*text).to_owned()).collect();
         Execution { path: self.executable.clone(), arguments, environment: environment() }
     }
+}
+
+fn unusable(program: PathBuf, output: &std::process::Output) -> PythonError {
+    let said = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
+    PythonError::Unusable { program, status: output.status.to_string(), said }
 }
 
 /// Runs the program's own file as it is.

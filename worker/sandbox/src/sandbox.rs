@@ -14,6 +14,9 @@ use crate::layer::{Floor, Layer, Probe, Tried};
 use crate::plan::{Ended, Execution, Limits, Plan, Tree};
 use crate::runtime::{Python, PythonError, native};
 
+/// What waits in the pool's interpreters for requests.
+const HARNESS: &str = include_str!("harness.py");
+
 /// Name of the launcher's executable.
 const LAUNCHER: &str = "galapagos-sandbox";
 
@@ -131,7 +134,8 @@ fn plan(layers: Vec<Layer>, tree: Tree, limits: Limits, execution: Execution) ->
 pub struct Sandbox {
     settings: Settings,
     probe: Probe,
-    python: Result<Python, String>,
+    /// With the harness of the pool's interpreters in its byte code.
+    python: Result<(Python, Vec<u8>), String>,
 }
 
 impl Sandbox {
@@ -141,7 +145,10 @@ impl Sandbox {
     /// If the launcher cannot be started at all, or a Python that was asked for by name is none.
     pub fn new(settings: Settings) -> Result<Self, SandboxError> {
         let probe = probe(&settings)?;
-        let python = match Python::find(settings.python.as_deref()) {
+        let found = Python::find(settings.python.as_deref())
+            .and_then(|python| Ok((python.compile(HARNESS)?, python)))
+            .map(|(harness, python)| (python, harness));
+        let python = match found {
             Err(source) if settings.python.is_some() => return Err(SandboxError::Python { source }),
             found => found.map_err(|error: PythonError| galapagos_telemetry::report(&error)),
         };
@@ -164,6 +171,10 @@ impl Sandbox {
     /// # Errors
     /// If the host has none.
     pub fn python(&self) -> Result<&Python, SandboxError> {
+        Ok(&self.with_harness()?.0)
+    }
+
+    fn with_harness(&self) -> Result<&(Python, Vec<u8>), SandboxError> {
         self.python.as_ref().map_err(|said| SandboxError::NoPython { said: said.clone() })
     }
 
@@ -191,7 +202,7 @@ impl Sandbox {
             }
         };
         let started = monotonic_ms();
-        let mut cage = self.start(tree, limits, execution, Some(file))?;
+        let mut cage = self.start(tree, limits, (execution, false), file)?;
         cage.write_input(input);
         let event = cage.next(monotonic_ms() + limits.wall_ms)?;
         let wall_ms = monotonic_ms() - started;
@@ -200,26 +211,26 @@ impl Sandbox {
         Ok(Report { end, out: remains.out, err: remains.err, cpu_ms: remains.cpu_ms, wall_ms })
     }
 
-    /// Starts Python on `code` with a channel; the only way in and out of it beside its output.
-    pub(crate) fn interpreter(&self, code: &str) -> Result<Cage, SandboxError> {
-        let python = self.python()?;
-        self.start(python.tree(), self.limits(), python.of_code(code), None)
+    /// Starts Python on the harness with a channel, the only way in and out of it beside its output.
+    pub(crate) fn interpreter(&self) -> Result<Cage, SandboxError> {
+        let (python, harness) = self.with_harness()?;
+        self.start(python.tree(), self.limits(), (python.with_channel(), true), harness)
     }
 
     fn start(
         &self,
         tree: Tree,
         limits: &Limits,
-        execution: Execution,
-        file: Option<&[u8]>,
+        (execution, channel): (Execution, bool),
+        file: &[u8],
     ) -> Result<Cage, SandboxError> {
         self.check_floor()?;
         let available = self.probe.available();
         let layers = available.iter().copied().filter(|layer| *layer != Layer::Cgroup).collect();
         let mut plan = plan(layers, tree, *limits, execution);
-        plan.program = file.is_some();
-        plan.channel = file.is_none();
-        Cage::start(&self.settings.launcher, &plan, file, available.contains(&Layer::Cgroup))
+        plan.program = true;
+        plan.channel = channel;
+        Cage::start(&self.settings.launcher, &plan, Some(file), available.contains(&Layer::Cgroup))
     }
 }
 

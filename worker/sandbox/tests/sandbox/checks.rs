@@ -43,7 +43,7 @@ fn calls_are_graded() {
 #[test]
 fn an_endless_call_is_a_timeout_and_what_came_before_counts() {
     let tests = [call("f", json!([1]), json!(1)), call("f", json!([0]), json!(0)), call("f", json!([2]), json!(2))];
-    let budget = Budget { wall_ms: 10_000, each_ms: 300 };
+    let budget = Budget { wall_ms: 10_000, each_ms: 2_000 };
     let code = "def f(x):\n    while x == 0: pass\n    return x";
     let outcome = calls(&cold(), code, &tests, Tolerance::default(), budget).unwrap();
     assert_eq!((outcome.grade, outcome.passed, outcome.total), (Grade::Timeout, 1, 3));
@@ -87,7 +87,7 @@ fn inputs_are_graded_each_in_its_own_process() {
     let test = |input: &str, expected: &str| InputTest { input: input.to_owned(), expected: expected.to_owned() };
     let tests = [test("1 2\n", "3\n"), test("5 6\n", "11"), test("0 0", "0")];
     let of = |code: &str| {
-        inputs(&cold(), code, &tests, Comparison::Trimmed, Budget { wall_ms: 10_000, each_ms: 500 }).unwrap()
+        inputs(&cold(), code, &tests, Comparison::Trimmed, Budget { wall_ms: 10_000, each_ms: 2_000 }).unwrap()
     };
     let right = of("import sys\nif __name__ == '__main__':\n    print(sum(map(int, input().split())))");
     assert_eq!((right.grade, right.passed, right.detail.as_str()), (Grade::Passed, 3, ""));
@@ -179,7 +179,7 @@ fn a_test_that_cannot_be_carried_out_is_no_verdict() {
 #[test]
 fn an_endless_function_under_a_test_is_a_timeout() {
     let tests = Asserts { programs: vec!["assert f() == 1".to_owned()], names: Some(vec!["f".to_owned()]) };
-    let budget = Budget { wall_ms: 10_000, each_ms: 300 };
+    let budget = Budget { wall_ms: 10_000, each_ms: 2_000 };
     let outcome = asserts(&cold(), "def f():\n    while True: pass", &tests, budget).unwrap();
     assert_eq!(outcome.grade, Grade::Timeout);
 }
@@ -188,7 +188,7 @@ fn an_endless_function_under_a_test_is_a_timeout() {
 fn steps_run_until_one_does_not() {
     let of = |all: &[&str]| {
         let all: Vec<String> = all.iter().map(|text| (*text).to_owned()).collect();
-        steps(&cold(), &all, Budget { wall_ms: 10_000, each_ms: 400 }).unwrap()
+        steps(&cold(), &all, Budget { wall_ms: 10_000, each_ms: 2_000 }).unwrap()
     };
     assert_eq!(of(&["import math\nx = 2", "y = math.sqrt(x)", "print(y)"]), [StepEnd::Ran, StepEnd::Ran, StepEnd::Ran]);
     assert_eq!(

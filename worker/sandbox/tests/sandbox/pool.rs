@@ -67,3 +67,19 @@ fn many_checks_at_a_time_do_not_mix() {
         }
     });
 }
+
+#[test]
+fn a_killed_launcher_takes_its_program_with_it() {
+    let pool = Pool::new(Arc::clone(sandbox()), 1).unwrap();
+    until("filling", || pool.ready() == 1);
+    let [launcher] = pool.processes()[..] else { panic!("one interpreter waits") };
+    let started = descendants(launcher);
+    assert_eq!(started.len(), 3);
+    let launcher = rustix::process::Pid::from_raw(i32::try_from(launcher).unwrap()).unwrap();
+    rustix::process::kill_process(launcher, rustix::process::Signal::KILL).unwrap();
+    // The launcher itself stays as a zombie until its owner looks at it.
+    until("the end of all inside", || !started[1..].iter().any(|process| is_alive(*process)));
+    let test = call("f", json!([]), json!(1));
+    let lost = calls(&pool, "def f(): return 1", &[test], Tolerance::default(), Budget::default());
+    assert!(lost.is_err(), "a lost sandbox is no verdict: {lost:?}");
+}
