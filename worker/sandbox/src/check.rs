@@ -1,9 +1,9 @@
-//! Verdicts on programs that cannot be forged by them: what is expected never enters a sandbox that runs a candidate.
+//! Verdicts on programs that cannot be forged by them: what is expected never enters a sandbox that runs a solution.
 //!
 //! Four checks: [`inputs`] (standard input and output), [`calls`] (functions with values), [`asserts`] (a test program in a
-//! sandbox of its own, to which the candidate's functions are lent) and [`steps`] (did a step raise). All are graded alike. A
-//! candidate can say what it likes in place of its results, which helps it as little as printing a wrong answer would. An
-//! [`Err`](SandboxError) is never about the candidate.
+//! sandbox of its own, to which the solution's functions are lent) and [`steps`] (did a step raise). All are graded alike. A
+//! solution can say what it likes in place of its results, which helps it as little as printing a wrong answer would. An
+//! [`Err`](SandboxError) is never about the solution.
 
 mod asserts;
 mod calls;
@@ -34,7 +34,7 @@ pub enum Grade {
     Timeout,
 }
 
-/// A verdict on a candidate.
+/// A verdict on a solution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// That of the first test that did not pass.
@@ -52,12 +52,12 @@ impl Outcome {
         if self.total == 0 { 0.0 } else { self.passed as f64 / self.total as f64 }
     }
 
-    /// A candidate that no test ran on.
+    /// A solution that no test ran on.
     fn nothing_ran(grade: Grade, total: usize, detail: String) -> Self {
         Self { grade, passed: 0, total, detail }
     }
 
-    /// Sums up tests, of which the last may be missing because nothing ran after one that ended the candidate.
+    /// Sums up tests, of which the last may be missing because nothing ran after one that ended the solution.
     fn of(tests: Vec<(Grade, String)>, total: usize) -> Self {
         let passed = tests.iter().filter(|(grade, _)| *grade == Grade::Passed).count();
         let first = tests.into_iter().find(|(grade, _)| *grade != Grade::Passed);

@@ -1,15 +1,15 @@
-# What waits inside an interpreter of the pool. It gets one candidate over the channel, runs it, and sends values back.
-# Nothing that it says is believed but values: the candidate shares its process and may say whatever it likes in its place.
-# The exception is the request "assert", whose program is the task's own: the candidate's functions are in another sandbox.
+# What waits inside an interpreter of the pool. It gets one solution over the channel, runs it, and sends values back.
+# Nothing that it says is believed but values: the solution shares its process and may say whatever it likes in its place.
+# The exception is the request "assert", whose program is the task's own: the solution's functions are in another sandbox.
 import gc, sys
 
-# Nothing that is made until the candidate comes is garbage.
+# Nothing that is made until the solution comes is garbage.
 gc.disable()
 
 
 def main(fd):
     import os, json, builtins, types, signal
-    # Ready before they are asked for: most candidates import some of them. Others would cost more than they save.
+    # Ready before they are asked for: most solutions import some of them. Others would cost more than they save.
     import math, collections, itertools, functools, re, string, heapq, bisect, typing, operator
 
     if hasattr(sys, "set_int_max_str_digits"):
@@ -121,12 +121,12 @@ def main(fd):
             return None, text_of(error)
 
     def loaded(code):
-        """The candidate's names, or None after the reason was sent."""
-        program, error = compiled(code, "<candidate>")
+        """The solution's names, or None after the reason was sent."""
+        program, error = compiled(code, "<solution>")
         if program is None:
             send({"compile_error": error})
             return None
-        names = module("candidate")
+        names = module("solution")
         try:
             exec(program, names)
         except BaseException as error:
@@ -163,7 +163,7 @@ def main(fd):
                 return
 
     def one_run(program, code_input, code_output):
-        """In a child: becomes the candidate's program, and never returns."""
+        """In a child: becomes the solution's program, and never returns."""
         status = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
@@ -212,7 +212,7 @@ def main(fd):
 
     def inputs(request):
         import time
-        program, error = compiled(request["code"], "<candidate>")
+        program, error = compiled(request["code"], "<solution>")
         if program is None:
             return send({"compile_error": error})
         send({"loaded": True})
@@ -300,12 +300,12 @@ def main(fd):
         token = request["token"]
 
         class Raised(Exception):
-            """The candidate raised something that no test can expect."""
+            """The solution raised something that no test can expect."""
 
         class Ended(BaseException):
             pass
 
-        from_candidate = []
+        from_solution = []
 
         def ask(message):
             send({"ask": message})
@@ -313,7 +313,7 @@ def main(fd):
             if "raised" in answer:
                 said = str(answer.get("text"))
                 bases = answer.get("bases") if isinstance(answer.get("bases"), list) else []
-                # Only kinds of errors that a test may catch; a candidate's assertion is not the test's.
+                # Only kinds of errors that a test may catch; a solution's assertion is not the test's.
                 for name in bases:
                     kind = getattr(builtins, name, None) if isinstance(name, str) else None
                     if isinstance(kind, type) and issubclass(kind, Exception) and kind not in (AssertionError, Exception):
@@ -322,10 +322,10 @@ def main(fd):
                             error = kind(said.partition(": ")[2])
                         except TypeError:
                             continue
-                        from_candidate.append(error)
+                        from_solution.append(error)
                         raise error
                 error = Raised(said)
-                from_candidate.append(error)
+                from_solution.append(error)
                 raise error
             return answer
 
@@ -335,13 +335,13 @@ def main(fd):
         def out(value):
             if type(value) is Ref:
                 return {"$": "ref", "v": {"id": object.__getattribute__(value, "_id")}}
-            raise Unsupported("a value of type " + type(value).__name__ + " as an argument of the candidate")
+            raise Unsupported("a value of type " + type(value).__name__ + " as an argument of the solution")
 
         def value_of(answer):
             return decode(answer["value"], given)
 
         class Ref:
-            """Something in the candidate's sandbox. Equality is identity here: the candidate has no say in it."""
+            """Something in the solution's sandbox. Equality is identity here: the solution has no say in it."""
 
             __slots__ = ("_id", "_type", "_callable")
 
@@ -421,7 +421,7 @@ def main(fd):
             except Unsupported as error:
                 outcome["unsupported"] = text_of(error)
             except BaseException as error:
-                kind = "raised" if any(error is raised for raised in from_candidate) else "failed"
+                kind = "raised" if any(error is raised for raised in from_solution) else "failed"
                 outcome[kind] = text_of(error)
             outcome["token"] = token
             send(outcome)

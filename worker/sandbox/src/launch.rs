@@ -5,7 +5,7 @@
 //! 2. `init` (the first process inside): starts `inner`, collects orphans, reports the end; its end is everybody's end;
 //! 3. `inner`: enters the root, gives up every right, and becomes the program.
 //!
-//! Must stay single-threaded and small: it is started for each candidate.
+//! Must stay single-threaded and small: it is started for each solution.
 
 mod confine;
 mod filter;

@@ -1,4 +1,4 @@
-//! Interpreters that wait for work: started ahead by a thread of the pool's own, used for one candidate, then thrown away.
+//! Interpreters that wait for work: started ahead by a thread of the pool's own, used for one solution, then thrown away.
 //!
 //! A pool never waits longer than a start: when it is empty, whoever asks starts an interpreter. Dropping it leaves no process.
 
@@ -88,7 +88,7 @@ impl Pool {
         self.shared.lock().cold
     }
 
-    /// An interpreter for one candidate: a waiting one, or a new one.
+    /// An interpreter for one solution: a waiting one, or a new one.
     pub(crate) fn take(&self) -> Result<Cage, SandboxError> {
         self.sandbox().check_floor()?;
         let waiting = self.shared.lock().waiting.pop_front();

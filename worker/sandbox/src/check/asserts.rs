@@ -1,5 +1,5 @@
-//! Test programs with assertions. The test runs in one sandbox, the candidate in another; between them go values, and the worker
-//! carries them. So the candidate can touch neither the test nor its verdict, which bears a token that only the test's side knows.
+//! Test programs with assertions. The test runs in one sandbox, the solution in another; between them go values, and the worker
+//! carries them. So the solution can touch neither the test nor its verdict, which bears a token that only the test's side knows.
 
 use serde_json::{Map, Value, json};
 
@@ -8,18 +8,18 @@ use super::{Budget, Grade, Outcome, some_tests};
 use crate::error::{SandboxError, While};
 use crate::pool::Pool;
 
-/// Test programs for one candidate.
+/// Test programs for one solution.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asserts {
     /// Python programs; each is one test, and passes if it runs to its end. `AssertionError` is a wrong answer.
     pub programs: Vec<String>,
-    /// What the tests may use of the candidate; without it, every name that a test uses and neither defines nor is built in.
+    /// What the tests may use of the solution; without it, every name that a test uses and neither defines nor is built in.
     pub names: Option<Vec<String>>,
 }
 
 /// Runs each test program against the functions of the Python program `code`.
 ///
-/// Arguments and results cross as values; what is no plain value (an object of the candidate's own class) is lent, and can be
+/// Arguments and results cross as values; what is no plain value (an object of the solution's own class) is lent, and can be
 /// called and asked for attributes and items, but is equal to itself alone. Lists, dictionaries and sets that a function changes
 /// are changed for the test too.
 ///
@@ -28,14 +28,14 @@ pub struct Asserts {
 pub fn asserts(pool: &Pool, code: &str, tests: &Asserts, budget: Budget) -> Result<Outcome, SandboxError> {
     let total = tests.programs.len();
     some_tests(total)?;
-    let mut candidate = Session::open(pool, &json!({"do": "serve", "code": code}), budget)?;
-    match candidate.hear()? {
+    let mut solution = Session::open(pool, &json!({"do": "serve", "code": code}), budget)?;
+    match solution.hear()? {
         Heard::Answer(answer, _) => {
             if let Some((grade, why)) = not_loaded(&answer) {
                 return Ok(Outcome::nothing_ran(grade, total, why));
             }
         }
-        Heard::End(grade, why) => return Ok(Outcome::nothing_ran(grade, total, candidate.close(why))),
+        Heard::End(grade, why) => return Ok(Outcome::nothing_ran(grade, total, solution.close(why))),
     }
     let token = token()?;
     let request = json!({"do": "assert", "programs": tests.programs, "names": tests.names, "token": token});
@@ -44,17 +44,17 @@ pub fn asserts(pool: &Pool, code: &str, tests: &Asserts, budget: Budget) -> Resu
     while graded.len() < total {
         match test.hear_long()? {
             Heard::Answer(mut said, _) => match said.remove("ask") {
-                Some(question) => match answer(&mut candidate, &question)? {
+                Some(question) => match answer(&mut solution, &question)? {
                     Ok(line) => test.say(&line),
                     Err(end) => {
                         let (grade, why) = end;
-                        graded.push((grade, candidate.close(why)));
+                        graded.push((grade, solution.close(why)));
                         break;
                     }
                 },
                 None => graded.push(verdict(&said, &token)?),
             },
-            // The test's own code is at fault, or a value that the candidate gave it.
+            // The test's own code is at fault, or a value that the solution gave it.
             Heard::End(grade, why) => {
                 graded.push((grade, format!("the test: {}", test.close(why))));
                 break;
@@ -64,10 +64,10 @@ pub fn asserts(pool: &Pool, code: &str, tests: &Asserts, budget: Budget) -> Resu
     Ok(Outcome::of(graded, total))
 }
 
-/// Carries a question to the candidate and its answer back.
-fn answer(candidate: &mut Session, question: &Value) -> Result<Result<Vec<u8>, (Grade, String)>, SandboxError> {
-    candidate.say(question.to_string().as_bytes());
-    Ok(match candidate.hear()? {
+/// Carries a question to the solution and its answer back.
+fn answer(solution: &mut Session, question: &Value) -> Result<Result<Vec<u8>, (Grade, String)>, SandboxError> {
+    solution.say(question.to_string().as_bytes());
+    Ok(match solution.hear()? {
         Heard::Answer(_, line) => Ok(line),
         Heard::End(grade, why) => Err((grade, why)),
     })
@@ -95,7 +95,7 @@ fn verdict(said: &Map<String, Value>, token: &str) -> Result<(Grade, String), Sa
     }
 }
 
-/// 128 random bits that no candidate can guess. No result depends on which they are.
+/// 128 random bits that no solution can guess. No result depends on which they are.
 fn token() -> Result<String, SandboxError> {
     let mut bytes = [0_u8; 16];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).to("make a token")?;

@@ -1,4 +1,4 @@
-//! Calls with values: the candidate's sandbox gets function names and arguments; what they should return stays here.
+//! Calls with values: the solution's sandbox gets function names and arguments; what they should return stays here.
 
 use serde_json::{Map, Value, json};
 

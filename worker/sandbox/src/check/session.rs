@@ -12,7 +12,7 @@ use crate::pool::Pool;
 pub(super) enum Heard {
     /// One line, which is an object, with its text.
     Answer(Map<String, Value>, Vec<u8>),
-    /// The candidate is at an end: what that is worth, and why.
+    /// The solution is at an end: what that is worth, and why.
     End(Grade, String),
 }
 
@@ -82,7 +82,7 @@ impl Session {
     }
 }
 
-/// What the answer to loading a candidate says: `None` if it is loaded.
+/// What the answer to loading a solution says: `None` if it is loaded.
 pub(super) fn not_loaded(answer: &Map<String, Value>) -> Option<(Grade, String)> {
     if answer.get("loaded") == Some(&Value::Bool(true)) {
         return None;

@@ -74,7 +74,7 @@ fn values_of_all_kinds_cross() {
 }
 
 #[test]
-fn tolerance_and_printing_candidates() {
+fn tolerance_and_printing_solutions() {
     let tests = [call("f", json!([]), json!(0.3))];
     let code = "def f():\n    print('noise')\n    return 0.1 + 0.2";
     assert_eq!(called(code, &tests).grade, Grade::Failed);

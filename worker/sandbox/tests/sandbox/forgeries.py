@@ -1,5 +1,5 @@
 # Wrong solutions that try to be judged right, one a section. Each defines `f`, which should return 1000003 * x + 17, and does not. A
-# grader in the candidate's own process (see the test) passes each of them; ours must pass none.
+# grader in the solution's own process (see the test) passes each of them; ours must pass none.
 
 ### print_the_marker_and_leave
 import os

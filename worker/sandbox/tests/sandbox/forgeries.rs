@@ -1,4 +1,4 @@
-//! Wrong solutions that try to be judged right. A grader of the usual kind, with the test in the candidate's process, believes each;
+//! Wrong solutions that try to be judged right. A grader of the usual kind, with the test in the solution's process, believes each;
 //! no check of ours may.
 
 use std::process::{Command, Stdio};
@@ -12,11 +12,11 @@ use super::host::{cold, sandbox, text};
 const SCRIPTS: &str = include_str!("forgeries.py");
 const TEST: &str = "assert f(1) == 1000020\nassert f(2) == 2000023\n";
 
-/// Runs candidate and test in one process and believes its output: what a forgery is made for.
-fn believed_by_a_naive_grader(candidate: &str) -> bool {
-    let program = "import sys\ncandidate, test = sys.argv[1:]\nnames = {}\nexec(candidate, names)\nexec(test, names)\nprint('PASSED')";
+/// Runs solution and test in one process and believes its output: what a forgery is made for.
+fn believed_by_a_naive_grader(solution: &str) -> bool {
+    let program = "import sys\nsolution, test = sys.argv[1:]\nnames = {}\nexec(solution, names)\nexec(test, names)\nprint('PASSED')";
     let output = Command::new(sandbox().python().unwrap().executable())
-        .args(["-I", "-S", "-B", "-c", program, candidate, TEST])
+        .args(["-I", "-S", "-B", "-c", program, solution, TEST])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
@@ -66,7 +66,7 @@ fn no_forgery_that_a_naive_grader_believes_passes_a_check() {
 }
 
 #[test]
-fn a_candidate_that_floods_the_channel_or_answers_nonsense_gets_a_grade_and_no_error() {
+fn a_solution_that_floods_the_channel_or_answers_nonsense_gets_a_grade_and_no_error() {
     let budget = Budget { wall_ms: 10_000, each_ms: 3_000 };
     for (code, what) in [
         ("import os, sys\nfd = int(sys.argv[1])\nos.write(fd, b'nonsense\\n')", "nonsense"),
