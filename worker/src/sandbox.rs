@@ -96,9 +96,34 @@ pub fn tell(config: &crate::config::Sandbox, out: &mut dyn Write) -> Result<(), 
             let (major, minor, patch) = python.version();
             format!("{major}.{minor}.{patch} at {}", python.executable().display())
         });
-        write!(out, "{}python             {python}\n", sandbox.probe())
+        writeln!(out, "{}python             {python}", sandbox.probe())
     };
     written.map_err(|source| WallsError::Output { source })?;
     sandbox.check_floor().map_err(|source| WallsError::Refused { source })?;
     sandbox.python().map(drop).map_err(|source| WallsError::Refused { source })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::{Arguments, Command};
+
+    fn walls(line: &str) -> Result<Walls, clap::Error> {
+        match Arguments::try_parse_from(line.split_whitespace())?.command {
+            Command::Sandbox(config) => Ok(config.walls),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_floor_is_strict_unless_somebody_says_so() {
+        let settings = walls("w sandbox").unwrap().settings().unwrap();
+        assert_eq!((settings.floor, settings.python), (Floor::Strict, None));
+        assert_eq!(settings.launcher.file_name().unwrap(), "galapagos-sandbox");
+        let settings = walls("w sandbox --sandbox-floor process --sandbox-python /p").unwrap().settings().unwrap();
+        assert_eq!((settings.floor, settings.python), (Floor::ProcessOnly, Some(PathBuf::from("/p"))));
+        assert!(walls("w sandbox --sandbox-floor none").is_err());
+    }
 }

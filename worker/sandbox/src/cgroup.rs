@@ -14,6 +14,9 @@ use crate::plan::Limits;
 /// The launcher's own stages count as processes too.
 const STAGES: u64 = 3;
 
+/// With the number of the owner and a count behind it.
+const PREFIX: &str = "galapagos-sandbox-";
+
 /// One group; removed when dropped, which must be after its processes ended.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -25,23 +28,21 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     /// Makes a group with these limits below the group of this process.
     pub(crate) fn make(limits: &Limits) -> io::Result<Self> {
-        let groups = fs::read_to_string("/proc/self/cgroup")?;
         let memory = limits.memory_bytes + limits.scratch_bytes;
         let processes = limits.processes + STAGES;
-        let own = |controller: &str| own_group(&groups, controller);
-        if let (Some(of_memory), Some(of_processes)) = (own("memory"), own("pids")) {
-            let of_memory = child(&Path::new("/sys/fs/cgroup/memory").join(of_memory))?;
+        let parents = parents()?;
+        if let [of_memory, of_processes] = &parents[..] {
+            let of_memory = child(of_memory)?;
             let mut group = Self { kills: of_memory.join("memory.oom_control"), folders: vec![of_memory.clone()] };
             fs::write(of_memory.join("memory.limit_in_bytes"), memory.to_string())?;
-            let of_processes = child(&Path::new("/sys/fs/cgroup/pids").join(of_processes))?;
+            let of_processes = child(of_processes)?;
             group.folders.push(of_processes.clone());
             fs::write(of_processes.join("pids.max"), processes.to_string())?;
             return Ok(group);
         }
-        let own = own("").ok_or_else(|| io::Error::other("this process is in no cgroup"))?;
-        let parent = Path::new("/sys/fs/cgroup").join(own);
+        let parent = parents.first().ok_or_else(|| io::Error::other("this process is in no cgroup"))?;
         fs::write(parent.join("cgroup.subtree_control"), "+memory +pids")?;
-        let folder = child(&parent)?;
+        let folder = child(parent)?;
         let group = Self { kills: folder.join("memory.events"), folders: vec![folder.clone()] };
         fs::write(folder.join("memory.max"), memory.to_string())?;
         fs::write(folder.join("memory.swap.max"), "0").or_else(|error| match error.kind() {
@@ -52,6 +53,20 @@ impl Cgroup {
         drop(fs::write(folder.join("memory.oom.group"), "1"));
         fs::write(folder.join("pids.max"), processes.to_string())?;
         Ok(group)
+    }
+
+    /// Removes what workers left behind that were killed: empty groups with the number of no process.
+    pub(crate) fn sweep() {
+        let left =
+            parents().unwrap_or_default().into_iter().flat_map(|parent| fs::read_dir(parent).into_iter().flatten());
+        for entry in left.flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                // One with processes stays: the kernel refuses.
+                drop(fs::remove_dir(entry.path()));
+            }
+        }
     }
 
     /// Moves a process in; its children are born there.
@@ -85,6 +100,17 @@ impl Drop for Cgroup {
     }
 }
 
+/// Where groups can be made: for memory and for processes with version 1, one folder with version 2.
+fn parents() -> io::Result<Vec<PathBuf>> {
+    let groups = fs::read_to_string("/proc/self/cgroup")?;
+    let top = Path::new("/sys/fs/cgroup");
+    let own = |controller: &str| own_group(&groups, controller);
+    Ok(match (own("memory"), own("pids")) {
+        (Some(memory), Some(pids)) => vec![top.join("memory").join(memory), top.join("pids").join(pids)],
+        _ => own("").map(|path| top.join(path)).into_iter().collect(),
+    })
+}
+
 /// The path of this process' group under a controller of version 1, or of version 2 for "", relative.
 fn own_group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     groups.lines().find_map(|line| {
@@ -97,7 +123,7 @@ fn own_group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
 fn child(parent: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = parent.join(format!("galapagos-sandbox-{}-{number}", std::process::id()));
+    let folder = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
     fs::create_dir(&folder)?;
     Ok(folder)
 }

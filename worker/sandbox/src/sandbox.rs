@@ -98,6 +98,7 @@ pub fn probe(settings: &Settings) -> Result<Probe, SandboxError> {
     let executable = std::fs::read(&settings.launcher)
         .map_err(|source| SandboxError::Launcher { launcher: settings.launcher.clone(), source })?;
     let (tree, execution) = native(&[]);
+    Cgroup::sweep();
     let off = |layer: Layer| settings.without.contains(&layer).then(|| "switched off in the settings".to_owned());
     let cgroup = off(Layer::Cgroup).or_else(|| Cgroup::make(&settings.limits).err().map(|error| error.to_string()));
     let to_try = |layer: &Layer| *layer != Layer::Cgroup && off(*layer).is_none();
