@@ -93,14 +93,15 @@ impl Pool {
         self.sandbox().check_floor()?;
         let waiting = self.shared.lock().waiting.pop_front();
         self.shared.changed.notify_all();
-        let cage = match waiting {
-            Some(waiting) => waiting.cage,
-            None => {
-                self.shared.lock().cold += 1;
-                self.shared.sandbox.interpreter()?
+        if let Some(waiting) = waiting {
+            match ready(waiting.cage) {
+                Ok(cage) => return Ok(cage),
+                // Killed from outside while it waited; nothing ran in it yet.
+                Err(error) => tracing::warn!("an interpreter of the pool was lost: {}", ErrorChain::new(&error)),
             }
-        };
-        ready(cage)
+        }
+        self.shared.lock().cold += 1;
+        ready(self.shared.sandbox.interpreter()?)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use galapagos_sandbox::Pool;
 use galapagos_sandbox::check::{Budget, Grade, Tolerance, calls};
+use galapagos_sandbox::{Pool, SandboxError};
 use galapagos_telemetry::clock::monotonic_ms;
 use serde_json::json;
 
@@ -80,6 +80,25 @@ fn a_killed_launcher_takes_its_program_with_it() {
     // The launcher itself stays as a zombie until its owner looks at it.
     until("the end of all inside", || !started[1..].iter().any(|process| is_alive(*process)));
     let test = call("f", json!([]), json!(1));
-    let lost = calls(&pool, "def f(): return 1", &[test], Tolerance::default(), Budget::default());
-    assert!(lost.is_err(), "a lost sandbox is no verdict: {lost:?}");
+    let outcome = calls(&pool, "def f(): return 1", &[test], Tolerance::default(), Budget::default()).unwrap();
+    assert_eq!((outcome.grade, pool.cold_starts()), (Grade::Passed, 1), "another one is started");
+}
+
+#[test]
+fn a_sandbox_that_is_lost_during_a_check_is_no_verdict() {
+    let pool = Pool::new(Arc::clone(sandbox()), 1).unwrap();
+    until("filling", || pool.ready() == 1);
+    let [launcher] = pool.processes()[..] else { panic!("one interpreter waits") };
+    let outcome = std::thread::scope(|scope| {
+        let check = scope.spawn(|| {
+            let test = call("f", json!([]), json!(1));
+            calls(&pool, "import os, time\nos.fork()\ntime.sleep(60)", &[test], Tolerance::default(), Budget::default())
+        });
+        // It runs when it has forked: launcher, first process, Python and its child.
+        until("the solution's start", || descendants(launcher).len() == 4);
+        let launcher = rustix::process::Pid::from_raw(i32::try_from(launcher).unwrap()).unwrap();
+        rustix::process::kill_process(launcher, rustix::process::Signal::KILL).unwrap();
+        check.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(SandboxError::PutUp { .. } | SandboxError::System { .. })), "{outcome:?}");
 }
