@@ -4,7 +4,6 @@
 
 mod capture;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -57,7 +56,7 @@ pub(crate) struct Cage {
     channel: Option<OwnedFd>,
     to_channel: Outbox,
     lines: Lines,
-    events: VecDeque<Event>,
+    too_much: bool,
     ended: Option<Ended>,
     gone: bool,
     cgroup: Option<Cgroup>,
@@ -105,7 +104,7 @@ impl Cage {
             channel: None,
             to_channel: Outbox::default(),
             lines: Lines::new(LINE_BYTES),
-            events: VecDeque::new(),
+            too_much: false,
             ended: None,
             gone: false,
             cgroup,
@@ -188,13 +187,18 @@ impl Cage {
     /// Waits for what happens next, but not beyond `deadline` of the monotonic clock.
     pub(crate) fn next(&mut self, deadline: u64) -> Result<Event, SandboxError> {
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(event);
+            // Taken one at a time, and nothing more is read before: a flood of lines stays in the socket.
+            if let Some(line) = self.lines.take() {
+                return Ok(Event::Line(line));
+            }
+            if self.too_much || self.lines.is_too_long() {
+                return Ok(Event::TooMuch);
             }
             if let Some(ended) = self.ended {
                 return Ok(Event::Ended(ended));
             }
-            if !self.listen(deadline)? {
+            // Looked at each time: whoever says a little all the time is late too.
+            if monotonic_ms() >= deadline || !self.listen(deadline)? {
                 return Ok(Event::Late);
             }
         }
@@ -231,7 +235,7 @@ impl Cage {
     fn move_bytes(&mut self, out: PollFlags, err: PollFlags, line: PollFlags, input: PollFlags) -> io::Result<()> {
         for (capture, ready) in [(&mut self.out, out), (&mut self.err, err)] {
             if !ready.is_empty() && capture.read()? {
-                self.events.push_back(Event::TooMuch);
+                self.too_much = true;
             }
         }
         if let Some(fd) = self.input.as_ref().filter(|_| !input.is_empty())
@@ -240,23 +244,12 @@ impl Cage {
             self.input = None;
         }
         if let Some(fd) = self.channel.as_ref().filter(|_| !line.is_empty()) {
-            let open = self.to_channel.write(fd)? && self.lines.read(fd)?;
-            self.take_lines();
-            if !open {
+            let (open, more) = (self.to_channel.write(fd)?, self.lines.read(fd)?);
+            if !open || !more {
                 self.channel = None;
             }
         }
         Ok(())
-    }
-
-    fn take_lines(&mut self) {
-        while let Some(line) = self.lines.take() {
-            self.events.push_back(Event::Line(line));
-        }
-        if self.lines.is_too_long() {
-            self.channel = None;
-            self.events.push_back(Event::TooMuch);
-        }
     }
 
     /// Reads what the launcher says last, and everything that the program left in its pipes.

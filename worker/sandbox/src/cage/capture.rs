@@ -67,18 +67,23 @@ impl Capture {
 #[derive(Debug)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
-    /// No line ends before this place.
+    /// Where the next line begins.
+    start: usize,
+    /// From there, no line ends before this place.
     seen: usize,
     most: usize,
 }
 
 impl Lines {
     pub(super) const fn new(most: usize) -> Self {
-        Self { bytes: Vec::new(), seen: 0, most }
+        Self { bytes: Vec::new(), start: 0, seen: 0, most }
     }
 
     /// Reads what is there, but not much more than one line of the greatest length. False at the end of the stream.
     pub(super) fn read(&mut self, fd: impl AsFd) -> io::Result<bool> {
+        self.bytes.drain(..self.start);
+        self.seen -= self.start;
+        self.start = 0;
         let mut piece = vec![0; PIECE];
         while self.bytes.len() <= self.most {
             match read_some(&fd, &mut piece)? {
@@ -96,15 +101,15 @@ impl Lines {
             self.seen = self.bytes.len();
             return None;
         };
-        let end = self.seen + end;
-        let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
-        line.pop();
-        self.seen = 0;
+        let line = self.bytes[self.start..self.seen + end].to_vec();
+        self.start = self.seen + end + 1;
+        self.seen = self.start;
         Some(line)
     }
 
+    /// After a [`Lines::take`] of nothing: whether what is there is more than a line may be.
     pub(super) const fn is_too_long(&self) -> bool {
-        self.seen > self.most
+        self.seen - self.start > self.most
     }
 }
 

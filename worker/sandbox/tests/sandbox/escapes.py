@@ -320,6 +320,13 @@ while time.monotonic() < end:
     pass
 print("ESCAPED")
 
+### talk_past_the_deadline
+end = time.monotonic() + SCENE["long"]
+while time.monotonic() < end:
+    os.write(1, b".")
+    time.sleep(0.001)
+print("ESCAPED")
+
 ### thread_that_lives_on
 threading.Thread(target=lambda: (time.sleep(SCENE["long"]), print("ESCAPED", flush=True))).start()
 

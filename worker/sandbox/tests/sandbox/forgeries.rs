@@ -72,6 +72,15 @@ fn a_solution_that_floods_the_channel_or_answers_nonsense_gets_a_grade_and_no_er
         ("import os, sys\nfd = int(sys.argv[1])\nos.write(fd, b'nonsense\\n')", "nonsense"),
         ("import os, sys\nfd = int(sys.argv[1])\nos.write(fd, b'[1]\\n{}\\n')\ndef f(x): pass", "no object"),
         ("import os, sys\nfd = int(sys.argv[1])\nwhile True: os.write(fd, b'x' * 65536)", "one endless line"),
+        (
+            "import os, sys, time\nfd = int(sys.argv[1])\nwhile True:\n    os.write(fd, b'x')\n    time.sleep(0.001)",
+            "one slow line",
+        ),
+        ("import os, sys\nfd = int(sys.argv[1])\nwhile True: os.write(fd, b'\\n' * 65536)", "endless empty lines"),
+        (
+            "import os, sys\nfd = int(sys.argv[1])\nwhile True: os.write(fd, b'{\"loaded\":true}\\n' * 4096)",
+            "endless answers",
+        ),
         ("import os, sys\nfd = int(sys.argv[1])\nos.write(fd, b'[' * 100000 + b'\\n')", "deep"),
         ("import os, sys\nfd = int(sys.argv[1])\nos.close(fd)\nos._exit(0)", "closed"),
         ("def f(x):\n    r = []\n    for _ in range(100000): r = [r]\n    return r", "a deep value"),
