@@ -6,6 +6,7 @@ use super::session::{Heard, Session, not_loaded};
 use super::values::{Tolerance, close};
 use super::{Budget, Grade, Outcome, some_tests};
 use crate::error::SandboxError;
+use crate::layer::Layer;
 use crate::plan::Limits;
 use crate::pool::Pool;
 use crate::sandbox::{End, Program, Sandbox};
@@ -60,7 +61,7 @@ fn trimmed(text: &str) -> String {
 /// Runs the Python program `code` once for each test, each time in a new process of one sandbox.
 ///
 /// # Errors
-/// If the sandbox fails, or there are no tests.
+/// If the sandbox fails, there are no tests, or the host's layers forbid new processes (seccomp without a PID namespace).
 pub fn inputs(
     pool: &Pool,
     code: &str,
@@ -69,6 +70,12 @@ pub fn inputs(
     budget: Budget,
 ) -> Result<Outcome, SandboxError> {
     some_tests(tests.len())?;
+    let available = pool.sandbox().probe().available();
+    if available.contains(&Layer::Seccomp) && !available.contains(&Layer::PidNamespace) {
+        let what =
+            "programs with input run in processes of their own, which seccomp forbids where pid_namespace is missing";
+        return Err(SandboxError::Check { what: what.to_owned() });
+    }
     let texts: Vec<&str> = tests.iter().map(|test| test.input.as_str()).collect();
     let most = pool.sandbox().limits().output_bytes;
     let request =
