@@ -22,9 +22,9 @@ setup: ## install everything that `run`, `test` and `check` need
 setup-vllm: ## install vLLM for CPU, a peer of the benchmarks (1.5 GB, outside CI)
 	scripts/setup.sh vllm
 
-build: ## build the three executables (release)
+build: ## build the executables (release)
 	scripts/setup.sh tiny
-	cargo build --release --locked -p galapagos-cli -p galapagos-worker -p galapagos-trainer
+	cargo build --release --locked -p galapagos-cli -p galapagos-worker -p galapagos-sandbox -p galapagos-trainer
 
 run: ## evolve SmolLM2 on verified tasks: the main job, about 10 minutes on 2 idle cores once it is built
 	scripts/setup.sh run

@@ -19,6 +19,8 @@ mod report;
 pub mod rows;
 mod runner;
 pub mod search;
+pub mod sandbox;
+
 mod tree;
 
 use std::io::{self, Write};

@@ -10,6 +10,7 @@ use galapagos_model::Precision;
 use crate::bench::options::Bench;
 use crate::device::{DeviceError, Place, Wanted, cores};
 use crate::engine::openai::update::Update;
+use crate::sandbox::Walls;
 use crate::session::Endpoint;
 use crate::size;
 
@@ -48,6 +49,17 @@ pub enum Command {
     Bench(Bench),
     /// Serve a Hugging Face folder to OpenAI's clients
     Serve(Serve),
+    /// Say which walls this host allows around code of models, and whether they meet the floor
+    Sandbox(Sandbox),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Sandbox {
+    #[command(flatten)]
+    pub walls: Walls,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What computes.

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `node` (how the parts stand together), `session` (the one loop that talks to the coordinator, with
 //! `session::desk` deciding), `slots` and `outbox` (pure), `crew` (threads and processes), `jobs` (what an attempt does,
-//! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes). `eval`, `chat`
+//! with `search`, `verify` and `operators`), `engine` (what computes), `trainer_proc` (rank processes), `sandbox` (where code of models runs). `eval`, `chat`
 //! and `bench` are tools for people on the same engine, `import` turns model files into folders.
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod merge;
 pub mod node;
 pub mod operators;
 pub mod outbox;
+pub mod sandbox;
 pub mod search;
 pub mod serve;
 pub mod session;

@@ -10,7 +10,7 @@ use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
 use galapagos_worker::device::DeviceError;
-use galapagos_worker::{chat, eval, import, merge, node, serve};
+use galapagos_worker::{chat, eval, import, merge, node, sandbox, serve};
 
 /// The command line asks for what is not there.
 const USAGE: u8 = 2;
@@ -78,6 +78,14 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Bench(Bench::Search(config)) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(bench::search::run(&config, &mut std::io::stdout().lock(), &mut std::io::stderr())?)
+        }
+        Command::Sandbox(config) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(sandbox::tell(&config, &mut std::io::stdout().lock())?)
+        }
+        Command::Bench(Bench::Sandbox(config)) => {
+            galapagos_telemetry::init_with(Format::Text, "warn")?;
+            Ok(bench::sandbox::run(&config, &mut std::io::stdout().lock())?)
         }
         Command::Bench(Bench::Engine(config)) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;

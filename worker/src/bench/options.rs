@@ -7,6 +7,7 @@ use galapagos_model::Precision;
 use serde::Serialize;
 
 use super::rows::RowName;
+use crate::sandbox::Walls;
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Bench {
@@ -14,6 +15,23 @@ pub enum Bench {
     Engine(EngineBench),
     /// Measure searches over many trees, in turns with the same searches in lock-step
     Search(SearchBench),
+    /// Measure how many checks of programs a second the sandbox makes
+    Sandbox(SandboxBench),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SandboxBench {
+    /// Checks of each row
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub checks: u32,
+    /// Checks at a time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    #[command(flatten)]
+    pub sandbox: Walls,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What the engine is compared with. Rows that the peer has no counterpart for compare the engine with itself.
