@@ -18,8 +18,8 @@ mod prompts;
 mod report;
 pub mod rows;
 mod runner;
-pub mod search;
 pub mod sandbox;
+pub mod search;
 
 mod tree;
 

@@ -106,6 +106,8 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     pub engine_base: Option<PathBuf>,
     #[command(flatten)]
+    pub walls: Walls,
+    #[command(flatten)]
     pub remote: Remote,
     /// Address of this machine that trainer ranks on other machines connect to: loopback or private. What they exchange is not encrypted
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]

@@ -15,6 +15,7 @@ pub mod tasks;
 mod test_bench;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::ids::Digest;
@@ -22,6 +23,7 @@ use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec};
 use galapagos_domain::task::TaskError;
 
 use crate::checkpoints::Checkpoints;
+use crate::code::Code;
 use crate::engine::{EngineError, EngineHandle};
 use crate::search::ForestError;
 use meter::Meter;
@@ -39,6 +41,8 @@ pub struct Workshop {
     pub models: PathBuf,
     /// The base on which adapters stand that a recipe names as its base model.
     pub engine_base: Option<PathBuf>,
+    /// Where code of models runs.
+    pub code: Arc<Code>,
     /// How often searches under way are kept, in milliseconds.
     pub keep_every_ms: u64,
     /// Runs the artifact store's futures; attempts block on it from their own threads.

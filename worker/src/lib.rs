@@ -10,6 +10,7 @@ pub mod bench;
 pub mod cancel;
 pub mod chat;
 pub mod checkpoints;
+pub mod code;
 pub mod config;
 pub mod crew;
 pub mod device;

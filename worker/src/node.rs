@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::checkpoints::Checkpoints;
+use crate::code::Code;
 use crate::config::{EngineKind, Run};
 use crate::crew::Crew;
 use crate::device::{DeviceError, Place};
@@ -130,6 +131,7 @@ fn workshop(config: &Run, place: Place, runtime: &Runtime) -> Result<Workshop, N
         engine,
         models: config.models.clone(),
         engine_base: config.engine_base.clone(),
+        code: Arc::new(Code::walled(&config.walls)),
         keep_every_ms: KEEP_EVERY_MS,
         runtime: runtime.handle().clone(),
     })

@@ -8,6 +8,7 @@
 mod backup;
 mod budget;
 mod chains;
+mod checker;
 mod choice;
 mod debate;
 mod extract;

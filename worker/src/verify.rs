@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod behaviour;
+pub mod checks;
 pub mod consistency;
 pub mod math;
 mod rule;

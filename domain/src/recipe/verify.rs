@@ -1,5 +1,9 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
+mod answer;
+
+pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -12,6 +16,15 @@ use crate::ids::Name;
 pub enum Verifier {
     /// The task family's exact checker.
     Rule,
+    Exact(Exact),
+    Numeric(Numeric),
+    List(List),
+    MultipleChoice(MultipleChoice),
+    Regex(Pattern),
+    JsonSchema(JsonSchema),
+    Math(Math),
+    /// Runs the Python of all steps in the sandbox: the last one must run.
+    StepExecutor(StepExecutor),
     /// A role with a scalar head: its number behind what was written so far.
     Value(Model),
     /// The same, trained on outcomes and asked at answers.
@@ -22,6 +35,10 @@ pub enum Verifier {
     McRollout(McRollout),
     /// The mean log-probability of the tokens under the policy that wrote them.
     SelfLogProb,
+    /// How often the answer shows a behaviour, in 100 words.
+    Behaviour(Behaviour),
+    /// How the answers of a task's trajectories agree.
+    Consistency(Consistency),
 }
 
 impl Verifier {
@@ -30,6 +47,16 @@ impl Verifier {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Rule => "rule",
+            Self::Exact(_) => "exact",
+            Self::Numeric(_) => "numeric",
+            Self::List(_) => "list",
+            Self::MultipleChoice(_) => "multiple_choice",
+            Self::Regex(_) => "regex",
+            Self::JsonSchema(_) => "json_schema",
+            Self::Math(_) => "math",
+            Self::StepExecutor(_) => "step_executor",
+            Self::Behaviour(_) => "behaviour",
+            Self::Consistency(_) => "consistency",
             Self::Value(_) => "value",
             Self::Orm(_) => "orm",
             Self::Prm(_) => "prm",
@@ -43,7 +70,7 @@ impl Verifier {
     pub fn role(&self) -> Option<&Name> {
         match self {
             Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
-            Self::Rule | Self::McRollout(_) | Self::SelfLogProb => None,
+            _ => None,
         }
     }
 
@@ -51,10 +78,68 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::Rule => true,
-            Self::Value(_) | Self::Orm(_) | Self::Prm(_) | Self::McRollout(_) | Self::SelfLogProb => false,
+            Self::StepExecutor(_) => true,
+            other => other.checks_answers(),
         }
     }
+
+    /// Whether it compares an answer with the expected one, and needs a whole answer for that.
+    #[must_use]
+    pub fn checks_answers(&self) -> bool {
+        match self {
+            Self::Rule
+            | Self::Exact(_)
+            | Self::Numeric(_)
+            | Self::List(_)
+            | Self::MultipleChoice(_)
+            | Self::Regex(_)
+            | Self::JsonSchema(_)
+            | Self::Math(_) => true,
+            Self::StepExecutor(_)
+            | Self::Value(_)
+            | Self::Orm(_)
+            | Self::Prm(_)
+            | Self::McRollout(_)
+            | Self::SelfLogProb
+            | Self::Behaviour(_)
+            | Self::Consistency(_) => false,
+        }
+    }
+}
+
+/// What is counted in a text ("Four Habits", arXiv 2503.01307).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behaviour {
+    Verification,
+    Backtracking,
+    SubGoal,
+    BackwardChaining,
+}
+
+/// What is said of the answers of one task; equal answers are those in which the task's rule reads the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// The share of answers that are equal to this one.
+    Share,
+    /// Entropy of the classes of equal answers, in nats: the same for all of them.
+    Entropy,
+    /// 1 if they are not all equal, else 0.
+    Contradiction,
+}
+
+/// How steps are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepExecutor {
+    /// Seconds that one step may take.
+    #[serde(default = "five")]
+    pub seconds: u32,
+}
+
+fn five() -> u32 {
+    5
 }
 
 /// A role that gives numbers: its name, or a map with more.

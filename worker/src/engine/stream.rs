@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::Duration;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::Sampling;
@@ -185,6 +186,18 @@ impl Stream {
     /// What the stream ended with.
     pub fn answer(&self) -> Result<(u64, Given), EngineError> {
         self.given.recv().map_err(|_| self.failed())
+    }
+
+    /// As [`Stream::answer`]; nothing if none comes in time.
+    ///
+    /// # Errors
+    /// What the stream ended with.
+    pub fn answer_within(&self, within: Duration) -> Result<Option<(u64, Given)>, EngineError> {
+        match self.given.recv_timeout(within) {
+            Ok(given) => Ok(Some(given)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(self.failed()),
+        }
     }
 
     /// Ends the stream and waits for its last word.

@@ -37,6 +37,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
         verify: &spec.verify,
         critics: &critics,
         meter,
+        code: &shop.code,
         pace: Pace::Free,
     };
     let origins: Vec<Origin> = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place)).collect();

@@ -19,6 +19,7 @@ use super::meter::Meter;
 use super::{JobError, KEEP_EVERY_MS, Workshop};
 use crate::cancel::Cancel;
 use crate::checkpoints::Checkpoints;
+use crate::code::Code;
 use crate::engine::EngineHandle;
 use crate::engine::mock::{MockEngine, success_rate};
 
@@ -52,6 +53,7 @@ impl Bench {
             store,
             engine: EngineHandle::start(|| Box::new(MockEngine)).unwrap(),
             models,
+            code: Arc::new(Code::nowhere("this is a test")),
             keep_every_ms: KEEP_EVERY_MS,
             runtime: runtime.handle().clone(),
         };

@@ -5,23 +5,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{FailureClass, Sampling};
 use galapagos_domain::recipe::search::{Search, Unit};
-use galapagos_domain::recipe::verify::{Model, Verifier};
+use galapagos_domain::recipe::verify::{self as recipe, Model, Verifier};
 use galapagos_domain::trajectory::{Outcome, Score, Verdict};
+use galapagos_telemetry::SpawnError;
 
+use super::checker::Checker;
 use super::growth::Standing;
 use super::plan::Plan;
-use super::referee::{Critic, Need, Referee, read};
+use super::referee::{Check, Critic, Need, Referee, read};
 use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
 use super::tree::{NodeId, Path, Tree};
+use crate::code::{Code, NoCode};
 use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Codec, Completion, EngineError, EngineHandle};
 use crate::jobs::meter::Meter;
 use crate::jobs::tasks::Tasks;
 use crate::verify::Panel;
+use crate::verify::consistency::Consistency;
 
 /// Everything that the searches of a job need.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct Forest<'a> {
     pub verify: &'a [Verifier],
     pub critics: &'a BTreeMap<Name, Critic>,
     pub meter: &'a Meter,
+    /// Where code of models runs.
+    pub code: &'a Arc<Code>,
     pub pace: Pace,
 }
 
@@ -89,6 +96,10 @@ pub enum ForestError {
     Cancelled,
     #[error("the engine failed in a search")]
     Engine(#[source] EngineError),
+    #[error("cannot check what models wrote")]
+    Code(#[source] NoCode),
+    #[error("cannot start the threads that check what models wrote")]
+    Spawn(#[source] SpawnError),
     #[error("the search `{0}` has numbers that are not known; it must be resolved first")]
     Open(&'static str),
 }
@@ -98,7 +109,8 @@ impl ForestError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Cancelled => FailureClass::Transient,
+            // Another worker may have the walls that this one lacks.
+            Self::Cancelled | Self::Code(_) | Self::Spawn(_) => FailureClass::Transient,
             Self::Engine(error) => error.class(),
             Self::Open(_) => FailureClass::Invalid,
         }
@@ -124,7 +136,20 @@ enum Purpose {
     },
     /// Continuations that the rule judges.
     Share(Box<Question>),
+    Check,
 }
+
+/// Something that came.
+enum News {
+    Given(u64, Given),
+    Checked(u64, Verdict),
+}
+
+/// How long an answer of the engine is waited for while checks run too.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// How often a forest that only waits for checks looks whether it is cancelled.
+const CANCEL_CHECK: Duration = Duration::from_millis(200);
 
 /// One want that is under way.
 struct Pending {
@@ -157,6 +182,8 @@ struct Running<'a> {
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
     verify: Vec<Arc<Verifier>>,
+    /// Started with the first check.
+    checker: Option<Checker>,
     keeper: &'a mut dyn Keeper,
     kept: BTreeMap<usize, Kept>,
     /// Tasks whose newest batch is to be kept.
@@ -203,6 +230,7 @@ impl Forest<'_> {
             early: VecDeque::new(),
             stops: BTreeMap::new(),
             verify: self.verify.iter().cloned().map(Arc::new).collect(),
+            checker: None,
             keeper,
             kept: begun,
             stale: BTreeSet::new(),
@@ -220,13 +248,23 @@ impl Running<'_> {
             self.advance(task)?;
         }
         while !self.pending.is_empty() {
-            let (id, given) = match self.early.pop_front() {
-                Some(early) => early,
-                None => self.stream.answer()?,
+            if self.forest.meter.is_cancelled() {
+                return Err(ForestError::Cancelled);
+            }
+            let task = match self.next()? {
+                Some(News::Given(id, given)) => {
+                    let Some(pending) = self.pending.remove(&id) else { continue };
+                    let task = pending.task;
+                    self.answered(pending, given)?;
+                    task
+                }
+                Some(News::Checked(id, verdict)) => {
+                    let Some(Pending { task, want, .. }) = self.pending.remove(&id) else { continue };
+                    self.fill(task, want, Answer::Judged(verdict));
+                    task
+                }
+                None => continue,
             };
-            let Some(pending) = self.pending.remove(&id) else { continue };
-            let task = pending.task;
-            self.answered(pending, given)?;
             match self.forest.pace {
                 Pace::Free if self.slots[task].missing == 0 => self.advance(task)?,
                 Pace::Lockstep if self.pending.is_empty() => {
@@ -242,6 +280,23 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whatever comes next, from the engine or from a check; nothing if neither came in a moment.
+    fn next(&mut self) -> Result<Option<News>, ForestError> {
+        if let Some((id, given)) = self.early.pop_front() {
+            return Ok(Some(News::Given(id, given)));
+        }
+        let Some(checker) = self.checker.as_mut().filter(|checker| checker.is_busy()) else {
+            let (id, given) = self.stream.answer()?;
+            return Ok(Some(News::Given(id, given)));
+        };
+        let engine = self.pending.values().any(|pending| !matches!(pending.purpose, Purpose::Check));
+        if engine && let Some((id, given)) = self.stream.answer_within(MOMENT)? {
+            return Ok(Some(News::Given(id, given)));
+        }
+        let within = if engine { Duration::ZERO } else { CANCEL_CHECK };
+        Ok(checker.next(within).map(|(id, verdict)| News::Checked(id, verdict)))
     }
 
     /// Takes a copy of a search that has just ended a batch, if one is wanted.
@@ -306,12 +361,31 @@ impl Running<'_> {
                     let purpose = Purpose::Number { critic, model, word };
                     self.ask(checkpoint, Wanted::Numbers(tokens), Pending { task, want, purpose, unit: Unit::Answer })
                 }
+                Need::Group => {
+                    // Filled in when the search is over: [`Running::finish`].
+                    self.fill(task, want, Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")));
+                    Ok(())
+                }
+                Need::Check(check) => self.check(task, want, check),
                 Need::Answers(draw) => {
                     let purpose = Purpose::Share(Box::new(question));
                     self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
                 }
             },
         }
+    }
+
+    fn check(&mut self, task: usize, want: usize, check: Check) -> Result<(), ForestError> {
+        self.forest.code.check().map_err(ForestError::Code)?;
+        let checker = match self.checker.take() {
+            Some(checker) => checker,
+            None => Checker::start(self.forest.code).map_err(ForestError::Spawn)?,
+        };
+        let id = self.next;
+        self.next += 1;
+        self.pending.insert(id, Pending { task, want, purpose: Purpose::Check, unit: Unit::Answer });
+        self.checker.insert(checker).ask(id, check);
+        Ok(())
     }
 
     fn draw(&mut self, draw: Draw, pending: Pending) -> Result<(), ForestError> {
@@ -374,8 +448,8 @@ impl Running<'_> {
             (Purpose::Number { critic, model, word }, Given::Numbers(numbers)) => {
                 Answer::Judged(read(&numbers, &critic, &model, word))
             }
-            (Purpose::Draw | Purpose::Share(_), Given::Numbers(_))
-            | (Purpose::Number { .. }, Given::Completions(_)) => {
+            (Purpose::Draw | Purpose::Share(_) | Purpose::Check, Given::Numbers(_))
+            | (Purpose::Number { .. } | Purpose::Check, Given::Completions(_)) => {
                 return Err(ForestError::Engine(EngineError::Panicked));
             }
         };
@@ -411,8 +485,15 @@ impl Running<'_> {
             .map(|verdict| verdict.unwrap_or_else(|| Verdict::new(Outcome::Error, "the verifier gave no verdict")));
         let slot = &mut self.slots[task];
         let tree = slot.strategy.tree().clone();
-        let found = found.into_iter().map(|node| {
-            let said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
+        let key = self.forest.tasks.key();
+        let classes: Vec<Option<String>> = found.iter().map(|node| key(&tree.path(*node).answer)).collect();
+        let found = found.into_iter().enumerate().map(|(place, node)| {
+            let mut said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
+            for (said, verifier) in said.iter_mut().zip(&self.verify) {
+                if let Verifier::Consistency(what) = **verifier {
+                    *said = agreement(what, &classes, place);
+                }
+            }
             let scores = said
                 .iter()
                 .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
@@ -424,6 +505,22 @@ impl Running<'_> {
         self.forest.meter.add(units, 0);
         slot.done = Some(Searched { tree, found });
     }
+}
+
+/// How the answer at `place` stands among all of its task.
+fn agreement(what: recipe::Consistency, classes: &[Option<String>], place: usize) -> Verdict {
+    let same = |a: &Option<String>, b: &Option<String>| a == b;
+    let Ok(all) = Consistency::of(classes, None, same) else {
+        return Verdict::new(Outcome::Error, "there are no answers to compare").by("consistency/1");
+    };
+    let score = match what {
+        recipe::Consistency::Share => {
+            classes.iter().filter(|class| **class == classes[place]).count() as f64 / classes.len() as f64
+        }
+        recipe::Consistency::Entropy => all.entropy,
+        recipe::Consistency::Contradiction => f64::from(u8::from(all.contradiction)),
+    };
+    Verdict::pass(format!("{score:.4} among {} answers", classes.len())).scored(score as f32).by("consistency/1")
 }
 
 /// The verdict of several verifiers: that of the first which decides and does not pass, else that of the first which decides.

@@ -15,6 +15,7 @@ use super::tree::Path;
 use crate::engine::CheckpointDir;
 use crate::jobs::tasks::Tasks;
 use crate::verify::Panel;
+use crate::verify::checks::check;
 
 /// A role that gives numbers.
 #[derive(Debug, Clone)]
@@ -34,6 +35,18 @@ pub(super) enum Need {
     Number { critic: Critic, tokens: Vec<u32>, model: Model },
     /// Answers of the policy to go on from there.
     Answers(Draw),
+    /// Something that takes a while, on another thread.
+    Check(Check),
+    /// What all trajectories of the task say; asked at the end of a search only.
+    Group,
+}
+
+/// A check that runs code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Check {
+    /// The Python of every step.
+    pub(super) steps: Vec<String>,
+    pub(super) seconds: u32,
 }
 
 /// Who decides, for the tasks of one job.
@@ -42,6 +55,13 @@ pub(super) struct Referee<'a> {
     pub(super) tasks: &'a Tasks,
     pub(super) critics: &'a BTreeMap<Name, Critic>,
     pub(super) rule: Panel,
+}
+
+/// The Python in what a policy wrote: of the first fenced block, or all of it without one.
+fn code(step: &str) -> String {
+    let Some((_, fenced)) = step.split_once("```") else { return step.to_owned() };
+    let body = fenced.split_once('\n').map_or("", |(_, body)| body);
+    body.split_once("```").map_or(body, |(code, _)| code).to_owned()
 }
 
 impl Referee<'_> {
@@ -53,6 +73,11 @@ impl Referee<'_> {
                 Need::Decided(Verdict::new(Outcome::Error, "`rule` was asked about an unfinished answer"))
             }
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
+            Verifier::Consistency(_) => Need::Group,
+            Verifier::StepExecutor(executor) => Need::Check(Check {
+                steps: question.path.steps.iter().map(|step| code(step)).collect(),
+                seconds: executor.seconds,
+            }),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 let Some(critic) = self.critics.get(&model.role) else {
                     let reason = format!("the job brought no weights for the role `{}`", model.role);
@@ -64,6 +89,19 @@ impl Referee<'_> {
                 Need::Number { critic: critic.clone(), tokens, model: model.clone() }
             }
             Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
+            Verifier::Exact(_)
+            | Verifier::Numeric(_)
+            | Verifier::List(_)
+            | Verifier::MultipleChoice(_)
+            | Verifier::Regex(_)
+            | Verifier::JsonSchema(_)
+            | Verifier::Math(_)
+            | Verifier::Behaviour(_) => {
+                let expected = self.tasks.items[place].problem.answer.trim();
+                let verdict = check(&question.verifier, expected, &question.path.answer);
+                let none = || Verdict::new(Outcome::Error, "the verifier checks no answers");
+                Need::Decided(verdict.unwrap_or_else(none))
+            }
         }
     }
 
@@ -139,6 +177,14 @@ mod tests {
         let checkpoint = Digest::of(b"critic");
         let folder = CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None };
         Critic { checkpoint: Arc::new(folder), head, shots: false }
+    }
+
+    #[test]
+    fn code_is_what_stands_between_fences() {
+        assert_eq!(code("# add\nx = 1\n"), "# add\nx = 1\n");
+        assert_eq!(code("First add.\n```python\nx = 1\n```\n"), "x = 1\n");
+        assert_eq!(code("```python\nx = 1"), "x = 1");
+        assert_eq!(code("nothing ```"), "");
     }
 
     #[test]

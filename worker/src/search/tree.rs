@@ -111,6 +111,8 @@ pub struct Path {
     pub sampled: Vec<bool>,
     /// All that was written.
     pub text: String,
+    /// What the policy wrote as steps, piece by piece.
+    pub steps: Vec<String>,
     /// The last answer: what the policy wrote as steps since something was last shown to it.
     pub answer: String,
 }
@@ -176,7 +178,8 @@ impl Tree {
         let mut nodes: Vec<NodeId> = self.upwards(to).filter(|node| *node != NodeId::ROOT).collect();
         nodes.reverse();
         let (tokens, log_probs, sampled) = (Vec::new(), Vec::new(), Vec::new());
-        let mut path = Path { nodes, tokens, log_probs, sampled, text: String::new(), answer: String::new() };
+        let mut path =
+            Path { nodes, tokens, log_probs, sampled, steps: Vec::new(), text: String::new(), answer: String::new() };
         let mut fresh = true;
         for node in &path.nodes {
             let piece = &self[*node].piece;
@@ -184,6 +187,9 @@ impl Tree {
             path.log_probs.extend((0..piece.tokens.len()).map(|i| piece.log_probs.get(i).copied().unwrap_or(0.0)));
             path.sampled.extend(piece.tokens.iter().map(|_| piece.part.is_sampled()));
             path.text.push_str(&piece.text);
+            if piece.part == Part::Step {
+                path.steps.push(piece.text.clone());
+            }
             match piece.part {
                 Part::Step if fresh => {
                     path.answer.clone_from(&piece.text);

@@ -81,7 +81,13 @@ pub fn take(tree: &mut Tree, node: NodeId, evaluate: &Evaluate, verdict: Verdict
             node.end = Some(End::Killed);
         }
     }
-    if evaluate.verifier.decides() && (node.end == Some(End::Answered) || node.end == Some(End::Killed)) {
+    // Only what checks answers says that one is right; whatever did not pass before stands.
+    let decides = match node.end {
+        Some(End::Answered) => evaluate.verifier.checks_answers(),
+        Some(End::Killed) => evaluate.verifier.decides(),
+        Some(End::Cut | End::Empty) | None => false,
+    };
+    if decides && node.verdict.as_ref().is_none_or(|before| before.outcome == Outcome::Pass) {
         node.verdict = Some(verdict);
     }
 }
@@ -128,6 +134,27 @@ mod tests {
         take(&mut tree, at, &executor, Verdict::fail("5"), &mut given);
         assert_eq!((tree[at].end, given), (Some(End::Killed), Given::default()));
         assert!(!applies(&rule(), &tree, at), "a killed path is not asked for its answer");
+    }
+
+    #[test]
+    fn an_answer_is_right_if_all_that_check_answers_pass_it() {
+        let executor = Evaluate::terminal(serde_json::from_str(r#"{"step_executor": {}}"#).unwrap());
+        let exact = Evaluate::terminal(serde_json::from_str(r#"{"exact": {}}"#).unwrap());
+        let judged = |said: &[(&Evaluate, Verdict)]| {
+            let mut tree = Tree::default();
+            let node = tree.add(NodeId::ROOT, step("4"), 1);
+            tree[node].end = Some(End::Answered);
+            for (evaluate, verdict) in said {
+                take(&mut tree, node, evaluate, verdict.clone(), &mut Given::default());
+            }
+            tree[node].verdict.clone().map(|verdict| verdict.outcome)
+        };
+        let rule = rule();
+        assert_eq!(judged(&[(&executor, Verdict::pass(""))]), None, "code that runs is not yet right");
+        assert_eq!(judged(&[(&rule, Verdict::fail("")), (&executor, Verdict::pass(""))]), Some(Outcome::Fail));
+        assert_eq!(judged(&[(&rule, Verdict::pass("")), (&exact, Verdict::fail(""))]), Some(Outcome::Fail));
+        assert_eq!(judged(&[(&rule, Verdict::fail("")), (&exact, Verdict::pass(""))]), Some(Outcome::Fail));
+        assert_eq!(judged(&[(&rule, Verdict::pass("")), (&exact, Verdict::pass(""))]), Some(Outcome::Pass));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::Trajectory;
 use galapagos_worker::cancel::Cancel;
 use galapagos_worker::checkpoints::Checkpoints;
+use galapagos_worker::code::Code;
 use galapagos_worker::engine::EngineHandle;
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::failure;
@@ -50,6 +51,7 @@ impl Bench {
             engine: EngineHandle::start(move || Box::new(TchEngine::new().standing_on(base.clone()))).unwrap(),
             models: folder.path().join("models"),
             engine_base,
+            code: Arc::new(Code::nowhere("this is a test")),
             keep_every_ms: KEEP_EVERY_MS,
             runtime: runtime.handle().clone(),
         };

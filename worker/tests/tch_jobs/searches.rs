@@ -15,16 +15,18 @@ use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::recipe::{Characters, Head};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{NodeEnd, TreeNode};
 use galapagos_model::probe::Probe;
 use galapagos_model::{EngineOptions, Precision, RunControl, ScoreRequest};
 use galapagos_worker::cancel::Cancel;
+use galapagos_worker::code::Code;
 use galapagos_worker::engine::conversation::{ChatBatch, Reply};
 use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{
     Batch, CheckpointDir, Codec, Completion, Engine, EngineError, EngineHandle, ScoreBatch, Watch,
 };
 use galapagos_worker::jobs::meter::Meter;
+use galapagos_worker::sandbox::{FloorName, Walls};
 
 use crate::bench::{Bench, slice};
 use crate::probes::{commit, model};
@@ -235,4 +237,65 @@ fn another_attempt_goes_on_from_the_trees_of_a_lost_one() {
     setting.bench.runtime.block_on(damaged).unwrap();
     let spec = || setting.spec(search(SEARCHES[4]), 0..2);
     assert_eq!(setting.bench.run(spec()).unwrap(), setting.bench.run(spec()).unwrap(), "told, and begun anew");
+}
+
+/// Steps of digits run, a step that is no Python ends its path; the sandbox decides that, beside the searches. Its launcher is built
+/// by `cargo build -p galapagos-sandbox` where the whole workspace is not.
+#[test]
+fn a_step_that_does_not_run_ends_its_path() {
+    let mut setting = Setting::new();
+    let text = r#"{"mcts": {"propose": {"n": 4, "unit": {"tokens": 1}, "merge": "exact"}, "simulate": "one_growth",
+        "evaluate": [{"verifier": {"step_executor": {"seconds": 20}}, "when": "every", "kill_after": 1}, {"verifier": "rule"}],
+        "budget": {"simulations": 4, "depth": 4}}}"#;
+    let refused = setting.bench.run(setting.spec(search(text), 0..1)).unwrap_err();
+    let chain = galapagos_worker::failure::report(refused.class(), &refused).chain.join("\n");
+    assert!(chain.contains("code of models is not run here: this is a test"), "{chain}");
+
+    let walls = Walls { sandbox_floor: FloorName::Strict, sandbox_python: None };
+    setting.bench.shop.code = Arc::new(Code::walled(&walls));
+    setting.bench.shop.code.check().unwrap();
+    let (rows, nodes) = setting.run(search(text), 0..4);
+    let killed = |node: &TreeNode| node.end == Some(NodeEnd::Killed);
+    assert!(nodes.iter().any(killed) && nodes.iter().any(|node| node.depth > 1), "both kinds of steps came");
+    for node in nodes.iter().filter(|node| node.parent.is_some()) {
+        assert_eq!(killed(node), node.text.contains('>'), "{node:?}");
+        if killed(node) {
+            let verdict = node.verdict.as_ref().unwrap();
+            assert!(verdict.reason.contains("raised") && verdict.verifier == "step_executor/1", "{verdict:?}");
+        }
+    }
+    assert!(rows.iter().all(|row| !row.completion.contains('>')));
+    assert_eq!(setting.run(search(text), 0..4), (rows, nodes), "the order in which checks end changes nothing");
+}
+
+#[test]
+fn answers_of_a_task_are_compared_with_each_other() {
+    let setting = Setting::new();
+    let spec = |word: &str| {
+        let JobKind::Rollout(spec) = setting.spec(search(r#"{"sample_k": {"n": 8}}"#), 0..3) else { panic!() };
+        let verify =
+            serde_json::from_str(&format!(r#"["rule", {{"consistency": "{word}"}}, "self_log_prob"]"#)).unwrap();
+        JobKind::Rollout(RolloutSpec { verify, ..spec })
+    };
+    let rows = |word: &str| {
+        let JobOutput::Rollout { trajectories: file, .. } = setting.bench.run(spec(word)).unwrap() else { panic!() };
+        trajectories::decode(setting.bench.runtime.block_on(setting.bench.shop.store.get(&file.digest)).unwrap())
+            .unwrap()
+    };
+    let (shares, entropies) = (rows("share"), rows("entropy"));
+    for (task, entropy) in shares.chunk_by(|a, b| a.task == b.task).zip(entropies.chunk_by(|a, b| a.task == b.task)) {
+        let mut expected = 0.0;
+        for row in task {
+            let same = task.iter().filter(|other| other.completion.trim() == row.completion.trim()).count() as f32;
+            assert_eq!(
+                row.scores.iter().map(|score| score.by.as_str()).collect::<Vec<_>>(),
+                ["consistency/1", "self_log_prob/1"]
+            );
+            assert_eq!(row.scores[0].value, same / 8.0);
+            expected -= (same / 8.0).ln() / 8.0;
+            let mean = row.log_probs.iter().sum::<f32>() / row.log_probs.len() as f32;
+            assert!((row.scores[1].value - mean).abs() < 1e-5);
+        }
+        assert!(entropy.iter().all(|row| (row.scores[0].value - expected).abs() < 1e-5), "{expected}: {entropy:?}");
+    }
 }

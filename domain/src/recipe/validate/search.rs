@@ -10,7 +10,7 @@ use crate::recipe::search::{
     Ballot, BestFirst, Budget, Evaluate, Extra, Extract, Mcts, Merge, Propose, Puct, Rollout, Search, Select, StepBeam,
     Uct, Unit, Unvisited, When, Width,
 };
-use crate::recipe::verify::Verifier;
+use crate::recipe::verify::{Exact, List, MultipleChoice, Numeric, Verifier};
 
 /// Deepest tree.
 const MAX_DEPTH: u32 = 1000;
@@ -164,7 +164,7 @@ impl Check<'_> {
 
     /// What is right is known in a tree only where an evaluator decides on answers.
     fn knows_right(&mut self, evaluate: &[Evaluate], (extract, budget): (Extract, &Budget), path: &Path) {
-        let decides = evaluate.iter().any(|evaluate| evaluate.verifier.decides() && evaluate.when != When::Leaf);
+        let decides = evaluate.iter().any(|evaluate| evaluate.verifier.checks_answers() && evaluate.when != When::Leaf);
         let asks = [
             (path.key("extract"), extract == Extract::Correct),
             (path.key("budget").key("correct_leaves"), budget.correct_leaves.is_some()),
@@ -215,9 +215,14 @@ impl Check<'_> {
             }
         }
         let at_answers = evaluate.when == When::Terminal;
-        if matches!(evaluate.verifier, Verifier::Rule) && !at_answers {
+        if evaluate.verifier.checks_answers() && !at_answers {
+            let message = format!("`{}` can only decide on answers", evaluate.verifier.name());
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
-            self.refuse(&path.key("when"), "`rule` can only decide on answers", help);
+            self.refuse(&path.key("when"), message, help);
+        }
+        if matches!(evaluate.verifier, Verifier::Consistency(_)) {
+            let message = "`consistency` speaks of all answers of a task, which are known when the search is over";
+            self.refuse(&path.key("verifier"), message, "put it into `verify` beside `rule`");
         }
         if matches!(evaluate.verifier, Verifier::McRollout(_)) && at_answers {
             let message = "an answer has no continuations";
@@ -228,7 +233,33 @@ impl Check<'_> {
     /// A verifier, wherever it stands.
     pub(super) fn verifier(&mut self, verifier: &Verifier, path: &Path, scope: &Scope) {
         match verifier {
-            Verifier::Rule | Verifier::SelfLogProb => {}
+            Verifier::Rule
+            | Verifier::SelfLogProb
+            | Verifier::Behaviour(_)
+            | Verifier::Math(_)
+            | Verifier::Consistency(_) => {}
+            Verifier::Exact(Exact { read, .. })
+            | Verifier::Numeric(Numeric { read, .. })
+            | Verifier::List(List { read, .. })
+            | Verifier::MultipleChoice(MultipleChoice { read }) => {
+                let path = path.key(verifier.name());
+                if read.is_empty() {
+                    let help = "name at least one place, for example `[last_line]`, or leave it out";
+                    self.refuse(&path.key("read"), "the answer is looked for nowhere", help);
+                }
+                if let Verifier::Numeric(numeric) = verifier {
+                    self.between(&path.key("absolute"), numeric.absolute, 0.0, MAX_NUMBER);
+                    self.between(&path.key("relative"), numeric.relative, 0.0, 1.0);
+                }
+            }
+            Verifier::Regex(regex) if regex.pattern.is_empty() => {
+                let help = "write what the completion must match";
+                self.refuse(&path.key("regex").key("pattern"), "the pattern is empty", help);
+            }
+            Verifier::Regex(_) | Verifier::JsonSchema(_) => {}
+            Verifier::StepExecutor(executor) => {
+                self.whole(&path.key("step_executor").key("seconds"), executor.seconds, 1, 3600);
+            }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 self.numbers_role(&path.key(verifier.name()), &model.role, scope);
             }
@@ -284,7 +315,7 @@ impl Check<'_> {
             Search::BestOfN(_) => {}
             Search::Vote(vote) => {
                 if let Ballot::Weighted { verifier, .. } = &vote.by
-                    && matches!(verifier, Verifier::Rule | Verifier::McRollout(_))
+                    && (verifier.decides() || matches!(verifier, Verifier::McRollout(_)))
                 {
                     let message = format!("`{}` cannot weigh votes", verifier.name());
                     self.refuse(

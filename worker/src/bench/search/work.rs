@@ -17,6 +17,7 @@ use super::SearchBenchError;
 use crate::bench::machine::timed;
 use crate::bench::options::SearchBench;
 use crate::cancel::Cancel;
+use crate::code::Code;
 use crate::device::Place;
 use crate::engine::stream::{Asked, Continue, Stop, Wanted};
 use crate::engine::tch::TchEngine;
@@ -129,6 +130,7 @@ impl Side {
             verify: &[Verifier::SelfLogProb],
             critics: &BTreeMap::new(),
             meter: &meter,
+            code: &Arc::new(Code::nowhere("nothing is checked in this benchmark")),
             pace: self.pace,
         };
         let (searched, seconds) = timed(|| forest.drive(strategies, BTreeMap::new(), &mut Nobody));
