@@ -14,7 +14,7 @@ use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
     Schedule, Start, Surrogate,
 };
-use galapagos_domain::recipe::verify::{McRollout, Verifier};
+use galapagos_domain::recipe::verify::{Behaviour, Consistency, McRollout, Place, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use serde_json::{Value, json};
 
@@ -60,6 +60,12 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "parallel" => words::<Parallel>(None),
         "extract" => words::<Extract>(None),
         "mc_rollout" => words::<McRollout>(None),
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
+            words::<Verifier>(Some(find(topic)?.word))
+        }
+        "behaviour" => words::<Behaviour>(None),
+        "consistency" => words::<Consistency>(None),
+        "read" => words::<Place>(None),
         "guide" => words::<Guide>(None),
         "speculate" => words::<Speculate>(None),
         "verify" => words::<Verifier>(None),
@@ -142,6 +148,9 @@ fn least(topic: &str) -> Value {
         "parallel" => json!({"leaves": 1}),
         "evaluator" => json!({"verifier": "rule"}),
         "mc_rollout" => json!({"samples": 1}),
+        "exact" | "numeric" | "list" | "multiple_choice" | "math" | "step_executor" => json!({}),
+        "regex" => json!({"pattern": "a"}),
+        "json_schema" => json!({"schema": {}}),
         "curate" => json!({"as": "c", "from": "s"}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
@@ -181,6 +190,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "parallel" => through::<Parallel>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
+            through::<Verifier>(json!({ topic: least })).map(inside)
+        }
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),

@@ -7,6 +7,7 @@ mod losses;
 mod making;
 mod searching;
 mod training;
+mod verifying;
 
 use super::topic::{Entry, Preset, Topic};
 
@@ -16,6 +17,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         header::TOPICS,
         making::TOPICS,
         searching::TOPICS,
+        verifying::TOPICS,
         training::VERB,
         losses::TOPICS,
         training::TOPICS,

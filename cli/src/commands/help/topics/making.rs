@@ -1,9 +1,9 @@
 //! The verbs that make data and members: `rollout`, `curate`, `train`.
 
 use super::super::topic::{Form, Topic};
-use super::{optional, preset, required, word};
+use super::{preset, required, word};
 
-pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, VERIFY, MC_ROLLOUT, CURATE];
+pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, CURATE];
 
 const ROLLOUT: Topic = Topic {
     word: "rollout",
@@ -50,39 +50,6 @@ const SPECULATE: Topic = Topic {
     entries: &[
         word("off", "", "not at all"),
         word("lookup", "", "by what followed the last tokens earlier in the sequence, and by what a guide forces"),
-    ],
-    example: "",
-};
-
-const VERIFY: Topic = Topic {
-    word: "verify",
-    place: "rollout",
-    about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh}`.",
-    form: Form::Choice,
-    entries: &[
-        word("rule", "", "the task family's exact checker"),
-        word("value", "role", "a number: what a scalar head says behind what was written"),
-        word("orm", "role", "the same, of a role that was trained on outcomes"),
-        word(
-            "prm",
-            "role",
-            "the same, of a role that was trained on steps; with two classes the probability of the second",
-        ),
-        word("mc_rollout", "map", "a number: the share of sampled continuations that the rule passes"),
-        word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
-    ],
-    example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}]",
-};
-
-const MC_ROLLOUT: Topic = Topic {
-    word: "mc_rollout",
-    place: "verify",
-    about: "Continues a path to an answer several times.",
-    form: Form::Map,
-    entries: &[
-        required("samples", "count", "continuations"),
-        preset("temperature", "number", "1", "of the continuations"),
-        optional("max_tokens", "count", "longest continuation; without it the task family's own limit"),
     ],
     example: "",
 };

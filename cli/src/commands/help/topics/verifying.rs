@@ -1,0 +1,213 @@
+//! Verifiers, of the verb `rollout` and of evaluators.
+
+use super::super::topic::{Form, Topic};
+use super::{optional, preset, required, word};
+
+pub const TOPICS: &[Topic] = &[
+    VERIFY,
+    EXACT,
+    NUMERIC,
+    LIST,
+    MULTIPLE_CHOICE,
+    REGEX,
+    JSON_SCHEMA,
+    MATH,
+    STEP_EXECUTOR,
+    MC_ROLLOUT,
+    BEHAVIOUR,
+    CONSISTENCY,
+    READ,
+];
+
+const VERIFY: Topic = Topic {
+    word: "verify",
+    place: "rollout",
+    about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh}`.",
+    form: Form::Choice,
+    entries: &[
+        word("rule", "", "the task family's exact checker"),
+        word("exact", "map", "the answer is the expected text"),
+        word("numeric", "map", "the answer is the expected number, or near it"),
+        word("list", "map", "the answer has the expected elements"),
+        word("multiple_choice", "map", "the answer is the expected letter"),
+        word("regex", "map", "the completion matches"),
+        word("json_schema", "map", "the completion has JSON that is valid for a schema"),
+        word("math", "map", "the answer is the expected one in mathematics: LaTeX, fractions, units, expressions"),
+        word("step_executor", "map", "the Python of every step runs, in the sandbox"),
+        word("value", "role", "a number: what a scalar head says behind what was written"),
+        word("orm", "role", "the same, of a role that was trained on outcomes"),
+        word(
+            "prm",
+            "role",
+            "the same, of a role that was trained on steps; with two classes the probability of the second",
+        ),
+        word("mc_rollout", "map", "a number: the share of sampled continuations that the rule passes"),
+        word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
+        word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
+        word("consistency", "choice", "a number: how the answers of a task agree; in `verify` only"),
+    ],
+    example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}, {consistency: share}]",
+};
+
+const READ_DEFAULT: &str = "[boxed, hashes, phrase, last_line]";
+const READ_ABOUT: &str = "where the answer is looked for; the first place that has something counts";
+
+const EXACT: Topic = Topic {
+    word: "exact",
+    place: "verify",
+    about: "The answer is the expected text, space around it apart.",
+    form: Form::Map,
+    entries: &[
+        preset("read", "list of places", "[whole]", READ_ABOUT),
+        preset("fold_case", "true or false", "false", "upper and lower case are the same"),
+        preset("strip_marks", "true or false", "false", "dots, quotes and their like around the answer do not count"),
+    ],
+    example: "",
+};
+
+const NUMERIC: Topic = Topic {
+    word: "numeric",
+    place: "verify",
+    about: "The answer is the expected number: decimals, thousands separators, fractions, percentages, currency signs, scientific notation.",
+    form: Form::Map,
+    entries: &[
+        preset("read", "list of places", READ_DEFAULT, READ_ABOUT),
+        preset("which", "first or last", "last", "which number of what was read"),
+        preset("absolute", "number", "0", "largest difference"),
+        preset("relative", "number", "0", "largest difference as a part of the expected number"),
+    ],
+    example: "verify: [{numeric: {relative: 0.001}}]",
+};
+
+const LIST: Topic = Topic {
+    word: "list",
+    place: "verify",
+    about: "The answer has the expected elements, without regard to case and to marks around them.",
+    form: Form::Map,
+    entries: &[
+        preset("read", "list of places", READ_DEFAULT, READ_ABOUT),
+        preset("separator", "text", ",", "what stands between elements"),
+        preset("ordered", "true or false", "false", "whether their order counts"),
+    ],
+    example: "",
+};
+
+const MULTIPLE_CHOICE: Topic = Topic {
+    word: "multiple_choice",
+    place: "verify",
+    about: "The answer is the expected letter: `(B)`, `B.`, `answer: B`. Two different letters are no answer.",
+    form: Form::Map,
+    entries: &[preset("read", "list of places", READ_DEFAULT, READ_ABOUT)],
+    example: "",
+};
+
+const REGEX: Topic = Topic {
+    word: "regex",
+    place: "verify",
+    about: "The completion matches a regular expression (syntax of the Rust crate `regex`).",
+    form: Form::Map,
+    entries: &[
+        required("pattern", "text", "the expression"),
+        preset("whole", "true or false", "false", "the whole completion must match, not a part of it"),
+        optional("capture", "name or number", "the group that must be the expected answer"),
+    ],
+    example: "",
+};
+
+const JSON_SCHEMA: Topic = Topic {
+    word: "json_schema",
+    place: "verify",
+    about: "The first JSON of the completion is valid for a schema. References to other documents are refused.",
+    form: Form::Map,
+    entries: &[
+        required("schema", "map", "JSON Schema"),
+        preset("equal", "true or false", "false", "it must also be the expected answer"),
+    ],
+    example: "",
+};
+
+const MATH: Topic = Topic {
+    word: "math",
+    place: "verify",
+    about: "The answer is the expected one in mathematics. What is too large to be compared is `suspect`, which is no fail.",
+    form: Form::Map,
+    entries: &[
+        preset(
+            "units",
+            "drop, where_given or compare",
+            "where_given",
+            "what units count for: nothing, where both sides name one, always",
+        ),
+        preset("rounded_places", "count", "6", "a decimal with so many places also stands for what rounds to it"),
+    ],
+    example: "",
+};
+
+const STEP_EXECUTOR: Topic = Topic {
+    word: "step_executor",
+    place: "verify",
+    about: "Runs the Python of all steps in one sandboxed process; passes if the last one runs. Code is what stands between fences, or the whole step. Workers whose host is below `--sandbox-floor` refuse such jobs.",
+    form: Form::Map,
+    entries: &[preset(
+        "seconds",
+        "count",
+        "5",
+        "what one step may take; one that takes longer is tried again, and then undecided",
+    )],
+    example: "",
+};
+
+const MC_ROLLOUT: Topic = Topic {
+    word: "mc_rollout",
+    place: "verify",
+    about: "Continues a path to an answer several times.",
+    form: Form::Map,
+    entries: &[
+        required("samples", "count", "continuations"),
+        preset("temperature", "number", "1", "of the continuations"),
+        optional("max_tokens", "count", "longest continuation; without it the task family's own limit"),
+    ],
+    example: "",
+};
+
+const BEHAVIOUR: Topic = Topic {
+    word: "behaviour",
+    place: "verify",
+    about: "What is counted in an answer, by lists of phrases (\"Four Habits\", arXiv 2503.01307).",
+    form: Form::Choice,
+    entries: &[
+        word("verification", "", "checking a result"),
+        word("backtracking", "", "giving up a path"),
+        word("sub_goal", "", "naming a step on the way"),
+        word("backward_chaining", "", "reasoning from the goal"),
+    ],
+    example: "",
+};
+
+const CONSISTENCY: Topic = Topic {
+    word: "consistency",
+    place: "verify",
+    about: "How the answers of one task agree. Answers are the same if the task's rule reads the same in them.",
+    form: Form::Choice,
+    entries: &[
+        word("share", "", "the share of answers that are the same as this one"),
+        word("entropy", "", "entropy of the classes of same answers, in nats"),
+        word("contradiction", "", "1 if they are not all the same, else 0"),
+    ],
+    example: "",
+};
+
+const READ: Topic = Topic {
+    word: "read",
+    place: "exact, numeric, list, multiple_choice",
+    about: "Where an answer is looked for.",
+    form: Form::Choice,
+    entries: &[
+        word("boxed", "", "in the last \\boxed{...}"),
+        word("hashes", "", "behind the last ####, as GSM8K writes answers"),
+        word("phrase", "", "behind \"the answer is\", \"answer:\" and their like"),
+        word("last_line", "", "in the last line that is not empty"),
+        word("whole", "", "everywhere"),
+    ],
+    example: "",
+};
