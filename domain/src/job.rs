@@ -141,7 +141,7 @@ pub struct RolloutSpec {
     pub policy: Digest,
     pub tasks: TaskSlice,
     /// Without variables.
-    pub search: Search,
+    pub search: Box<Search>,
     pub verify: Vec<Verifier>,
     /// The roles that verifiers name.
     pub critics: BTreeMap<Name, Critic>,

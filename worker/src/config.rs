@@ -33,7 +33,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take work from a coordinator until told to stop
-    Run(Run),
+    Run(Box<Run>),
     /// Measure a Hugging Face folder on the tasks of a recipe
     Eval(Eval),
     /// Write a Hugging Face folder with a LoRA adapter merged into it

@@ -46,7 +46,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             if config.lifeline {
                 lifeline::spawn_watch()?;
             }
-            Ok(node::run(config)?)
+            Ok(node::run(*config)?)
         }
         Command::Eval(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;

@@ -141,7 +141,7 @@ fn operator() -> BoxedStrategy<Operator> {
 }
 
 fn rollout() -> BoxedStrategy<JobKind> {
-    (digest(), slice(), search(), vec(verifier(), 0..3), critics())
+    (digest(), slice(), search().prop_map(Box::new), vec(verifier(), 0..3), critics())
         .prop_map(|(policy, tasks, search, verify, critics)| {
             JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics })
         })

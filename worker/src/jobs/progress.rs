@@ -88,13 +88,13 @@ impl<'a> Progress<'a> {
         Ok(begun)
     }
 
-    fn write(&self, searches: &BTreeMap<usize, Kept>) -> Result<(), galapagos_artifacts::Error> {
+    fn write(&self, searches: &BTreeMap<usize, Kept>) -> Result<(), Box<galapagos_artifacts::Error>> {
         let nodes: Vec<TreeNode> =
             searches.iter().flat_map(|(place, kept)| records(&kept.tree, &self.origins[*place], &[])).collect();
         let standings = searches.values().map(|kept| kept.standing.clone()).collect();
         let note = serde_json::to_string(&Note { spec: self.spec, standings }).unwrap_or_default();
         let bytes = trees::encode(&nodes, Some(&note))?;
-        self.shop.runtime.block_on(self.shop.store.save_progress(self.job, bytes))
+        self.shop.runtime.block_on(self.shop.store.save_progress(self.job, bytes)).map_err(Box::new)
     }
 }
 
@@ -109,7 +109,7 @@ impl Keeper for Progress<'_> {
             && let Err(error) = self.write(searches)
         {
             // The attempt itself is none the worse.
-            tracing::warn!("the searches of {} could not be kept: {}", self.job, ErrorChain::new(&error));
+            tracing::warn!("the searches of {} could not be kept: {}", self.job, ErrorChain::new(error.as_ref()));
         }
         let now = clock::monotonic_ms();
         self.next = now + self.shop.keep_every_ms.max((now - began) * SHARE);

@@ -42,7 +42,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     };
     let origins: Vec<Origin> = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place)).collect();
     let mut progress = Progress::new(shop, job, &origins);
-    let grows = matches!(spec.search, Search::Mcts(_) | Search::StepBeam(_));
+    let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
     let begun = if grows { progress.begun() } else { BTreeMap::new() };
     let searched = forest.search(begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());

@@ -76,7 +76,6 @@ impl Tasks {
     }
 
     /// What an answer is to a vote: answers with the same key are the same.
-    #[must_use]
     pub fn key(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
         let family = self.family;
         move |answer| family.read(answer)

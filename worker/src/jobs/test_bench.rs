@@ -70,7 +70,7 @@ impl Bench {
         JobKind::Rollout(RolloutSpec {
             policy: self.policy,
             tasks: self.slice(Split::Train, indices),
-            search: Search::SampleK(Propose::answers(3, 0.8)),
+            search: Box::new(Search::SampleK(Propose::answers(3, 0.8))),
             verify: vec![Verifier::Rule],
             critics: BTreeMap::new(),
         })

@@ -16,6 +16,9 @@ use crate::engine::EngineError;
 /// What an answer is to a vote: equal texts are votes for the same; `None` does not vote.
 pub type Key = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Where the steps of an answer end, in tokens.
+pub type Ends = Arc<dyn Fn(&[u32]) -> Vec<usize> + Send + Sync>;
+
 /// How one is chosen.
 pub enum Choose {
     /// By the sum of what these give.
@@ -29,7 +32,7 @@ pub struct Weigh {
     pub verifier: Verifier,
     pub pool: Pool,
     /// Where the steps of an answer end, in tokens; the last one at the answer's end.
-    pub ends: Arc<dyn Fn(&[u32]) -> Vec<usize> + Send + Sync>,
+    pub ends: Ends,
 }
 
 /// Answers of which one is kept.
@@ -150,6 +153,6 @@ impl Strategy for Chosen {
             }
         };
         // Without any vote the first answer stands for the task, and its verdict says what it is worth.
-        winner.or(found.first().copied()).into_iter().collect()
+        winner.or_else(|| found.first().copied()).into_iter().collect()
     }
 }

@@ -132,7 +132,7 @@ pub fn samples(policy: Digest, tasks: TaskSlice, n: u32, sampling: Sampling) -> 
         speculate: sampling.speculate,
         ..Propose::answers(n, sampling.temperature)
     };
-    let (search, verify, critics) = (Search::SampleK(propose), vec![Verifier::Rule], BTreeMap::new());
+    let (search, verify, critics) = (Box::new(Search::SampleK(propose)), vec![Verifier::Rule], BTreeMap::new());
     RolloutSpec { policy, tasks, search, verify, critics }
 }
 

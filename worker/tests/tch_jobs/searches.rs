@@ -99,7 +99,7 @@ impl Setting {
         JobKind::Rollout(RolloutSpec {
             policy: self.policy,
             tasks: slice(Split::Train, indices),
-            search,
+            search: Box::new(search),
             verify: vec![Verifier::Rule],
             critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
         })

@@ -37,7 +37,7 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
             let spec = RolloutSpec {
                 policy,
                 tasks: site.slice(set, Split::Train, tasks)?,
-                search: search.clone(),
+                search: Box::new(search.clone()),
                 verify: rollout.verify.clone(),
                 critics: critics.clone(),
             };
