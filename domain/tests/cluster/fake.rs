@@ -38,7 +38,7 @@ pub fn output(spec: &JobSpec) -> JobOutput {
                 CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
                 CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
             };
-            let operator = OperatorCount { operator: "all".to_owned(), records_in, records_out: records_in / 2 };
+            let operator = OperatorCount::new("all", records_in, records_in / 2);
             let dataset = ArtifactRef { digest: made, bytes: 10, rows: records_in / 2 };
             JobOutput::Curate { dataset, operators: vec![operator] }
         }

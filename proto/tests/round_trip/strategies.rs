@@ -8,7 +8,7 @@ use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
-    OperatorCount, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
+    OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
 };
 use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
@@ -190,7 +190,12 @@ fn curate() -> BoxedStrategy<JobKind> {
         vec(artifact(), 0..3).prop_map(CurateFrom::Trajectories),
         (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks }),
     ];
-    (from, vec(operator(), 0..7)).prop_map(|(from, apply)| JobKind::Curate(CurateSpec { from, apply })).boxed()
+    let with = proptest::collection::btree_map(role_name(), vec(artifact(), 0..3), 0..3);
+    (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with))
+        .prop_map(|(from, apply, trees, text, (tasks, with))| {
+            JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with })
+        })
+        .boxed()
 }
 
 fn bout() -> BoxedStrategy<JobKind> {
@@ -239,10 +244,14 @@ fn task_outcome() -> impl Strategy<Value = TaskOutcome> {
 }
 
 fn output() -> BoxedStrategy<JobOutput> {
-    let operators = (any::<u64>(), any::<u64>()).prop_map(|(records_in, records_out)| OperatorCount {
-        operator: "dedupe".to_owned(),
-        records_in,
-        records_out,
+    let oracle = option::of(any::<[u64; 4]>().prop_map(|[passes_in, decided_in, passes_out, decided_out]| Oracle {
+        passes_in,
+        decided_in,
+        passes_out,
+        decided_out,
+    }));
+    let operators = (any::<[u64; 3]>(), oracle).prop_map(|([records_in, records_out, without], oracle)| {
+        OperatorCount { operator: "filter".to_owned(), records_in, records_out, without, oracle }
     });
     let pair = (any::<u32>(), 0u8..=4).prop_map(|(task, half_points)| PairOutcome { task, half_points });
     prop_oneof![
