@@ -24,7 +24,7 @@ mod stage;
 mod stream;
 mod tally;
 #[cfg(test)]
-mod test_records;
+pub(crate) mod test_records;
 #[cfg(test)]
 mod tests;
 mod top;

@@ -5,6 +5,7 @@ use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, PairOutcome, TaskOutcome,
 };
+use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
 use galapagos_domain::trajectory::VerdictCounts;
 use serde::Serialize;
@@ -31,7 +32,10 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let pass = draw(&made, all + 1);
             let counts = VerdictCounts { pass, fail: all - pass, ..VerdictCounts::default() };
             let trajectories = ArtifactRef { digest: made, bytes: 10, rows: all };
-            JobOutput::Rollout { trajectories, trees: None, counts, tokens: 7 * all }
+            let grows = matches!(rollout.search, Search::Mcts(_) | Search::StepBeam(_));
+            let trees =
+                grows.then(|| ArtifactRef { digest: Digest::of(made.hex().as_bytes()), bytes: 10, rows: 5 * all });
+            JobOutput::Rollout { trajectories, trees, counts, tokens: 7 * all }
         }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {

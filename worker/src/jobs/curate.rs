@@ -224,8 +224,9 @@ fn demonstrations(
 #[cfg(test)]
 mod tests {
     use galapagos_domain::job::JobKind;
-    use galapagos_domain::recipe::curate::{Operator, Per};
+    use galapagos_domain::recipe::curate::{Linearise, Mix, Operator, Pair, PairFrom, Per};
     use galapagos_domain::recipe::tasks::Split;
+    use galapagos_domain::tree::TreeNode;
 
     use super::super::test_bench::Bench;
     use super::*;
@@ -268,5 +269,95 @@ mod tests {
             assert_eq!(record.completion_tokens.len(), record.completion.len() + 1);
             assert!(record.log_probs.is_empty() && record.verdict.outcome == Outcome::Pass);
         }
+    }
+
+    fn rolled_out(bench: &Bench, tasks: std::ops::Range<u32>) -> ArtifactRef {
+        match bench.run(bench.rollout(tasks)).unwrap() {
+            JobOutput::Rollout { trajectories, .. } => trajectories,
+            output => panic!("{output:?}"),
+        }
+    }
+
+    fn plain(files: Vec<ArtifactRef>, apply: Vec<Operator>) -> CurateSpec {
+        CurateSpec::plain(CurateFrom::Trajectories(files), apply)
+    }
+
+    /// A file of trees of three nodes: behind the root a right and a wrong answer.
+    fn trees_of(bench: &Bench, count: u32) -> ArtifactRef {
+        let grown = (0..count).flat_map(|number| {
+            let judged = |outcome: Outcome| Some((if outcome == Outcome::Pass { 1.0 } else { -1.0 }, outcome));
+            let nodes = [None, judged(Outcome::Pass), judged(Outcome::Fail)];
+            (0..).zip(nodes).map(move |(node, judged)| TreeNode {
+                task: format!("train/{number}"),
+                tree: format!("digits/train/{number}"),
+                ..crate::operators::test_records::node(
+                    node,
+                    (node > 0).then_some(0),
+                    judged.map_or(0.0, |judged| judged.0),
+                    judged.map(|judged| judged.1),
+                )
+            })
+        });
+        let nodes: Vec<TreeNode> = grown.collect();
+        let bytes = trees::encode(&nodes, None).unwrap();
+        bench.shop.runtime.block_on(bench.shop.store.put(bytes, nodes.len() as u64)).unwrap()
+    }
+
+    #[test]
+    fn trees_of_several_files_become_preferences_and_journeys() {
+        let bench = Bench::new();
+        let samples = vec![rolled_out(&bench, 0..2)];
+        let trees = vec![trees_of(&bench, 3), trees_of(&bench, 2)];
+        let pair = Pair {
+            from: PairFrom::Siblings,
+            by: None,
+            each_side: 2,
+            margin: 0.0,
+            step_margin: 0.5,
+            above: None,
+            edit_distance: 0,
+        };
+        let spec = CurateSpec { trees: trees.clone(), ..plain(samples.clone(), vec![Operator::Pair(pair)]) };
+        let (records, counts) = curated(&bench, spec);
+        assert_eq!(counts, [("pair".to_owned(), 6, 10)], "five trees, one preference each");
+        assert!(records.chunks(2).all(|two| two[0].credit.pair.as_ref().unwrap().chosen));
+        let linearise = Operator::Linearise(Linearise { dead_ends: 1, text_back: "No. ".to_owned() });
+        let spec = CurateSpec { trees, text: Some(bench.policy), ..plain(samples, vec![linearise]) };
+        let (records, _) = curated(&bench, spec);
+        let completions: Vec<_> = records.iter().map(|record| record.completion.as_str()).collect();
+        assert_eq!(completions, ["cNo. b"; 5]);
+    }
+
+    #[test]
+    fn rules_are_asked_again_and_other_datasets_come_behind() {
+        let bench = Bench::new();
+        let (own, older) = (rolled_out(&bench, 0..6), rolled_out(&bench, 6..12));
+        let kept = plain(vec![own.clone()], vec![Operator::Keep { verdict: Outcome::Pass }]);
+        let passed = curated(&bench, kept).0;
+        let again = vec![Operator::RepeatVerify { times: 3, min_pass: 3 }];
+        let tasks = vec![bench.slice(Split::Train, 0..0)];
+        let spec = CurateSpec { tasks, ..plain(vec![own.clone()], again.clone()) };
+        assert_eq!(curated(&bench, spec).0, passed, "the rule says what it said");
+        let nobody = bench.run(JobKind::Curate(plain(vec![own.clone()], again))).unwrap_err();
+        assert_eq!(nobody.class(), galapagos_domain::job::FailureClass::Invalid);
+        let name = Name::new("older").unwrap();
+        let mix = Operator::Mix(Mix { with: BTreeMap::from([(name.clone(), 0.5)]) });
+        let with = BTreeMap::from([(name, vec![older.clone()])]);
+        let (mixed, counts) = curated(&bench, CurateSpec { with, ..plain(vec![own.clone()], vec![mix]) });
+        assert_eq!(counts, [("mix".to_owned(), 18, 27)]);
+        assert_eq!(mixed[..18], bench.read(&own));
+        let drawn = bench.read(&older);
+        assert!(mixed[18..].iter().all(|record| drawn.contains(record)));
+    }
+
+    #[test]
+    fn the_same_spec_gives_the_same_file_and_leaves_no_scratch() {
+        let bench = Bench::new();
+        let files = vec![rolled_out(&bench, 0..6)];
+        let spec = plain(files, vec![Operator::Dedupe, Operator::Subsample { n: 7 }]);
+        assert_eq!(bench.run(JobKind::Curate(spec.clone())).unwrap(), bench.run(JobKind::Curate(spec)).unwrap());
+        let left = std::fs::read_dir(bench.shop.checkpoints.cache()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(left.iter().all(|name| !name.starts_with("curate-")), "{left:?}");
     }
 }

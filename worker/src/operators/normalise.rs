@@ -97,7 +97,7 @@ pub(super) fn sibling_center<'a>() -> Group<'a> {
             for span in &row.credit.spans {
                 if let Some(value) = span.value {
                     let family = families.entry(written(row, span.start)).or_default();
-                    family.entry(written(row, span.end)).or_insert(f64::from(value));
+                    family.entry(written(row, span.end)).or_insert_with(|| f64::from(value));
                 }
             }
         }

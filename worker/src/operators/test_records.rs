@@ -67,7 +67,7 @@ fn record(task: u32, tokens: &[u32], outcome: usize, (number, place): (Option<i8
 }
 
 /// A node behind `parent`, with Q and perhaps a verdict; its text and token is a letter of its own.
-pub(super) fn node(number: u32, parent: Option<u32>, q: f64, outcome: Option<Outcome>) -> TreeNode {
+pub(crate) fn node(number: u32, parent: Option<u32>, q: f64, outcome: Option<Outcome>) -> TreeNode {
     TreeNode {
         job: JobId::new("evolution/g1/forest/0").unwrap(),
         tree: "numbers/train/0".to_owned(),

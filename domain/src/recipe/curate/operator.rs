@@ -116,10 +116,9 @@ impl Operator {
     pub fn resolved(&self, vars: &BTreeMap<Name, f64>) -> Result<Self, Number> {
         let Self::Filter(filter) = self else { return Ok(self.clone()) };
         let mut filter = filter.clone();
-        for bound in [&mut filter.above, &mut filter.at_least, &mut filter.below, &mut filter.at_most] {
-            if let Some(number) = bound {
-                *number = Number::Value(number.resolve(vars).ok_or_else(|| number.clone())?);
-            }
+        let bounds = [&mut filter.above, &mut filter.at_least, &mut filter.below, &mut filter.at_most];
+        for number in bounds.into_iter().flatten() {
+            *number = Number::Value(number.resolve(vars).ok_or_else(|| number.clone())?);
         }
         Ok(Self::Filter(filter))
     }

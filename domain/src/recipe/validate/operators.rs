@@ -172,3 +172,97 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Plan;
+    use crate::recipe::Recipe;
+    use crate::recipe::curate::Operator;
+    use crate::recipe::step::RecipeStep;
+
+    const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
+    const SEARCH: &str = "{sample_k: {n: 8, temperature: $temperature}}";
+    const TREES: &str = "{mcts: {propose: {n: 4, unit: line}, budget: {simulations: 8}}}";
+    const APPLY: &str = "[{balance: verdict}, {subsample: {n: 400}}]";
+
+    /// The quickstart with a search over trees, and other operators in its second `curate`.
+    fn with(apply: &str, search: &str) -> Result<Recipe, String> {
+        assert!(QUICKSTART.contains(SEARCH) && QUICKSTART.contains(APPLY));
+        let text = QUICKSTART.replacen(SEARCH, search, 1).replacen(APPLY, apply, 1);
+        Recipe::parse("my.yaml", &text, &|name| Err(format!("no file {name}"))).map_err(|error| error.to_string())
+    }
+
+    fn operators(recipe: &Recipe) -> Vec<Vec<Operator>> {
+        let curates = recipe.steps().filter_map(|step| match step {
+            RecipeStep::Curate(curate) => Some(curate.apply.clone()),
+            _ => None,
+        });
+        curates.collect()
+    }
+
+    #[test]
+    fn every_operator_is_read_planned_and_survives_its_filled_in_form() {
+        let of_records = "[{drop: {contains: error}}, {filter: {by: {score: prm}, at_least: $temperature}}, \
+             {top_k: {k: 2, per: dataset, by: [mean_q, {score: prm}]}}, {dedupe_by: answer}, \
+             {dedupe_by: {near: {ngram: 3, threshold: 0.8}}}, {balance: task}, {pair: {from: samples}}, \
+             {label_from: {value: vote, threshold: 0.5}}, {splice: {first_error: {below: 0.5}, revision: 'Wait. '}}, \
+             {splice: {first_error: lowest_q, revision: 'Wait. '}}, {mask: all_but_last}, {mask: {bad: 0}}, \
+             {mix: {with: {correct: 0.5}}}, {relabel: {pass: 1, fail: -1}}, {noise: {flip: 0.1}}, \
+             {repeat_verify: {times: 3, min_pass: 2}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
+        let of_trees =
+            ["{pair: {from: siblings, step_margin: 0.5, edit_distance: 20}}", "{linearise: {text_back: 'No. '}}"];
+        let label = "{label_from: {value: rollout, from: trees, drop_penalty: 1, clip: [0, 1]}}";
+        let lists = of_trees.into_iter().chain([label]).map(|operator| format!("[{operator}]"));
+        for list in lists.chain([of_records.to_owned()]) {
+            let recipe = with(&list, TREES).unwrap_or_else(|error| panic!("{error}"));
+            let again = Recipe::parse("again.yaml", &recipe.to_yaml(), &|_| Err("none".to_owned()));
+            assert_eq!(again.unwrap_or_else(|error| panic!("{error}")), recipe);
+            assert!(Plan::of(&recipe).totals.optimiser_steps > 0, "{list}");
+        }
+    }
+
+    #[test]
+    fn each_broken_rule_names_its_place_and_the_way_out() {
+        let cases = [
+            ("[{filter: {by: reward}}]", "each[2].curate.apply[0].filter", "add `above`"),
+            ("[{filter: {by: reward, above: $none}}]", "apply[0].filter.above", "declared under `vars`"),
+            ("[{top_k: {k: 2, by: []}}]", "apply[0].top_k.by", "by: [reward]"),
+            ("[{top_k: {k: 0, by: [reward]}}]", "apply[0].top_k.k", "from 1"),
+            ("[dedupe, {pair: {from: siblings}}]", "apply[1].pair", "put it first"),
+            ("[{pair: {from: samples, step_margin: 1}}]", "apply[0].pair.step_margin", "use `margin`"),
+            ("[{pair: {from: samples, by: own}}]", "apply[0].pair.by", "use `reward`"),
+            ("[{pair: {from: siblings, above: 1}}]", "apply[0].pair.above", "from: leaves"),
+            ("[{pair: {from: samples, each_side: 0}}]", "apply[0].pair.each_side", "from 1 to 64"),
+            ("[{label_from: {value: own}}]", "apply[0].label_from.value", "`from: trees`"),
+            ("[{label_from: {value: vote, from: trees}}]", "apply[0].label_from.value", "leave `from` out"),
+            ("[{label_from: {value: q, clip: [1, 0]}}]", "apply[0].label_from.clip", "out of range"),
+            ("[{splice: {first_error: verdict, revision: ''}}]", "apply[0].splice.revision", "its error"),
+            ("[{linearise: {text_back: x, dead_ends: 0}}]", "apply[0].linearise.dead_ends", "from 1"),
+            ("[{mix: {with: {judged: 1}}}]", "apply[0].mix.with.judged", "datasets made before"),
+            ("[{mix: {with: {correct: 0}}}]", "apply[0].mix.with.correct", "greater than 0"),
+            ("[{noise: {flip: 2}}]", "apply[0].noise.flip", "from 0 to 1"),
+            ("[{repeat_verify: {times: 2, min_pass: 3}}]", "apply[0].repeat_verify.min_pass", "from 1 to 2"),
+            ("[{drop: {contains: ''}}]", "apply[0].drop.contains", "what to look for"),
+            ("[{dedupe_by: {near: {ngram: 0, threshold: 1}}}]", "near.ngram", "from 1"),
+        ];
+        for (apply, place, way_out) in cases {
+            let message = with(apply, TREES).unwrap_err();
+            assert!(message.contains(place), "{apply}: no place {place:?} in\n{message}");
+            assert!(message.contains(way_out), "{apply}: no way out {way_out:?} in\n{message}");
+        }
+        let message = with("[{pair: {from: leaves}}]", SEARCH).unwrap_err();
+        assert!(message.contains("no search trees") && message.contains("`mcts` or `step_beam`"), "{message}");
+    }
+
+    #[test]
+    fn a_control_makes_preferences_of_trees_random_and_shuffles_what_is_mixed_in() {
+        let control = with("[{pair: {from: siblings}}, dedupe]", TREES).unwrap().with_control().unwrap();
+        let judged = &operators(&control)[1];
+        assert_eq!(judged.iter().map(Operator::word).collect::<Vec<_>>(), ["pair", "noise", "dedupe"]);
+        let mixed = with("[{mix: {with: {samples: 1}}}]", TREES).unwrap().with_control().unwrap();
+        let names = operators(&mixed);
+        assert_eq!(names[0].iter().map(Operator::word).collect::<Vec<_>>(), ["shuffle"], "a copy of the samples");
+        let Operator::Mix(mix) = &names[2][1] else { panic!("{names:?}") };
+        assert_eq!(mix.with.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["shuffled-0-samples"]);
+    }
+}
