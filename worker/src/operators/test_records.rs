@@ -41,7 +41,7 @@ fn letter(token: u32) -> char {
 /// Each token is a letter and a part, whose value follows from it.
 fn record(task: u32, tokens: &[u32], outcome: usize, (number, place): (Option<i8>, u32)) -> Trajectory {
     let tokens: Vec<u32> = tokens.iter().map(|token| u32::from(letter(*token))).collect();
-    let value = |token: u32| (token % 3 > 0).then(|| (token % 5) as f32 / 4.0);
+    let value = |token: u32| (!token.is_multiple_of(3)).then(|| (token % 5) as f32 / 4.0);
     let number = number.map(|number| f32::from(number) / 2.0);
     let mut verdict = Verdict::new(OUTCOMES[outcome], format!("verdict of {place}"));
     verdict.confidence = number;
