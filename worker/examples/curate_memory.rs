@@ -19,6 +19,7 @@ use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Credit, Outcome, Score, Span, Trajectory, Verdict};
 use galapagos_telemetry::clock::monotonic_ms;
+use galapagos_worker::cancel::Cancel;
 use galapagos_worker::operators::{Limits, Means, OperatorError, Records, Sources, Trees, stream};
 use rand::RngExt as _;
 
@@ -107,7 +108,8 @@ fn curate(file: &Path, scratch: &Path) -> Result<u64, Failed> {
     let operators = operators();
     let records = Reader::open(File::open(file)?)?.map(|row| row.map_err(OperatorError::from));
     let means = Means { sources: &Nothing, text: None, rules: None, scratch: None };
-    let limits = Limits::new(scratch);
+    let cancel = Cancel::default();
+    let limits = Limits::new(scratch, &cancel);
     let mut left = stream(&operators, Box::new(records), Seed(3), means, limits)?;
     let mut writer = Writer::new(BufWriter::new(File::create(scratch.join("dataset"))?))?;
     for record in left.by_ref() {

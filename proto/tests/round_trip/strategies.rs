@@ -10,13 +10,15 @@ use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
     OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
 };
-use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
+use galapagos_domain::recipe::curate::{
+    BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per,
+};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
-use galapagos_domain::recipe::{Base, Characters, Head, Shuffled};
+use galapagos_domain::recipe::{Base, Characters, Head, Number, Shuffled};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
@@ -136,6 +138,17 @@ fn operator() -> BoxedStrategy<Operator> {
         Just(Operator::Balance(BalanceBy::Verdict)),
         any::<u32>().prop_map(|n| Operator::Subsample { n }),
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        number().prop_map(|bound| {
+            let (above, below) = (Some(Number::Value(bound)), None);
+            Operator::Filter(Filter { by: Measure::LastQ, above, at_least: None, below, at_most: None })
+        }),
+        (any::<u32>(), text()).prop_map(|(each_side, name)| {
+            let (from, by) = (PairFrom::Siblings, Some(PairBy::Score(name)));
+            Operator::Pair(Pair { from, by, each_side, margin: 0.5, step_margin: 0.5, above: None, edit_distance: 20 })
+        }),
+        (role_name(), number())
+            .prop_map(|(name, ratio)| Operator::Mix(Mix { with: std::iter::once((name, ratio)).collect() })),
+        text().prop_map(|text_back| Operator::Linearise(Linearise { dead_ends: 1, text_back })),
     ]
     .boxed()
 }

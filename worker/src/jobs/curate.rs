@@ -45,7 +45,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
         rules: rules.as_ref().map(|rules| rules as &dyn Reverify),
         scratch: None,
     };
-    let limits = Limits::new(folder.path());
+    let watch = meter.glance();
+    let limits = Limits::new(folder.path(), &watch.cancel);
     let mut left = stream(&spec.apply, records, job.seed, means, limits).map_err(operators_failed)?;
     let dataset = write(shop, &mut left, folder.path())?;
     Ok(JobOutput::Curate { dataset, operators: left.counts() })

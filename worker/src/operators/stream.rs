@@ -1,7 +1,8 @@
 //! Operators over more records than memory holds. Gives the same records and counts as `memory`, whatever the sizes below.
 //!
 //! Records pass one by one. An operator that needs those of a task together spills them into partitions by task, works on one partition at
-//! a time and merges what comes out by the place of what went in; one that needs to see all spills them once and reads them again.
+//! a time and merges what comes out by the place of what went in; one that needs to see all spills them once and reads them again. What
+//! must fit in memory: the records of one task, one tree, and of all records a few bytes each.
 
 mod groups;
 mod spill;
@@ -19,6 +20,7 @@ use super::error::OperatorError;
 use super::plan::stage;
 use super::stage::{Each, Fate, Fell, Means, Records, Sources, Stage, Whole};
 use super::tally::{Passed, counts};
+use crate::cancel::Cancel;
 use spill::Held;
 
 /// How much is in memory at once.
@@ -26,6 +28,8 @@ use spill::Held;
 pub struct Limits<'a> {
     /// Where records are spilled to; its files have no names and vanish with the process.
     pub scratch: &'a Path,
+    /// Looked at with every record that is spilled or read back.
+    pub cancel: &'a Cancel,
     /// Bytes of records, as files count them, that are held before they are spilled, and that a partition holds unless one task has more.
     pub held_bytes: u64,
     /// Partitions that records are cut into at once, and runs that are merged at once.
@@ -35,8 +39,12 @@ pub struct Limits<'a> {
 impl<'a> Limits<'a> {
     /// For a worker: well below 1 GB in all.
     #[must_use]
-    pub const fn new(scratch: &'a Path) -> Self {
-        Self { scratch, held_bytes: 32 << 20, fan: 32 }
+    pub const fn new(scratch: &'a Path, cancel: &'a Cancel) -> Self {
+        Self { scratch, cancel, held_bytes: 32 << 20, fan: 32 }
+    }
+
+    fn go_on(&self) -> Result<(), OperatorError> {
+        if self.cancel.is_raised() { Err(OperatorError::Cancelled) } else { Ok(()) }
     }
 }
 

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use super::stream::{Limits, stream};
 use super::test_records::{Shelf, records, trees, with_means};
 use super::*;
+use crate::cancel::Cancel;
 
 fn label(value: LabelValue, from: LabelSource) -> LabelFrom {
     LabelFrom { value, from, drop_penalty: 1.0, soft_dip: false, threshold: Some(0.25), clip: None }
@@ -130,7 +131,8 @@ proptest! {
         operators in operators(), records in records(), shelf in shelf(), held_bytes in 0..4000u64, fan in 2..5usize,
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Limits { scratch: folder.path(), held_bytes, fan };
+        let cancel = Cancel::default();
+        let limits = Limits { held_bytes, fan, ..Limits::new(folder.path(), &cancel) };
         let expected = applied(&operators, records.clone(), &shelf);
         let given = with_means(&shelf, |means| {
             let records = Box::new(records.into_iter().map(Ok));
@@ -200,6 +202,23 @@ proptest! {
             prop_assert_eq!(&restored, record);
         }
     }
+}
+
+#[test]
+fn a_cancelled_stream_ends_at_the_next_record_that_it_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = Cancel::default();
+    let limits = Limits { held_bytes: 0, ..Limits::new(folder.path(), &cancel) };
+    let records = (0..9).map(|place| Ok(super::test_records::plain(0, 0, place)));
+    let (shelf, operators) = (Shelf::default(), [Operator::Dedupe]);
+    with_means(&shelf, |means| {
+        let mut streamed = stream(&operators, Box::new(records), Seed(3), means, limits).unwrap();
+        assert!(streamed.next().unwrap().is_ok());
+        cancel.raise();
+        // The next one is in memory already.
+        let ends = streamed.take(3).find_map(Result::err);
+        assert!(matches!(ends, Some(OperatorError::Cancelled)), "{ends:?}");
+    });
 }
 
 #[test]

@@ -57,20 +57,20 @@ fn worked(group: &mut Group<'_>, rows: Vec<Numbered>) -> Result<Vec<Numbered>, O
 }
 
 /// A part of the records under way into a file.
-struct Part {
-    spill: Spill,
+struct Part<'a> {
+    spill: Spill<'a>,
     /// The first task in it, and whether there is another.
     first: Option<[u8; 32]>,
     mixed: bool,
 }
 
 /// Cuts `rows` by task; what fits is worked on and becomes a run.
-fn part(
+fn part<'a>(
     group: &mut Group<'_>,
-    rows: Spilled,
+    rows: Spilled<'a>,
     depth: u32,
-    limits: Limits<'_>,
-    runs: &mut Vec<Spilled>,
+    limits: Limits<'a>,
+    runs: &mut Vec<Spilled<'a>>,
 ) -> Result<(), OperatorError> {
     let fan = limits.fan.max(2);
     let open = |_| Ok(Part { spill: Spill::new(limits)?, first: None, mixed: false });
@@ -111,14 +111,14 @@ fn task(record: &Trajectory, depth: u32) -> [u8; 32] {
 }
 
 /// Several runs as one, in order of place. Equal places are of one task, and so of one run.
-struct Merge {
-    runs: Vec<Spilled>,
+struct Merge<'a> {
+    runs: Vec<Spilled<'a>>,
     heads: Vec<Option<Trajectory>>,
     next: BinaryHeap<Reverse<(u64, usize)>>,
 }
 
-impl Merge {
-    fn new(runs: Vec<Spilled>) -> Result<Self, OperatorError> {
+impl<'a> Merge<'a> {
+    fn new(runs: Vec<Spilled<'a>>) -> Result<Self, OperatorError> {
         let mut merge = Self { heads: runs.iter().map(|_| None).collect(), runs, next: BinaryHeap::new() };
         (0..merge.runs.len()).try_for_each(|run| merge.advance(run))?;
         Ok(merge)
@@ -134,7 +134,7 @@ impl Merge {
     }
 }
 
-impl Iterator for Merge {
+impl Iterator for Merge<'_> {
     type Item = Result<Numbered, OperatorError>;
 
     fn next(&mut self) -> Option<Self::Item> {

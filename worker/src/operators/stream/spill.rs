@@ -17,19 +17,21 @@ pub(super) type Numbered = (u64, Trajectory);
 
 /// Records on their way into a file.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub(super) struct Spill<'a> {
+    limits: Limits<'a>,
     file: BufWriter<File>,
     /// Bytes of the records in it, as files count them.
     pub bytes: u64,
 }
 
-impl Spill {
-    pub(super) fn new(limits: Limits<'_>) -> Result<Self, OperatorError> {
+impl<'a> Spill<'a> {
+    pub(super) fn new(limits: Limits<'a>) -> Result<Self, OperatorError> {
         let file = tempfile::tempfile_in(limits.scratch).map_err(OperatorError::Scratch)?;
-        Ok(Self { file: BufWriter::with_capacity(BUFFER, file), bytes: 0 })
+        Ok(Self { limits, file: BufWriter::with_capacity(BUFFER, file), bytes: 0 })
     }
 
     pub(super) fn push(&mut self, number: u64, record: &Trajectory) -> Result<(), OperatorError> {
+        self.limits.go_on()?;
         let bytes = postcard::to_stdvec(&(number, record)).map_err(OperatorError::Spill)?;
         let length = (bytes.len() as u64).to_le_bytes();
         self.bytes += weight(record) as u64;
@@ -37,23 +39,25 @@ impl Spill {
     }
 
     /// The records, in the order in which they came.
-    pub(super) fn read(self) -> Result<Spilled, OperatorError> {
+    pub(super) fn read(self) -> Result<Spilled<'a>, OperatorError> {
         let failed = OperatorError::Scratch;
         let mut file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.rewind().map_err(failed)?;
-        Ok(Spilled { file: BufReader::with_capacity(BUFFER, file), record: Vec::new() })
+        Ok(Spilled { limits: self.limits, file: BufReader::with_capacity(BUFFER, file), record: Vec::new() })
     }
 }
 
 /// Records on their way out of a file.
 #[derive(Debug)]
-pub(super) struct Spilled {
+pub(super) struct Spilled<'a> {
+    limits: Limits<'a>,
     file: BufReader<File>,
     record: Vec<u8>,
 }
 
-impl Spilled {
+impl Spilled<'_> {
     fn read(&mut self) -> Result<Option<Numbered>, OperatorError> {
+        self.limits.go_on()?;
         let mut length = [0; 8];
         match self.file.read_exact(&mut length) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
@@ -65,7 +69,7 @@ impl Spilled {
     }
 }
 
-impl Iterator for Spilled {
+impl Iterator for Spilled<'_> {
     type Item = Result<Numbered, OperatorError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -79,7 +83,7 @@ pub(super) struct Held<'a> {
     limits: Limits<'a>,
     rows: Vec<Numbered>,
     bytes: u64,
-    spill: Option<Spill>,
+    spill: Option<Spill<'a>>,
 }
 
 impl<'a> Held<'a> {
@@ -103,14 +107,14 @@ impl<'a> Held<'a> {
     }
 
     /// The records if they are still in memory.
-    pub(super) fn few(self) -> Result<Vec<Numbered>, Spill> {
+    pub(super) fn few(self) -> Result<Vec<Numbered>, Spill<'a>> {
         match self.spill {
             None => Ok(self.rows),
             Some(spill) => Err(spill),
         }
     }
 
-    pub(super) fn again(self) -> Result<Box<dyn Iterator<Item = Result<Numbered, OperatorError>>>, OperatorError> {
+    pub(super) fn again(self) -> Result<Box<dyn Iterator<Item = Result<Numbered, OperatorError>> + 'a>, OperatorError> {
         Ok(match self.few() {
             Ok(rows) => Box::new(rows.into_iter().map(Ok)),
             Err(spill) => Box::new(spill.read()?),
