@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curate::{Curate, From, Operator};
+use super::curate::{Curate, From, LabelSource, Operator};
 use super::step::RecipeStep;
 use super::train::{On, Source};
-use super::{Control, Recipe};
+use super::{Control, Recipe, Shuffled};
 use crate::ids::Name;
 
 impl Recipe {
@@ -75,10 +75,13 @@ fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name>
 }
 
 /// Puts the shuffling in front of all operators. What one makes of search trees owes nothing to the records' verdicts: it is destroyed
-/// behind that operator, preferences by making them random.
+/// behind that operator, preferences by making them random, labels by shuffling them.
 fn destroy(apply: &mut Vec<Operator>, shuffle: Operator) {
     match apply.first() {
         Some(first @ Operator::Pair(_)) if first.reads_trees() => apply.insert(1, Operator::Noise { flip: 0.5 }),
+        Some(Operator::LabelFrom(label)) if label.from == LabelSource::Trees => {
+            apply.insert(1, Operator::Shuffle(Shuffled::Labels));
+        }
         Some(first) if first.reads_trees() => apply.insert(1, shuffle),
         Some(_) | None => apply.insert(0, shuffle),
     }

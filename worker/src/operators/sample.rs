@@ -186,3 +186,41 @@ impl<'a> Whole<'a> for ShuffleVerdicts {
         Ok(Fate::Kept(Trajectory { verdict: self.verdicts.get(*from)?, ..record }))
     }
 }
+
+/// `shuffle: labels`: permutes value and class among all parts that have a value, for negative controls of step models.
+#[derive(Debug)]
+pub(super) struct ShuffleLabels {
+    seed: Seed,
+    labels: Pool<(Option<f32>, Option<u32>)>,
+    /// For each labelled part the one whose label it gets, and how many were given.
+    from: Vec<u32>,
+    given: usize,
+}
+
+impl ShuffleLabels {
+    pub(super) fn new(seed: Seed, scratch: Option<&Path>) -> Self {
+        Self { seed, labels: Pool::new(scratch), from: Vec::new(), given: 0 }
+    }
+}
+
+impl<'a> Whole<'a> for ShuffleLabels {
+    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
+        let labelled = record.credit.spans.iter().filter(|span| span.value.is_some());
+        labelled.map(|span| self.labels.push(&(span.value, span.class))).collect()
+    }
+
+    fn settle(&mut self) -> Result<(), OperatorError> {
+        self.from = (0..self.labels.len()).collect();
+        self.from.shuffle(&mut self.seed.stream());
+        Ok(())
+    }
+
+    fn give(&mut self, _: u64, mut record: Trajectory) -> Result<Fate, OperatorError> {
+        for span in record.credit.spans.iter_mut().filter(|span| span.value.is_some()) {
+            let Some(from) = self.from.get(self.given) else { break };
+            (span.value, span.class) = self.labels.get(*from)?;
+            self.given += 1;
+        }
+        Ok(Fate::Kept(record))
+    }
+}

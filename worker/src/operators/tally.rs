@@ -1,6 +1,7 @@
 //! What is counted between operators.
 
 use galapagos_domain::job::{OperatorCount, Oracle};
+use galapagos_domain::recipe::Shuffled;
 use galapagos_domain::recipe::curate::Operator;
 use galapagos_domain::trajectory::{Outcome, Trajectory};
 
@@ -28,7 +29,7 @@ pub(super) fn counts(operators: &[Operator], passed: &[Passed], without: &[u64])
     let mut counts = Vec::with_capacity(operators.len());
     for (place, operator) in operators.iter().enumerate() {
         // A shuffled verdict is nobody's.
-        is_true &= !matches!(operator, Operator::Shuffle(_));
+        is_true &= !matches!(operator, Operator::Shuffle(Shuffled::Verdicts));
         let (before, after) = (passed[place], passed[place + 1]);
         let oracle = (is_true && chooses_by_else(operator)).then_some(Oracle {
             passes_in: before.passes,

@@ -59,6 +59,7 @@ fn changing() -> impl Strategy<Value = Operator> {
     let mix = BTreeMap::from([(Name::new("older").unwrap(), 0.5)]);
     prop_oneof![
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        Just(Operator::Shuffle(Shuffled::Labels)),
         Just(Operator::Pair(pair(PairFrom::Samples, None))),
         Just(Operator::LabelFrom(label(LabelValue::Q, LabelSource::Records))),
         Just(Operator::LabelFrom(label(LabelValue::Vote, LabelSource::Records))),
@@ -186,6 +187,26 @@ proptest! {
         let after = tasks(&applied(&[Operator::Balance(BalanceBy::Task)], records, &Shelf::default()).0);
         let rarest = before.values().min().copied();
         prop_assert!(after.values().all(|count| Some(*count) == rarest) && after.len() == before.len());
+    }
+
+    #[test]
+    fn labels_are_permuted_and_nothing_else_changes(records in records()) {
+        let shuffled = applied(&[Operator::Shuffle(Shuffled::Labels)], records.clone(), &Shelf::default()).0;
+        let labels = |from: &[Trajectory]| {
+            let values = from.iter().flat_map(|record| record.credit.spans.iter().filter_map(|span| span.value));
+            let mut values: Vec<f32> = values.collect();
+            values.sort_by(f32::total_cmp);
+            values
+        };
+        prop_assert_eq!(labels(&records), labels(&shuffled));
+        for (record, shuffled) in records.iter().zip(&shuffled) {
+            let mut restored = shuffled.clone();
+            for (span, before) in restored.credit.spans.iter_mut().zip(&record.credit.spans) {
+                prop_assert_eq!(span.value.is_some(), before.value.is_some());
+                span.value = before.value;
+            }
+            prop_assert_eq!(&restored, record);
+        }
     }
 
     #[test]

@@ -259,6 +259,8 @@ mod tests {
         let control = with("[{pair: {from: siblings}}, dedupe]", TREES).unwrap().with_control().unwrap();
         let judged = &operators(&control)[1];
         assert_eq!(judged.iter().map(Operator::word).collect::<Vec<_>>(), ["pair", "noise", "dedupe"]);
+        let labelled = with("[{label_from: {value: q, from: trees}}]", TREES).unwrap().with_control().unwrap();
+        assert_eq!(operators(&labelled)[1][1], Operator::Shuffle(crate::recipe::Shuffled::Labels));
         let mixed = with("[{mix: {with: {samples: 1}}}]", TREES).unwrap().with_control().unwrap();
         let names = operators(&mixed);
         assert_eq!(names[0].iter().map(Operator::word).collect::<Vec<_>>(), ["shuffle"], "a copy of the samples");

@@ -19,6 +19,9 @@ const SHUFFLE: Topic = Topic {
     place: "control, curate.apply",
     about: "What is permuted.",
     form: Form::Choice,
-    entries: &[word("verdicts", "", "the verdicts, among all records of the dataset")],
+    entries: &[
+        word("verdicts", "", "the verdicts, among all records of the dataset"),
+        word("labels", "", "values and classes of parts, among all parts of the dataset that have a value"),
+    ],
     example: "",
 };

@@ -43,7 +43,11 @@ const APPLY: Topic = Topic {
         word("cap", "map", "so many records per task, the earliest kept"),
         word("balance", "verdict or task", "as many records of each, taken at random by seed"),
         word("subsample", "map", "at most so many records, taken at random by seed"),
-        word("shuffle", "verdicts", "permute the verdicts among all records; for negative controls"),
+        word(
+            "shuffle",
+            "verdicts or labels",
+            "permute the verdicts among all records, or the labels among all parts; for negative controls",
+        ),
         word(
             "pair",
             "map",
