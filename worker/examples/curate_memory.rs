@@ -4,7 +4,7 @@
 //! ```text
 //! cargo run --release -p galapagos-worker --example curate_memory -- FOLDER GIGABYTES
 //! ```
-//! FOLDER needs room for about three times as much. The peak must not grow with GIGABYTES.
+//! FOLDER needs room for about four times as much. The peak must not grow with GIGABYTES.
 
 use std::fs::File;
 use std::io::BufWriter;

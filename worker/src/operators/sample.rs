@@ -205,8 +205,8 @@ impl ShuffleLabels {
 
 impl<'a> Whole<'a> for ShuffleLabels {
     fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
-        let labelled = record.credit.spans.iter().filter(|span| span.value.is_some());
-        labelled.map(|span| self.labels.push(&(span.value, span.class))).collect()
+        let mut labelled = record.credit.spans.iter().filter(|span| span.value.is_some());
+        labelled.try_for_each(|span| self.labels.push(&(span.value, span.class)))
     }
 
     fn settle(&mut self) -> Result<(), OperatorError> {
