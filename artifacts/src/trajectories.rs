@@ -33,6 +33,9 @@
 
 mod credit;
 mod said;
+mod stream;
+
+pub use stream::{Reader, Writer, weight};
 
 use std::sync::Arc;
 
@@ -43,10 +46,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
 
 use crate::Error;
 
@@ -55,15 +55,11 @@ use crate::Error;
 /// # Errors
 /// [`Error::Table`] if the writer refuses, which only a row count beyond its limits could cause.
 pub fn encode(rows: &[Trajectory]) -> Result<Bytes, Error> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Table { what: "encode", source };
-    let batch = to_batch(rows).map_err(|e| failed(e.into()))?;
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("galapagos".to_owned()).build();
-    let mut writer =
-        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).map_err(|e| failed(e.into()))?;
-    writer.write(&batch).map_err(|e| failed(e.into()))?;
-    let file = writer.into_inner().map_err(|e| failed(e.into()))?;
-    Ok(Bytes::from(file))
+    let mut writer = Writer::new(Vec::new())?;
+    for row in rows {
+        writer.push(row.clone())?;
+    }
+    Ok(Bytes::from(writer.finish()?.0))
 }
 
 /// Decodes a file made by [`encode`].
@@ -202,7 +198,7 @@ mod tests {
     use galapagos_domain::ids::Digest;
     use galapagos_domain::trajectory::{Credit, Leaf, Score, Side, Span};
 
-    fn row(sample: u32, outcome: Outcome) -> Trajectory {
+    pub(super) fn row(sample: u32, outcome: Outcome) -> Trajectory {
         Trajectory {
             job: "quickstart-1/g1/samples/0".parse().unwrap(),
             task_set: "numbers".parse().unwrap(),

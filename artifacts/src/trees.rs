@@ -23,6 +23,7 @@
 //! | `score_by`, `score_value` | list of utf8, of float32 | what each evaluator gave |
 //! | `errors`, `asked`, `again`, `batch` | uint32 | see [`TreeNode`] |
 
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float32Builder, ListBuilder, StringBuilder};
@@ -36,13 +37,16 @@ use bytes::Bytes;
 use galapagos_domain::trajectory::{Score, Verdict};
 use galapagos_domain::tree::{NodeEnd, NodePart, TreeNode};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use crate::Error;
 use crate::trajectories::{Cause, list, lists, outcome_name, outcome_of, typed_column};
+
+/// Nodes that are read at once.
+const READ_NODES: usize = 256;
 
 /// The key of a note in a table's metadata.
 const NOTE: &str = "galapagos.note";
@@ -65,6 +69,61 @@ pub fn encode(nodes: &[TreeNode], note: Option<&str>) -> Result<Bytes, Error> {
 /// [`Error::Table`] if the bytes are not such a file; the cause names the column.
 pub fn decode(bytes: Bytes) -> Result<(Vec<TreeNode>, Option<String>), Error> {
     read(bytes).map_err(|source| Error::Table { what: "decode", source })
+}
+
+/// The trees of a file, one at a time, in order: runs of nodes of the same job and tree.
+#[derive(Debug)]
+pub struct Reader {
+    batches: ParquetRecordBatchReader,
+    /// Last node first.
+    read: Vec<TreeNode>,
+}
+
+impl Reader {
+    /// Opens a file made by [`encode`].
+    ///
+    /// # Errors
+    /// [`Error::Table`] if it is no such file.
+    pub fn open(file: File) -> Result<Self, Error> {
+        let open = || -> Result<_, Cause> {
+            Ok(ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(READ_NODES).build()?)
+        };
+        let batches = open().map_err(|source| Error::Table { what: "decode", source })?;
+        Ok(Self { batches, read: Vec::new() })
+    }
+
+    fn fill(&mut self) -> Result<bool, Cause> {
+        let Some(batch) = self.batches.next() else { return Ok(false) };
+        let batch = batch?;
+        let nodes: Result<Vec<_>, _> = (0..batch.num_rows()).map(|row| Row { batch: &batch, row }.node()).collect();
+        self.read = nodes?;
+        self.read.reverse();
+        Ok(true)
+    }
+
+    fn tree(&mut self) -> Result<Option<Vec<TreeNode>>, Cause> {
+        let mut tree: Vec<TreeNode> = Vec::new();
+        loop {
+            if self.read.is_empty() && !self.fill()? {
+                return Ok((!tree.is_empty()).then_some(tree));
+            }
+            while let Some(node) = self.read.pop() {
+                if tree.first().is_some_and(|first| (&first.job, &first.tree) != (&node.job, &node.tree)) {
+                    self.read.push(node);
+                    return Ok(Some(tree));
+                }
+                tree.push(node);
+            }
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Vec<TreeNode>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.tree().map_err(|source| Error::Table { what: "decode", source }).transpose()
+    }
 }
 
 fn write(nodes: &[TreeNode], note: Option<&str>) -> Result<Bytes, Cause> {
@@ -332,5 +391,20 @@ mod tests {
         assert_eq!(decode(bytes).unwrap(), (nodes, Some("{\"front\": [3]}".to_owned())));
         assert_eq!(decode(encode(&[], None).unwrap()).unwrap(), (Vec::new(), None));
         assert!(decode(Bytes::from_static(b"not parquet")).is_err());
+    }
+
+    #[test]
+    fn a_reader_gives_tree_by_tree() {
+        let trees: Vec<Vec<TreeNode>> = [1u32, 700, 3]
+            .into_iter()
+            .zip(0..)
+            .map(|(nodes, tree)| {
+                (0..nodes).map(|number| TreeNode { tree: format!("math/train/{tree}"), ..node(number % 9) }).collect()
+            })
+            .collect();
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &encode(&trees.concat(), None).unwrap()).unwrap();
+        let read: Result<Vec<_>, _> = Reader::open(file).unwrap().collect();
+        assert_eq!(read.unwrap(), trees);
     }
 }

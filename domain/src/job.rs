@@ -160,7 +160,28 @@ pub struct Critic {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurateSpec {
     pub from: CurateFrom,
+    /// Without variables.
     pub apply: Vec<Operator>,
+    /// The search trees behind the dataset, in order, for operators that read them.
+    #[serde(default)]
+    pub trees: Vec<ArtifactRef>,
+    /// The checkpoint whose tokenizer writes the texts that operators insert.
+    #[serde(default)]
+    pub text: Option<Digest>,
+    /// Where the records' tasks come from, for operators that ask their rules; without indices.
+    #[serde(default)]
+    pub tasks: Vec<TaskSlice>,
+    /// The files of the datasets that are mixed in.
+    #[serde(default)]
+    pub with: BTreeMap<Name, Vec<ArtifactRef>>,
+}
+
+impl CurateSpec {
+    /// Operators that need nothing but records.
+    #[must_use]
+    pub fn plain(from: CurateFrom, apply: Vec<Operator>) -> Self {
+        Self { from, apply, trees: Vec::new(), text: None, tasks: Vec::new(), with: BTreeMap::new() }
+    }
 }
 
 /// What a curate job reads.
@@ -234,6 +255,38 @@ pub struct OperatorCount {
     pub operator: String,
     pub records_in: u64,
     pub records_out: u64,
+    /// Of the records dropped: those without the number that the operator looks at.
+    #[serde(default)]
+    pub without: u64,
+    /// What the verdicts say of an operator that chose by something else.
+    #[serde(default)]
+    pub oracle: Option<Oracle>,
+}
+
+impl OperatorCount {
+    /// Records in and out, with nothing else said.
+    #[must_use]
+    pub fn new(operator: impl Into<String>, records_in: u64, records_out: u64) -> Self {
+        Self { operator: operator.into(), records_in, records_out, without: 0, oracle: None }
+    }
+}
+
+/// Passes among the records with a verdict of pass or fail, before and after an operator that did not look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Oracle {
+    pub passes_in: u64,
+    pub decided_in: u64,
+    pub passes_out: u64,
+    pub decided_out: u64,
+}
+
+impl Oracle {
+    /// The share that passes of what went in and of what came out: the precision of the operator. None if either holds nothing decided.
+    #[must_use]
+    pub fn precision(&self) -> Option<(f64, f64)> {
+        let share = |passes: u64, decided: u64| (decided > 0).then(|| passes as f64 / decided as f64);
+        Some((share(self.passes_in, self.decided_in)?, share(self.passes_out, self.decided_out)?))
+    }
 }
 
 /// A mirrored pair on one task.

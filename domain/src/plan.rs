@@ -109,7 +109,9 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
     let cost = match step {
         RecipeStep::Rollout(rollout) => {
             let cost = rollout_cost(recipe, rollout);
-            sizes.made(&rollout.name, data::Size { records: cost.records, tasks: cost.prompts });
+            // Every completion is a node at most, and every task a root.
+            let nodes = cost.completions.saturating_add(cost.prompts);
+            sizes.made(&rollout.name, data::Size { records: cost.records, tasks: cost.prompts, nodes });
             cost
         }
         RecipeStep::Curate(curate) => {

@@ -222,4 +222,6 @@ pub enum Control {
 pub enum Shuffled {
     /// The verdicts among all records of the dataset.
     Verdicts,
+    /// Values and classes among all parts of the dataset's records that have a value.
+    Labels,
 }

@@ -25,6 +25,7 @@ use galapagos_domain::task::TaskError;
 use crate::checkpoints::Checkpoints;
 use crate::code::Code;
 use crate::engine::{EngineError, EngineHandle};
+use crate::operators::OperatorError;
 use crate::search::ForestError;
 use meter::Meter;
 
@@ -85,6 +86,8 @@ pub enum JobError {
     Scratch { path: PathBuf, source: std::io::Error },
     #[error("cannot search the tasks")]
     Search { source: Box<ForestError> },
+    #[error("cannot apply the data operators")]
+    Operators { source: Box<OperatorError> },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
     #[error("task {task} cannot be scored: {reason}")]
@@ -100,6 +103,7 @@ impl JobError {
             Self::Store { source, .. } | Self::Checkpoint { source, .. } => source.is_transient(),
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),
+            Self::Operators { source } => source.is_transient(),
             Self::Tasks { .. } | Self::NoModel { .. } | Self::NoVerifier | Self::Undecided { .. } => false,
         };
         if transient { FailureClass::Transient } else { FailureClass::Invalid }

@@ -70,10 +70,24 @@ fn verdicts(counts: &VerdictCounts) -> String {
 
 fn curated(records: u64, operators: &[OperatorCount]) -> String {
     let first = operators.first().map_or(records, |o| o.records_in);
-    let dropped: Vec<String> =
-        operators.iter().map(|o| format!("{} {}", o.operator, o.records_in.saturating_sub(o.records_out))).collect();
-    let by = if dropped.is_empty() { String::new() } else { format!(" (dropped by {})", dropped.join(", ")) };
+    let each: Vec<String> = operators.iter().map(operator).collect();
+    let by = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
     format!("{first} -> {records} kept{by}")
+}
+
+/// `keep -1255`, `filter -511 of which 3 without (precision 0.41 -> 0.78)`; with a plus where records are made.
+fn operator(count: &OperatorCount) -> String {
+    let OperatorCount { operator, records_in, records_out, without, oracle } = count;
+    let change = if records_out > records_in {
+        format!("{operator} +{}", records_out - records_in)
+    } else {
+        format!("{operator} -{}", records_in - records_out)
+    };
+    let without = if *without > 0 { format!(" of which {without} without") } else { String::new() };
+    let precision = oracle.as_ref().and_then(galapagos_domain::job::Oracle::precision);
+    let precision =
+        precision.map_or_else(String::new, |(before, after)| format!(" (precision {before:.2} -> {after:.2})"));
+    format!("{change}{without}{precision}")
 }
 
 /// A gate's evidence and decision in one line.
@@ -105,6 +119,7 @@ fn evaluated(scores: &[Score]) -> String {
 mod tests {
     use super::*;
     use galapagos_domain::cluster::view::Phase;
+    use galapagos_domain::job::Oracle;
 
     fn step(summary: Option<Summary>) -> StepView {
         StepView {
@@ -158,11 +173,21 @@ mod tests {
 
     #[test]
     fn a_curate_counts_what_each_operator_dropped() {
-        let operators = vec![
-            OperatorCount { operator: "keep".into(), records_in: 1600, records_out: 345 },
-            OperatorCount { operator: "dedupe".into(), records_in: 345, records_out: 150 },
-        ];
+        let operators = vec![OperatorCount::new("keep", 1600, 345), OperatorCount::new("dedupe", 345, 150)];
         let text = detail(&step(Some(Summary::Curate { records: 150, operators })));
-        assert_eq!(text, "1600 -> 150 kept (dropped by keep 1255, dedupe 195)");
+        assert_eq!(text, "1600 -> 150 kept (keep -1255, dedupe -195)");
+    }
+
+    #[test]
+    fn a_filter_shows_its_precision_and_what_had_no_number() {
+        let oracle = Some(Oracle { passes_in: 41, decided_in: 100, passes_out: 39, decided_out: 50 });
+        let operators = vec![
+            OperatorCount { without: 3, oracle, ..OperatorCount::new("filter", 812, 301) },
+            OperatorCount { oracle: Some(Oracle::default()), ..OperatorCount::new("top_k", 301, 300) },
+            OperatorCount::new("pair", 300, 420),
+        ];
+        let text = detail(&step(Some(Summary::Curate { records: 420, operators })));
+        let filter = "filter -511 of which 3 without (precision 0.41 -> 0.78)";
+        assert_eq!(text, format!("812 -> 420 kept ({filter}, top_k -1, pair +120)"));
     }
 }

@@ -175,6 +175,15 @@ impl Evolution {
         }
     }
 
+    /// The tables of the trees that the latest `rollout` of that name searched, in order.
+    ///
+    /// # Errors
+    /// No recipe step made such a dataset yet.
+    pub fn trees(&self, dataset: &Name) -> Result<Vec<ArtifactRef>, ResolveError> {
+        let latest = self.makers(dataset).last().and_then(|(step, _)| step.outcome.as_ref());
+        latest.map(|outcome| outcome.trees.clone()).ok_or_else(|| ResolveError::UnknownDataset(dataset.clone()))
+    }
+
     /// The files that a `train` step reads, in order.
     ///
     /// # Errors

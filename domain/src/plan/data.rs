@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::Name;
 use crate::recipe::Recipe;
-use crate::recipe::curate::{Curate, From, Operator, Per};
+use crate::recipe::curate::{Curate, From, LabelSource, Operator, Over, PairFrom, Per, TopK};
 use crate::recipe::train::{On, Source};
 
 /// Most records and tasks that a dataset may hold.
@@ -12,6 +12,8 @@ use crate::recipe::train::{On, Source};
 pub(super) struct Size {
     pub records: u64,
     pub tasks: u64,
+    /// Most nodes of the trees behind it; 0 where there are none.
+    pub nodes: u64,
 }
 
 /// The datasets so far: the newest of each name, and the sum over generations.
@@ -34,17 +36,53 @@ impl Sizes {
             From::Dataset(name) => self.newest.get(name).copied().unwrap_or_default(),
             From::Demonstrations { demonstrations } => {
                 let given = recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.builtin().demonstrations));
-                Size { records: given, tasks: given }
+                Size { records: given, tasks: given, nodes: 0 }
             }
         };
+        let nodes = size.nodes;
         for operator in &curate.apply {
-            size.records = match operator {
-                Operator::Cap { per: Per::Task, max } => size.records.min(size.tasks.saturating_mul(u64::from(*max))),
-                Operator::Subsample { n } => size.records.min(u64::from(*n)),
-                Operator::Keep { .. } | Operator::Dedupe | Operator::Balance(_) | Operator::Shuffle(_) => size.records,
-            };
+            size.records = self.left(operator, size, nodes);
         }
-        size
+        Size { nodes: 0, ..size }
+    }
+
+    /// Most records that an operator leaves of `size`; `nodes` are those of the trees behind the dataset.
+    fn left(&self, operator: &Operator, size: Size, nodes: u64) -> u64 {
+        let per_task = |each: u32| size.tasks.saturating_mul(u64::from(each));
+        match operator {
+            Operator::Cap { per: Per::Task, max } => size.records.min(per_task(*max)),
+            Operator::TopK(TopK { k, per: Over::Task, .. }) => size.records.min(per_task(*k)),
+            Operator::TopK(TopK { k, per: Over::Dataset, .. }) => size.records.min(u64::from(*k)),
+            Operator::Subsample { n } => size.records.min(u64::from(*n)),
+            Operator::Pair(pair) => {
+                let each = u64::from(pair.each_side);
+                let pairs = match pair.from {
+                    PairFrom::Siblings | PairFrom::SameDepth => nodes.saturating_mul(each),
+                    PairFrom::Leaves | PairFrom::Samples => size.tasks.saturating_mul(each.saturating_mul(each)),
+                };
+                pairs.saturating_mul(2)
+            }
+            Operator::LabelFrom(label) if label.from == LabelSource::Trees => nodes,
+            Operator::Linearise(_) => size.tasks,
+            Operator::Mix(mix) => {
+                let of = |name| self.newest.get(name).map_or(0, |size: &Size| size.records);
+                mix.with.keys().map(of).fold(size.records, u64::saturating_add)
+            }
+            Operator::Keep { .. }
+            | Operator::Drop { .. }
+            | Operator::Filter(_)
+            | Operator::Dedupe
+            | Operator::DedupeBy(_)
+            | Operator::Balance(_)
+            | Operator::Shuffle(_)
+            | Operator::LabelFrom(_)
+            | Operator::Splice(_)
+            | Operator::Mask(_)
+            | Operator::Relabel(_)
+            | Operator::Noise { .. }
+            | Operator::RepeatVerify { .. }
+            | Operator::Normalise(_) => size.records,
+        }
     }
 
     /// Most records that a `train` reads.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curate::{Curate, From, Operator};
+use super::curate::{Curate, From, LabelSource, Operator};
 use super::step::RecipeStep;
 use super::train::{On, Source};
-use super::{Control, Recipe};
+use super::{Control, Recipe, Shuffled};
 use crate::ids::Name;
 
 impl Recipe {
@@ -45,14 +45,22 @@ fn rollout_name(step: &RecipeStep) -> Option<&Name> {
     }
 }
 
-/// For each rollout dataset that a `train` reads as it is: the name of its shuffled copy.
+/// The datasets that a `curate` mixes in.
+fn mixed(curate: &Curate) -> Vec<Source> {
+    let with = curate.apply.iter().filter_map(|operator| match operator {
+        Operator::Mix(mix) => Some(mix.with.keys().cloned().map(Source::Latest)),
+        _ => None,
+    });
+    with.flatten().collect()
+}
+
+/// For each rollout dataset that a `train` or a `mix` reads as it is: the name of its shuffled copy.
 fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name> {
     let taken: BTreeSet<&Name> = recipe.steps().filter_map(RecipeStep::given_name).collect();
     let read = recipe.steps().flat_map(|step| match step {
         RecipeStep::Train(train) => train.on.sources(),
-        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => {
-            Vec::new()
-        }
+        RecipeStep::Curate(curate) => mixed(curate),
+        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => Vec::new(),
     });
     let direct = read.map(|source| source.name().clone()).filter(|name| rollouts.contains(name));
     direct
@@ -66,6 +74,19 @@ fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name>
         .collect()
 }
 
+/// Puts the shuffling in front of all operators. What one makes of search trees owes nothing to the records' verdicts: it is destroyed
+/// behind that operator, preferences by making them random, labels by shuffling them.
+fn destroy(apply: &mut Vec<Operator>, shuffle: Operator) {
+    match apply.first() {
+        Some(first @ Operator::Pair(_)) if first.reads_trees() => apply.insert(1, Operator::Noise { flip: 0.5 }),
+        Some(Operator::LabelFrom(label)) if label.from == LabelSource::Trees => {
+            apply.insert(1, Operator::Shuffle(Shuffled::Labels));
+        }
+        Some(first) if first.reads_trees() => apply.insert(1, shuffle),
+        Some(_) | None => apply.insert(0, shuffle),
+    }
+}
+
 /// The recipe step with every direct reading of a rollout dataset shuffled.
 fn shuffled(
     step: RecipeStep,
@@ -76,7 +97,14 @@ fn shuffled(
     match step {
         RecipeStep::Curate(mut curate) => {
             if matches!(&curate.from, From::Dataset(name) if rollouts.contains(name)) {
-                curate.apply.insert(0, shuffle);
+                destroy(&mut curate.apply, shuffle);
+            }
+            for operator in &mut curate.apply {
+                if let Operator::Mix(mix) = operator {
+                    let with = std::mem::take(&mut mix.with).into_iter();
+                    mix.with =
+                        with.map(|(name, ratio)| (stand_ins.get(&name).cloned().unwrap_or(name), ratio)).collect();
+                }
             }
             RecipeStep::Curate(curate)
         }

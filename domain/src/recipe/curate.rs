@@ -1,11 +1,16 @@
-//! The `curate` verb: pure data operators, counts in and out recorded.
+//! The `curate` verb: what it reads; its data operators are `operator`, and the parts that stand behind their words `choice`.
+
+mod choice;
+mod operator;
+
+pub use choice::*;
+pub use operator::*;
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::shape::{self, Never, Shape};
 use crate::ids::Name;
-use crate::trajectory::Outcome;
 
 /// Reads a dataset; makes a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,36 +50,4 @@ impl<'de> Deserialize<'de> for From {
             Shape::List(never) => match never {},
         }
     }
-}
-
-/// A data operator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Operator {
-    /// Keep the records with this verdict.
-    Keep { verdict: Outcome },
-    /// Drop a record whose task and completion stand earlier in the dataset.
-    Dedupe,
-    /// At most `max` records per task, the earliest kept.
-    Cap { per: Per, max: u32 },
-    /// As many records of each value as the rarer has, taken at random by seed; records that are neither pass nor fail are dropped.
-    Balance(BalanceBy),
-    /// At most `n` records, taken at random by seed.
-    Subsample { n: u32 },
-    /// Permute a column among all records (negative controls only).
-    Shuffle(super::Shuffled),
-}
-
-/// What a cap counts by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Per {
-    Task,
-}
-
-/// What a balance looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BalanceBy {
-    Verdict,
 }

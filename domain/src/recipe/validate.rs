@@ -7,6 +7,7 @@ mod guide;
 mod header;
 mod judge;
 mod learning;
+mod operators;
 mod range;
 mod scope;
 mod search;

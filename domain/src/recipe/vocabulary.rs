@@ -5,7 +5,7 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 27] = [
+const PLANNED: [&str; 17] = [
     "figures",
     "sweep",
     "breed",
@@ -21,16 +21,6 @@ const PLANNED: [&str; 27] = [
     "env_rollout",
     "judge",
     "unit_tests",
-    "top_k",
-    "filter",
-    "pair",
-    "label_from",
-    "splice",
-    "linearise",
-    "mask",
-    "mix",
-    "relabel",
-    "repeat_verify",
     "openai",
     "arms",
 ];
@@ -40,9 +30,9 @@ pub(super) fn is_planned(word: &str) -> bool {
     PLANNED.contains(&word)
 }
 
-/// [`is_planned`] of a field. Operators are words and no fields: `top_k` as a field is that of `sample_k`, in the wrong place.
+/// [`is_planned`] of a field.
 pub(super) fn is_planned_field(field: &str) -> bool {
-    is_planned(field) && field != "top_k"
+    is_planned(field)
 }
 
 /// Defaults as (choice or verb, field, value), for suggestions.

@@ -5,6 +5,7 @@ use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, PairOutcome, TaskOutcome,
 };
+use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
 use galapagos_domain::trajectory::VerdictCounts;
 use serde::Serialize;
@@ -31,14 +32,17 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let pass = draw(&made, all + 1);
             let counts = VerdictCounts { pass, fail: all - pass, ..VerdictCounts::default() };
             let trajectories = ArtifactRef { digest: made, bytes: 10, rows: all };
-            JobOutput::Rollout { trajectories, trees: None, counts, tokens: 7 * all }
+            let grows = matches!(*rollout.search, Search::Mcts(_) | Search::StepBeam(_));
+            let trees =
+                grows.then(|| ArtifactRef { digest: Digest::of(made.hex().as_bytes()), bytes: 10, rows: 5 * all });
+            JobOutput::Rollout { trajectories, trees, counts, tokens: 7 * all }
         }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {
                 CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
                 CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
             };
-            let operator = OperatorCount { operator: "all".to_owned(), records_in, records_out: records_in / 2 };
+            let operator = OperatorCount::new("all", records_in, records_in / 2);
             let dataset = ArtifactRef { digest: made, bytes: 10, rows: records_in / 2 };
             JobOutput::Curate { dataset, operators: vec![operator] }
         }

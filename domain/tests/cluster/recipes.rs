@@ -56,6 +56,30 @@ pub fn wide() -> Recipe {
     )
 }
 
+/// Trees, and operators that need more than records.
+pub fn forest() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "forest", "about": "operators on trees",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 40, "val": 2, "test": 2, "demonstrations": 4}}},
+        "generations": 1,
+        "vars": {"bound": 0.25},
+        "each": [
+            {"rollout": {"as": "trees", "role": "policy", "tasks": {"sort": 40},
+                "search": {"mcts": {"propose": {"n": 2, "unit": "line"}, "budget": {"simulations": 4}}}}},
+            {"curate": {"as": "pairs", "from": "trees", "apply": [{"pair": {"from": "siblings"}}]}},
+            {"curate": {"as": "journeys", "from": "trees", "apply": [{"linearise": {"text_back": "No. "}}]}},
+            {"curate": {"as": "sure", "from": "trees", "apply": [{"filter": {"by": "confidence", "above": "$bound"}},
+                {"repeat_verify": {"times": 2, "min_pass": 2}}, {"mix": {"with": {"journeys": 0.5}}}]}}
+        ],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}
+
 /// Many small jobs, twice.
 pub fn broad() -> Recipe {
     parse(

@@ -1,7 +1,7 @@
 //! `job.proto`: job specs and outputs.
 
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, PairOutcome,
+    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, Oracle, PairOutcome,
     RolloutSpec, TaskOutcome,
 };
 use galapagos_domain::seed::Seed;
@@ -86,7 +86,16 @@ impl From<CurateSpec> for v1::CurateJob {
                 Wire::Demonstrations(v1::Demonstrations { base: Some(base.into()), tasks: Some(tasks.into()) })
             }
         };
-        Self { from: Some(from), apply_json: to_json(&spec.apply) }
+        let with =
+            spec.with.into_iter().map(|(name, files)| v1::NamedFiles { name: name.into(), files: all_into(files) });
+        Self {
+            from: Some(from),
+            apply_json: to_json(&spec.apply),
+            trees: all_into(spec.trees),
+            text: spec.text.map(Into::into),
+            tasks: all_into(spec.tasks),
+            with: with.collect(),
+        }
     }
 }
 
@@ -105,7 +114,15 @@ impl TryFrom<v1::CurateJob> for CurateSpec {
                 }
             }
         };
-        Ok(Self { from, apply: fields.fragment("apply_json", &wire.apply_json)? })
+        let named = |wire: v1::NamedFiles| Ok((Fields("NamedFiles").id("name", &wire.name)?, all(wire.files)?));
+        Ok(Self {
+            from,
+            apply: fields.fragment("apply_json", &wire.apply_json)?,
+            trees: all(wire.trees)?,
+            text: fields.optional_digest("text", wire.text)?,
+            tasks: all(wire.tasks)?,
+            with: wire.with.into_iter().map(named).collect::<Result<_, ConvertError>>()?,
+        })
     }
 }
 
@@ -222,7 +239,14 @@ impl TryFrom<v1::JobOutput> for JobOutput {
 
 impl From<OperatorCount> for v1::OperatorCount {
     fn from(count: OperatorCount) -> Self {
-        Self { operator: count.operator, records_in: count.records_in, records_out: count.records_out }
+        let oracle = count.oracle.map(|Oracle { passes_in, decided_in, passes_out, decided_out }| v1::Oracle {
+            passes_in,
+            decided_in,
+            passes_out,
+            decided_out,
+        });
+        let OperatorCount { operator, records_in, records_out, without, .. } = count;
+        Self { operator, records_in, records_out, without, oracle }
     }
 }
 
@@ -230,7 +254,14 @@ impl TryFrom<v1::OperatorCount> for OperatorCount {
     type Error = ConvertError;
     fn try_from(wire: v1::OperatorCount) -> Result<Self, ConvertError> {
         let operator = Fields("OperatorCount").text("operator", wire.operator)?;
-        Ok(Self { operator, records_in: wire.records_in, records_out: wire.records_out })
+        let oracle = wire.oracle.map(|v1::Oracle { passes_in, decided_in, passes_out, decided_out }| Oracle {
+            passes_in,
+            decided_in,
+            passes_out,
+            decided_out,
+        });
+        let v1::OperatorCount { records_in, records_out, without, .. } = wire;
+        Ok(Self { operator, records_in, records_out, without, oracle })
     }
 }
 

@@ -8,15 +8,17 @@ use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
-    OperatorCount, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
+    OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
 };
-use galapagos_domain::recipe::curate::{BalanceBy, Operator, Per};
+use galapagos_domain::recipe::curate::{
+    BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per,
+};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
-use galapagos_domain::recipe::{Base, Characters, Head, Shuffled};
+use galapagos_domain::recipe::{Base, Characters, Head, Number, Shuffled};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
@@ -136,6 +138,17 @@ fn operator() -> BoxedStrategy<Operator> {
         Just(Operator::Balance(BalanceBy::Verdict)),
         any::<u32>().prop_map(|n| Operator::Subsample { n }),
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        number().prop_map(|bound| {
+            let (above, below) = (Some(Number::Value(bound)), None);
+            Operator::Filter(Filter { by: Measure::LastQ, above, at_least: None, below, at_most: None })
+        }),
+        (any::<u32>(), text()).prop_map(|(each_side, name)| {
+            let (from, by) = (PairFrom::Siblings, Some(PairBy::Score(name)));
+            Operator::Pair(Pair { from, by, each_side, margin: 0.5, step_margin: 0.5, above: None, edit_distance: 20 })
+        }),
+        (role_name(), number())
+            .prop_map(|(name, ratio)| Operator::Mix(Mix { with: std::iter::once((name, ratio)).collect() })),
+        text().prop_map(|text_back| Operator::Linearise(Linearise { dead_ends: 1, text_back })),
     ]
     .boxed()
 }
@@ -190,7 +203,12 @@ fn curate() -> BoxedStrategy<JobKind> {
         vec(artifact(), 0..3).prop_map(CurateFrom::Trajectories),
         (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks }),
     ];
-    (from, vec(operator(), 0..7)).prop_map(|(from, apply)| JobKind::Curate(CurateSpec { from, apply })).boxed()
+    let with = proptest::collection::btree_map(role_name(), vec(artifact(), 0..3), 0..3);
+    (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with))
+        .prop_map(|(from, apply, trees, text, (tasks, with))| {
+            JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with })
+        })
+        .boxed()
 }
 
 fn bout() -> BoxedStrategy<JobKind> {
@@ -239,10 +257,14 @@ fn task_outcome() -> impl Strategy<Value = TaskOutcome> {
 }
 
 fn output() -> BoxedStrategy<JobOutput> {
-    let operators = (any::<u64>(), any::<u64>()).prop_map(|(records_in, records_out)| OperatorCount {
-        operator: "dedupe".to_owned(),
-        records_in,
-        records_out,
+    let oracle = option::of(any::<[u64; 4]>().prop_map(|[passes_in, decided_in, passes_out, decided_out]| Oracle {
+        passes_in,
+        decided_in,
+        passes_out,
+        decided_out,
+    }));
+    let operators = (any::<[u64; 3]>(), oracle).prop_map(|([records_in, records_out, without], oracle)| {
+        OperatorCount { operator: "filter".to_owned(), records_in, records_out, without, oracle }
     });
     let pair = (any::<u32>(), 0u8..=4).prop_map(|(task, half_points)| PairOutcome { task, half_points });
     prop_oneof![

@@ -1,6 +1,6 @@
 //! The reference against the grammar's own types: no field and no default may be missing or wrong.
 
-use galapagos_domain::recipe::curate::{BalanceBy, Operator};
+use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator};
 use galapagos_domain::recipe::evaluate::{BestOf, Metric};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
@@ -99,9 +99,12 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "metrics" => words::<Metric>(None),
         "best_of" => words::<BestOf>(None),
         "apply" => words::<Operator>(None),
-        "keep" => words::<Operator>(Some("keep")),
-        "cap" => words::<Operator>(Some("cap")),
-        "subsample" => words::<Operator>(Some("subsample")),
+        "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
+        | "relabel" | "noise" | "repeat_verify" => words::<Operator>(Some(find(topic)?.word)),
+        "dedupe_by" => words::<DedupeBy>(None),
+        "near" => words::<DedupeBy>(Some("near")),
+        "mask" => words::<Mask>(None),
+        "normalise" => words::<Normalise>(None),
         "balance" => words::<BalanceBy>(None),
         "control" => words::<Control>(None),
         "shuffle" => words::<Shuffled>(None),
@@ -152,6 +155,13 @@ fn least(topic: &str) -> Value {
         "regex" => json!({"pattern": "a"}),
         "json_schema" => json!({"schema": {}}),
         "curate" => json!({"as": "c", "from": "s"}),
+        "filter" => json!({"by": "reward"}),
+        "top_k" => json!({"k": 1, "by": ["reward"]}),
+        "pair" => json!({"from": "samples"}),
+        "label_from" => json!({"value": "q"}),
+        "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
+        "linearise" => json!({"text_back": "t"}),
+        "relabel" => json!({"pass": 1.0, "fail": 0.0}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
         "masked" => json!({"token": 1}),
@@ -195,6 +205,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         }
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
+        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {
+            through::<Operator>(json!({ topic: least })).map(inside)
+        }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),
         "clip" => through::<Surrogate>(json!({ topic: least })).map(inside),
         "masked" => through::<Component>(json!({ topic: least })).map(inside),

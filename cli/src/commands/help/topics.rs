@@ -5,6 +5,7 @@ mod header;
 mod judging;
 mod losses;
 mod making;
+mod operators;
 mod searching;
 mod training;
 mod verifying;
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         losses::TOPICS,
         training::TOPICS,
         judging::TOPICS,
+        operators::TOPICS,
         choices::TOPICS,
     ];
     parts.into_iter().flatten()

@@ -1,8 +1,10 @@
 //! `curate` becomes one job, `train` one round.
 
+use std::collections::BTreeMap;
+
 use super::{ResolveError, Site};
-use crate::job::{CurateFrom, CurateSpec, JobKind, JobSpec};
-use crate::recipe::curate::{Curate, From};
+use crate::job::{CurateFrom, CurateSpec, JobKind, JobSpec, TaskSlice};
+use crate::recipe::curate::{Curate, From, Operator};
 use crate::recipe::tasks::Split;
 use crate::recipe::train::{Source, Train};
 use crate::round::RoundSpec;
@@ -18,7 +20,33 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
             },
         },
     };
-    site.job(0, JobKind::Curate(CurateSpec { from, apply: curate.apply.clone() }))
+    let vars = &site.evolution.recipe.vars;
+    let apply: Result<Vec<_>, _> = curate.apply.iter().map(|operator| operator.resolved(vars)).collect();
+    let apply = apply.map_err(|number| ResolveError::unknown(&number))?;
+    let needs = |what: fn(&Operator) -> bool| apply.iter().any(what);
+    let trees = match &curate.from {
+        From::Dataset(name) if needs(Operator::reads_trees) => site.evolution.trees(name)?,
+        From::Dataset(_) | From::Demonstrations { .. } => Vec::new(),
+    };
+    let tasks = if needs(Operator::asks_rules) { sources(site)? } else { Vec::new() };
+    let text = needs(Operator::writes_text).then(|| site.evolution.need_base()).transpose()?;
+    let text = text.map(|base| base.checkpoint);
+    let mut with = BTreeMap::new();
+    for operator in &apply {
+        if let Operator::Mix(mix) = operator {
+            for name in mix.with.keys() {
+                with.insert(name.clone(), site.evolution.files(&Source::Latest(name.clone()))?);
+            }
+        }
+    }
+    site.job(0, JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with }))
+}
+
+/// The training tasks of every task set and its demonstrations, without indices.
+fn sources(site: &Site<'_>) -> Result<Vec<TaskSlice>, ResolveError> {
+    let sets = site.evolution.recipe.tasks.keys();
+    let each = sets.flat_map(|set| [Split::Train, Split::Demonstrations].map(|split| (set, split)));
+    each.map(|(set, split)| site.slice(set, split, Vec::new())).collect()
 }
 
 pub(super) fn round(site: &Site<'_>, train: &Train) -> Result<RoundSpec, ResolveError> {

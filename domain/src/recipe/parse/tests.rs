@@ -90,7 +90,7 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("n: 4, temperature: 1.0", "n: 4, min_q: 0.1", "did you mean `min_p` (default 0)?", "sample_k"),
         ("n: 4, temperature: 1.0", "n: 4, top_k: many", "a number, or a variable", "sample_k.top_k"),
         ("on: judged", "on: judged, top_k: 3", "unknown field `top_k` in train", "my.yaml:"),
-        ("dedupe", "{top_k: {k: 2}}", "`top_k` is part of the recipe language", "my.yaml:18:76"),
+        ("dedupe", "{judge: {k: 2}}", "`judge` is part of the recipe language", "my.yaml:18:76"),
         ("on: judged", "on: {every: judged}", "not of this version", "my.yaml:21:32"),
         ("{all: correct}", "{each: correct}", "known here: all", "train.on[1]"),
         ("from: {demonstrations: digits}", "from: 3", "{demonstrations: TASK_SET}", "curate.from"),

@@ -3,7 +3,7 @@
 use super::scope::{Scope, one_of};
 use super::{Check, Phase};
 use crate::ids::Name;
-use crate::recipe::curate::{Curate, From, Operator};
+use crate::recipe::curate::{Curate, From};
 use crate::recipe::path::Path;
 use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::tasks::{Builtin, Split};
@@ -61,13 +61,12 @@ impl Check<'_> {
                 }
             }
         }
-        for (i, operator) in curate.apply.iter().enumerate() {
-            let path = path.key("apply").index(i);
-            match operator {
-                Operator::Cap { max, .. } => self.whole(&path.key("cap").key("max"), *max, 1, u32::MAX),
-                Operator::Subsample { n } => self.whole(&path.key("subsample").key("n"), *n, 1, u32::MAX),
-                Operator::Keep { .. } | Operator::Dedupe | Operator::Balance(_) | Operator::Shuffle(_) => {}
+        for (place, operator) in curate.apply.iter().enumerate() {
+            let path = path.key("apply").index(place);
+            if operator.reads_trees() {
+                self.tree_operator(curate, place, &path.key(operator.word()));
             }
+            self.operator(operator, &path.key(operator.word()), scope);
         }
     }
 

@@ -1,0 +1,250 @@
+//! Data operators, as a recipe names them: pure functions from records to records, counts in and out recorded. What they do is in the
+//! worker; here is what may be written, and what a job must bring along for each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::choice::{
+    BalanceBy, DedupeBy, FirstError, LabelSource, LabelValue, Mask, Measure, Normalise, Over, PairBy, PairFrom, Per,
+};
+use crate::ids::Name;
+use crate::recipe::{Number, Shuffled};
+use crate::trajectory::Outcome;
+
+/// A data operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operator {
+    /// Keep the records with this verdict.
+    Keep { verdict: Outcome },
+    /// Drop the records whose completion contains the text.
+    Drop { contains: String },
+    /// Keep the records whose number lies within bounds; those without the number are dropped and counted apart.
+    Filter(Filter),
+    /// Keep the best records.
+    TopK(TopK),
+    /// Drop a record whose task and completion stand earlier in the dataset.
+    Dedupe,
+    /// Drop a record that is like an earlier one of its task.
+    DedupeBy(DedupeBy),
+    /// At most `max` records per task, the earliest kept.
+    Cap { per: Per, max: u32 },
+    /// As many records of each value as the rarest has, taken at random by seed.
+    Balance(BalanceBy),
+    /// At most `n` records, taken at random by seed.
+    Subsample { n: u32 },
+    /// Permute a column among all records (negative controls only).
+    Shuffle(Shuffled),
+    /// Make preferences.
+    Pair(Pair),
+    /// Make labels of steps, or rewards of records, out of values.
+    LabelFrom(LabelFrom),
+    /// Make of a failed and a passed record one that errs, says so, and goes on right.
+    Splice(Splice),
+    /// Write a tree as one completion that visits wrong branches before the right one.
+    Linearise(Linearise),
+    /// Say for which parts the policy answers.
+    Mask(Mask),
+    /// Add records of other datasets, in exact proportion.
+    Mix(Mix),
+    /// Give passes and fails other rewards.
+    Relabel(Relabel),
+    /// Turn the rewards and preferences of some records around, at random by seed.
+    Noise { flip: f64 },
+    /// Keep a record that passes often enough when its task's rule is asked again and again.
+    RepeatVerify { times: u32, min_pass: u32 },
+    /// Put rewards or values on one scale.
+    Normalise(Normalise),
+}
+
+impl Operator {
+    /// The word, as written in a recipe.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Keep { .. } => "keep",
+            Self::Drop { .. } => "drop",
+            Self::Filter(_) => "filter",
+            Self::TopK(_) => "top_k",
+            Self::Dedupe => "dedupe",
+            Self::DedupeBy(_) => "dedupe_by",
+            Self::Cap { .. } => "cap",
+            Self::Balance(_) => "balance",
+            Self::Subsample { .. } => "subsample",
+            Self::Shuffle(_) => "shuffle",
+            Self::Pair(_) => "pair",
+            Self::LabelFrom(_) => "label_from",
+            Self::Splice(_) => "splice",
+            Self::Linearise(_) => "linearise",
+            Self::Mask(_) => "mask",
+            Self::Mix(_) => "mix",
+            Self::Relabel(_) => "relabel",
+            Self::Noise { .. } => "noise",
+            Self::RepeatVerify { .. } => "repeat_verify",
+            Self::Normalise(_) => "normalise",
+        }
+    }
+
+    /// Whether it makes records out of search trees, and reads none.
+    #[must_use]
+    pub fn reads_trees(&self) -> bool {
+        match self {
+            Self::Pair(pair) => pair.from != PairFrom::Samples,
+            Self::LabelFrom(label) => label.from == LabelSource::Trees,
+            Self::Linearise(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it writes texts of the recipe, and so needs a tokenizer.
+    #[must_use]
+    pub fn writes_text(&self) -> bool {
+        matches!(self, Self::Splice(_) | Self::Linearise(_))
+    }
+
+    /// Whether it asks tasks' rules.
+    #[must_use]
+    pub fn asks_rules(&self) -> bool {
+        matches!(self, Self::RepeatVerify { .. })
+    }
+
+    /// The same with every variable replaced by its value under `vars`.
+    ///
+    /// # Errors
+    /// A number that is a variable without a value.
+    pub fn resolved(&self, vars: &BTreeMap<Name, f64>) -> Result<Self, Number> {
+        let Self::Filter(filter) = self else { return Ok(self.clone()) };
+        let mut filter = filter.clone();
+        let bounds = [&mut filter.above, &mut filter.at_least, &mut filter.below, &mut filter.at_most];
+        for number in bounds.into_iter().flatten() {
+            *number = Number::Value(number.resolve(vars).ok_or_else(|| number.clone())?);
+        }
+        Ok(Self::Filter(filter))
+    }
+}
+
+/// Bounds of a number; all that are given hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    pub by: Measure,
+    #[serde(default)]
+    pub above: Option<Number>,
+    #[serde(default)]
+    pub at_least: Option<Number>,
+    #[serde(default)]
+    pub below: Option<Number>,
+    #[serde(default)]
+    pub at_most: Option<Number>,
+}
+
+/// The `k` best of a task or of all records, in their old order. The first number counts, the next where it ties, and last of all the
+/// earlier record is the better one. A record without a number is behind all that have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopK {
+    pub k: u32,
+    #[serde(default)]
+    pub per: Over,
+    pub by: Vec<Measure>,
+}
+
+/// Preferences: each of its own name, with one chosen and one rejected record that weigh one over the number of preferences at their
+/// prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    pub from: PairFrom,
+    /// The value that is compared; without it `q` of trees and `reward` of samples.
+    #[serde(default)]
+    pub by: Option<PairBy>,
+    /// So many of the best and so many of the worst are paired, at one node, depth, tree or task.
+    #[serde(default = "two")]
+    pub each_side: u32,
+    /// The better value is above the other by more than this; of siblings it is the mean of the best right path through the one and of
+    /// the worst wrong path through the other that are compared.
+    #[serde(default)]
+    pub margin: f64,
+    /// Of siblings: the better step's own value is above the other's by at least this, and is above it.
+    #[serde(default)]
+    pub step_margin: f64,
+    /// Of leaves: the chosen one's value is above this.
+    #[serde(default)]
+    pub above: Option<f64>,
+    /// The two texts are at least so many characters apart (Levenshtein).
+    #[serde(default)]
+    pub edit_distance: u32,
+}
+
+fn two() -> u32 {
+    2
+}
+
+/// Labels out of values: `v_i - drop_penalty (v_(i-1) - v_i)`, the first as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelFrom {
+    pub value: LabelValue,
+    #[serde(default)]
+    pub from: LabelSource,
+    #[serde(default)]
+    pub drop_penalty: f64,
+    /// Only a step below both its neighbours is penalised, and by `drop_penalty (v_(i-1) - v_(i+1))`.
+    #[serde(default)]
+    pub soft_dip: bool,
+    /// A label above it becomes 1, another 0, with the class of the same number.
+    #[serde(default)]
+    pub threshold: Option<f64>,
+    /// Labels are held between these two.
+    #[serde(default)]
+    pub clip: Option<(f64, f64)>,
+}
+
+/// A failed record up to its first error, a text, and a passed record of its task from where the two part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Splice {
+    pub first_error: FirstError,
+    pub revision: String,
+    /// Whether the policy does not answer for the failed record's part.
+    #[serde(default = "yes")]
+    pub mask_bad: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Depth first through wrong branches to the right answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linearise {
+    /// Most wrong branches at one node of the right path.
+    #[serde(default = "one")]
+    pub dead_ends: u32,
+    /// What stands behind a wrong branch.
+    pub text_back: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// For each record at hand so many of each other dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mix {
+    pub with: BTreeMap<Name, f64>,
+}
+
+/// Rewards by verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relabel {
+    pub pass: f64,
+    pub fail: f64,
+    /// A verdict with a score gives what lies so far between `fail` (0) and `pass` (1).
+    #[serde(default)]
+    pub by_score: bool,
+}

@@ -1,0 +1,94 @@
+//! Operators over records in memory: what an operator means is written here in the fewest words, and what `stream` must give too.
+
+use std::collections::BTreeMap;
+
+use galapagos_domain::job::OperatorCount;
+use galapagos_domain::recipe::curate::Operator;
+use galapagos_domain::seed::Seed;
+use galapagos_domain::trajectory::Trajectory;
+
+use super::error::OperatorError;
+use super::plan::stage;
+use super::stage::{Fate, Group, Means, Sources, Stage};
+use super::tally::{Passed, counts};
+
+/// Applies `operators` in order; the operator at place i draws from `seed.derive("operator/i")`.
+///
+/// # Errors
+/// [`OperatorError`] if an operator lacks what it needs.
+pub fn apply(
+    operators: &[Operator],
+    mut records: Vec<Trajectory>,
+    seed: Seed,
+    means: Means<'_>,
+) -> Result<(Vec<Trajectory>, Vec<OperatorCount>), OperatorError> {
+    let (mut passed, mut without) = (vec![count(&records)], Vec::new());
+    for (place, operator) in operators.iter().enumerate() {
+        let stage = stage(operator, seed.derive(&format!("operator/{place}")), means)?;
+        let (left, lacking) = run(stage, records, means.sources)?;
+        records = left;
+        passed.push(count(&records));
+        without.push(lacking);
+    }
+    let counts = counts(operators, &passed, &without);
+    Ok((records, counts))
+}
+
+fn count(records: &[Trajectory]) -> Passed {
+    let mut passed = Passed::default();
+    records.iter().for_each(|record| passed.see(record));
+    passed
+}
+
+/// The records left, and how many were dropped for want of a number.
+fn run(
+    stage: Stage<'_>,
+    records: Vec<Trajectory>,
+    sources: &dyn Sources,
+) -> Result<(Vec<Trajectory>, u64), OperatorError> {
+    let (mut out, mut without) = (Vec::new(), 0);
+    let mut end = |fate, out: &mut Vec<Trajectory>| match fate {
+        Fate::Kept(record) => out.push(record),
+        Fate::Dropped => {}
+        Fate::Without => without += 1,
+    };
+    match stage {
+        Stage::Each(mut each) => {
+            for (number, record) in (0..).zip(records) {
+                end(each(number, record)?, &mut out);
+            }
+        }
+        Stage::Task(group) => out = by_task(group, records)?,
+        Stage::Whole(mut whole) => {
+            records.iter().try_for_each(|record| whole.see(record))?;
+            whole.settle()?;
+            for (number, record) in (0..).zip(records) {
+                end(whole.give(number, record)?, &mut out);
+            }
+            for record in whole.more()? {
+                out.push(record?);
+            }
+        }
+        Stage::Trees(mut fell) => {
+            for tree in sources.trees()? {
+                out.extend(fell(&tree?)?);
+            }
+        }
+    }
+    Ok((out, without))
+}
+
+fn by_task(mut group: Group<'_>, records: Vec<Trajectory>) -> Result<Vec<Trajectory>, OperatorError> {
+    let mut tasks: BTreeMap<_, (Vec<usize>, Vec<Trajectory>)> = BTreeMap::new();
+    for (place, record) in records.into_iter().enumerate() {
+        let (places, rows) = tasks.entry((record.task_set.clone(), record.task.clone())).or_default();
+        places.push(place);
+        rows.push(record);
+    }
+    let mut out = Vec::new();
+    for (places, rows) in tasks.into_values() {
+        out.extend(group(rows)?.into_iter().map(|(place, record)| (places[place], record)));
+    }
+    out.sort_by_key(|(place, _)| *place);
+    Ok(out.into_iter().map(|(_, record)| record).collect())
+}

@@ -1,0 +1,64 @@
+//! Which operator is of which shape. The only place that knows all of them.
+
+use galapagos_domain::recipe::Shuffled;
+use galapagos_domain::recipe::curate::{
+    BalanceBy, DedupeBy, LabelSource, LabelValue, Normalise, Operator, Over, PairFrom, Per,
+};
+use galapagos_domain::seed::Seed;
+
+use super::error::OperatorError;
+use super::stage::{Means, Stage};
+use super::{journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top};
+
+/// The operator, drawing from `seed`.
+pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) -> Result<Stage<'a>, OperatorError> {
+    let word = operator.word();
+    let text = || means.text.ok_or(OperatorError::NoTokenizer { operator: word });
+    Ok(match operator {
+        Operator::Keep { verdict } => Stage::Each(keep::verdict(*verdict)),
+        Operator::Drop { contains } => Stage::Each(keep::without_text(contains)),
+        Operator::Filter(filter) => Stage::Each(keep::within(filter)?),
+        Operator::TopK(best) => match best.per {
+            Over::Task => Stage::Task(top::of_task(best)),
+            Over::Dataset => Stage::Whole(Box::new(top::OfDataset::new(best))),
+        },
+        Operator::Dedupe => Stage::Task(likeness::exact()),
+        Operator::DedupeBy(DedupeBy::Answer) => Stage::Task(likeness::by_answer()),
+        Operator::DedupeBy(DedupeBy::Near { ngram, threshold }) => Stage::Task(likeness::near(*ngram, *threshold)),
+        Operator::Cap { per: Per::Task, max } => Stage::Task(keep::earliest(*max)),
+        Operator::Balance(BalanceBy::Verdict) => Stage::Whole(Box::new(sample::BalanceVerdicts::new(seed))),
+        Operator::Balance(BalanceBy::Task) => Stage::Whole(Box::new(sample::BalanceTasks::new(seed))),
+        Operator::Subsample { n } => Stage::Whole(Box::new(sample::Subsample::new(*n, seed))),
+        Operator::Shuffle(Shuffled::Verdicts) => {
+            Stage::Whole(Box::new(sample::ShuffleVerdicts::new(seed, means.scratch)))
+        }
+        Operator::Shuffle(Shuffled::Labels) => Stage::Whole(Box::new(sample::ShuffleLabels::new(seed, means.scratch))),
+        Operator::Pair(pairs) => match pairs.from {
+            PairFrom::Samples => Stage::Task(pair::samples(pairs)),
+            PairFrom::Siblings | PairFrom::Leaves | PairFrom::SameDepth => Stage::Trees(pair::of_trees(pairs)),
+        },
+        Operator::LabelFrom(label) => match (label.from, label.value) {
+            (LabelSource::Trees, _) => Stage::Trees(labels::of_trees(label)),
+            (LabelSource::Records, LabelValue::Vote) => Stage::Task(labels::votes(label)),
+            (LabelSource::Records, LabelValue::Q | LabelValue::Own | LabelValue::Rollout) => {
+                Stage::Each(labels::of_record(label))
+            }
+        },
+        Operator::Splice(splicing) => Stage::Task(splice::at_first_error(splicing, text()?)?),
+        Operator::Linearise(linearise) => Stage::Trees(journey::of_trees(linearise, text()?)?),
+        Operator::Mask(what) => Stage::Each(mask::mask(*what)),
+        Operator::Mix(mixed) => Stage::Whole(Box::new(mix::Mixed::new(mixed, seed, means.sources))),
+        Operator::Relabel(relabel) => Stage::Each(reward::relabel(*relabel)),
+        Operator::Noise { flip } => Stage::Each(reward::noise(*flip, seed)),
+        Operator::RepeatVerify { times, min_pass } => {
+            let rules = means.rules.ok_or(OperatorError::NoRules { operator: word })?;
+            Stage::Each(keep::again(*times, *min_pass, rules))
+        }
+        Operator::Normalise(how) => match how {
+            Normalise::SiblingCenter => Stage::Task(normalise::sibling_center()),
+            Normalise::PerPrompt(of) => Stage::Task(normalise::per_prompt(*of)),
+            Normalise::PerTree(of) => Stage::Task(normalise::per_tree(*of)),
+            Normalise::Whiten(of) => Stage::Whole(Box::new(normalise::Whiten::new(*of))),
+        },
+    })
+}

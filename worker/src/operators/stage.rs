@@ -1,0 +1,113 @@
+//! The shapes of operators: what one must see before it can say what becomes of a record. Every operator is one of them, so that what
+//! applies it decides alone how many records are in memory.
+
+use std::fmt;
+use std::path::Path;
+
+use galapagos_domain::ids::Name;
+use galapagos_domain::trajectory::Trajectory;
+use galapagos_domain::tree::TreeNode;
+
+use super::error::OperatorError;
+use crate::engine::Codec;
+
+/// Records, one after another.
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Trajectory, OperatorError>> + 'a>;
+
+/// Trees, one after another: the nodes of each, the root first.
+pub type Trees<'a> = Box<dyn Iterator<Item = Result<Vec<TreeNode>, OperatorError>> + 'a>;
+
+/// What operators read beside the records at hand.
+pub trait Sources {
+    /// The records of another dataset, and how many they are.
+    ///
+    /// # Errors
+    /// [`OperatorError::NoDataset`], or that it cannot be read.
+    fn dataset(&self, name: &Name) -> Result<(u64, Records<'_>), OperatorError>;
+
+    /// The search trees behind the dataset.
+    ///
+    /// # Errors
+    /// That they cannot be read.
+    fn trees(&self) -> Result<Trees<'_>, OperatorError>;
+}
+
+/// Asks a record's task whether the record is right.
+pub trait Reverify {
+    /// Whether it passes this time; `time` counts from 0 and is what chance may depend on.
+    ///
+    /// # Errors
+    /// [`OperatorError::Reverify`] if nobody can say.
+    fn passes(&self, record: &Trajectory, time: u32) -> Result<bool, OperatorError>;
+}
+
+/// What operators may use.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    pub sources: &'a dyn Sources,
+    /// Writes the texts that operators insert.
+    pub text: Option<&'a dyn Codec>,
+    pub rules: Option<&'a dyn Reverify>,
+    /// Where scratch files may lie; without it everything stays in memory.
+    pub scratch: Option<&'a Path>,
+}
+
+impl fmt::Debug for Means<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Means").field("text", &self.text).field("rules", &self.rules.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What became of a record.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most hold a record")]
+pub(super) enum Fate {
+    Kept(Trajectory),
+    Dropped,
+    /// Dropped, since it has not the number that is asked for.
+    Without,
+}
+
+/// By the record alone; the number is its place in what goes in.
+pub(super) type Each<'a> = Box<dyn FnMut(u64, Trajectory) -> Result<Fate, OperatorError> + 'a>;
+
+/// By all records of its task. What comes out stands where the record at the place beside it stood, in the order given here.
+pub(super) type Group<'a> = Box<dyn FnMut(Vec<Trajectory>) -> Result<Vec<(usize, Trajectory)>, OperatorError> + 'a>;
+
+/// Instead of all records, those that a tree gives.
+pub(super) type Fell<'a> = Box<dyn FnMut(&[TreeNode]) -> Result<Vec<Trajectory>, OperatorError> + 'a>;
+
+/// By all records of the dataset: sees them once, then is given them again. Keeps little of each.
+pub(super) trait Whole<'a> {
+    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError>;
+    fn settle(&mut self) -> Result<(), OperatorError>;
+    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError>;
+    /// Records that come behind.
+    fn more(&mut self) -> Result<Records<'a>, OperatorError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+}
+
+/// An operator, ready.
+pub(super) enum Stage<'a> {
+    Each(Each<'a>),
+    Task(Group<'a>),
+    Whole(Box<dyn Whole<'a> + 'a>),
+    Trees(Fell<'a>),
+}
+
+impl fmt::Debug for Stage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Each(_) => "Each",
+            Self::Task(_) => "Task",
+            Self::Whole(_) => "Whole",
+            Self::Trees(_) => "Trees",
+        })
+    }
+}
+
+/// A group that only chooses: which places stay.
+pub(super) fn chosen(rows: Vec<Trajectory>, stays: impl Fn(usize) -> bool) -> Vec<(usize, Trajectory)> {
+    rows.into_iter().enumerate().filter(|(place, _)| stays(*place)).collect()
+}
