@@ -35,7 +35,7 @@ impl Check<'_> {
             self.refuse(&path.key("verify"), "nothing verifies the trajectories", "write `verify: [rule]`");
         }
         for (index, verifier) in rollout.verify.iter().enumerate() {
-            self.verifier(verifier, &path.key("verify").index(index), scope);
+            self.verifier(verifier, &path.key("verify").index(index), (scope, 1));
         }
         if !rollout.verify.is_empty() && !rollout.verify.iter().any(Verifier::decides) {
             let message = "none of these says pass or fail";

@@ -201,7 +201,7 @@ impl Check<'_> {
     }
 
     fn evaluator(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
-        self.verifier(&evaluate.verifier, &path.key("verifier"), scope);
+        self.verifier(&evaluate.verifier, &path.key("verifier"), (scope, evaluate.from_generation));
         self.between(&path.key("weight"), evaluate.weight, -MAX_NUMBER, MAX_NUMBER);
         if let Some(worth) = evaluate.map {
             self.between(&path.key("map").key("pass"), worth.pass, -MAX_NUMBER, MAX_NUMBER);
@@ -230,8 +230,8 @@ impl Check<'_> {
         }
     }
 
-    /// A verifier, wherever it stands.
-    pub(super) fn verifier(&mut self, verifier: &Verifier, path: &Path, scope: &Scope) {
+    /// A verifier, wherever it stands, and the first generation that asks it.
+    pub(super) fn verifier(&mut self, verifier: &Verifier, path: &Path, (scope, generation): (&Scope, u32)) {
         match verifier {
             Verifier::Rule
             | Verifier::SelfLogProb
@@ -261,7 +261,7 @@ impl Check<'_> {
                 self.whole(&path.key("step_executor").key("seconds"), executor.seconds, 1, 3600);
             }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                self.numbers_role(&path.key(verifier.name()), &model.role, scope);
+                self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
             }
             Verifier::McRollout(mc) => {
                 let path = path.key("mc_rollout");
@@ -272,12 +272,22 @@ impl Check<'_> {
         }
     }
 
-    /// A role that gives a number, and was trained to.
-    fn numbers_role(&mut self, path: &Path, name: &Name, scope: &Scope) {
+    /// A role that gives a number, and was trained to by then.
+    fn numbers_role(&mut self, path: &Path, name: &Name, (scope, generation): (&Scope, u32)) {
         match self.role(path, name) {
-            Some(Head::Scalar | Head::Classes(2)) if !scope.is_trained(name) && !self.trained_later(name) => {
-                let message = format!("the role `{name}` is never trained");
-                self.refuse(path, message, "add a `train` of it (without `as`, so that it takes the role)");
+            Some(Head::Scalar | Head::Classes(2)) if !scope.is_trained(name) => {
+                let later = self.trained_later(name);
+                if later && generation < 2 {
+                    let message = format!("the role `{name}` has not been trained yet in the first generation");
+                    self.refuse(
+                        path,
+                        message,
+                        "ask it in a search with `from_generation: 2`, or put a `train` of it before",
+                    );
+                } else if !later {
+                    let message = format!("the role `{name}` is never trained");
+                    self.refuse(path, message, "add a `train` of it (without `as`, so that it takes the role)");
+                }
             }
             Some(head @ (Head::Lm | Head::Classes(_))) if head != Head::Classes(2) => {
                 let message = format!("the role `{name}` has a head of {head} and gives no number");

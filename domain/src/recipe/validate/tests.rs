@@ -3,6 +3,8 @@
 use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
+mod searches;
+
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
 const TINY: &str = include_str!("../../../../recipes/tiny.yaml");
 const MICRO: &str = include_str!("../../../../recipes/tests/micro.yaml");

@@ -1,0 +1,109 @@
+//! Rules of searches and verifiers, each broken once.
+
+use super::{QUICKSTART, broken, parse};
+
+const SAMPLED: &str = "search: {sample_k: {n: 8, temperature: $temperature}}";
+
+fn complaint(search: &str) -> String {
+    broken(QUICKSTART, SAMPLED, &format!("search: {{{search}}}"))
+}
+
+#[test]
+fn each_broken_rule_of_a_search_names_its_place_and_the_way_out() {
+    let tree = |rest: &str| format!("mcts: {{propose: {{n: 2, unit: line}}, budget: {{simulations: 4}}, {rest}}}");
+    let cases = [
+        ("mcts: {propose: {n: 2, unit: line}, budget: {}}".to_owned(), "mcts.budget", "`simulations`, `nodes` or `tokens`"),
+        ("mcts: {propose: {n: 2, unit: line}, budget: {nodes: 0}}".to_owned(), "budget.nodes", "from 1"),
+        ("mcts: {propose: {n: 2, unit: line}, budget: {tokens: 0}}".to_owned(), "budget.tokens", "at least 1"),
+        ("mcts: {propose: {n: 2}, budget: {nodes: 9}}".to_owned(), "propose.unit", "`unit: line`"),
+        ("mcts: {propose: {n: 2, unit: {step: \"\"}}, budget: {nodes: 9}}".to_owned(), "propose.unit.step", "ends a step"),
+        ("mcts: {propose: {n: 2, unit: line, temperature: 0}, budget: {nodes: 9}}".to_owned(), "propose.temperature", "`n: 1`"),
+        (
+            "mcts: {propose: {n: 2, unit: line, merge: {edit_distance: {below: 0}}}, budget: {nodes: 9}}".to_owned(),
+            "merge.edit_distance.below",
+            "from 1",
+        ),
+        (tree("select: {uct: {c: -1}}"), "select.c", "from 0"),
+        (tree("select: {uct: {c: $explore}}"), "select.c", "declared under `vars`: $temperature"),
+        (tree("width: {adaptive: {alpha: 0, min: 1, max: 2}}"), "width.adaptive.alpha", "greater than 0"),
+        (tree("width: {adaptive: {alpha: 1, min: 3, max: 2}}"), "width.adaptive.max", "from 3"),
+        (tree("parallel: {leaves: 0}"), "parallel.leaves", "from 1"),
+        (tree("extract: {top: 0}"), "extract.top", "from 1"),
+        (tree("evaluate: []"), "mcts.evaluate", "the task's rule"),
+        (tree("evaluate: [{verifier: rule, when: every}]"), "evaluate[0].when", "`when: terminal`"),
+        (tree("evaluate: [{verifier: {math: {}}, when: leaf}]"), "evaluate[0].when", "`math` can only decide"),
+        (tree("evaluate: [{verifier: {mc_rollout: {samples: 2}}}]"), "evaluate[0].when", "`when: leaf`"),
+        (tree("evaluate: [{verifier: self_log_prob, kill_after: 1}]"), "evaluate[0].kill_after", "leave `kill_after` out"),
+        (tree("evaluate: [{verifier: {consistency: share}}]"), "evaluate[0].verifier", "into `verify` beside `rule`"),
+        (tree("evaluate: [{verifier: {prm: judge}, when: leaf}]"), "verifier.prm", "roles: critic, policy"),
+        (tree("evaluate: [{verifier: {prm: policy}, when: leaf}]"), "verifier.prm", "`head: scalar`"),
+        (tree("evaluate: [{verifier: self_log_prob}], extract: correct"), "mcts.extract", "add `{verifier: rule}`"),
+        (
+            "mcts: {propose: {n: 2, unit: line}, budget: {nodes: 9, correct_leaves: 2}, evaluate: [{verifier: self_log_prob}]}"
+                .to_owned(),
+            "budget.correct_leaves",
+            "add `{verifier: rule}`",
+        ),
+        (
+            "step_beam: {propose: {n: 2, unit: line}, beam: 2, budget: {}}".to_owned(),
+            "step_beam.evaluate",
+            "`when: every`",
+        ),
+        ("best_of_n: {propose: {n: 2}, by: []}".to_owned(), "best_of_n.by", "name an evaluator"),
+        ("best_of_n: {propose: {n: 2, unit: line}, by: [{verifier: rule}]}".to_owned(), "propose.unit", "`step_beam`"),
+        (
+            "vote: {propose: {n: 2}, by: {weighted: {verifier: rule, steps: min}}}".to_owned(),
+            "by.weighted.verifier",
+            "`self_log_prob`",
+        ),
+        ("id_sampling: {propose: {n: 2}, first: 9, most: 8, trigger: t}".to_owned(), "id_sampling.most", "from 9"),
+        ("id_sampling: {propose: {n: 2}, first: 2, most: 8, trigger: \"\"}".to_owned(), "id_sampling.trigger", "reads there"),
+        ("multi_turn: {propose: {n: 2}, turns: 1, instruction: i}".to_owned(), "multi_turn.turns", "from 2"),
+        ("refine_loop: {propose: {n: 2}, rounds: 0, feedback: f, revise: r}".to_owned(), "refine_loop.rounds", "from 1"),
+        (
+            "debate: {propose: {n: 2}, speakers: 1, rounds: 2, others: o, again: a}".to_owned(),
+            "debate.speakers",
+            "from 2",
+        ),
+        ("sample_k: {n: 2, merge: {edit_distance: {below: 2}}}".to_owned(), "sample_k.merge", "datasets have `dedupe`"),
+    ];
+    for (search, place, way_out) in cases {
+        let message = complaint(&search);
+        assert!(
+            message.contains(place) && message.contains(way_out),
+            "{search}: want {place:?} and {way_out:?} in\n{message}"
+        );
+    }
+}
+
+#[test]
+fn each_broken_rule_of_a_verifier_names_its_place_and_the_way_out() {
+    let cases = [
+        ("[self_log_prob]", "rollout.verify", "add `rule`"),
+        ("[]", "rollout.verify", "write `verify: [rule]`"),
+        ("[rule, {numeric: {relative: 2}}]", "verify[1].relative", "from 0 to 1"),
+        ("[{exact: {read: []}}]", "verify[0].exact.read", "[last_line]"),
+        ("[{regex: {pattern: \"\"}}]", "verify[0].regex.pattern", "must match"),
+        ("[{step_executor: {seconds: 0}}]", "verify[0].step_executor.seconds", "from 1"),
+        ("[rule, {mc_rollout: {samples: 0}}]", "verify[1].mc_rollout.samples", "from 1"),
+        ("[rule, {orm: critik}]", "verify[1].orm", "roles: critic, policy"),
+    ];
+    for (verify, place, way_out) in cases {
+        let message = broken(QUICKSTART, "verify: [rule]", &format!("verify: {verify}"));
+        assert!(
+            message.contains(place) && message.contains(way_out),
+            "{verify}: want {place:?} and {way_out:?} in\n{message}"
+        );
+    }
+}
+
+#[test]
+fn a_critic_of_later_generations_may_be_named_before_it_is_trained() {
+    let search = "search: {mcts: {propose: {n: 2, unit: line}, budget: {nodes: 9}, \
+                  evaluate: [{verifier: rule}, {verifier: {prm: critic}, when: leaf, from_generation: 2}]}}";
+    let recipe = parse(&QUICKSTART.replacen(SAMPLED, search, 1)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(parse(&recipe.to_yaml()).unwrap(), recipe);
+    let now = search.replace(", from_generation: 2", "");
+    let message = broken(QUICKSTART, SAMPLED, &now);
+    assert!(message.contains("prm") && message.contains("`from_generation: 2`"), "{message}");
+}
