@@ -103,3 +103,76 @@ impl Script for Deepening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use galapagos_domain::job::Sampling;
+    use galapagos_domain::seed::Seed;
+
+    use super::super::chains::Chains;
+    use super::super::strategy::{Answer, Drawn, Strategy, Want};
+    use super::*;
+
+    fn text(text: &str) -> Text {
+        Text { text: text.to_owned(), tokens: text.chars().map(u32::from).collect() }
+    }
+
+    /// Runs one chain whose policy says `says`, one after the other, each cut at its budget. What was written, and every budget.
+    fn run(script: impl Script + 'static, says: &[&str]) -> (String, String, Vec<Option<u32>>) {
+        let mut chains = Chains::new(Box::new(script), 1, Arc::new(Sampling::at(1.0)), Seed(1));
+        let (mut says, mut budgets, mut answers) = (says.iter(), Vec::new(), Vec::new());
+        loop {
+            let wants = chains.next(answers).unwrap();
+            let [want] = wants.as_slice() else {
+                assert!(wants.is_empty() && says.next().is_none(), "all was asked for");
+                let [end] = chains.found()[..] else { panic!() };
+                let path = chains.tree().path(end);
+                return (path.text, path.answer, budgets);
+            };
+            let Want::Draw(draw) = want else { panic!("{want:?}") };
+            budgets.push(draw.max_tokens);
+            let said: String = says.next().unwrap().chars().take(draw.max_tokens.unwrap_or(99) as usize).collect();
+            let Text { text, tokens } = text(&said);
+            let log_probs = vec![-1.0; tokens.len()];
+            answers = vec![Answer::Drawn(vec![Drawn { tokens, log_probs, text, answered: true }])];
+        }
+    }
+
+    #[test]
+    fn turns_put_the_instruction_between_answers() {
+        let script = Turns { turns: 3, instruction: text("|again:"), max_tokens: Some(2) };
+        let expected = ("7|again:8|again:9".to_owned(), "9".to_owned(), vec![Some(2); 3]);
+        assert_eq!(run(script, &["7", "8", "9"]), expected);
+        assert_eq!(run(Once { max_tokens: None }, &["7"]), ("7".to_owned(), "7".to_owned(), vec![None]));
+    }
+
+    #[test]
+    fn a_refinement_ends_with_its_rounds_or_with_a_content_feedback() {
+        let refine = |content: Option<&str>| Refine {
+            rounds: 2,
+            feedback: text("?"),
+            revise: text("!"),
+            content: content.map(str::to_owned),
+            max_tokens: None,
+        };
+        let (whole, answer, _) = run(refine(None), &["7", "bad", "8", "good", "9"]);
+        assert_eq!((whole.as_str(), answer.as_str()), ("7?bad!8?good!9", "9"));
+        let (whole, answer, _) = run(refine(Some("good")), &["7", "bad", "8", "good"]);
+        assert_eq!((whole.as_str(), answer.as_str()), ("7?bad!8?good", "8"), "the answer before the feedback stands");
+    }
+
+    #[test]
+    fn budgets_grow_by_their_factor_up_to_all_there_is() {
+        let deepening = |first, factor, most| Deepening { first, factor, most, trigger: text("-") };
+        let (whole, _, budgets) = run(deepening(2, 2.0, 13), &["aaaaaaaa"; 3]);
+        assert_eq!((whole.as_str(), budgets), ("aa-aaaa-aaaaaaa", vec![Some(2), Some(4), Some(7)]));
+        let (whole, _, budgets) = run(deepening(3, 1.0, 6), &["a", "b", "ccc", "d"]);
+        assert_eq!(
+            (whole.as_str(), budgets),
+            ("a-b-ccc-d", vec![Some(3), Some(3), Some(3), Some(1)]),
+            "what an early answer left is spent"
+        );
+    }
+}

@@ -81,7 +81,7 @@ fn each_broken_rule_of_a_verifier_names_its_place_and_the_way_out() {
     let cases = [
         ("[self_log_prob]", "rollout.verify", "add `rule`"),
         ("[]", "rollout.verify", "write `verify: [rule]`"),
-        ("[rule, {numeric: {relative: 2}}]", "verify[1].relative", "from 0 to 1"),
+        ("[rule, {numeric: {relative: 2}}]", "verify[1].numeric.relative", "from 0 to 1"),
         ("[{exact: {read: []}}]", "verify[0].exact.read", "[last_line]"),
         ("[{regex: {pattern: \"\"}}]", "verify[0].regex.pattern", "must match"),
         ("[{step_executor: {seconds: 0}}]", "verify[0].step_executor.seconds", "from 1"),
