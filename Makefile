@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train bench-weights check-vllm check-cuda clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train bench-search bench-sandbox bench-weights check-vllm check-cuda clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -54,6 +54,14 @@ bench-train: ## training steps beside PyTorch, in turns: time, memory, ranks, la
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory build
 	$(BIN)/galapagos bench train --against torch $(ARGS)
+
+bench-search: ## searches over many trees beside lock-step, and beside the engine alone
+	scripts/setup.sh run
+	$(MAKE) --no-print-directory build
+	$(BIN)/galapagos bench search $(ARGS)
+
+bench-sandbox: build ## checks of programs a second
+	$(BIN)/galapagos bench sandbox $(ARGS)
 
 bench-weights: ## storing and sending children as deltas, beside whole
 	scripts/setup.sh test

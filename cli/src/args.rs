@@ -11,7 +11,7 @@ mod cluster;
 mod models;
 
 pub use cluster::Cluster;
-pub use models::{Bench, BenchEngine, BenchSearch, BenchTrain, Chat, Eval, Export, Import, Merge, Serve};
+pub use models::{Bench, BenchEngine, BenchSandbox, BenchSearch, BenchTrain, Chat, Eval, Export, Import, Merge, Serve};
 
 /// A cluster in which language models evolve.
 #[derive(Debug, Parser)]

@@ -41,6 +41,7 @@ pub fn dispatch(args: Args) -> Result<Exit, Error> {
         Command::Import(args) => import::run(&args, json),
         Command::Bench(Bench::Engine(bench)) => bench::engine(&bench, json),
         Command::Bench(Bench::Search(bench)) => bench::search(&bench, json),
+        Command::Bench(Bench::Sandbox(bench)) => bench::sandbox(&bench, json),
         Command::Bench(Bench::Train(bench)) => bench::train(&bench, json),
         Command::Worker(passed) => sibling::exec("galapagos-worker", passed.args),
         Command::Trainer(passed) => sibling::exec("galapagos-trainer", passed.args),

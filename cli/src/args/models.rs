@@ -206,6 +206,18 @@ pub enum Bench {
     Train(BenchTrain),
     /// Measure searches over many trees, in turns with the same searches in lock-step; exits 0 whatever the figures are
     Search(BenchSearch),
+    /// Measure how many checks of programs a second the sandbox makes; exits 0 whatever the figures are
+    Sandbox(BenchSandbox),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchSandbox {
+    /// Checks of each row
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub checks: u32,
+    /// Checks at a time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
 }
 
 #[derive(Debug, ClapArgs)]

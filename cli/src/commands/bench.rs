@@ -37,6 +37,18 @@ pub fn search(args: &args::BenchSearch, json: bool) -> Result<Exit, Error> {
     sibling::exec("galapagos-worker", line.0)
 }
 
+/// `galapagos bench sandbox`.
+///
+/// # Errors
+/// If the sibling cannot be started.
+pub fn sandbox(args: &args::BenchSandbox, json: bool) -> Result<Exit, Error> {
+    let mut line = Line(vec!["bench".into(), "sandbox".into()]);
+    line.option("--checks", args.checks.to_string());
+    line.option("--threads", args.threads.to_string());
+    line.0.extend(json.then(|| "--json".into()));
+    sibling::exec("galapagos-worker", line.0)
+}
+
 /// `galapagos bench train`.
 ///
 /// # Errors
