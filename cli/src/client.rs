@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use galapagos_artifacts::ArtifactStore;
 use galapagos_coordinator::Config;
 use galapagos_domain::cluster::EvolutionView;
 use galapagos_domain::member::Member;
@@ -163,6 +164,19 @@ pub fn document<T: serde::de::DeserializeOwned>(
     document: Option<v1::VersionedJson>,
 ) -> Result<T, Error> {
     parse_document(what, version, &document.unwrap_or_default()).map_err(|source| Error::Answer { source })
+}
+
+/// The artifact store that was named, or that of the run folder.
+///
+/// # Errors
+/// [`Error::Usage`] if neither is known, [`Error::Artifact`] if it cannot be opened.
+pub fn artifacts(named: Option<&str>, folder: Option<&RunFolder>) -> Result<ArtifactStore, Error> {
+    let location = match (named, folder) {
+        (Some(location), _) => location.to_owned(),
+        (None, Some(folder)) => folder.artifacts().display().to_string(),
+        (None, None) => return Err(Error::Usage { message: "name the artifact store with --artifacts".into() }),
+    };
+    ArtifactStore::open(&location).map_err(|source| Error::Artifact { source: Box::new(source) })
 }
 
 /// The run folder that `target` means: the given one, or the newest.

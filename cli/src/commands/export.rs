@@ -11,6 +11,7 @@ use galapagos_domain::member::Member;
 use super::{model, print, print_json, sibling};
 use crate::args;
 use crate::checkpoints::{self, Found};
+use crate::client;
 use crate::error::{Error, Exit};
 use crate::export::{self, Form};
 
@@ -29,17 +30,12 @@ pub async fn run(args: &args::Export, json: bool) -> Result<Exit, Error> {
     let member = client.member(&evolution, &args.model).await?;
     let folder = client.folder.clone();
     client.close().await?;
-    let artifacts = match (&args.artifacts, &folder) {
-        (Some(location), _) => location.clone(),
-        (None, Some(folder)) => folder.artifacts().display().to_string(),
-        (None, None) => return Err(Error::Usage { message: "name the artifact store with --artifacts".into() }),
-    };
     let to = match (wanted, &folder) {
         (Some(to), _) => to.clone(),
         (None, Some(folder)) => folder.export(member.id.as_str()),
         (None, None) => return Err(Error::Usage { message: "name the folder to write with --to".into() }),
     };
-    let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source: Box::new(source) })?;
+    let store = client::artifacts(args.artifacts.as_deref(), folder.as_ref())?;
     if args.dtype.is_none() && args.max_shard_size.is_none() {
         let form = if args.adapter { Form::Adapter } else { Form::Merged };
         return copy(&store, &member, &to, form, json).await;

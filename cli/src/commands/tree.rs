@@ -8,7 +8,7 @@ use galapagos_domain::tree::TreeNode;
 
 use super::{print, print_json};
 use crate::args;
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::error::{Error, Exit};
 use crate::render::table::aligned;
 use crate::render::tree::{Totals, text};
@@ -31,12 +31,7 @@ pub async fn run(args: &args::Tree, json: bool) -> Result<Exit, Error> {
     let view = client.get(&evolution).await?;
     let folder = client.folder.clone();
     client.close().await?;
-    let artifacts = match (&args.artifacts, &folder) {
-        (Some(location), _) => location.clone(),
-        (None, Some(folder)) => folder.artifacts().display().to_string(),
-        (None, None) => return Err(Error::Usage { message: "name the artifact store with --artifacts".into() }),
-    };
-    let store = ArtifactStore::open(&artifacts).map_err(|source| Error::Artifact { source: Box::new(source) })?;
+    let store = client::artifacts(args.artifacts.as_deref(), folder.as_ref())?;
     let steps = chosen(&view, args.step.as_deref())?;
     match &args.id {
         None => list(&store, &steps, json).await,
