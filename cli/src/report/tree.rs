@@ -30,7 +30,8 @@ pub fn section(trees: &[&[TreeNode]]) -> String {
     if trees.is_empty() {
         return String::new();
     }
-    let trees: String = trees.iter().map(|tree| one(tree)).collect();
+    let alone = trees.len() == 1;
+    let trees: String = trees.iter().map(|tree| one(tree, alone)).collect();
     format!(
         "<div class=\"trees\"><p class=\"controls\"><button data-show=\"all\">open all</button> \
          <button data-show=\"none\">close all</button> <button data-show=\"right\">ways to right answers</button></p>\
@@ -38,14 +39,15 @@ pub fn section(trees: &[&[TreeNode]]) -> String {
     )
 }
 
-fn one(tree: &[TreeNode]) -> String {
+fn one(tree: &[TreeNode], open: bool) -> String {
     let Some(root) = tree.first() else { return String::new() };
     let Totals { nodes, tokens, answers, passed, depth } = Totals::of(tree);
     let right = on_right_ways(tree);
     let children = children(tree);
     let mut html = format!(
-        "<details class=\"tree\"><summary><b>{}</b> {nodes} nodes, {tokens} tokens, {depth} deep; {answers} answers, {passed} pass</summary>\
+        "<details class=\"tree\"{}><summary><b>{}</b> {nodes} nodes, {tokens} tokens, {depth} deep; {answers} answers, {passed} pass</summary>\
          <pre>{}</pre>",
+        if open { " open" } else { "" },
         escape(&root.tree),
         escape(&root.text)
     );
@@ -79,7 +81,7 @@ fn node(node: &TreeNode, right: bool, leaf: bool) -> String {
     };
     let head = format!(
         "<code>{}</code> <span class=\"numbers\">#{} {}</span> <span{verdict}>{}</span>",
-        escape(&node.text),
+        if node.text.is_empty() { "(the end)".to_owned() } else { escape(&node.text) },
         node.node,
         escape(&numbers(node)),
         escape(&ending(node))
