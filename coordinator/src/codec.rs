@@ -5,7 +5,7 @@ use galapagos_domain::cluster::Record;
 use serde::{Deserialize, Serialize};
 
 /// Version of a record's JSON.
-const RECORD_VERSION: u32 = 1;
+const RECORD_VERSION: u32 = 2;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -32,7 +32,9 @@ pub enum CodecError {
     Lossy { key: String },
     #[error("record {key} cannot be read")]
     Decode { key: String, source: serde_json::Error },
-    #[error("record {key} has version {found}; this program reads version {RECORD_VERSION}")]
+    #[error(
+        "record {key} has version {found}; this program reads version {RECORD_VERSION}: go on with the Galapagos that wrote it, or begin in another folder"
+    )]
     Version { key: String, found: u32 },
     #[error("the record under key {key} calls itself {claimed}")]
     Misplaced { key: String, claimed: String },
@@ -82,7 +84,7 @@ mod tests {
     fn a_record_of_another_version_or_place_is_refused() {
         let (_, bytes) = encode(&Record::Mint(Mint::default())).unwrap();
         assert!(matches!(decode("job/a-1/g1/x/0", &bytes), Err(CodecError::Misplaced { .. })));
-        let newer = br#"{"v": 2, "record": {"wheel": 1}}"#;
-        assert!(matches!(decode("mint", newer), Err(CodecError::Version { found: 2, .. })));
+        let newer = br#"{"v": 3, "record": {"wheel": 1}}"#;
+        assert!(matches!(decode("mint", newer), Err(CodecError::Version { found: 3, .. })));
     }
 }
