@@ -263,7 +263,8 @@ mod tests {
     #[test]
     fn what_is_said_of_the_engine_reaches_the_workers() {
         let line = "galapagos run r.yaml --engine openai --engine-url https://h --engine-model m --engine-update adapter \
-                    --engine-base b --engine-ca c.pem --engine-timeout 9 --engine-tries 2";
+                    --engine-base b --engine-ca c.pem --engine-timeout 9 --engine-tries 2 --sandbox-floor process \
+                    --sandbox-python /p";
         let Command::Run(run) = Args::parse_from(line.split_whitespace()).command else { panic!() };
         let mut passed: Vec<String> = run
             .cluster

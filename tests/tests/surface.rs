@@ -12,7 +12,7 @@ use galapagos_tests::{
 use serde_json::{Value, json};
 
 /// The documented columns of a trajectory file, as pyarrow names their types.
-const COLUMNS: [(&str, &str); 21] = [
+const COLUMNS: [(&str, &str); 29] = [
     ("job", "string"),
     ("task_set", "string"),
     ("task", "string"),
@@ -34,6 +34,14 @@ const COLUMNS: [(&str, &str); 21] = [
     ("span_class", "list<item: uint32>"),
     ("pair", "string"),
     ("chosen", "bool"),
+    ("score", "float"),
+    ("confidence", "float"),
+    ("cost", "uint64"),
+    ("verifier", "string"),
+    ("score_by", "list<item: string not null>"),
+    ("score_value", "list<item: float not null>"),
+    ("tree", "string"),
+    ("node", "uint32"),
 ];
 /// The columns of a round's ledger.
 const LEDGER: [&str; 5] = ["step", "data_epoch", "row", "rank", "skipped"];

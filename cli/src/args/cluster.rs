@@ -37,7 +37,7 @@ impl Cluster {
     }
 }
 
-/// What generates the rollouts of a local cluster's workers.
+/// What generates and checks the rollouts of a local cluster's workers.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Engine {
     /// Generation engine of the workers: `tch` (built in), `openai` (a server, see --engine-url) or `mock` (for tests)
@@ -67,6 +67,12 @@ pub struct Engine {
     /// With `--engine openai`: tries of one request that fails in a way that may pass [default: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub engine_tries: Option<u32>,
+    /// What this host must have before code of models runs on it: strict, namespaces or process; below it such jobs are refused [default: strict]
+    #[arg(long, value_name = "FLOOR", value_parser = ["strict", "namespaces", "process"])]
+    pub sandbox_floor: Option<String>,
+    /// Python that code of models runs with [default: python3 of the search path]
+    #[arg(long, value_name = "PATH")]
+    pub sandbox_python: Option<PathBuf>,
 }
 
 impl Engine {
@@ -84,6 +90,8 @@ impl Engine {
             ("--engine-timeout", text(&self.engine_timeout.map(|seconds| seconds.to_string()))),
             ("--engine-tries", text(&self.engine_tries.map(|tries| tries.to_string()))),
             ("--device", text(&self.device)),
+            ("--sandbox-floor", text(&self.sandbox_floor)),
+            ("--sandbox-python", path(&self.sandbox_python)),
         ];
         let given = remote.into_iter().filter_map(|(name, value)| Some((name, value?)));
         std::iter::once(("--engine", OsString::from(&self.engine))).chain(given).collect()
