@@ -1,7 +1,7 @@
 //! Work that comes while other work runs: a search does not know its next request before the answer to its last one, and must not
 //! wait for those of others.
 //!
-//! [`Engine::stream`](super::Engine::stream) runs until its [`Flow`] ends; [`Stream`] is the flow's other end, for the thread that
+//! [`Engine::stream`] runs until its [`Flow`] ends; [`Stream`] is the flow's other end, for the thread that
 //! asks. As for batches, an answer is a function of what was asked alone.
 
 use std::collections::{BTreeMap, VecDeque};
