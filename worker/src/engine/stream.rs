@@ -87,8 +87,8 @@ pub trait Flow {
     /// The next piece of work. Waits for one if `wait`.
     fn take(&mut self, wait: bool) -> Next;
 
-    /// Hands an answer over; never waits.
-    fn give(&mut self, id: u64, given: Given);
+    /// Hands an answer over; never waits. False if nobody wants it, nor any other.
+    fn give(&mut self, id: u64, given: Given) -> bool;
 }
 
 /// The engine's end of a pair of channels.
@@ -137,9 +137,9 @@ impl Flow for Channels {
         }
     }
 
-    fn give(&mut self, id: u64, given: Given) {
+    fn give(&mut self, id: u64, given: Given) -> bool {
         self.kept.push_back((id, given));
-        self.flush();
+        self.flush()
     }
 }
 
@@ -243,7 +243,9 @@ pub(super) fn in_waves<E: Engine + ?Sized>(
             return Err(EngineError::Cancelled);
         }
         for (id, given) in compute(engine, wave, watch)? {
-            flow.give(id, given);
+            if !flow.give(id, given) {
+                return Ok(());
+            }
         }
     }
 }
@@ -297,4 +299,68 @@ fn compute<E: Engine + ?Sized>(
         given.extend(ids.into_iter().zip(numbers).map(|(id, number)| (id, Given::Numbers(vec![number]))));
     }
     Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(id: u64) -> Asked {
+        let digest = Digest::of(b"m");
+        let folder = CheckpointDir { checkpoint: digest, weights: digest, path: std::path::PathBuf::new(), base: None };
+        Asked { id, checkpoint: Arc::new(folder), what: Wanted::Numbers(vec![1]) }
+    }
+
+    #[test]
+    fn neither_side_waits_for_the_other_however_much_is_asked() {
+        let (stream, mut channels, ended) = pair();
+        let count = 4 * (ASKED + GIVEN) as u64;
+        let engine = std::thread::scope(|scope| {
+            let engine = scope.spawn(move || {
+                // Answers come while more is asked for, and nobody takes them until all is asked.
+                let mut taken = 0;
+                loop {
+                    match channels.take(taken % 7 == 0) {
+                        Next::Asked(asked) => {
+                            taken += 1;
+                            assert!(channels.give(asked.id, Given::Numbers(vec![0.5])));
+                        }
+                        Next::Nothing => {}
+                        Next::End | Next::Gone => break,
+                    }
+                    if taken == count {
+                        break;
+                    }
+                }
+                while !channels.kept.is_empty() && channels.flush() {
+                    std::thread::yield_now();
+                }
+                drop(ended.send(Ok(())));
+                taken
+            });
+            let mut early = VecDeque::new();
+            for id in 0..count {
+                stream.ask(asked(id), &mut early).unwrap();
+            }
+            let mut ids: Vec<u64> = early.into_iter().map(|(id, _)| id).collect();
+            while ids.len() < count as usize {
+                ids.push(stream.answer().unwrap().0);
+            }
+            assert_eq!(ids, (0..count).collect::<Vec<_>>());
+            engine.join().unwrap()
+        });
+        assert_eq!(engine, count);
+        stream.finish().unwrap();
+    }
+
+    #[test]
+    fn an_engine_learns_that_nobody_listens_and_who_asks_what_ended_the_stream() {
+        let (stream, mut channels, _ended) = pair();
+        drop(stream);
+        assert!(!channels.give(1, Given::Numbers(vec![0.5])));
+        let (stream, channels, ended) = pair();
+        ended.send(Err(EngineError::Cancelled)).unwrap();
+        drop(channels);
+        assert!(matches!(stream.answer(), Err(EngineError::Cancelled)));
+    }
 }

@@ -68,7 +68,9 @@ impl Running<'_> {
             if self.open.is_empty() && self.waiting.is_empty() {
                 return Ok(());
             }
-            self.step(flow)?;
+            if !self.step(flow)? {
+                return Ok(());
+            }
             (watch.progress)(self.made);
         }
     }
@@ -152,7 +154,8 @@ impl Running<'_> {
         Ok(digest)
     }
 
-    fn step(&mut self, flow: &mut dyn Flow) -> Result<(), EngineError> {
+    /// One step of every model. False if nobody wants the answers.
+    fn step(&mut self, flow: &mut dyn Flow) -> Result<bool, EngineError> {
         for (digest, checkpoint) in self.models.clone() {
             if !self.open.keys().any(|(of, _)| *of == digest) {
                 continue;
@@ -161,18 +164,20 @@ impl Running<'_> {
             let events = model.step();
             let events = events.map_err(|source| failed(&checkpoint, "go on", GenerateError::Engine { source }))?;
             for event in events {
-                self.take(digest, event, flow)?;
+                if !self.take(digest, event, flow)? {
+                    return Ok(false);
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn take(&mut self, of: Digest, event: Event, flow: &mut dyn Flow) -> Result<(), EngineError> {
+    fn take(&mut self, of: Digest, event: Event, flow: &mut dyn Flow) -> Result<bool, EngineError> {
         match event {
             Event::Token(_) => self.made.tokens += 1,
             Event::Restarted { .. } => {}
             Event::Finished { request, sample, completion } => {
-                let Some(open) = self.open.get_mut(&(of, request)) else { return Ok(()) };
+                let Some(open) = self.open.get_mut(&(of, request)) else { return Ok(true) };
                 let made = Completion { tokens: completion.tokens, log_probs: completion.log_probs };
                 open.completions[sample] = Some(made);
                 self.made.ended += 1;
@@ -180,17 +185,17 @@ impl Running<'_> {
                     && let Some(open) = self.open.remove(&(of, request))
                 {
                     let all = open.completions.into_iter().flatten().collect();
-                    flow.give(open.asked.id, Given::Completions(all));
+                    return Ok(flow.give(open.asked.id, Given::Completions(all)));
                 }
             }
             Event::Scored { request, values, .. } => {
                 if let Some(open) = self.open.remove(&(of, request)) {
-                    flow.give(open.asked.id, Given::Numbers(values));
+                    return Ok(flow.give(open.asked.id, Given::Numbers(values)));
                 }
             }
             Event::Failed { request, error, .. } => return Err(self.broken((of, request), error)),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn broken(&self, key: Key, error: SampleError) -> EngineError {
