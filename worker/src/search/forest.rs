@@ -1,32 +1,32 @@
 //! The searches of a job's tasks, driven together: what any of them wants goes to the engine at once and joins what runs there, and
 //! an answer goes back to its search as soon as it is there. A slow task holds no other; what a task finds depends on it alone.
 //!
-//! When a search is done, the recipe's verifiers judge every trajectory that it leaves.
+//! When a search is done, the recipe's verifiers judge every trajectory that it leaves. `running` is the loop, `decision` what the
+//! verifiers' verdicts come to.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod decision;
+mod running;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{FailureClass, Sampling};
-use galapagos_domain::recipe::search::{Search, Unit};
-use galapagos_domain::recipe::verify::{self as recipe, Model, Verifier};
-use galapagos_domain::trajectory::{Outcome, Score, Verdict};
+use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::trajectory::{Score, Verdict};
 use galapagos_telemetry::SpawnError;
 
-use super::checker::Checker;
+use self::running::Running;
 use super::growth::Standing;
 use super::plan::Plan;
-use super::referee::{Check, Critic, Need, Referee, read};
-use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
+use super::referee::Critic;
+use super::strategy::Strategy;
 use super::tree::{NodeId, Path, Tree};
 use crate::code::{Code, NoCode};
-use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
-use crate::engine::{CheckpointDir, Codec, Completion, EngineError, EngineHandle};
+use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
 use crate::jobs::meter::Meter;
 use crate::jobs::tasks::Tasks;
-use crate::verify::Panel;
-use crate::verify::consistency::Consistency;
 
 /// Everything that the searches of a job need.
 #[derive(Debug)]
@@ -126,70 +126,6 @@ impl From<EngineError> for ForestError {
     }
 }
 
-/// What an answer of the engine is for.
-enum Purpose {
-    Draw,
-    Number {
-        critic: Critic,
-        model: Model,
-        word: &'static str,
-    },
-    /// Continuations that the rule judges.
-    Share(Box<Question>),
-    Check,
-}
-
-/// Something that came.
-enum News {
-    Given(u64, Given),
-    Checked(u64, Verdict),
-}
-
-/// How long an answer of the engine is waited for while checks run too.
-const MOMENT: Duration = Duration::from_millis(2);
-
-/// How often a forest that only waits for checks looks whether it is cancelled.
-const CANCEL_CHECK: Duration = Duration::from_millis(200);
-
-/// One want that is under way.
-struct Pending {
-    task: usize,
-    /// Place among the wants of its search.
-    want: usize,
-    purpose: Purpose,
-    unit: Unit,
-}
-
-/// The search of one task.
-struct Slot {
-    strategy: Box<dyn Strategy>,
-    answers: Vec<Option<Answer>>,
-    missing: usize,
-    /// What the search left, once its trajectories are being judged.
-    judging: Option<Vec<NodeId>>,
-    done: Option<Searched>,
-}
-
-/// A forest that grows.
-struct Running<'a> {
-    forest: &'a Forest<'a>,
-    referee: Referee<'a>,
-    stream: Stream,
-    slots: Vec<Slot>,
-    pending: BTreeMap<u64, Pending>,
-    next: u64,
-    /// Answers that came while something was asked for.
-    early: VecDeque<(u64, Given)>,
-    stops: BTreeMap<String, Arc<Stop>>,
-    verify: Vec<Arc<Verifier>>,
-    /// Started with the first check.
-    checker: Option<Checker>,
-    keeper: &'a mut dyn Keeper,
-    kept: BTreeMap<usize, Kept>,
-    /// Tasks whose newest batch is to be kept.
-    stale: BTreeSet<usize>,
-}
-
 impl Forest<'_> {
     /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
     ///
@@ -213,321 +149,6 @@ impl Forest<'_> {
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
     ) -> Result<Vec<Searched>, ForestError> {
-        let slot = |strategy| Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None };
-        let mut slots: Vec<Slot> = strategies.into_iter().map(slot).collect();
-        for (place, Kept { tree, standing }) in &begun {
-            // They count as if they had been sampled here: a job's output does not tell how often it was tried.
-            self.meter.add(0, standing.spent.tokens);
-            slots[*place].strategy.resume(tree.clone(), standing.clone());
-        }
-        let mut running = Running {
-            forest: self,
-            referee: Referee { tasks: self.tasks, critics: self.critics, rule: Panel::rule() },
-            stream: self.engine.stream(self.meter.glance())?,
-            slots,
-            pending: BTreeMap::new(),
-            next: 0,
-            early: VecDeque::new(),
-            stops: BTreeMap::new(),
-            verify: self.verify.iter().cloned().map(Arc::new).collect(),
-            checker: None,
-            keeper,
-            kept: begun,
-            stale: BTreeSet::new(),
-        };
-        running.run()?;
-        let Running { stream, slots, .. } = running;
-        stream.finish()?;
-        Ok(slots.into_iter().filter_map(|slot| slot.done).collect())
+        Running::new(self, strategies, begun, keeper)?.finish()
     }
-}
-
-impl Running<'_> {
-    fn run(&mut self) -> Result<(), ForestError> {
-        for task in 0..self.slots.len() {
-            self.advance(task)?;
-        }
-        while !self.pending.is_empty() {
-            if self.forest.meter.is_cancelled() {
-                return Err(ForestError::Cancelled);
-            }
-            let task = match self.next()? {
-                Some(News::Given(id, given)) => {
-                    let Some(pending) = self.pending.remove(&id) else { continue };
-                    let task = pending.task;
-                    self.answered(pending, given)?;
-                    task
-                }
-                Some(News::Checked(id, verdict)) => {
-                    let Some(Pending { task, want, .. }) = self.pending.remove(&id) else { continue };
-                    self.fill(task, want, Answer::Judged(verdict));
-                    task
-                }
-                None => continue,
-            };
-            match self.forest.pace {
-                Pace::Free if self.slots[task].missing == 0 => self.advance(task)?,
-                Pace::Lockstep if self.pending.is_empty() => {
-                    for task in 0..self.slots.len() {
-                        self.advance(task)?;
-                    }
-                }
-                Pace::Free | Pace::Lockstep => {}
-            }
-            if self.keeper.due() {
-                self.keeper.keep(&self.kept);
-                self.stale = (0..self.slots.len()).collect();
-            }
-        }
-        Ok(())
-    }
-
-    /// Whatever comes next, from the engine or from a check; nothing if neither came in a moment.
-    fn next(&mut self) -> Result<Option<News>, ForestError> {
-        if let Some((id, given)) = self.early.pop_front() {
-            return Ok(Some(News::Given(id, given)));
-        }
-        let Some(checker) = self.checker.as_mut().filter(|checker| checker.is_busy()) else {
-            let (id, given) = self.stream.answer()?;
-            return Ok(Some(News::Given(id, given)));
-        };
-        let engine = self.pending.values().any(|pending| !matches!(pending.purpose, Purpose::Check));
-        if engine && let Some((id, given)) = self.stream.answer_within(MOMENT)? {
-            return Ok(Some(News::Given(id, given)));
-        }
-        let within = if engine { Duration::ZERO } else { CANCEL_CHECK };
-        Ok(checker.next(within).map(|(id, verdict)| News::Checked(id, verdict)))
-    }
-
-    /// Takes a copy of a search that has just ended a batch, if one is wanted.
-    fn copy(&mut self, task: usize) {
-        if self.stale.contains(&task)
-            && let Some((tree, standing)) = self.slots[task].strategy.committed()
-        {
-            self.stale.remove(&task);
-            self.kept.insert(task, Kept { tree, standing });
-        }
-    }
-
-    /// Lets a search go on as far as it can without the engine.
-    fn advance(&mut self, task: usize) -> Result<(), ForestError> {
-        while self.slots[task].missing == 0 && self.slots[task].done.is_none() {
-            let answers: Vec<Answer> = self.slots[task].answers.drain(..).flatten().collect();
-            let wants = match self.slots[task].judging.take() {
-                Some(found) => {
-                    self.finish(task, found, answers);
-                    return Ok(());
-                }
-                None => self.slots[task].strategy.next(answers)?,
-            };
-            self.copy(task);
-            let wants = if wants.is_empty() { self.judge(task) } else { wants };
-            self.slots[task].answers = vec![None; wants.len()];
-            self.slots[task].missing = wants.len();
-            for (place, want) in wants.into_iter().enumerate() {
-                self.dispatch(task, place, want)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the recipe's verifiers are asked about everything that a search left.
-    fn judge(&mut self, task: usize) -> Vec<Want> {
-        let strategy = &self.slots[task].strategy;
-        let (found, tree) = (strategy.found(), strategy.tree());
-        let seed = self.forest.tasks.items[task].seed;
-        let mut wants = Vec::new();
-        for node in &found {
-            for (place, verifier) in self.verify.iter().enumerate() {
-                let seed = seed.derive(&format!("verify/{place}/{}", node.0));
-                let (verifier, path) = (Arc::clone(verifier), tree.path(*node));
-                wants.push(Want::Judge(Question { verifier, path, answered: true, seed }));
-            }
-        }
-        self.slots[task].judging = Some(found);
-        wants
-    }
-
-    fn dispatch(&mut self, task: usize, want: usize, what: Want) -> Result<(), ForestError> {
-        match what {
-            Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
-            Want::Judge(question) => match self.referee.needs(task, &question) {
-                Need::Decided(verdict) => {
-                    self.fill(task, want, Answer::Judged(verdict));
-                    Ok(())
-                }
-                Need::Number { critic, tokens, model } => {
-                    let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
-                    let purpose = Purpose::Number { critic, model, word };
-                    self.ask(checkpoint, Wanted::Numbers(tokens), Pending { task, want, purpose, unit: Unit::Answer })
-                }
-                Need::Group => {
-                    // Filled in when the search is over: [`Running::finish`].
-                    self.fill(task, want, Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")));
-                    Ok(())
-                }
-                Need::Check(check) => self.check(task, want, check),
-                Need::Answers(draw) => {
-                    let purpose = Purpose::Share(Box::new(question));
-                    self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
-                }
-            },
-        }
-    }
-
-    fn check(&mut self, task: usize, want: usize, check: Check) -> Result<(), ForestError> {
-        self.forest.code.check().map_err(ForestError::Code)?;
-        let checker = match self.checker.take() {
-            Some(checker) => checker,
-            None => Checker::start(self.forest.code).map_err(ForestError::Spawn)?,
-        };
-        let id = self.next;
-        self.next += 1;
-        self.pending.insert(id, Pending { task, want, purpose: Purpose::Check, unit: Unit::Answer });
-        self.checker.insert(checker).ask(id, check);
-        Ok(())
-    }
-
-    fn draw(&mut self, draw: Draw, pending: Pending) -> Result<(), ForestError> {
-        let tasks = self.forest.tasks;
-        let longest = draw.max_tokens.unwrap_or(tasks.max_tokens);
-        let max_tokens = match draw.unit {
-            Unit::Tokens(count) => count.min(longest),
-            Unit::Answer | Unit::Turn | Unit::Line | Unit::Step(_) | Unit::CodeBlock => longest,
-        };
-        let stop = self.stop(&draw.unit)?;
-        let prompt = [tasks.full_prompt(pending.task), draw.behind].concat();
-        let (samples, seed, sampling) = (draw.samples, draw.seed, draw.sampling);
-        let wanted = Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens });
-        self.ask(Arc::clone(&self.forest.policy), wanted, Pending { unit: draw.unit, ..pending })
-    }
-
-    /// What ends a step: what ends the answer, and the text of the unit. Single characters are found by their tokens, which every
-    /// engine can do.
-    fn stop(&mut self, unit: &Unit) -> Result<Arc<Stop>, ForestError> {
-        let text = unit.ends_with().unwrap_or_default();
-        if let Some(known) = self.stops.get(text) {
-            return Ok(Arc::clone(known));
-        }
-        let tasks = self.forest.tasks;
-        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: Some(tasks.terminator), texts: Vec::new() };
-        let mut characters = text.chars();
-        match (characters.next(), characters.next()) {
-            (None, _) => {}
-            (Some(one), None) => {
-                if one != tasks.terminator {
-                    stop.tokens.extend(self.forest.codec.stop_tokens(one)?);
-                    stop.tokens.sort_unstable();
-                    stop.tokens.dedup();
-                    stop.terminator = None;
-                }
-            }
-            (Some(_), Some(_)) => stop.texts.push(text.to_owned()),
-        }
-        let stop = Arc::new(stop);
-        self.stops.insert(text.to_owned(), Arc::clone(&stop));
-        Ok(stop)
-    }
-
-    fn ask(&mut self, checkpoint: Arc<CheckpointDir>, what: Wanted, pending: Pending) -> Result<(), ForestError> {
-        let id = self.next;
-        self.next += 1;
-        self.pending.insert(id, pending);
-        self.stream.ask(Asked { id, checkpoint, what }, &mut self.early)?;
-        Ok(())
-    }
-
-    fn answered(&mut self, pending: Pending, given: Given) -> Result<(), ForestError> {
-        let Pending { task, want, purpose, unit } = pending;
-        let answer = match (purpose, given) {
-            (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
-            (Purpose::Share(question), Given::Completions(made)) => {
-                let drawn = self.read(&unit, made)?;
-                Answer::Judged(self.referee.share(task, &question.path, &drawn))
-            }
-            (Purpose::Number { critic, model, word }, Given::Numbers(numbers)) => {
-                Answer::Judged(read(&numbers, &critic, &model, word))
-            }
-            (Purpose::Draw | Purpose::Share(_) | Purpose::Check, Given::Numbers(_))
-            | (Purpose::Number { .. } | Purpose::Check, Given::Completions(_)) => {
-                return Err(ForestError::Engine(EngineError::Panicked));
-            }
-        };
-        self.fill(task, want, answer);
-        Ok(())
-    }
-
-    fn fill(&mut self, task: usize, want: usize, answer: Answer) {
-        let slot = &mut self.slots[task];
-        slot.answers[want] = Some(answer);
-        slot.missing -= 1;
-    }
-
-    fn read(&self, unit: &Unit, made: Vec<Completion>) -> Result<Vec<Drawn>, EngineError> {
-        let tasks = self.forest.tasks;
-        let drawn = |Completion { tokens, log_probs }: Completion| {
-            self.forest.meter.add(0, tokens.len() as u64);
-            let mut text = self.forest.codec.decode(&tokens)?;
-            let mut answered = tokens.last().is_some_and(|last| tasks.stop.binary_search(last).is_ok());
-            if let Some(end) = text.find(tasks.terminator) {
-                text.truncate(end);
-                answered = true;
-            }
-            let whole = matches!(unit, Unit::Answer | Unit::Turn);
-            Ok(Drawn { tokens, log_probs, text, answered: answered || whole })
-        };
-        made.into_iter().map(drawn).collect()
-    }
-
-    /// The end of a search: every trajectory with its verdict, the first verifier that does not pass deciding.
-    fn finish(&mut self, task: usize, found: Vec<NodeId>, answers: Vec<Answer>) {
-        let mut verdicts = super::strategy::verdicts(answers)
-            .map(|verdict| verdict.unwrap_or_else(|| Verdict::new(Outcome::Error, "the verifier gave no verdict")));
-        let slot = &mut self.slots[task];
-        let tree = slot.strategy.tree().clone();
-        let key = self.forest.tasks.key();
-        let classes: Vec<Option<String>> = found.iter().map(|node| key(&tree.path(*node).answer)).collect();
-        let found = found.into_iter().enumerate().map(|(place, node)| {
-            let mut said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
-            for (said, verifier) in said.iter_mut().zip(&self.verify) {
-                if let Verifier::Consistency(what) = **verifier {
-                    *said = agreement(what, &classes, place);
-                }
-            }
-            let scores = said
-                .iter()
-                .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
-            let scores: Vec<Score> = scores.collect();
-            Found { node, path: tree.path(node), verdict: decide(&self.verify, said), scores }
-        });
-        let found: Vec<Found> = found.collect();
-        let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);
-        self.forest.meter.add(units, 0);
-        slot.done = Some(Searched { tree, found });
-    }
-}
-
-/// How the answer at `place` stands among all of its task.
-fn agreement(what: recipe::Consistency, classes: &[Option<String>], place: usize) -> Verdict {
-    let same = |a: &Option<String>, b: &Option<String>| a == b;
-    let Ok(all) = Consistency::of(classes, None, same) else {
-        return Verdict::new(Outcome::Error, "there are no answers to compare").by("consistency/1");
-    };
-    let score = match what {
-        recipe::Consistency::Share => {
-            classes.iter().filter(|class| **class == classes[place]).count() as f64 / classes.len() as f64
-        }
-        recipe::Consistency::Entropy => all.entropy,
-        recipe::Consistency::Contradiction => f64::from(u8::from(all.contradiction)),
-    };
-    Verdict::pass(format!("{score:.4} among {} answers", classes.len())).scored(score as f32).by("consistency/1")
-}
-
-/// The verdict of several verifiers: that of the first which decides and does not pass, else that of the first which decides.
-fn decide(verifiers: &[Arc<Verifier>], said: Vec<Verdict>) -> Verdict {
-    let mut deciding =
-        verifiers.iter().zip(said).filter(|(verifier, _)| verifier.decides()).map(|(_, verdict)| verdict);
-    let Some(first) = deciding.next() else { return Verdict::new(Outcome::Error, "no verifier was asked") };
-    let refusal = std::iter::once(first.clone()).chain(deciding).find(|verdict| verdict.outcome != Outcome::Pass);
-    refusal.unwrap_or(first)
 }
