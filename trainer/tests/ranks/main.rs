@@ -106,8 +106,7 @@ fn a_critic_gets_a_head_and_then_goes_on_from_its_own() {
     assert!(moved > 0.0 && moved < 0.5, "a new head would lie at about 1.4: {moved}");
 }
 
-/// A round that would take hours, with both ranks in its midst. Once, a rank that was killed right after its first step was found by the
-/// deadline alone and not by its closed connection; why is not known.
+/// A round that would take hours, with both ranks in its midst.
 fn endless(world: &World, stall_limit_ms: u64) -> Vec<harness::Rank> {
     let plan = Train { data_epochs: 1_000_000, ..train(Loss::Nll) };
     let round = RoundSpec { stall_limit_ms, ..with(world.round(10, Loss::Nll), plan) };
@@ -115,7 +114,7 @@ fn endless(world: &World, stall_limit_ms: u64) -> Vec<harness::Rank> {
     for rank in &ranks {
         loop {
             match rank.report() {
-                RankReport::Progress(progress) if progress.step >= 3 => break,
+                RankReport::Progress(progress) if progress.step >= 1 => break,
                 RankReport::Progress(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -127,10 +126,12 @@ fn endless(world: &World, stall_limit_ms: u64) -> Vec<harness::Rank> {
 #[test]
 fn a_killed_rank_ends_the_other_which_names_it() {
     let world = World::new();
-    let mut ranks = endless(&world, 40_000);
+    let mut ranks = endless(&world, 8_000);
     ranks[1].signal("KILL");
     let failure = ranks[0].end().unwrap_err();
-    assert_eq!(failure.class, FailureClass::Lost);
+    // Within a collective the closed connection tells at once; between two, where the ranks agree through the store on what is next,
+    // only the deadline does. Where the kill lands is not the test's to choose.
+    assert!(matches!(failure.class, FailureClass::Lost | FailureClass::Transient), "{failure:?}");
     assert!(failure.chain.join(": ").contains("missing: rank 1"), "{:?}", failure.chain);
     assert_eq!(ranks[0].exit().code(), Some(1));
 }

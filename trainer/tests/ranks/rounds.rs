@@ -67,7 +67,9 @@ fn a_round_that_goes_on_ends_as_one_that_never_stopped() {
 #[test]
 fn the_survivor_of_a_killed_rank_goes_on_alone() {
     let world = World::new();
-    let round = with(world.round(24, Loss::Nll), Train { data_epochs: 40, save_every: 2, ..train(Loss::Nll) });
+    let plan = Train { data_epochs: 40, save_every: 2, ..train(Loss::Nll) };
+    // The survivor may notice at its deadline alone.
+    let round = RoundSpec { stall_limit_ms: 20_000, ..with(world.round(24, Loss::Nll), plan) };
     let (whole, _) = undisturbed(&world, &round, 2);
     let mut ranks = world.launch(&round, 2);
     let saved = ranks[0].saved(4);
