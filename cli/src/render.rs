@@ -1,11 +1,12 @@
 //! Turns snapshots of an evolution into text. Everything here is a pure function of the snapshot; `live` alone writes.
 
+pub mod curves;
 pub mod line;
 pub mod live;
 pub mod table;
 pub mod tree;
 
-use galapagos_domain::cluster::view::Interval;
+use galapagos_domain::cluster::view::{Interval, Score};
 use galapagos_domain::recipe::evaluate::Metric;
 
 /// `0.740 ±0.061`: the estimate and half the width of its 95% interval.
@@ -21,7 +22,18 @@ pub fn metric(metric: &Metric) -> String {
         Metric::PassAt1 => "greedy pass@1".to_owned(),
         Metric::PassAt(k) => format!("pass@{k}"),
         Metric::BestOf(best) => format!("best-of-{} by {}", best.n, best.by),
+        Metric::Search(name) => format!("search {name}"),
+        Metric::Rerank(n) => format!("rerank@{n}"),
     }
+}
+
+/// `champion/sums greedy pass@1 0.740 ±0.061`; of searches also what a task cost, and whether they knew the answer.
+#[must_use]
+pub fn score(score: &Score) -> String {
+    let Score { called, tasks, value, .. } = score;
+    let cost = score.tokens.map_or_else(String::new, |tokens| format!(" at {tokens:.0} tokens"));
+    let knows = if score.knows { " (knows the answer)" } else { "" };
+    format!("{called}/{tasks} {}{knows} {}{cost}", metric(&score.metric), interval(value))
 }
 
 /// `0:41`, `12:05`, `1:02:03`.

@@ -10,6 +10,7 @@ pub mod action;
 mod apply;
 mod ballot;
 mod cursor;
+mod curve;
 pub mod event;
 pub mod evolution;
 mod expand;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, EvolutionId, JobId, Name};
 use crate::recipe::curate::Operator;
+use crate::recipe::evaluate::Metric;
 use crate::recipe::guide::{Guide, Speculate};
 use crate::recipe::search::{Propose, Search};
 use crate::recipe::tasks::{Builtin, Split};
@@ -38,6 +39,7 @@ pub enum JobKind {
     Curate(CurateSpec),
     Bout(BoutSpec),
     Evaluate(EvaluateSpec),
+    Measure(MeasureSpec),
 }
 
 impl JobKind {
@@ -50,6 +52,7 @@ impl JobKind {
             Self::Curate(_) => "curate",
             Self::Bout(_) => "bout",
             Self::Evaluate(_) => "evaluate",
+            Self::Measure(_) => "measure",
         }
     }
 }
@@ -216,6 +219,19 @@ pub struct EvaluateSpec {
     pub sampling: Sampling,
 }
 
+/// A search of every task of an evaluation: what it answers, and what it would have answered for fewer tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasureSpec {
+    pub policy: Digest,
+    pub tasks: TaskSlice,
+    /// What the search is called; see [`crate::recipe::evaluate::Evaluate::measured`].
+    pub metric: Metric,
+    /// Without variables.
+    pub search: Box<Search>,
+    /// The roles that verifiers name.
+    pub critics: BTreeMap<Name, Critic>,
+}
+
 /// What a finished job reports; bulk is in the artifact store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +262,36 @@ pub enum JobOutput {
         tasks: Vec<TaskOutcome>,
         tokens: u64,
     },
+    Measure {
+        tasks: Vec<TaskCurve>,
+        tokens: u64,
+    },
+}
+
+/// What the search of one task would have answered, by the tokens spent until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCurve {
+    pub task: u32,
+    /// Tokens ascend; the last is what it answered.
+    pub moments: Vec<Moment>,
+}
+
+/// What a search would have answered if it had ended there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Sampled until then, by the policy and by verifiers that sample.
+    pub tokens: u64,
+    pub answers: u32,
+    /// Of the answers.
+    pub passes: u32,
+}
+
+impl Moment {
+    /// The share of answers that pass; none without answers.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        f64::from(self.passes) / f64::from(self.answers.max(1))
+    }
 }
 
 /// Records in and out of one data operator.

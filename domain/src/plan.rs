@@ -166,7 +166,7 @@ fn tournament_cost(recipe: &Recipe, tournament: &Tournament) -> Cost {
 /// Mirrored pairs in one bout job.
 pub const PAIRS_PER_JOB: u32 = 12;
 
-/// One greedy completion per task, and the samples that `pass_at` and each critic's `best_of` need.
+/// One greedy completion per task, the samples that `pass_at` and each critic's `best_of` need, and the searches with their baseline.
 fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
     let draws = draws(&evaluate.metrics);
     let members = evaluate.members.len() as u64;
@@ -180,6 +180,14 @@ fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
             cost.completions += completions;
             let longest = evaluate.max_tokens.unwrap_or_else(|| source.family.max_tokens());
             cost.sampled_tokens += completions * u64::from(longest);
+        }
+        for (_, search) in evaluate.measured() {
+            let most = search.most(source.family.max_tokens());
+            let prompts = u64::from(tasks) * members;
+            cost.jobs += chunks(tasks).len() as u64 * members;
+            cost.prompts += prompts;
+            cost.completions += prompts.saturating_mul(most.completions);
+            cost.sampled_tokens += prompts.saturating_mul(most.tokens);
         }
     }
     cost
@@ -197,10 +205,12 @@ fn draws(metrics: &[Metric]) -> Vec<u32> {
             Metric::BestOf(best) => {
                 ranked.insert((&best.by, best.n), best.n);
             }
+            Metric::Search(_) | Metric::Rerank(_) => {}
         }
     }
     let mut draws: Vec<u32> = ranked.into_values().collect();
-    if draws.iter().all(|n| *n < most) || draws.is_empty() {
+    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_)));
+    if sampled && (draws.iter().all(|n| *n < most) || draws.is_empty()) {
         draws.push(most);
     }
     draws

@@ -7,6 +7,7 @@ mod base;
 mod bout;
 mod curate;
 mod evaluate;
+mod measure;
 pub mod meter;
 mod progress;
 mod rollout;
@@ -61,6 +62,7 @@ pub fn run(shop: &Workshop, job: &JobSpec, meter: &Meter) -> Result<JobOutput, J
         JobKind::Curate(spec) => curate::run(shop, job, spec, meter),
         JobKind::Bout(spec) => bout::run(shop, job, spec, meter),
         JobKind::Evaluate(spec) => evaluate::run(shop, job, spec, meter),
+        JobKind::Measure(spec) => measure::run(shop, job, spec, meter),
     }
 }
 

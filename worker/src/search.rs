@@ -30,5 +30,5 @@ pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};
 pub use referee::Critic;
-pub use strategy::{Answer, Draw, Drawn, Question, Strategy, Want};
+pub use strategy::{Answer, Draw, Drawn, Moment, Question, Strategy, Want};
 pub use tree::{End, Node, NodeId, Part, Path, Piece, Tree};

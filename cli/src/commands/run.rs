@@ -323,9 +323,10 @@ fn closing(view: &EvolutionView, summary: &Final, exported: &Path, folder: &RunF
         _ => "not measured".to_owned(),
     };
     format!(
-        "\n{}\ndone in {}   greedy pass@1 {} -> {} on sealed tasks (95% intervals)\n  \
+        "\n{}{}\ndone in {}   greedy pass@1 {} -> {} on sealed tasks (95% intervals)\n  \
          champion   {}   {}   try: galapagos chat champion\n  report     {}{}",
         render::table::generations(view),
+        render::curves::tables(view),
         duration(summary.elapsed_ms),
         share(summary.base_pass_at_1, summary.base_ci95),
         share(summary.pass_at_1, summary.ci95),

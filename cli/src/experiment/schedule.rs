@@ -60,7 +60,7 @@ fn measures(arm: &PlannedArm, metric: &Metric) -> bool {
         RecipeStep::Evaluate(evaluate) => {
             let names_member = |member: &Name| *member == arm.member;
             evaluate.members.iter().any(names_member)
-                && evaluate.metrics.contains(metric)
+                && evaluate.columns().any(|column| column == *metric)
                 && evaluate.tasks.values().any(|selection| selection.split == Split::Test)
         }
         RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => false,

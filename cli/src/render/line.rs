@@ -5,7 +5,7 @@ use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
 
-use super::{duration, interval, metric};
+use super::{duration, score};
 
 /// The text after the verb, without the time.
 #[must_use]
@@ -108,11 +108,7 @@ pub fn tournament(ladder: &Ladder) -> String {
 }
 
 fn evaluated(scores: &[Score]) -> String {
-    let texts: Vec<String> = scores
-        .iter()
-        .map(|s| format!("{}/{} {} {}", s.called, s.tasks, metric(&s.metric), interval(&s.value)))
-        .collect();
-    texts.join("  ")
+    scores.iter().map(score).collect::<Vec<_>>().join("  ")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use galapagos_domain::cluster::view::{Decision, EvolutionView, Phase, Summary};
 
-use super::{interval, metric};
+use super::score;
 
 /// Aligned columns; the first row is the head.
 #[must_use]
@@ -38,9 +38,7 @@ fn generation_rows(view: &EvolutionView, phase: Phase) -> Vec<Vec<String>> {
             }
             Some(Summary::Curate { records, .. }) => kept.push(format!("{} {records}", step.name)),
             Some(Summary::Tournament(ladder)) => gate.push(decision(ladder.decision).to_owned()),
-            Some(Summary::Evaluate { scores: all }) => scores.extend(
-                all.iter().map(|s| format!("{}/{} {} {}", s.called, s.tasks, metric(&s.metric), interval(&s.value))),
-            ),
+            Some(Summary::Evaluate { scores: all }) => scores.extend(all.iter().map(score)),
             Some(Summary::Base { .. } | Summary::Train { .. }) | None => {}
         }
     }

@@ -64,8 +64,20 @@ pub fn curves(curves: &[Curve], x_label: &str) -> String {
     if !first.is_finite() {
         return String::new();
     }
+    let ticks = (first as i64..=last as i64).map(|tick| (tick as f64, format!("{x_label} {tick}")));
+    plot(curves, &ticks.collect::<Vec<_>>())
+}
+
+/// Curves over numbers on the x axis, marked at `ticks`, and shares from 0 to 1 on the y axis, with interval whiskers.
+#[must_use]
+pub fn plot(curves: &[Curve], ticks: &[(f64, String)]) -> String {
+    let xs = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
+    let (first, last) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
+    if !first.is_finite() {
+        return String::new();
+    }
     let plot_width = WIDTH - LEFT - LABELS;
-    let x = |value: f64| LEFT + 12.0 + (plot_width - 24.0) * (value - first) / (last - first).max(1.0);
+    let x = |value: f64| LEFT + 12.0 + (plot_width - 24.0) * (value - first) / (last - first).max(f64::MIN_POSITIVE);
     let y = |share: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - share);
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
@@ -80,14 +92,14 @@ pub fn curves(curves: &[Curve], x_label: &str) -> String {
             ),
         );
     }
-    for tick in (first as i64)..=(last as i64) {
+    for (tick, label) in ticks {
         push(
             &mut svg,
             format_args!(
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {tick}</text>",
-                x(tick as f64),
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                x(*tick),
                 HEIGHT - 8.0,
-                escape(x_label)
+                escape(label)
             ),
         );
     }

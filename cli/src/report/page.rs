@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use galapagos_domain::cluster::view::{EvolutionView, Phase, StepView};
+use galapagos_domain::cluster::view::{CurvePoint, EvolutionView, Phase, Score, StepView};
 use galapagos_domain::member::{Origin, Standing};
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::tree::TreeNode;
@@ -22,6 +22,7 @@ pub fn render(view: &EvolutionView, recipe_yaml: &str, trees: &[Vec<TreeNode>]) 
     let sections = [
         ("Outcome", headline(view)),
         ("Greedy pass share by generation (95% intervals)", chart::curves(&generation_curves(view), "g")),
+        ("Share solved against tokens per task (95% intervals)", token_curves(view)),
         ("Generations", preformatted(&render::table::generations(view))),
         ("Lineage", chart::graph(&lineage(view))),
         ("Where the time went", chart::stacked(&times(view))),
@@ -82,6 +83,24 @@ fn generation_curves(view: &EvolutionView) -> Vec<Curve> {
     curves.into_iter().map(|(label, points)| Curve { label, points }).collect()
 }
 
+/// A plot for each member and task set on which searches were measured.
+fn token_curves(view: &EvolutionView) -> String {
+    let plot = |(head, scores): (String, Vec<&Score>)| {
+        let spendings = scores.first().map_or(&[][..], |score| &score.curve);
+        let ticks: Vec<(f64, String)> =
+            spendings.iter().map(|point| ((point.tokens.max(1) as f64).ln(), point.tokens.to_string())).collect();
+        let curve = |score: &&Score| {
+            let point = |(at, point): (&(f64, String), &CurvePoint)| {
+                (at.0, point.value.mean, point.value.low, point.value.high)
+            };
+            Curve { label: render::curves::label(score), points: ticks.iter().zip(&score.curve).map(point).collect() }
+        };
+        let curves: Vec<Curve> = scores.iter().map(curve).collect();
+        format!("<h3>{}</h3>{}", escape(&head), chart::plot(&curves, &ticks))
+    };
+    render::curves::groups(view).into_iter().map(plot).collect()
+}
+
 fn lineage(view: &EvolutionView) -> Vec<Node> {
     let place = |id| view.members.iter().position(|member| member.id == id);
     view.members
@@ -130,20 +149,21 @@ fn steps(view: &EvolutionView) -> String {
 }
 
 fn scores(view: &EvolutionView) -> String {
-    let head = "<tr><th>phase</th><th>member</th><th>tasks</th><th>split</th><th>metric</th><th>mean</th><th>95%</th><th>n</th></tr>";
+    let head = "<tr><th>phase</th><th>member</th><th>tasks</th><th>split</th><th>metric</th><th>mean</th><th>95%</th><th>n</th><th>tokens per task</th></tr>";
     let rows: String = outcome::scores(view)
         .map(|(phase, s)| {
             format!(
-                "<tr><td>{phase}</td><td>{} ({})</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3} to {:.3}</td><td>{}</td></tr>",
+                "<tr><td>{phase}</td><td>{} ({})</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3} to {:.3}</td><td>{}</td><td>{}</td></tr>",
                 s.called,
                 s.member,
                 s.tasks,
                 format!("{:?}", s.split).to_lowercase(),
-                escape(&render::metric(&s.metric)),
+                escape(&render::curves::label(s)),
                 s.value.mean,
                 s.value.low,
                 s.value.high,
-                s.n
+                s.n,
+                s.tokens.map_or_else(String::new, |tokens| format!("{tokens:.0}"))
             )
         })
         .collect();

@@ -29,9 +29,11 @@ pub(super) fn weigh<'a>(tournament: &Tournament, outputs: impl IntoIterator<Item
     let mut decision = Decision::Undecided;
     let known = outputs.into_iter().map_while(|output| match output? {
         JobOutput::Bout { pairs, .. } => Some(pairs),
-        JobOutput::Base { .. } | JobOutput::Rollout { .. } | JobOutput::Curate { .. } | JobOutput::Evaluate { .. } => {
-            None
-        }
+        JobOutput::Base { .. }
+        | JobOutput::Rollout { .. }
+        | JobOutput::Curate { .. }
+        | JobOutput::Evaluate { .. }
+        | JobOutput::Measure { .. } => None,
     });
     'read: for pairs in known {
         jobs += 1;

@@ -1,10 +1,12 @@
 //! What a recipe step of jobs brought, from the jobs' outputs in order of their index.
 
+use super::curve::{curve, spendings, whole};
 use super::evolution::{Evolution, Outcome, StepRun};
 use super::expand::probes;
 use super::view::{Score, Summary};
-use crate::ids::{Digest, MemberId};
-use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskOutcome};
+use crate::ids::{Digest, MemberId, Name};
+use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskCurve, TaskOutcome};
+use crate::member::Member;
 use crate::recipe::evaluate::{Evaluate, Metric};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
@@ -22,11 +24,17 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
     let dataset = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trajectories, .. } => Some(trajectories.clone()),
         JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
-        JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => None,
+        JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } | JobOutput::Measure { .. } => {
+            None
+        }
     });
     let trees = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trees, .. } => trees.clone(),
-        JobOutput::Curate { .. } | JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => None,
+        JobOutput::Curate { .. }
+        | JobOutput::Base { .. }
+        | JobOutput::Bout { .. }
+        | JobOutput::Evaluate { .. }
+        | JobOutput::Measure { .. } => None,
     });
     let trees = trees.collect();
     Outcome { summary: summary(evolution, run, ended), dataset: dataset.collect(), trees, units, tokens }
@@ -48,8 +56,11 @@ fn counts(ended: &[Ended<'_>]) -> VerdictCounts {
     for (_, output) in ended {
         match output {
             JobOutput::Rollout { counts, .. } => sum.add(counts),
-            JobOutput::Base { .. } | JobOutput::Curate { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } => {
-            }
+            JobOutput::Base { .. }
+            | JobOutput::Curate { .. }
+            | JobOutput::Bout { .. }
+            | JobOutput::Evaluate { .. }
+            | JobOutput::Measure { .. } => {}
         }
     }
     sum
@@ -58,9 +69,10 @@ fn counts(ended: &[Ended<'_>]) -> VerdictCounts {
 /// Tokens behind an output.
 pub(super) fn tokens(output: &JobOutput) -> u64 {
     match output {
-        JobOutput::Rollout { tokens, .. } | JobOutput::Bout { tokens, .. } | JobOutput::Evaluate { tokens, .. } => {
-            *tokens
-        }
+        JobOutput::Rollout { tokens, .. }
+        | JobOutput::Bout { tokens, .. }
+        | JobOutput::Evaluate { tokens, .. }
+        | JobOutput::Measure { tokens, .. } => *tokens,
         JobOutput::Base { .. } | JobOutput::Curate { .. } => 0,
     }
 }
@@ -76,6 +88,7 @@ pub(super) fn units(kind: &JobKind) -> u64 {
         },
         JobKind::Bout(bout) => bout.tasks.indices.len() as u64,
         JobKind::Evaluate(evaluate) => evaluate.tasks.indices.len() as u64,
+        JobKind::Measure(measure) => measure.tasks.indices.len() as u64,
     }
 }
 
@@ -91,18 +104,63 @@ fn scores(evolution: &Evolution, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Ve
                     let (member, called) = (MemberId::clone(&member.id), called.clone());
                     let n = outcomes.len() as u64;
                     let (tasks, split, metric) = (tasks.clone(), selection.split, metric.clone());
-                    scores.push(Score { member, called, tasks, split, metric, value, n });
+                    let (tokens, knows, curve) = (None, false, Vec::new());
+                    scores.push(Score { member, called, tasks, split, metric, value, n, tokens, knows, curve });
                 }
             }
+            scores.extend(searches(evaluate, (member, called), (tasks, selection), ended));
         }
     }
     scores
 }
 
+/// What the searches and their baseline did with one checkpoint on one task set.
+fn searches(
+    evaluate: &Evaluate,
+    (member, called): (&Member, &Name),
+    (tasks, selection): (&Name, &Selection),
+    ended: &[Ended<'_>],
+) -> Vec<Score> {
+    let of = |metric: &Metric| {
+        let mut curves: Vec<TaskCurve> = Vec::new();
+        for (spec, output) in ended {
+            if let (JobKind::Measure(spec), JobOutput::Measure { tasks: measured, .. }) = (&spec.kind, output)
+                && (spec.policy, &spec.tasks.set, spec.tasks.split) == (member.checkpoint, tasks, selection.split)
+                && spec.metric == *metric
+            {
+                curves.extend_from_slice(measured);
+            }
+        }
+        curves
+    };
+    let measured = evaluate.measured().into_iter().map(|(metric, search)| {
+        let curves = of(&metric);
+        (metric, search.knows_answers(), curves)
+    });
+    let measured: Vec<(Metric, bool, Vec<TaskCurve>)> = measured.collect();
+    let spendings = spendings(&measured.iter().map(|(_, _, curves)| curves.as_slice()).collect::<Vec<_>>());
+    let score = |(metric, knows, curves): (Metric, bool, Vec<TaskCurve>)| {
+        let (value, tokens) = whole(&curves)?;
+        Some(Score {
+            member: member.id.clone(),
+            called: called.clone(),
+            tasks: tasks.clone(),
+            split: selection.split,
+            metric,
+            value,
+            n: curves.len() as u64,
+            tokens: Some(tokens),
+            knows,
+            curve: curve(&curves, &spendings),
+        })
+    };
+    measured.into_iter().filter_map(score).collect()
+}
+
 /// One metric of one checkpoint on one task set.
 struct Column<'a> {
     policy: Digest,
-    tasks: &'a crate::ids::Name,
+    tasks: &'a Name,
     selection: &'a Selection,
     metric: &'a Metric,
 }
@@ -139,6 +197,7 @@ fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
         Metric::PassAt1 => share(&|outcome| outcome.greedy_pass),
         Metric::PassAt(k) => pass_at_k(outcomes.iter().map(|outcome| (outcome.samples, outcome.passes)), *k),
         Metric::BestOf(_) => share(&|outcome| outcome.best_pass == Some(true)),
+        Metric::Search(_) | Metric::Rerank(_) => None,
     }
 }
 
@@ -167,13 +226,30 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             (!same || !sound)
                 .then(|| "the outcomes are not those of the evaluation's tasks, in order, as sampled".to_owned())
         }
+        (JobKind::Measure(measure), JobOutput::Measure { tasks, .. }) => {
+            let same = tasks.iter().map(|curve| curve.task).eq(measure.tasks.indices.iter().copied());
+            let sound = tasks.iter().all(|curve| {
+                let ascend = curve.moments.is_sorted_by(|a, b| a.tokens < b.tokens);
+                ascend
+                    && !curve.moments.is_empty()
+                    && curve.moments.iter().all(|moment| moment.passes <= moment.answers)
+            });
+            (!same || !sound)
+                .then(|| "the curves are not those of the measured tasks, in order, with ascending tokens".to_owned())
+        }
         (
-            JobKind::Base(_) | JobKind::Rollout(_) | JobKind::Curate(_) | JobKind::Bout(_) | JobKind::Evaluate(_),
+            JobKind::Base(_)
+            | JobKind::Rollout(_)
+            | JobKind::Curate(_)
+            | JobKind::Bout(_)
+            | JobKind::Evaluate(_)
+            | JobKind::Measure(_),
             JobOutput::Base { .. }
             | JobOutput::Rollout { .. }
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
-            | JobOutput::Evaluate { .. },
+            | JobOutput::Evaluate { .. }
+            | JobOutput::Measure { .. },
         ) => Some(format!("the result is not that of a {} job", kind.name())),
     }
 }

@@ -187,4 +187,25 @@ pub struct Score {
     pub value: Interval,
     /// Tasks behind the value.
     pub n: u64,
+    /// Of searches: tokens sampled per task, in the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<f64>,
+    /// Of searches: whether it asked for the right answer on its way, so that its value is what could be found and not what a user of
+    /// the model would get.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub knows: bool,
+    /// Of searches: what they answer for fewer tokens. All searches of a recipe step are read at the same spendings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// A search with a bound on its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Most tokens that a task may have cost.
+    pub tokens: u64,
+    /// What tasks did cost, in the mean: until their latest answer within the bound.
+    pub spent: f64,
+    /// Mean share of answers that pass, with Student's 95% interval over tasks.
+    pub value: Interval,
 }

@@ -1,4 +1,4 @@
-//! The `evaluate` verb: metrics with intervals.
+//! The `evaluate` verb: metrics with intervals, and searches measured by what they answer for their tokens.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Number;
 use super::guide::{Guide, Speculate};
-use super::search::default_temperature;
+use super::search::{self, BestOfN, Merge, Propose, Search, Unit, default_temperature};
 use super::tournament::Selection;
+use super::verify::Verifier;
 use crate::ids::Name;
 
 /// Reads members and tasks; makes scores.
@@ -19,7 +20,15 @@ pub struct Evaluate {
     /// `base`, `champion` (the policy role's current member), a role, or a member that a `train` step named.
     pub members: Vec<Name>,
     pub tasks: BTreeMap<Name, Selection>,
+    #[serde(default)]
     pub metrics: Vec<Metric>,
+    /// Searches by a name of the reader's choice: the share of tasks that each solves, against the tokens that it samples. Not with
+    /// `max_tokens`, `temperature` and `guide` of this step but with their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub searches: BTreeMap<Name, Search>,
+    /// What stands beside them.
+    #[serde(default, skip_serializing_if = "Rerank::is_default")]
+    pub rerank: Rerank,
     /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
     pub temperature: Number,
@@ -44,6 +53,10 @@ pub enum Metric {
     PassAt(u32),
     /// Share of tasks whose best of n samples, as a scalar role ranks them, passes.
     BestOf(BestOf),
+    /// Of a search in `searches`: the mean share of its answers that pass.
+    Search(Name),
+    /// The same of the baseline beside the searches: the best of so many samples.
+    Rerank(u32),
 }
 
 /// Best of n by a critic.
@@ -52,4 +65,90 @@ pub enum Metric {
 pub struct BestOf {
     pub n: u32,
     pub by: Name,
+}
+
+/// The baseline of searches: of n whole answers the one that a verifier ranks first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rerank {
+    pub n: u32,
+    /// The first verifier of the searches that reads answers with a role's head when absent, else the policy's own mean
+    /// log-probability.
+    #[serde(default)]
+    pub by: Option<Verifier>,
+}
+
+impl Rerank {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Rerank {
+    fn default() -> Self {
+        Self { n: 8, by: None }
+    }
+}
+
+impl Evaluate {
+    /// The searches with the metric that each is measured by: those of the recipe, and behind them the baseline.
+    #[must_use]
+    pub fn measured(&self) -> Vec<(Metric, Search)> {
+        let named = self.searches.iter().map(|(name, search)| (Metric::Search(name.clone()), search.clone()));
+        named.chain(self.baseline().map(|search| (Metric::Rerank(self.rerank.n), search))).collect()
+    }
+
+    /// Samples as the first search does, in whole answers.
+    fn baseline(&self) -> Option<Search> {
+        let first = self.searches.values().next()?;
+        let whole = matches!(first.propose().unit, Unit::Answer | Unit::Turn);
+        let max_tokens = first.propose().max_tokens.filter(|_| whole);
+        let (unit, merge) = (Unit::Answer, Merge::default());
+        let propose = Propose { n: self.rerank.n, max_tokens, unit, merge, ..first.propose().clone() };
+        let verifier = self.rerank.by.clone().unwrap_or_else(|| self.ranks());
+        Some(Search::BestOfN(BestOfN { propose, by: vec![search::Evaluate::terminal(verifier)] }))
+    }
+
+    fn ranks(&self) -> Verifier {
+        let mut asked = self.searches.values().flat_map(Search::verifiers);
+        asked.find(|verifier| verifier.role().is_some()).cloned().unwrap_or(Verifier::SelfLogProb)
+    }
+
+    /// Every metric, in the order in which they are shown.
+    pub fn columns(&self) -> impl Iterator<Item = Metric> {
+        self.metrics.iter().cloned().chain(self.measured().into_iter().map(|(metric, _)| metric))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluate(searches: &str) -> Evaluate {
+        let text = format!(r#"{{"members": ["base"], "tasks": {{}}, "searches": {searches}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn the_baseline_samples_as_the_first_search_and_ranks_by_a_role_that_one_of_them_asks() {
+        let tree = r#"{"mcts": {"propose": {"n": 3, "temperature": 0.7, "unit": "line", "max_tokens": 9},
+            "budget": {"simulations": 4}, "evaluate": [{"verifier": "rule"}, {"verifier": {"prm": "ppm"}, "when": "every"}]}}"#;
+        let measured = evaluate(&format!(r#"{{"a": {tree}}}"#)).measured();
+        let [(Metric::Search(name), Search::Mcts(_)), (Metric::Rerank(8), Search::BestOfN(best))] = measured.as_slice()
+        else {
+            panic!("{measured:?}")
+        };
+        assert_eq!(name.as_str(), "a");
+        let Propose { n: 8, max_tokens: None, unit: Unit::Answer, temperature, .. } = &best.propose else { panic!() };
+        assert_eq!(*temperature, Number::Value(0.7));
+        assert_eq!(best.by[0].verifier.role().unwrap().as_str(), "ppm");
+    }
+
+    #[test]
+    fn without_a_role_the_policy_ranks_and_without_searches_there_is_no_baseline() {
+        let measured = evaluate(r#"{"v": {"vote": {"propose": {"n": 5, "max_tokens": 4}}}}"#).measured();
+        let (_, Search::BestOfN(best)) = &measured[1] else { panic!("{measured:?}") };
+        assert_eq!((&best.by[0].verifier, best.propose.max_tokens), (&Verifier::SelfLogProb, Some(4)));
+        assert!(evaluate("{}").measured().is_empty());
+    }
 }

@@ -158,6 +158,13 @@ impl Search {
         self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(ballot)
     }
 
+    /// Whether it asks for the right answer on its way, as no user of a model can.
+    #[must_use]
+    pub fn knows_answers(&self) -> bool {
+        let asks = |verifier: &Verifier| verifier.checks_answers() || matches!(verifier, Verifier::McRollout(_));
+        self.verifiers().any(asks)
+    }
+
     /// How many trajectories it leaves of one task; `None` where that is seen only when it has run.
     #[must_use]
     pub fn trajectories(&self) -> Option<u64> {

@@ -3,7 +3,8 @@
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, PairOutcome, TaskOutcome,
+    BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount, PairOutcome,
+    TaskCurve, TaskOutcome,
 };
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
@@ -48,7 +49,20 @@ pub fn output(spec: &JobSpec) -> JobOutput {
         }
         JobKind::Bout(bout) => JobOutput::Bout { pairs: pairs(spec, bout), tokens: 3 },
         JobKind::Evaluate(evaluate) => JobOutput::Evaluate { tasks: outcomes(spec, evaluate), tokens: 5 },
+        JobKind::Measure(measure) => JobOutput::Measure { tasks: curves(spec, measure), tokens: 6 },
     }
+}
+
+/// An answer early and one later.
+fn curves(spec: &JobSpec, measure: &MeasureSpec) -> Vec<TaskCurve> {
+    let curve = |task: &u32| {
+        let moment = |tokens| {
+            let passes = draw(&(spec.seed, &measure.metric, task, tokens), 2);
+            Moment { tokens, answers: 1, passes: u32::try_from(passes).unwrap() }
+        };
+        TaskCurve { task: *task, moments: vec![moment(10), moment(40)] }
+    };
+    measure.tasks.indices.iter().map(curve).collect()
 }
 
 /// The challenger wins somewhat more than it loses, so that gates decide after different numbers of pairs.

@@ -1,8 +1,8 @@
 //! `job.proto`: job specs and outputs.
 
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, OperatorCount, Oracle, PairOutcome,
-    RolloutSpec, TaskOutcome,
+    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount,
+    Oracle, PairOutcome, RolloutSpec, TaskCurve, TaskOutcome,
 };
 use galapagos_domain::seed::Seed;
 
@@ -18,6 +18,7 @@ impl From<JobSpec> for v1::JobSpec {
             JobKind::Curate(curate) => Kind::Curate(curate.into()),
             JobKind::Bout(bout) => Kind::Bout(bout.into()),
             JobKind::Evaluate(evaluate) => Kind::Evaluate(evaluate.into()),
+            JobKind::Measure(measure) => Kind::Measure(measure.into()),
         };
         Self {
             job_id: spec.id.into(),
@@ -40,6 +41,7 @@ impl TryFrom<v1::JobSpec> for JobSpec {
             Kind::Curate(curate) => JobKind::Curate(curate.try_into()?),
             Kind::Bout(bout) => JobKind::Bout(bout.try_into()?),
             Kind::Evaluate(evaluate) => JobKind::Evaluate(evaluate.try_into()?),
+            Kind::Measure(measure) => JobKind::Measure(measure.try_into()?),
         };
         Ok(Self {
             id: fields.id("job_id", &wire.job_id)?,
@@ -178,6 +180,32 @@ impl TryFrom<v1::EvaluateJob> for EvaluateSpec {
     }
 }
 
+impl From<MeasureSpec> for v1::MeasureJob {
+    fn from(spec: MeasureSpec) -> Self {
+        Self {
+            policy: Some(spec.policy.into()),
+            tasks: Some(spec.tasks.into()),
+            metric_json: to_json(&spec.metric),
+            search_json: to_json(&spec.search),
+            critics_json: to_json(&spec.critics),
+        }
+    }
+}
+
+impl TryFrom<v1::MeasureJob> for MeasureSpec {
+    type Error = ConvertError;
+    fn try_from(wire: v1::MeasureJob) -> Result<Self, ConvertError> {
+        let fields = Fields("MeasureJob");
+        Ok(Self {
+            policy: fields.digest("policy", wire.policy)?,
+            tasks: fields.message("tasks", wire.tasks)?,
+            metric: fields.fragment("metric_json", &wire.metric_json)?,
+            search: fields.fragment("search_json", &wire.search_json)?,
+            critics: fields.fragment("critics_json", &wire.critics_json)?,
+        })
+    }
+}
+
 impl From<JobOutput> for v1::JobOutput {
     fn from(output: JobOutput) -> Self {
         use v1::job_output::Kind;
@@ -200,6 +228,7 @@ impl From<JobOutput> for v1::JobOutput {
             JobOutput::Evaluate { tasks, tokens } => {
                 Kind::Evaluate(v1::EvaluateOutput { tasks: all_into(tasks), tokens })
             }
+            JobOutput::Measure { tasks, tokens } => Kind::Measure(v1::MeasureOutput { tasks: all_into(tasks), tokens }),
         };
         Self { kind: Some(kind) }
     }
@@ -233,6 +262,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
             }),
             Kind::Bout(bout) => Ok(Self::Bout { pairs: all(bout.pairs)?, tokens: bout.tokens }),
             Kind::Evaluate(evaluate) => Ok(Self::Evaluate { tasks: all(evaluate.tasks)?, tokens: evaluate.tokens }),
+            Kind::Measure(measure) => Ok(Self::Measure { tasks: all(measure.tasks)?, tokens: measure.tokens }),
         }
     }
 }
@@ -296,5 +326,34 @@ impl TryFrom<v1::TaskOutcome> for TaskOutcome {
             return Err(Fields("TaskOutcome").out_of_range("passes", passes, "0 to `samples`"));
         }
         Ok(Self { task, greedy_pass, samples, passes, best_pass })
+    }
+}
+
+impl From<TaskCurve> for v1::TaskCurve {
+    fn from(curve: TaskCurve) -> Self {
+        Self { task: curve.task, moments: all_into(curve.moments) }
+    }
+}
+
+impl TryFrom<v1::TaskCurve> for TaskCurve {
+    type Error = ConvertError;
+    fn try_from(wire: v1::TaskCurve) -> Result<Self, ConvertError> {
+        Ok(Self { task: wire.task, moments: all(wire.moments)? })
+    }
+}
+
+impl From<Moment> for v1::Moment {
+    fn from(Moment { tokens, answers, passes }: Moment) -> Self {
+        Self { tokens, answers, passes }
+    }
+}
+
+impl TryFrom<v1::Moment> for Moment {
+    type Error = ConvertError;
+    fn try_from(v1::Moment { tokens, answers, passes }: v1::Moment) -> Result<Self, ConvertError> {
+        if passes > answers {
+            return Err(Fields("Moment").out_of_range("passes", passes, "0 to `answers`"));
+        }
+        Ok(Self { tokens, answers, passes })
     }
 }

@@ -8,11 +8,12 @@ use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
-    OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskOutcome, TaskSlice,
+    MeasureSpec, Moment, OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskCurve, TaskOutcome, TaskSlice,
 };
 use galapagos_domain::recipe::curate::{
     BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per,
 };
+use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
@@ -227,8 +228,26 @@ fn evaluate() -> BoxedStrategy<JobKind> {
         .boxed()
 }
 
+fn measure() -> BoxedStrategy<JobKind> {
+    let metric = prop_oneof![role_name().prop_map(Metric::Search), any::<u32>().prop_map(Metric::Rerank)];
+    (rollout(), metric)
+        .prop_map(|(rollout, metric)| match rollout {
+            JobKind::Rollout(RolloutSpec { policy, tasks, search, critics, .. }) => {
+                JobKind::Measure(MeasureSpec { policy, tasks, metric, search, critics })
+            }
+            other => other,
+        })
+        .boxed()
+}
+
+fn curve() -> impl Strategy<Value = TaskCurve> {
+    let moment = (any::<u64>(), any::<u32>(), any::<u32>());
+    let moment = moment.prop_map(|(tokens, a, b)| Moment { tokens, answers: a.max(b), passes: a.min(b) });
+    (any::<u32>(), vec(moment, 0..4)).prop_map(|(task, moments)| TaskCurve { task, moments })
+}
+
 fn job() -> BoxedStrategy<JobSpec> {
-    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), curate(), bout(), evaluate()];
+    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), curate(), bout(), evaluate(), measure()];
     (id(), id(), seed(), any::<u64>(), kind)
         .prop_map(|(id, evolution, seed, time_limit_ms, kind)| JobSpec { id, evolution, seed, time_limit_ms, kind })
         .boxed()
@@ -279,6 +298,7 @@ fn output() -> BoxedStrategy<JobOutput> {
         (artifact(), vec(operators, 0..3)).prop_map(|(dataset, operators)| JobOutput::Curate { dataset, operators }),
         (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),
         (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),
+        (vec(curve(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Measure { tasks, tokens }),
     ]
     .boxed()
 }

@@ -31,10 +31,10 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
     let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
     let mut outcomes = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
-        let passed = sampled[place].iter().map(|s| passes(&tasks, place, s)).collect::<Result<Vec<_>, _>>()?;
+        let passed = sampled[place].iter().map(|s| passes(&tasks, place, &s.text)).collect::<Result<Vec<_>, _>>()?;
         outcomes.push(TaskOutcome {
             task: item.index,
-            greedy_pass: passes(&tasks, place, &greedy[place][0])?,
+            greedy_pass: passes(&tasks, place, &greedy[place][0].text)?,
             samples: spec.samples,
             passes: passed.iter().map(|pass| u32::from(*pass)).sum(),
             best_pass: best.as_ref().map(|best| passed[best[place]]),
@@ -44,8 +44,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
 }
 
 /// Whether a completion passes. A verdict that decides nothing ends the job: counted as a miss it would lower the score.
-fn passes(tasks: &Tasks, place: usize, sample: &Sample) -> Result<bool, JobError> {
-    let verdict = Panel::rule().judge(tasks.claim(place, &sample.text));
+pub(super) fn passes(tasks: &Tasks, place: usize, answer: &str) -> Result<bool, JobError> {
+    let verdict = Panel::rule().judge(tasks.claim(place, answer));
     match verdict.outcome {
         Outcome::Pass => Ok(true),
         Outcome::Fail | Outcome::Suspect => Ok(false),

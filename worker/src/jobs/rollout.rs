@@ -25,7 +25,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
     let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
-    let critics = critics(shop, spec)?;
+    let critics = critics(shop, &spec.critics)?;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);
     let forest = Forest {
@@ -66,14 +66,14 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
 
 /// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the
 /// task family's.
-fn answer_tokens(search: &Search) -> Option<u32> {
+pub(super) fn answer_tokens(search: &Search) -> Option<u32> {
     match search {
         Search::Mcts(_) | Search::StepBeam(_) | Search::IdSampling(_) => None,
         whole => whole.propose().max_tokens,
     }
 }
 
-fn search_failed(error: ForestError) -> JobError {
+pub(super) fn search_failed(error: ForestError) -> JobError {
     match error {
         ForestError::Cancelled => JobError::Cancelled,
         error => JobError::Search { source: Box::new(error) },
@@ -81,12 +81,15 @@ fn search_failed(error: ForestError) -> JobError {
 }
 
 /// The roles that verifiers name, on this machine.
-fn critics(shop: &Workshop, spec: &RolloutSpec) -> Result<BTreeMap<Name, Critic>, JobError> {
+pub(super) fn critics(
+    shop: &Workshop,
+    named: &BTreeMap<Name, galapagos_domain::job::Critic>,
+) -> Result<BTreeMap<Name, Critic>, JobError> {
     let critic = |(name, critic): (&Name, &galapagos_domain::job::Critic)| {
         let checkpoint = Arc::new(shop.runtime.block_on(shop.checkpoints.open(&critic.checkpoint))?);
         Ok((name.clone(), Critic { checkpoint, head: critic.head, shots: critic.shots }))
     };
-    spec.critics.iter().map(critic).collect()
+    named.iter().map(critic).collect()
 }
 
 fn origin(job: &JobSpec, spec: &RolloutSpec, tasks: &Tasks, place: usize) -> Origin {

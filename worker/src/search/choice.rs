@@ -8,7 +8,7 @@ use galapagos_domain::seed::Seed;
 
 use super::chains::Chains;
 use super::extract::{best, elect, pool};
-use super::strategy::{Answer, Question, Strategy, Want, verdicts};
+use super::strategy::{Answer, Moment, Question, Strategy, Want, verdicts};
 use super::tree::{NodeId, Tree};
 use super::value::{Given, take};
 use crate::engine::EngineError;
@@ -47,6 +47,8 @@ pub struct Chosen {
     places: Vec<usize>,
     /// Scores of the steps of each answer.
     steps: Vec<Vec<f64>>,
+    /// What verifiers sampled for each answer.
+    costs: Vec<u64>,
 }
 
 impl std::fmt::Debug for Chosen {
@@ -59,7 +61,8 @@ impl Chosen {
     /// One of the answers of `chains`.
     #[must_use]
     pub fn new(chains: Chains, choose: Choose, seed: Seed) -> Self {
-        Self { chains, choose, seed, asked: None, given: Vec::new(), places: Vec::new(), steps: Vec::new() }
+        let (given, places, steps, costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { chains, choose, seed, asked: None, given, places, steps, costs }
     }
 
     fn verifiers(&self) -> Vec<Verifier> {
@@ -98,8 +101,10 @@ impl Chosen {
         let found = self.chains.found();
         self.given.resize(found.len(), Given::default());
         self.steps.resize(found.len(), Vec::new());
+        self.costs.resize(found.len(), 0);
         for (at, verdict) in std::mem::take(&mut self.places).into_iter().zip(verdicts(answers)) {
             let (Some(verdict), node) = (verdict, found[at]) else { continue };
+            self.costs[at] += verdict.cost;
             match &self.choose {
                 Choose::Best(by) => {
                     let (evaluate, given) = (by[place].clone(), &mut self.given[at]);
@@ -136,7 +141,25 @@ impl Strategy for Chosen {
     }
 
     fn found(&self) -> Vec<NodeId> {
-        let found = self.chains.found();
+        self.winner(usize::MAX).into_iter().collect()
+    }
+
+    fn moments(&self) -> Option<Vec<Moment>> {
+        let mut tokens = 0;
+        let moment = |(at, node): (usize, NodeId)| {
+            let sampled = self.chains.tree().path(node).sampled.iter().filter(|sampled| **sampled).count();
+            tokens += sampled as u64 + self.costs.get(at).copied().unwrap_or(0);
+            Moment { tokens, found: self.winner(at + 1).into_iter().collect() }
+        };
+        Some(self.chains.found().into_iter().enumerate().map(moment).collect())
+    }
+}
+
+impl Chosen {
+    /// Which of the first `count` answers is kept. A sample does not depend on how many there are.
+    fn winner(&self, count: usize) -> Option<NodeId> {
+        let mut found = self.chains.found();
+        found.truncate(count);
         let winner = match &self.choose {
             Choose::Best(_) => best(found.iter().zip(&self.given).map(|(node, given)| (*node, given.all()))),
             Choose::Vote { key, weigh } => {
@@ -153,6 +176,6 @@ impl Strategy for Chosen {
             }
         };
         // Without any vote the first answer stands for the task, and its verdict says what it is worth.
-        winner.or_else(|| found.first().copied()).into_iter().collect()
+        winner.or_else(|| found.first().copied())
     }
 }

@@ -21,7 +21,7 @@ use self::running::Running;
 use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::Critic;
-use super::strategy::Strategy;
+use super::strategy::{Moment, Strategy};
 use super::tree::{NodeId, Path, Tree};
 use crate::code::{Code, NoCode};
 use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
@@ -69,6 +69,18 @@ pub trait Keeper {
 
     /// Keeps searches by the place of their task; it has all that were ever handed over, the newest of each task.
     fn keep(&mut self, searches: &BTreeMap<usize, Kept>);
+}
+
+/// Keeps nothing: for searches that are cheap to do again.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Keeper for Nowhere {
+    fn due(&mut self) -> bool {
+        false
+    }
+
+    fn keep(&mut self, _: &BTreeMap<usize, Kept>) {}
 }
 
 /// What the search of one task left.
@@ -132,11 +144,25 @@ impl Forest<'_> {
     /// # Errors
     /// [`ForestError`]; nothing of any task is left then but what the keeper has.
     pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Vec<Searched>, ForestError> {
+        self.drive(self.strategies()?, begun, keeper)
+    }
+
+    /// [`Forest::search`], telling of each task also what it would have found with fewer tokens.
+    ///
+    /// # Errors
+    /// As [`Forest::search`].
+    pub fn measure(&self) -> Result<Vec<(Searched, Vec<Moment>)>, ForestError> {
+        let mut nowhere = Nowhere;
+        let mut running = Running::new(self, self.strategies()?, BTreeMap::new(), &mut nowhere)?;
+        running.recording = true;
+        running.finish()
+    }
+
+    fn strategies(&self) -> Result<Vec<Box<dyn Strategy>>, ForestError> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
         let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
-        let strategies = self.tasks.items.iter().map(|item| plan.strategy(item.seed)).collect::<Result<Vec<_>, _>>()?;
-        self.drive(strategies, begun, keeper)
+        Ok(self.tasks.items.iter().map(|item| plan.strategy(item.seed)).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Drives one strategy for each task.
@@ -149,6 +175,7 @@ impl Forest<'_> {
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
     ) -> Result<Vec<Searched>, ForestError> {
-        Running::new(self, strategies, begun, keeper)?.finish()
+        let searched = Running::new(self, strategies, begun, keeper)?.finish()?;
+        Ok(searched.into_iter().map(|(searched, _)| searched).collect())
     }
 }

@@ -88,8 +88,22 @@ pub trait Strategy: Send {
         drop((tree, standing));
     }
 
-    /// What is taken from the tree as trajectories, once it is done; in order.
+    /// What is taken from the tree as trajectories, once it is done; in order. Before that: what would be taken if it ended now.
     fn found(&self) -> Vec<NodeId>;
+
+    /// What it would have found with fewer tokens, where its batches do not show that: in ascending order, up to its end. `None`:
+    /// [`Strategy::found`] after each batch says it.
+    fn moments(&self) -> Option<Vec<Moment>> {
+        None
+    }
+}
+
+/// What a search would have found if it had ended there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Sampled until then, by the policy and by verifiers that sample.
+    pub tokens: u64,
+    pub found: Vec<NodeId>,
 }
 
 /// The continuations among answers that must all be such; others are a mistake of the driver and count as none.

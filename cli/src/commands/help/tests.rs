@@ -1,7 +1,7 @@
 //! The reference against the grammar's own types: no field and no default may be missing or wrong.
 
 use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator};
-use galapagos_domain::recipe::evaluate::{BestOf, Metric};
+use galapagos_domain::recipe::evaluate::{BestOf, Metric, Rerank};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
     Backup, Ballot, Budget, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate, Unit,
@@ -98,6 +98,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "sprt" => words::<Gate>(Some("sprt")),
         "metrics" => words::<Metric>(None),
         "best_of" => words::<BestOf>(None),
+        "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
         | "relabel" | "noise" | "repeat_verify" => words::<Operator>(Some(find(topic)?.word)),

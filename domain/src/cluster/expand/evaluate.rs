@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{ResolveError, Site};
+use super::{ResolveError, Site, rollout};
 use crate::cluster::evolution::Evolution;
 use crate::ids::Name;
-use crate::job::{EvaluateSpec, JobKind, JobSpec, Sampling};
+use crate::job::{EvaluateSpec, JobKind, JobSpec, MeasureSpec, Sampling};
 use crate::member::{Member, Origin};
 use crate::plan::chunks;
 use crate::recipe::evaluate::{Evaluate, Metric};
@@ -25,6 +25,7 @@ impl Probe {
             Metric::PassAt1 => true,
             Metric::PassAt(k) => self.samples >= *k,
             Metric::BestOf(best) => self.samples == best.n && self.critic.as_ref() == Some(&best.by),
+            Metric::Search(_) | Metric::Rerank(_) => false,
         }
     }
 }
@@ -44,9 +45,11 @@ pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
                     probes.push(probe);
                 }
             }
+            Metric::Search(_) | Metric::Rerank(_) => {}
         }
     }
-    if !probes.iter().any(|probe| probe.samples >= most) {
+    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_)));
+    if sampled && !probes.iter().any(|probe| probe.samples >= most) {
         probes.push(Probe { critic: None, samples: most });
     }
     probes
@@ -59,6 +62,12 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
         speculate: evaluate.speculate,
         ..Sampling::at(site.number(&evaluate.temperature)?)
     };
+    let mut searches = Vec::new();
+    for (metric, search) in evaluate.measured() {
+        let search = rollout::resolved(site, &search)?;
+        let critics = rollout::critics(site, search.verifiers())?;
+        searches.push((metric, search, critics));
+    }
     let mut policies = BTreeSet::new();
     let mut jobs = Vec::new();
     for called in &evaluate.members {
@@ -79,6 +88,18 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
                         sampling: sampling.clone(),
                     };
                     jobs.push(site.job(jobs.len(), JobKind::Evaluate(spec))?);
+                }
+            }
+            for (metric, search, critics) in &searches {
+                for part in chunks(selection.n.of(site.available(set, selection.split)?)) {
+                    let spec = MeasureSpec {
+                        policy,
+                        tasks: site.slice(set, selection.split, part.collect())?,
+                        metric: metric.clone(),
+                        search: Box::new(search.clone()),
+                        critics: critics.clone(),
+                    };
+                    jobs.push(site.job(jobs.len(), JobKind::Measure(spec))?);
                 }
             }
         }

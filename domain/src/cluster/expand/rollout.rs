@@ -11,23 +11,13 @@ use crate::ids::Name;
 use crate::job::{Critic, JobKind, JobSpec, RolloutSpec, Sampling};
 use crate::plan::chunks;
 use crate::recipe::Number;
-use crate::recipe::search::Rollout;
+use crate::recipe::search::{Rollout, Search};
 use crate::recipe::tasks::Split;
 use crate::recipe::verify::Verifier;
 
 pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, ResolveError> {
     let policy = site.evolution.current(&rollout.role)?.checkpoint;
-    let generation = match site.phase {
-        Phase::Base | Phase::First => 1,
-        Phase::Generation(generation) => generation,
-        Phase::Finish => site.evolution.recipe.generations,
-    };
-    let vars = &site.evolution.recipe.vars;
-    let search = rollout.search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
-    let sampled = Sampling::of(search.propose());
-    sampled.ok_or_else(|| {
-        ResolveError::NotWhole(search.propose().top_k.as_ref().and_then(Number::value).unwrap_or(0.0))
-    })?;
+    let search = resolved(site, &rollout.search)?;
     let critics = critics(site, search.verifiers().chain(&rollout.verify))?;
     let mut jobs = Vec::new();
     for (set, amount) in &rollout.tasks {
@@ -47,8 +37,24 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
     Ok(jobs)
 }
 
+/// The search as it is in this generation.
+pub(super) fn resolved(site: &Site<'_>, search: &Search) -> Result<Search, ResolveError> {
+    let generation = match site.phase {
+        Phase::Base | Phase::First => 1,
+        Phase::Generation(generation) => generation,
+        Phase::Finish => site.evolution.recipe.generations,
+    };
+    let vars = &site.evolution.recipe.vars;
+    let search = search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
+    let sampled = Sampling::of(search.propose());
+    sampled.ok_or_else(|| {
+        ResolveError::NotWhole(search.propose().top_k.as_ref().and_then(Number::value).unwrap_or(0.0))
+    })?;
+    Ok(search)
+}
+
 /// The checkpoints that `verifiers` need.
-fn critics<'a>(
+pub(super) fn critics<'a>(
     site: &Site<'_>,
     verifiers: impl Iterator<Item = &'a Verifier>,
 ) -> Result<BTreeMap<Name, Critic>, ResolveError> {

@@ -41,7 +41,7 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
-        self.search(rollout, path, scope);
+        self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 
     pub(super) fn max_tokens(&mut self, max_tokens: Option<u32>, path: &Path) {

@@ -5,8 +5,9 @@ use super::scope::{CHAMPION, POLICY, Scope};
 use super::{Check, Phase};
 use crate::ids::Name;
 use crate::recipe::Head;
-use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::evaluate::{Evaluate, Metric, Rerank};
 use crate::recipe::path::Path;
+use crate::recipe::search::{Extract, Search};
 use crate::recipe::tasks::Split;
 use crate::recipe::tournament::{Gate, Tournament};
 
@@ -91,6 +92,7 @@ impl Check<'_> {
             self.selection(&path.key("tasks").key(name), name, *selection, phase);
         }
         self.metrics(evaluate, path, scope);
+        self.searches(evaluate, path, scope);
         self.temperature(&path.key("temperature"), &evaluate.temperature);
         self.max_tokens(evaluate.max_tokens, path);
         if let Some(guide) = &evaluate.guide {
@@ -100,8 +102,8 @@ impl Check<'_> {
 
     fn metrics(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
         let metrics = path.key("metrics");
-        if evaluate.metrics.is_empty() {
-            self.refuse(&metrics, "nothing is measured", "name a metric, for example `pass_at_1`");
+        if evaluate.metrics.is_empty() && evaluate.searches.is_empty() {
+            self.refuse(&metrics, "nothing is measured", "name a metric, for example `pass_at_1`, or `searches`");
         }
         for (i, metric) in evaluate.metrics.iter().enumerate() {
             let path = metrics.index(i);
@@ -112,6 +114,41 @@ impl Check<'_> {
                     self.whole(&path.key("best_of").key("n"), best.n, 1, MAX_SAMPLES);
                     self.critic(&path.key("best_of").key("by"), &best.by, scope);
                 }
+                Metric::Search(_) | Metric::Rerank(_) => {
+                    let message = "searches are measured without being listed here";
+                    self.refuse(&path, message, "leave it out, and name the search in `searches`");
+                }
+            }
+        }
+    }
+
+    fn searches(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        for (name, search) in &evaluate.searches {
+            let path = path.key("searches").key(name);
+            self.search(search, evaluate.tasks.keys(), &path, scope);
+            let extract = match search {
+                Search::Mcts(mcts) => Some(mcts.extract),
+                Search::StepBeam(beam) => Some(beam.extract),
+                _ => None,
+            };
+            if extract.is_some_and(|extract| extract != Extract::Top(1)) {
+                let message = "a measured tree must choose one answer";
+                self.refuse(&path.key(search.name()).key("extract"), message, "write `extract: {top: 1}`");
+            }
+        }
+        let rerank = path.key("rerank");
+        self.whole(&rerank.key("n"), evaluate.rerank.n, 1, MAX_SAMPLES);
+        if evaluate.searches.is_empty() && evaluate.rerank != Rerank::default() {
+            let help = "add `searches`, or use the metrics `pass_at` and `best_of`";
+            self.refuse(&rerank, "there are no searches beside which it could stand", help);
+        }
+        if let Some(verifier) = &evaluate.rerank.by {
+            let path = rerank.key("by");
+            self.verifier(verifier, &path, (scope, 1));
+            if verifier.checks_answers() {
+                let message =
+                    format!("`{}` knows the right answer, which a user of the model does not", verifier.name());
+                self.refuse(&path, message, "rank by a role, for example `{orm: critic}`, or by `self_log_prob`");
             }
         }
     }

@@ -7,8 +7,8 @@ use crate::ids::Name;
 use crate::recipe::Head;
 use crate::recipe::path::Path;
 use crate::recipe::search::{
-    Ballot, BestFirst, Budget, Evaluate, Extra, Extract, Mcts, Merge, Propose, Puct, Rollout, Search, Select, StepBeam,
-    Uct, Unit, Unvisited, When, Width,
+    Ballot, BestFirst, Budget, Evaluate, Extra, Extract, Mcts, Merge, Propose, Puct, Search, Select, StepBeam, Uct,
+    Unit, Unvisited, When, Width,
 };
 use crate::recipe::verify::{Exact, List, MultipleChoice, Numeric, Verifier};
 
@@ -20,14 +20,21 @@ const MAX_COUNT: u32 = 1_000_000;
 const MAX_NUMBER: f64 = 1.0e6;
 
 impl Check<'_> {
-    pub(super) fn search(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
-        let path = path.key("search").key(rollout.search.name());
-        let inner = match &rollout.search {
+    /// The search at `path`, of tasks of `sets`.
+    pub(super) fn search<'a>(
+        &mut self,
+        search: &Search,
+        sets: impl Iterator<Item = &'a Name>,
+        path: &Path,
+        scope: &Scope,
+    ) {
+        let path = path.key(search.name());
+        let inner = match search {
             Search::SampleK(_) => path.clone(),
             _ => path.key("propose"),
         };
-        self.propose(rollout.search.propose(), &inner, rollout.tasks.keys());
-        match &rollout.search {
+        self.propose(search.propose(), &inner, sets);
+        match search {
             Search::Mcts(mcts) => self.mcts(mcts, &path),
             Search::StepBeam(beam) => self.step_beam(beam, &path),
             chain => {
@@ -35,8 +42,8 @@ impl Check<'_> {
                 self.whole_answers(chain.propose(), &inner);
             }
         }
-        let key = if matches!(rollout.search, Search::BestOfN(_)) { "by" } else { "evaluate" };
-        for (index, evaluate) in rollout.search.evaluators().iter().enumerate() {
+        let key = if matches!(search, Search::BestOfN(_)) { "by" } else { "evaluate" };
+        for (index, evaluate) in search.evaluators().iter().enumerate() {
             self.evaluator(evaluate, &path.key(key).index(index), scope);
         }
     }

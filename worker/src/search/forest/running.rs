@@ -14,7 +14,7 @@ use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Completion, EngineError};
 use crate::search::checker::Checker;
 use crate::search::referee::{Check, Critic, Need, Referee, read};
-use crate::search::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, verdicts};
+use crate::search::strategy::{Answer, Draw, Drawn, Moment, Question, Strategy, Want, verdicts};
 use crate::search::tree::NodeId;
 use crate::verify::Panel;
 
@@ -60,6 +60,40 @@ struct Slot {
     /// What the search left, once its trajectories are being judged.
     judging: Option<Vec<NodeId>>,
     done: Option<Searched>,
+    /// Tokens that the search has cost.
+    spent: u64,
+    /// What it would have found if it had ended with one of its batches; one for each change.
+    moments: Vec<Moment>,
+}
+
+impl Slot {
+    fn new(strategy: Box<dyn Strategy>) -> Self {
+        let (answers, moments) = (Vec::new(), Vec::new());
+        Self { strategy, answers, missing: 0, judging: None, done: None, spent: 0, moments }
+    }
+
+    /// After a batch.
+    fn note(&mut self) {
+        let found = self.strategy.found();
+        let known = match self.moments.last() {
+            None => found.is_empty(),
+            Some(last) => last.found == found,
+        };
+        if !known {
+            self.moments.push(Moment { tokens: self.spent, found });
+        }
+    }
+
+    /// What is known of the search's way, the end of it counted.
+    fn moments(&mut self) -> Vec<Moment> {
+        let mut moments = self.strategy.moments().unwrap_or_else(|| std::mem::take(&mut self.moments));
+        moments.push(Moment { tokens: self.spent, found: self.strategy.found() });
+        // Of those with equal tokens the last one counts.
+        moments.reverse();
+        moments.dedup_by_key(|moment| moment.tokens);
+        moments.reverse();
+        moments
+    }
 }
 
 /// A forest that grows.
@@ -80,6 +114,8 @@ pub(super) struct Running<'a> {
     kept: BTreeMap<usize, Kept>,
     /// Tasks whose newest batch is to be kept.
     stale: BTreeSet<usize>,
+    /// Whether it is noted what searches would have found before their end.
+    pub(super) recording: bool,
 }
 impl<'a> Running<'a> {
     /// One strategy for each task, going on from where `begun` has them.
@@ -89,8 +125,7 @@ impl<'a> Running<'a> {
         begun: BTreeMap<usize, Kept>,
         keeper: &'a mut dyn Keeper,
     ) -> Result<Self, ForestError> {
-        let slot = |strategy| Slot { strategy, answers: Vec::new(), missing: 0, judging: None, done: None };
-        let mut slots: Vec<Slot> = strategies.into_iter().map(slot).collect();
+        let mut slots: Vec<Slot> = strategies.into_iter().map(Slot::new).collect();
         for (place, Kept { tree, standing }) in &begun {
             // They count as if they had been sampled here: a job's output does not tell how often it was tried.
             forest.meter.add(0, standing.spent.tokens);
@@ -110,14 +145,19 @@ impl<'a> Running<'a> {
             keeper,
             kept: begun,
             stale: BTreeSet::new(),
+            recording: false,
         })
     }
 
-    /// Searches to the end; the results stand in the order of the tasks.
-    pub(super) fn finish(mut self) -> Result<Vec<Searched>, ForestError> {
+    /// Searches to the end; the results stand in the order of the tasks, each with what its search would have found before.
+    pub(super) fn finish(mut self) -> Result<Vec<(Searched, Vec<Moment>)>, ForestError> {
         self.run()?;
         self.stream.finish()?;
-        Ok(self.slots.into_iter().filter_map(|slot| slot.done).collect())
+        let ended = |mut slot: Slot| {
+            let moments = slot.moments();
+            slot.done.map(|searched| (searched, moments))
+        };
+        Ok(self.slots.into_iter().filter_map(ended).collect())
     }
 
     fn run(&mut self) -> Result<(), ForestError> {
@@ -195,7 +235,13 @@ impl<'a> Running<'a> {
                     self.conclude(task, found, answers);
                     return Ok(());
                 }
-                None => self.slots[task].strategy.next(answers)?,
+                None => {
+                    let wants = self.slots[task].strategy.next(answers)?;
+                    if self.recording {
+                        self.slots[task].note();
+                    }
+                    wants
+                }
             };
             self.copy(task);
             let wants = if wants.is_empty() { self.judge(task) } else { wants };
@@ -336,6 +382,12 @@ impl<'a> Running<'a> {
 
     fn fill(&mut self, task: usize, want: usize, answer: Answer) {
         let slot = &mut self.slots[task];
+        if slot.judging.is_none() {
+            slot.spent += match &answer {
+                Answer::Drawn(drawn) => drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum(),
+                Answer::Judged(verdict) => verdict.cost,
+            };
+        }
         slot.answers[want] = Some(answer);
         slot.missing -= 1;
     }

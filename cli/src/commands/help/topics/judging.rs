@@ -3,7 +3,7 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF];
+pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF, RERANK];
 
 const TOURNAMENT: Topic = Topic {
     word: "tournament",
@@ -96,7 +96,15 @@ const EVALUATE: Topic = Topic {
             "`base`, `champion` (the policy role's current member), a role, or a member that a `train` named",
         ),
         required("tasks", "map: task set to {split, n}", "what is measured on"),
-        required("metrics", "list of metrics", "what is measured"),
+        preset("metrics", "list of metrics", "[]", "what is measured"),
+        preset(
+            "searches",
+            "map: name to search",
+            "{}",
+            "searches that are measured: the share of tasks solved against the tokens sampled; trees with `extract: {top: 1}`. One that \
+             asks for the right answer on its way is marked",
+        ),
+        preset("rerank", "map", "{n: 8}", "the baseline that stands beside them"),
         preset(
             "temperature",
             "number or $name",
@@ -119,8 +127,27 @@ const METRICS: Topic = Topic {
         word("pass_at_1", "", "share of tasks whose greedy completion passes"),
         word("pass_at", "count", "expected share of tasks with a pass among so many samples (unbiased estimator)"),
         word("best_of", "map", "share of tasks whose best sample, as a scalar role ranks them, passes"),
+        word("search", "name", "not to be written: what a search of `searches` is measured by"),
+        word("rerank", "count", "not to be written: the same of the baseline"),
     ],
     example: "",
+};
+
+const RERANK: Topic = Topic {
+    word: "rerank",
+    place: "evaluate",
+    about: "The baseline of `searches`: of n whole answers, sampled as the first search samples, the one that a verifier ranks first. \
+            It is always measured with them, and for fewer tokens too.",
+    form: Form::Map,
+    entries: &[
+        preset("n", "count", "8", "answers per task"),
+        optional(
+            "by",
+            "verifier",
+            "who ranks; without it the first verifier of the searches that asks a role, else `self_log_prob`",
+        ),
+    ],
+    example: "- evaluate:\n    members: [champion]\n    tasks: {numbers: {split: val, n: 50}}\n    searches:\n      vote: {vote: {propose: {n: 8}}}\n    rerank: {n: 8, by: self_log_prob}",
 };
 
 const BEST_OF: Topic = Topic {

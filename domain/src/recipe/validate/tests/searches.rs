@@ -107,3 +107,27 @@ fn a_critic_of_later_generations_may_be_named_before_it_is_trained() {
     let message = broken(QUICKSTART, SAMPLED, &now);
     assert!(message.contains("prm") && message.contains("`from_generation: 2`"), "{message}");
 }
+
+#[test]
+fn measured_searches_choose_one_answer_and_their_baseline_does_not_know_it() {
+    const METRICS: &str = "metrics: [pass_at_1, {pass_at: 8}, {best_of: {n: 8, by: critic}}, {pass_at: 1}]";
+    let complaint = |step: &str| broken(QUICKSTART, METRICS, step);
+    let tree = "mcts: {propose: {n: 2, unit: line}, budget: {nodes: 9}";
+    let cases = [
+        (format!("searches: {{a: {{{tree}}}}}}}"), "searches.a.mcts.extract", "`extract: {top: 1}`"),
+        (format!("searches: {{a: {{{tree}, extract: {{top: 0}}}}}}}}"), "searches.a.mcts.extract.top", "from 1"),
+        ("searches: {a: {vote: {propose: {n: 2}}}}\n      rerank: {n: 0}".to_owned(), "rerank.n", "from 1"),
+        (
+            "searches: {a: {vote: {propose: {n: 2}}}}\n      rerank: {by: rule}".to_owned(),
+            "rerank.by",
+            "`self_log_prob`",
+        ),
+        ("metrics: [pass_at_1]\n      rerank: {n: 4}".to_owned(), "rerank", "add `searches`"),
+        ("metrics: [{search: a}]".to_owned(), "metrics[0]", "name the search in `searches`"),
+        ("metrics: []".to_owned(), "metrics", "or `searches`"),
+    ];
+    for (step, place, help) in cases {
+        let text = complaint(&step);
+        assert!(text.contains(place) && text.contains(help), "{step}: {text}");
+    }
+}

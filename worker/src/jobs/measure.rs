@@ -1,0 +1,122 @@
+//! A measured search: of every task what it answers, and what it would have answered for fewer tokens. The task's rule decides on the
+//! answers, whatever the search itself asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use galapagos_domain::job::{JobOutput, JobSpec, MeasureSpec, Moment, TaskCurve};
+use galapagos_domain::recipe::verify::Verifier;
+
+use super::evaluate::passes;
+use super::meter::Meter;
+use super::rollout::{answer_tokens, critics, search_failed};
+use super::tasks::Tasks;
+use super::{JobError, Workshop, engine_failed};
+use crate::search::{self, Forest, NodeId, Pace, Tree};
+
+pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Meter) -> Result<JobOutput, JobError> {
+    let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
+    let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
+    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let critics = critics(shop, &spec.critics)?;
+    let units = tasks.items.len() as u64;
+    meter.expect(units, units);
+    let forest = Forest {
+        engine: &shop.engine,
+        policy: Arc::new(checkpoint),
+        codec,
+        tasks: &tasks,
+        search: &spec.search,
+        verify: &[Verifier::Rule],
+        critics: &critics,
+        meter,
+        code: &shop.code,
+        pace: Pace::Free,
+    };
+    let searched = forest.measure().map_err(search_failed)?;
+    let mut curves = Vec::with_capacity(tasks.items.len());
+    for (place, (searched, moments)) in searched.into_iter().enumerate() {
+        curves.push(curve(&tasks, place, &searched.tree, &moments)?);
+    }
+    Ok(JobOutput::Measure { tasks: curves, tokens: meter.tokens() })
+}
+
+fn curve(tasks: &Tasks, place: usize, tree: &Tree, moments: &[search::Moment]) -> Result<TaskCurve, JobError> {
+    let nodes: BTreeSet<NodeId> = moments.iter().flat_map(|moment| moment.found.iter().copied()).collect();
+    let mut right = BTreeMap::new();
+    for node in nodes {
+        right.insert(node, passes(tasks, place, &tree.path(node).answer)?);
+    }
+    let count = |moment: &search::Moment| Moment {
+        tokens: moment.tokens,
+        answers: u32::try_from(moment.found.len()).unwrap_or(u32::MAX),
+        passes: u32::try_from(moment.found.iter().filter(|node| right[node]).count()).unwrap_or(u32::MAX),
+    };
+    Ok(TaskCurve { task: tasks.items[place].index, moments: moments.iter().map(count).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use galapagos_domain::ids::Name;
+    use galapagos_domain::job::JobKind;
+    use galapagos_domain::recipe::evaluate::Metric;
+    use galapagos_domain::recipe::search::{Ballot, BestOfN, Evaluate, Propose, Search, Vote};
+    use galapagos_domain::recipe::tasks::Split;
+
+    use super::super::test_bench::Bench;
+    use super::*;
+
+    fn measured(bench: &Bench, search: &Search, indices: std::ops::Range<u32>) -> (Vec<TaskCurve>, u64) {
+        let spec = MeasureSpec {
+            policy: bench.policy,
+            tasks: bench.slice(Split::Val, indices),
+            metric: Metric::Search(Name::new("mine").unwrap()),
+            search: Box::new(search.clone()),
+            critics: BTreeMap::new(),
+        };
+        let output = bench.run(JobKind::Measure(spec)).unwrap();
+        let JobOutput::Measure { tasks, tokens } = output else { panic!("{output:?}") };
+        (tasks, tokens)
+    }
+
+    fn reranked(n: u32) -> Search {
+        let by = vec![Evaluate::terminal(Verifier::SelfLogProb)];
+        Search::BestOfN(BestOfN { propose: Propose::answers(n, 0.8), by })
+    }
+
+    #[test]
+    fn the_way_of_a_large_sample_holds_the_ends_of_all_smaller_ones() {
+        let bench = Bench::new();
+        for search in [reranked as fn(u32) -> Search, |n| {
+            Search::Vote(Vote { propose: Propose::answers(n, 0.8), by: Ballot::default() })
+        }] {
+            let (large, tokens) = measured(&bench, &search(6), 0..12);
+            assert_eq!(tokens, large.iter().map(|curve| curve.moments.last().unwrap().tokens).sum::<u64>());
+            for n in [1, 3, 6] {
+                let (small, _) = measured(&bench, &search(n), 0..12);
+                for (large, small) in large.iter().zip(&small) {
+                    let end = small.moments.last().unwrap();
+                    assert!(large.moments.contains(end), "{n}: {end:?} is not in {large:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trees_tell_what_they_would_have_answered_and_pieces_give_the_same_curves() {
+        let bench = Bench::new();
+        let tree: Search = serde_json::from_str(
+            r#"{"mcts": {"propose": {"n": 2, "unit": {"tokens": 2}}, "budget": {"simulations": 6, "depth": 8},
+                "evaluate": [{"verifier": "self_log_prob"}], "extract": {"top": 1}}}"#,
+        )
+        .unwrap();
+        let (whole, _) = measured(&bench, &tree, 0..8);
+        let (first, _) = measured(&bench, &tree, 0..3);
+        let (rest, _) = measured(&bench, &tree, 3..8);
+        assert_eq!(whole, [first, rest].concat());
+        assert!(whole.iter().all(|curve| curve.moments.is_sorted_by(|a, b| a.tokens < b.tokens)));
+        assert!(whole.iter().any(|curve| curve.moments.len() > 2), "no tree changed its answer: {whole:?}");
+        let passes = |curve: &TaskCurve| curve.moments.last().unwrap().passes;
+        assert!(whole.iter().any(|curve| passes(curve) == 1) && whole.iter().any(|curve| passes(curve) == 0));
+    }
+}
