@@ -13,7 +13,7 @@ use std::path::Path;
 use galapagos_artifacts::trajectories::{Reader, Writer, weight};
 use galapagos_domain::ids::{Digest, JobId, Name};
 use galapagos_domain::recipe::curate::{
-    BalanceBy, Filter, Measure, Normalise, Of, Operator, Over, Pair, PairFrom, TopK,
+    BalanceBy, Filter, Measure, Normalise, Of, Operator, Over, Pair, PairFrom, Subsample, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::seed::Seed;
@@ -144,7 +144,7 @@ fn operators() -> Vec<Operator> {
             above: None,
             edit_distance: 0,
         }),
-        Operator::Subsample { n: 400_000 },
+        Operator::Subsample(Subsample { n: 400_000, by: None, complement: false }),
     ]
 }
 

@@ -28,6 +28,7 @@ pub(crate) mod test_records;
 #[cfg(test)]
 mod tests;
 mod top;
+mod weighted;
 mod wood;
 
 pub use error::OperatorError;

@@ -53,7 +53,7 @@ impl Sizes {
             Operator::Cap { per: Per::Task, max } => size.records.min(per_task(*max)),
             Operator::TopK(TopK { k, per: Over::Task, .. }) => size.records.min(per_task(*k)),
             Operator::TopK(TopK { k, per: Over::Dataset, .. }) => size.records.min(u64::from(*k)),
-            Operator::Subsample { n } => size.records.min(u64::from(*n)),
+            Operator::Subsample(taken) => size.records.min(u64::from(taken.n)),
             Operator::Pair(pair) => {
                 let each = u64::from(pair.each_side);
                 let pairs = match pair.from {

@@ -11,7 +11,7 @@ use galapagos_domain::job::{
     MeasureSpec, Moment, OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskCurve, TaskOutcome, TaskSlice,
 };
 use galapagos_domain::recipe::curate::{
-    BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per,
+    BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per, Subsample,
 };
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
@@ -137,7 +137,10 @@ fn operator() -> BoxedStrategy<Operator> {
         Just(Operator::Dedupe),
         any::<u32>().prop_map(|max| Operator::Cap { per: Per::Task, max }),
         Just(Operator::Balance(BalanceBy::Verdict)),
-        any::<u32>().prop_map(|n| Operator::Subsample { n }),
+        (any::<u32>(), any::<bool>()).prop_map(|(n, complement)| {
+            let by = complement.then_some(Measure::Length);
+            Operator::Subsample(Subsample { n, by, complement })
+        }),
         Just(Operator::Shuffle(Shuffled::Verdicts)),
         number().prop_map(|bound| {
             let (above, below) = (Some(Number::Value(bound)), None);

@@ -225,7 +225,7 @@ fn demonstrations(
 #[cfg(test)]
 mod tests {
     use galapagos_domain::job::JobKind;
-    use galapagos_domain::recipe::curate::{Linearise, Mix, Operator, Pair, PairFrom, Per};
+    use galapagos_domain::recipe::curate::{Linearise, Mix, Operator, Pair, PairFrom, Per, Subsample};
     use galapagos_domain::recipe::tasks::Split;
     use galapagos_domain::tree::TreeNode;
 
@@ -355,7 +355,8 @@ mod tests {
     fn the_same_spec_gives_the_same_file_and_leaves_no_scratch() {
         let bench = Bench::new();
         let files = vec![rolled_out(&bench, 0..6)];
-        let spec = plain(files, vec![Operator::Dedupe, Operator::Subsample { n: 7 }]);
+        let spec =
+            plain(files, vec![Operator::Dedupe, Operator::Subsample(Subsample { n: 7, by: None, complement: false })]);
         assert_eq!(bench.run(JobKind::Curate(spec.clone())).unwrap(), bench.run(JobKind::Curate(spec)).unwrap());
         let left = std::fs::read_dir(bench.shop.checkpoints.cache()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -8,7 +8,7 @@ use galapagos_domain::seed::Seed;
 
 use super::error::OperatorError;
 use super::stage::{Means, Stage};
-use super::{journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top};
+use super::{journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top, weighted};
 
 /// The operator, drawing from `seed`.
 pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) -> Result<Stage<'a>, OperatorError> {
@@ -28,7 +28,10 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         Operator::Cap { per: Per::Task, max } => Stage::Task(keep::earliest(*max)),
         Operator::Balance(BalanceBy::Verdict) => Stage::Whole(Box::new(sample::BalanceVerdicts::new(seed))),
         Operator::Balance(BalanceBy::Task) => Stage::Whole(Box::new(sample::BalanceTasks::new(seed))),
-        Operator::Subsample { n } => Stage::Whole(Box::new(sample::Subsample::new(*n, seed))),
+        Operator::Subsample(taken) => match &taken.by {
+            None => Stage::Whole(Box::new(sample::Subsample::new(taken.n, seed))),
+            Some(by) => Stage::Whole(Box::new(weighted::Weighted::new(taken, by, seed))),
+        },
         Operator::Shuffle(Shuffled::Verdicts) => {
             Stage::Whole(Box::new(sample::ShuffleVerdicts::new(seed, means.scratch)))
         }

@@ -24,7 +24,7 @@ pub(super) fn at(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn fate(stays: bool, record: Trajectory) -> Fate {
+pub(super) fn fate(stays: bool, record: Trajectory) -> Fate {
     if stays { Fate::Kept(record) } else { Fate::Dropped }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::curate::{
     BalanceBy, DedupeBy, Filter, FirstError, LabelFrom, LabelSource, LabelValue, Linearise, Mask, Measure, Mix,
-    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, Splice, TopK,
+    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, Splice, Subsample, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::seed::Seed;
@@ -49,7 +49,10 @@ fn simple() -> impl Strategy<Value = Operator> {
         (0..4u32).prop_map(|max| Operator::Cap { per: Per::Task, max }),
         Just(Operator::Balance(BalanceBy::Verdict)),
         Just(Operator::Balance(BalanceBy::Task)),
-        (0..30u32).prop_map(|n| Operator::Subsample { n }),
+        (0..30u32, any::<bool>()).prop_map(|(n, weighted)| {
+            let by = weighted.then_some(Measure::Length);
+            Operator::Subsample(Subsample { n, by, complement: false })
+        }),
         Just(Operator::RepeatVerify { times: 4, min_pass: 2 }),
     ]
 }

@@ -33,7 +33,7 @@ pub enum Operator {
     /// As many records of each value as the rarest has, taken at random by seed.
     Balance(BalanceBy),
     /// At most `n` records, taken at random by seed.
-    Subsample { n: u32 },
+    Subsample(Subsample),
     /// Permute a column among all records (negative controls only).
     Shuffle(Shuffled),
     /// Make preferences.
@@ -71,7 +71,7 @@ impl Operator {
             Self::DedupeBy(_) => "dedupe_by",
             Self::Cap { .. } => "cap",
             Self::Balance(_) => "balance",
-            Self::Subsample { .. } => "subsample",
+            Self::Subsample(_) => "subsample",
             Self::Shuffle(_) => "shuffle",
             Self::Pair(_) => "pair",
             Self::LabelFrom(_) => "label_from",
@@ -247,4 +247,17 @@ pub struct Relabel {
     /// A verdict with a score gives what lies so far between `fail` (0) and `pass` (1).
     #[serde(default)]
     pub by_score: bool,
+}
+
+/// How records are taken at random.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subsample {
+    pub n: u32,
+    /// Chances in proportion to this number, without replacement; numbers of 0 and below are never taken. All alike when absent.
+    #[serde(default)]
+    pub by: Option<Measure>,
+    /// In proportion to 1 minus the number, as UPO takes records of which its reward model is sure.
+    #[serde(default)]
+    pub complement: bool,
 }

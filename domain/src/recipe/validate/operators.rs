@@ -20,7 +20,13 @@ impl Check<'_> {
     pub(super) fn operator(&mut self, operator: &Operator, path: &Path, scope: &Scope) {
         match operator {
             Operator::Cap { max, .. } => self.whole(&path.key("max"), *max, 1, u32::MAX),
-            Operator::Subsample { n } => self.whole(&path.key("n"), *n, 1, u32::MAX),
+            Operator::Subsample(taken) => {
+                self.whole(&path.key("n"), taken.n, 1, u32::MAX);
+                if taken.complement && taken.by.is_none() {
+                    let help = "name the number in `by`, or leave `complement` out";
+                    self.refuse(&path.key("complement"), "there is no number to take from 1", help);
+                }
+            }
             Operator::Drop { contains } if contains.is_empty() => {
                 self.refuse(&path.key("contains"), "every text contains the empty one", "write what to look for");
             }

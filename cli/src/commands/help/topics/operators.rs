@@ -172,10 +172,18 @@ const BALANCE: Topic = Topic {
 const SUBSAMPLE: Topic = Topic {
     word: "subsample",
     place: "curate.apply",
-    about: "Takes records at random by seed.",
+    about: "Takes records at random by seed, without replacement; all alike, or with chances in proportion to a number (Efraimidis and Spirakis 2006).",
     form: Form::Map,
-    entries: &[required("n", "count", "at most so many are kept")],
-    example: "",
+    entries: &[
+        required("n", "count", "at most so many are kept"),
+        optional(
+            "by",
+            "number",
+            "chances in proportion to it; numbers of 0 and below are never taken, records without it dropped and counted apart",
+        ),
+        preset("complement", "true or false", "false", "in proportion to 1 minus the number"),
+    ],
+    example: "apply: [{subsample: {n: 100, by: {score: uncertainty}, complement: true}}]",
 };
 
 const PAIR: Topic = Topic {
