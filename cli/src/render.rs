@@ -27,12 +27,12 @@ pub fn metric(metric: &Metric) -> String {
     }
 }
 
-/// `champion/sums greedy pass@1 0.740 ±0.061`; of searches also what a task cost, and whether they knew the answer.
+/// `champion/sums greedy pass@1 0.740 ±0.061`; of searches also what a task cost, and whether they were told the right answer.
 #[must_use]
 pub fn score(score: &Score) -> String {
     let Score { called, tasks, value, .. } = score;
     let cost = score.tokens.map_or_else(String::new, |tokens| format!(" at {tokens:.0} tokens"));
-    let knows = if score.knows { " (knows the answer)" } else { "" };
+    let knows = if score.knows { " (told)" } else { "" };
     format!("{called}/{tasks} {}{knows} {}{cost}", metric(&score.metric), interval(value))
 }
 

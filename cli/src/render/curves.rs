@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use galapagos_domain::cluster::view::{EvolutionView, Phase, Score};
+use galapagos_domain::recipe::evaluate::Metric;
 
 use super::table::aligned;
 use super::{interval, metric};
@@ -19,11 +20,14 @@ pub fn groups(view: &EvolutionView) -> Vec<(String, Vec<&Score>)> {
     groups.into_iter().map(|((_, head), scores)| (head, scores)).collect()
 }
 
-/// The name of a search above its curve.
+/// The name of a search above its curve; `told` are those that ask for the right answer on their way.
 #[must_use]
 pub fn label(score: &Score) -> String {
-    let knows = if score.knows { " (knows the answer)" } else { "" };
-    format!("{}{knows}", metric(&score.metric))
+    let told = if score.knows { " (told)" } else { "" };
+    match &score.metric {
+        Metric::Search(name) => format!("{name}{told}"),
+        other => metric(other),
+    }
 }
 
 /// A table for each group: a spending a row, a search a column. Empty without searches.

@@ -158,7 +158,7 @@ fn scores(view: &EvolutionView) -> String {
                 s.member,
                 s.tasks,
                 format!("{:?}", s.split).to_lowercase(),
-                escape(&render::curves::label(s)),
+                escape(&render::metric(&s.metric)),
                 s.value.mean,
                 s.value.low,
                 s.value.high,

@@ -102,7 +102,7 @@ const EVALUATE: Topic = Topic {
             "map: name to search",
             "{}",
             "searches that are measured: the share of tasks solved against the tokens sampled; trees with `extract: {top: 1}`. One that \
-             asks for the right answer on its way is marked",
+             asks for the right answer on its way is marked `told`",
         ),
         preset("rerank", "map", "{n: 8}", "the baseline that stands beside them"),
         preset(
