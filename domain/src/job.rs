@@ -55,7 +55,7 @@ impl JobKind {
 }
 
 /// Some tasks of one set, by number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskSlice {
     pub set: Name,
     pub source: TaskSet,

@@ -6,6 +6,7 @@
 pub mod arithmetic;
 mod check;
 pub mod countdown;
+pub mod dataset;
 mod first_in_alphabet;
 mod five_numbers;
 mod instance;

@@ -1,30 +1,36 @@
-//! What the verifier `rule` asks: the exact checker that comes with a task set. One variant for each kind of source that has one.
+//! What the verifier `rule` asks: the checker that comes with a task set. One variant for each kind of source.
 
-use super::{Family, Problem};
-use crate::trajectory::Verdict;
+use super::Family;
+use crate::recipe::verify::{UnitTests, Verifier};
 
 /// The checker of a task set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskRule {
-    /// Of a procedural family.
+    /// The exact checker of a procedural family.
     Family(Family),
+    /// A checker of answers, or tests of programs: [`Verifier::checks_answers`] holds.
+    Check(Box<Verifier>),
 }
 
 impl TaskRule {
-    /// Decides whether `completion` solves `problem`, and says what was read.
+    /// How programs are tested, if that is the rule.
     #[must_use]
-    pub fn verify(&self, problem: &Problem, completion: &str) -> Verdict {
+    pub fn unit_tests(&self) -> Option<UnitTests> {
         match self {
-            Self::Family(family) => family.verify(problem, completion),
+            Self::Check(verifier) => match **verifier {
+                Verifier::UnitTests(options) => Some(options),
+                _ => None,
+            },
+            Self::Family(_) => None,
         }
     }
 
-    /// What is read of a completion, in one form: completions with the same reading are the same answer. `None` if there is nothing
-    /// to read.
+    /// Whether code of models runs when it is asked.
     #[must_use]
-    pub fn read(&self, completion: &str) -> Option<String> {
+    pub fn runs_code(&self) -> bool {
         match self {
-            Self::Family(family) => family.read(completion),
+            Self::Family(_) => false,
+            Self::Check(verifier) => verifier.runs_code(),
         }
     }
 }

@@ -1,14 +1,22 @@
 //! The tasks of one job, ready for a policy: prompts as tokens, the shared prefix, the stop rule, a seed per task.
 
-use galapagos_domain::ids::Name;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use galapagos_artifacts::ArtifactStore;
+use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::TaskSlice;
-use galapagos_domain::recipe::tasks::TaskSet;
+use galapagos_domain::recipe::tasks::files::Files;
+use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::seed::Seed;
+use galapagos_domain::task::dataset::{Given, decode, solved};
 use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix};
+use tokio::runtime::Handle;
 
 use super::{JobError, engine_failed};
 use crate::engine::Codec;
-use crate::verify::Claim;
+use crate::verify::{self, Claim};
 
 /// One task.
 #[derive(Debug, Clone)]
@@ -16,6 +24,8 @@ pub struct Item {
     /// Number within the split.
     pub index: u32,
     pub problem: Problem,
+    /// What it brings beside: a right completion, tests.
+    pub given: Given,
     /// Tokens after the shared prefix.
     pub prompt: Vec<u32>,
     /// Of the job's seed and the task's name: the same whatever other tasks the job has.
@@ -40,6 +50,8 @@ pub struct Tasks {
 #[derive(Debug, Clone)]
 pub struct Problems {
     pub data: TaskSetData,
+    /// What each brings beside, in the same order.
+    pub given: Vec<Given>,
     pub shots: String,
 }
 
@@ -47,14 +59,60 @@ impl Problems {
     /// Draws or reads what a slice is of.
     ///
     /// # Errors
-    /// [`JobError::Tasks`] if there are no such problems.
-    pub fn of(slice: &TaskSlice) -> Result<Self, JobError> {
+    /// [`JobError::Tasks`] if there are no such problems; those of [`Shelf::get`], and [`JobError::Rows`] if rows are damaged.
+    pub fn of(slice: &TaskSlice, shelf: &Shelf<'_>) -> Result<Self, JobError> {
         let failed = |source: TaskError| JobError::Tasks { set: slice.set.to_string(), source };
         match &slice.source {
-            TaskSet::Builtin(source) => Ok(Self {
-                data: TaskSetData::generate(source, slice.split, slice.seed).map_err(failed)?,
-                shots: few_shot_prefix(source, slice.seed).map_err(failed)?,
-            }),
+            TaskSet::Builtin(source) => {
+                let data = TaskSetData::generate(source, slice.split, slice.seed).map_err(failed)?;
+                let answer = |problem: &Problem| Given { completion: problem.answer.clone(), tests: None };
+                let given = data.problems().iter().map(answer).collect();
+                Ok(Self { given, data, shots: few_shot_prefix(source, slice.seed).map_err(failed)? })
+            }
+            TaskSet::Files(files) => Self::stored(slice, files, shelf),
+        }
+    }
+}
+
+impl Problems {
+    /// The rows that were stored when the recipe was submitted.
+    fn stored(slice: &TaskSlice, files: &Files, shelf: &Shelf<'_>) -> Result<Self, JobError> {
+        let set = slice.set.to_string();
+        let stored = files.stored.as_ref().ok_or_else(|| JobError::NotRead { set: set.clone() })?;
+        let read = |artifact: &ArtifactRef, split: Split| {
+            let bytes = shelf.get(artifact)?;
+            decode(&bytes, split, &set).map_err(|source| JobError::Rows { set: set.clone(), source })
+        };
+        let (data, given) = read(stored.rows(slice.split), slice.split)?;
+        let (examples, right) = read(&stored.shots, Split::Demonstrations)?;
+        let examples = examples.problems().iter().zip(&right);
+        let shots = examples.map(|(problem, given)| solved(files, &problem.prompt, &given.completion)).collect();
+        Ok(Self { data, given, shots })
+    }
+}
+
+/// Where the rows of data sets are.
+#[derive(Debug, Clone, Copy)]
+pub enum Shelf<'a> {
+    /// In the artifact store.
+    Store(&'a ArtifactStore, &'a Handle),
+    /// At hand, by digest.
+    Given(&'a BTreeMap<Digest, Bytes>),
+}
+
+impl Shelf<'_> {
+    /// The bytes of an artifact, checked.
+    ///
+    /// # Errors
+    /// [`JobError::Store`].
+    fn get(&self, artifact: &ArtifactRef) -> Result<Bytes, JobError> {
+        let failed = super::store_failed("read the rows of a data set");
+        match self {
+            Self::Store(store, runtime) => runtime.block_on(store.get(&artifact.digest)).map_err(failed),
+            Self::Given(rows) => {
+                let absent = || failed(galapagos_artifacts::Error::Absent { digest: artifact.digest });
+                rows.get(&artifact.digest).cloned().ok_or_else(absent)
+            }
         }
     }
 }
@@ -66,19 +124,26 @@ impl Tasks {
     /// [`JobError::Tasks`] if the set has no such tasks, [`JobError::Engine`] if the vocabulary cannot write them.
     pub fn prepare(
         slice: &TaskSlice,
+        shelf: &Shelf<'_>,
         codec: &dyn Codec,
         seed: Seed,
         max_tokens: Option<u32>,
     ) -> Result<Self, JobError> {
         let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
-        let Problems { data, shots } = Problems::of(slice)?;
+        let Problems { data, given, shots } = Problems::of(slice, shelf)?;
         let source = &slice.source;
+        let stop =
+            codec.stop_tokens(source.terminator()).map_err(engine_failed("find the tokens that end an answer"))?;
+        if stop.is_empty() {
+            return Err(JobError::NoEnd { set: slice.set.to_string() });
+        }
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
             let problem = data.get(*index).map_err(failed)?.clone();
             let prompt = codec.encode(&problem.prompt).map_err(engine_failed("write a task in tokens"))?;
             let seed = seed.derive(&format!("{}/{}", slice.set, problem.key));
-            items.push(Item { index: *index, problem, prompt, seed });
+            let given = given[*index as usize].clone();
+            items.push(Item { index: *index, problem, given, prompt, seed });
         }
         Ok(Self {
             set: slice.set.clone(),
@@ -86,9 +151,7 @@ impl Tasks {
             prefix: codec.encode(&shots).map_err(engine_failed("write the few-shot prefix in tokens"))?,
             items,
             terminator: source.terminator(),
-            stop: codec
-                .stop_tokens(source.terminator())
-                .map_err(engine_failed("find the tokens that end an answer"))?,
+            stop,
             max_tokens: max_tokens.unwrap_or_else(|| source.max_tokens()),
         })
     }
@@ -96,13 +159,14 @@ impl Tasks {
     /// What a verifier is asked about a completion of the task at `place`.
     #[must_use]
     pub fn claim<'a>(&'a self, place: usize, completion: &'a str) -> Claim<'a> {
-        Claim { rule: &self.rule, problem: &self.items[place].problem, completion }
+        let item = &self.items[place];
+        Claim { rule: &self.rule, problem: &item.problem, tests: item.given.tests.as_ref(), completion }
     }
 
     /// What an answer is to a vote: answers with the same key are the same.
     pub fn key(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
         let rule = self.rule.clone();
-        move |answer| rule.read(answer)
+        move |answer| verify::read(&rule, answer)
     }
 
     /// Prefix and question of the task at `place`.

@@ -18,6 +18,7 @@ mod adapter_folder;
 mod adapters;
 mod bench;
 mod probes;
+mod programs;
 mod searches;
 
 #[test]
@@ -122,7 +123,7 @@ fn bouts_and_evaluations_are_guided_too() {
     let bench = Bench::new();
     let (policy, _) = bench.base();
     let tasks = slice(Split::Val, 0..1);
-    let answer = Problems::of(&tasks).unwrap().data.get(0).unwrap().answer.clone();
+    let answer = Problems::of(&tasks, &bench.shop.shelf()).unwrap().data.get(0).unwrap().answer.clone();
     let sampling = Sampling { guide: Some(Guide::Choice(vec![answer])), ..SAMPLING };
     let critic = None;
     let spec = EvaluateSpec {

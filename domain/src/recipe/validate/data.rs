@@ -13,7 +13,7 @@ use crate::recipe::verify::Verifier;
 /// Most samples per task.
 pub(super) const MAX_SAMPLES: u32 = 1024;
 /// Longest completion.
-const MAX_TOKENS: u32 = 8192;
+pub(super) const MAX_TOKENS: u32 = 8192;
 
 impl Check<'_> {
     pub(super) fn rollout(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
@@ -41,6 +41,7 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
+        self.tests_are_there(rollout, path);
         self.search(rollout, path, scope);
     }
 

@@ -194,6 +194,7 @@ impl Check<'_> {
                         self.refuse(&path, error.to_string(), "ask for fewer");
                     }
                 }
+                TaskSet::Files(files) => self.files(files, &path),
             }
         }
     }

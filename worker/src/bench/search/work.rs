@@ -24,7 +24,7 @@ use crate::engine::tch::TchEngine;
 use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle, Watch};
 use crate::eval::adopt;
 use crate::jobs::meter::Meter;
-use crate::jobs::tasks::Tasks;
+use crate::jobs::tasks::{Shelf, Tasks};
 use crate::search::{Answer, Draw, Forest, Growth, Keeper, Kept, NodeId, Pace, Strategy, Tree, Want};
 
 /// Tokens of most steps, and of one in eight where lengths are uneven.
@@ -107,7 +107,7 @@ impl Side {
         });
         let set: Name = "numbers".parse().map_err(|_| SearchBenchError::Model { source: EngineError::Panicked })?;
         let slice = TaskSlice { set, source, split: Split::Train, indices: (0..problems).collect(), seed: Seed(seed) };
-        let tasks = Tasks::prepare(&slice, self.codec.as_ref(), Seed(seed), None);
+        let tasks = Tasks::prepare(&slice, &Shelf::Given(&BTreeMap::new()), self.codec.as_ref(), Seed(seed), None);
         let tasks = tasks.map_err(|source| SearchBenchError::Tasks { source })?;
         Ok(Tasks { stop: Vec::new(), terminator: None, max_tokens: LONG, ..tasks })
     }

@@ -98,7 +98,7 @@ impl<'a> Running<'a> {
         }
         Ok(Self {
             forest,
-            referee: Referee { tasks: forest.tasks, critics: forest.critics, rule: Panel::rule() },
+            referee: Referee { tasks: forest.tasks, critics: forest.critics, rule: Panel::rule_with(forest.code) },
             stream: forest.engine.stream(forest.meter.glance())?,
             slots,
             pending: BTreeMap::new(),
