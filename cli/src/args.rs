@@ -138,6 +138,9 @@ pub struct Submit {
     /// Everything random derives from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Artifact store of the cluster, for rows of data sets [default: that of the run folder]
+    #[arg(long, value_name = "LOCATION")]
+    pub artifacts: Option<String>,
     #[command(flatten)]
     pub target: Target,
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use galapagos_artifacts::{ArtifactStore, checkpoint};
+use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::cluster::EvolutionView;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::member::Member;
 use galapagos_domain::recipe::Recipe;
-use galapagos_domain::recipe::tasks::Split;
+use galapagos_domain::recipe::tasks::files::Files;
+use galapagos_domain::recipe::tasks::{Split, TaskSet};
+use galapagos_domain::task::dataset::{decode, solved};
 use galapagos_domain::task::{TaskSetData, few_shot_prefix};
 
 use crate::checkpoints;
@@ -63,29 +66,59 @@ async fn merged(store: &ArtifactStore, checkpoint: &Digest, scratch: &Path, to: 
 /// Adds `README.md` and, per task set, `evaluation/SET.jsonl`: the sealed tasks as the policy read them.
 ///
 /// # Errors
-/// If the files cannot be written.
-pub fn describe(view: &EvolutionView, recipe: &Recipe, exported: &Member, to: &Path) -> Result<(), Error> {
+/// If the files cannot be written, or the rows of a data set are not in the store.
+pub async fn describe(
+    view: &EvolutionView,
+    recipe: &Recipe,
+    exported: &Member,
+    (store, to): (&ArtifactStore, &Path),
+) -> Result<(), Error> {
     let folder = to.join("evaluation");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     for name in recipe.tasks.keys() {
-        write(&folder.join(format!("{name}.jsonl")), &tasks_jsonl(view, recipe, name)?)?;
+        write(&folder.join(format!("{name}.jsonl")), &tasks_jsonl(store, view, recipe, name).await?)?;
     }
     write(&to.join("README.md"), &card(view, recipe, exported))
 }
 
 /// One JSON object a line: `key`, `prompt` (few-shot examples and question), `answer`.
-fn tasks_jsonl(view: &EvolutionView, recipe: &Recipe, name: &galapagos_domain::ids::Name) -> Result<String, Error> {
+async fn tasks_jsonl(
+    store: &ArtifactStore,
+    view: &EvolutionView,
+    recipe: &Recipe,
+    name: &galapagos_domain::ids::Name,
+) -> Result<String, Error> {
     let failed = |error: galapagos_domain::task::TaskError| Error::Failed { message: error.to_string() };
     let Some(set) = recipe.tasks.get(name) else { return Ok(String::new()) };
-    let source = set.builtin();
-    let data = TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?;
-    let prefix = few_shot_prefix(source, view.seed).map_err(failed)?;
+    let (data, prefix) = match set {
+        TaskSet::Builtin(source) => (
+            TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?,
+            few_shot_prefix(source, view.seed).map_err(failed)?,
+        ),
+        TaskSet::Files(files) => stored_rows(store, files, name.as_str()).await?,
+    };
     let lines = data.problems().iter().map(|problem| {
         let prompt = format!("{prefix}{}", problem.prompt);
         let line = serde_json::json!({ "key": problem.key, "prompt": prompt, "answer": problem.answer.trim() });
         format!("{line}\n")
     });
     Ok(lines.collect())
+}
+
+/// The test rows of a data set, and its few-shot prefix.
+async fn stored_rows(store: &ArtifactStore, files: &Files, set: &str) -> Result<(TaskSetData, String), Error> {
+    let Some(stored) = &files.stored else {
+        return Err(Error::Failed { message: format!("the rows of the tasks `{set}` were not stored") });
+    };
+    let read = async |file: &ArtifactRef, split| {
+        let bytes = store.get(&file.digest).await.map_err(|source| Error::Artifact { source: Box::new(source) })?;
+        decode(&bytes, split, set).map_err(|error| Error::Failed { message: error.to_string() })
+    };
+    let (data, _) = read(&stored.test, Split::Test).await?;
+    let (examples, right) = read(&stored.shots, Split::Demonstrations).await?;
+    let examples = examples.problems().iter().zip(&right);
+    let prefix = examples.map(|(problem, given)| solved(files, &problem.prompt, &given.completion)).collect();
+    Ok((data, prefix))
 }
 
 fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
@@ -101,14 +134,18 @@ fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
             )
         })
         .collect();
-    let ends: BTreeSet<char> = recipe.tasks.values().map(|set| set.builtin().family.terminator()).collect();
-    let ends: Vec<String> =
-        ends.into_iter().map(|end| if end == '\n' { "newline".to_owned() } else { format!("`{end}`") }).collect();
+    let ends: BTreeSet<Option<char>> = recipe.tasks.values().map(TaskSet::terminator).collect();
+    let end = |end: Option<char>| match end {
+        None => "end of text".to_owned(),
+        Some('\n') => "newline".to_owned(),
+        Some(end) => format!("`{end}`"),
+    };
+    let ends: Vec<String> = ends.into_iter().map(end).collect();
     format!(
         "# {id}\n\nMember `{id}` of the evolution `{evolution}` (seed {seed}): {about}\n\n\
          - purpose: {purpose}\n- data: {data}\n- risks: {risks}\n- oversight: {oversight}\n- contact: {contact}\n\
          - checkpoint: `{checkpoint}`\n- recipe digest: `{digest}`\n\n\
-         Sealed tasks, as the policy read them, are in `evaluation/`: greedy decoding up to the first {ends}, exact check.\n\n\
+         Sealed tasks, as the policy read them, are in `evaluation/`: greedy decoding up to the first {ends}, checked by each set's rule.\n\n\
          | member | tasks | metric | value (95%) | n |\n|---|---|---|---|---|\n{scores}",
         id = exported.id,
         ends = ends.join(" or "),

@@ -1,10 +1,14 @@
 //! Reads recipe files, with the files they extend.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
+use galapagos_artifacts::datasets::Shelves;
 use galapagos_domain::recipe::Recipe;
 
 use crate::error::Error;
+use crate::render;
 
 /// A recipe as read from a file.
 #[derive(Debug, Clone)]
@@ -12,9 +16,11 @@ pub struct RecipeFile {
     pub recipe: Recipe,
     /// The filled-in recipe as text: what is submitted, recorded and shown.
     pub yaml: String,
+    /// The rows of its data sets.
+    pub shelves: Arc<Shelves>,
 }
 
-/// Reads, fills in and checks the recipe at `path`.
+/// Reads, fills in and checks the recipe at `path`; reads its data sets.
 ///
 /// # Errors
 /// [`Error::Recipe`] with every mistake and its place, or [`Error::Read`].
@@ -22,17 +28,27 @@ pub fn read(path: &Path) -> Result<RecipeFile, Error> {
     let text = read_text(path)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    let recipe = Recipe::parse(&path.display().to_string(), &text, &loader)
+    let mut shelves = Shelves::new(folder);
+    let recipe = Recipe::parse_filled(&path.display().to_string(), &text, &loader, &mut |recipe| shelves.fill(recipe))
         .map_err(|diagnostics| Error::Recipe { diagnostics: diagnostics.to_string() })?;
-    Ok(RecipeFile::of(recipe))
+    for line in shelves.notes().iter().filter_map(|(set, notes)| render::notes(set, *notes)) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+    Ok(RecipeFile::with(recipe, Arc::new(shelves)))
 }
 
 impl RecipeFile {
     /// A recipe made in memory, such as a control or an experiment's arm.
     #[must_use]
     pub fn of(recipe: Recipe) -> Self {
+        Self::with(recipe, Arc::default())
+    }
+
+    /// A recipe whose data sets have been read.
+    #[must_use]
+    pub fn with(recipe: Recipe, shelves: Arc<Shelves>) -> Self {
         let yaml = recipe.to_yaml();
-        Self { recipe, yaml }
+        Self { recipe, yaml, shelves }
     }
 }
 

@@ -7,7 +7,9 @@ pub mod table;
 pub mod tree;
 
 use galapagos_domain::cluster::view::{Interval, Score};
+use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::evaluate::Metric;
+use galapagos_domain::task::dataset::Notes;
 
 /// `0.740 ±0.061`: the estimate and half the width of its 95% interval.
 #[must_use]
@@ -36,6 +38,19 @@ pub fn score(score: &Score) -> String {
     format!("{called}/{tasks} {}{knows} {}{cost}", metric(&score.metric), interval(value))
 }
 
+/// What people should know of a data set that is used all the same; nothing of one that is clean.
+#[must_use]
+pub fn notes(set: &Name, notes: Notes) -> Option<String> {
+    let said = [
+        (notes.near_test, "rows of `test` are nearly copies of training rows"),
+        (notes.near_val, "rows of `val` are nearly copies of training rows"),
+        (notes.repeated, "rows repeat the prompt of another row of their split"),
+    ];
+    let said: Vec<String> =
+        said.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!said.is_empty()).then(|| format!("note: data set `{set}`: {}", said.join("; ")))
+}
+
 /// `0:41`, `12:05`, `1:02:03`.
 #[must_use]
 pub fn duration(ms: u64) -> String {
@@ -47,6 +62,17 @@ pub fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clean_data_set_is_not_worth_a_word() {
+        let set = Name::new("sums").unwrap();
+        assert_eq!(notes(&set, Notes::default()), None);
+        let said = notes(&set, Notes { near_val: 0, near_test: 3, repeated: 1 }).unwrap();
+        assert_eq!(
+            said,
+            "note: data set `sums`: 3 rows of `test` are nearly copies of training rows; 1 rows repeat the prompt of another row of their split"
+        );
+    }
 
     #[test]
     fn durations_read_as_a_clock() {

@@ -11,7 +11,7 @@ use crate::recipe::curate::Operator;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::guide::{Guide, Speculate};
 use crate::recipe::search::{Propose, Search};
-use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::verify::Verifier;
 use crate::recipe::{Base, Head};
 use crate::seed::Seed;
@@ -58,10 +58,10 @@ impl JobKind {
 }
 
 /// Some tasks of one set, by number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskSlice {
     pub set: Name,
-    pub source: Builtin,
+    pub source: TaskSet,
     pub split: Split,
     pub indices: Vec<u32>,
     /// The seed that generated the set (of the evolution, not of the job).

@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use galapagos_artifacts::datasets::Shelves;
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{Sampling, TaskSlice};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::diagnostic::Diagnostics;
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::stats::{Interval, wilson95};
 use galapagos_domain::trajectory::VerdictCounts;
@@ -24,7 +25,7 @@ use crate::engine::tch::TchEngine;
 use crate::engine::{CheckpointDir, Codec, Engine, EngineError, EngineHandle};
 use crate::jobs::JobError;
 use crate::jobs::meter::Meter;
-use crate::jobs::tasks::Tasks;
+use crate::jobs::tasks::{Shelf, Tasks};
 use crate::search::{Ask, Policy};
 use crate::verify::Panel;
 
@@ -72,7 +73,8 @@ struct Measured {
 /// # Errors
 /// [`EvalError`].
 pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
-    let recipe = read_recipe(&config.recipe)?;
+    let (recipe, shelves) = read_recipe(&config.recipe)?;
+    let shelf = Shelf::Given(shelves.tables());
     let place = config.computing.place().map_err(|source| EvalError::Device { source })?;
     let base = config.base.clone();
     let make = move || -> Box<dyn Engine> { Box::new(TchEngine::on(place).standing_on(base.clone())) };
@@ -87,10 +89,9 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     };
     let mut tasks = BTreeMap::new();
     for (set, source) in &recipe.tasks {
-        let source = source.builtin();
-        let indices = (0..size(source, split).min(config.n.unwrap_or(u32::MAX))).collect();
+        let indices = (0..source.size(split).min(config.n.unwrap_or(u32::MAX))).collect();
         let slice = TaskSlice { set: set.clone(), source: source.clone(), split, indices, seed: Seed(config.seed) };
-        let prepared = Tasks::prepare(&slice, codec.as_ref(), Seed(config.seed), None)
+        let prepared = Tasks::prepare(&slice, &shelf, codec.as_ref(), Seed(config.seed), None)
             .map_err(|source| EvalError::Tasks { source })?;
         tasks.insert(set.clone(), measure(&engine, &checkpoint, &codec, &prepared).map_err(failed)?);
     }
@@ -111,20 +112,15 @@ pub(crate) fn adopt(engine: &EngineHandle, folder: &Path) -> Result<CheckpointDi
     Ok(CheckpointDir { checkpoint: weights, weights, path: folder.to_owned(), base: None })
 }
 
-fn read_recipe(path: &Path) -> Result<Recipe, EvalError> {
+/// The recipe, and the rows of its data sets.
+fn read_recipe(path: &Path) -> Result<(Recipe, Shelves), EvalError> {
     let text = std::fs::read_to_string(path).map_err(|source| EvalError::Recipe { path: path.to_owned(), source })?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    Recipe::parse(&path.display().to_string(), &text, &loader).map_err(|source| EvalError::Refused { source })
-}
-
-fn size(source: &Builtin, split: Split) -> u32 {
-    match split {
-        Split::Train => source.train,
-        Split::Val => source.val,
-        Split::Test => source.test,
-        Split::Demonstrations => source.demonstrations,
-    }
+    let mut shelves = Shelves::new(folder.clone());
+    let recipe = Recipe::parse_filled(&path.display().to_string(), &text, &loader, &mut |recipe| shelves.fill(recipe))
+        .map_err(|source| EvalError::Refused { source })?;
+    Ok((recipe, shelves))
 }
 
 fn measure(

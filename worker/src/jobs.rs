@@ -6,6 +6,8 @@
 mod base;
 mod bout;
 mod curate;
+#[cfg(test)]
+mod dataset_tests;
 mod evaluate;
 mod measure;
 pub mod meter;
@@ -51,6 +53,14 @@ pub struct Workshop {
     pub runtime: tokio::runtime::Handle,
 }
 
+impl Workshop {
+    /// Where the rows of data sets are.
+    #[must_use]
+    pub fn shelf(&self) -> tasks::Shelf<'_> {
+        tasks::Shelf::Store(&self.store, &self.runtime)
+    }
+}
+
 /// Runs the attempt to its end; blocks.
 ///
 /// # Errors
@@ -77,6 +87,17 @@ pub enum JobError {
     Checkpoint { checkpoint: Digest, source: Box<galapagos_artifacts::Error> },
     #[error("cannot {what}")]
     Engine { what: &'static str, source: EngineError },
+    #[error(
+        "the rows of the tasks `{set}` were not stored; submit the recipe with `galapagos run` or `galapagos submit`"
+    )]
+    NotRead { set: String },
+    #[error("the stored rows of the tasks `{set}` are damaged")]
+    Rows { set: String, source: galapagos_domain::task::dataset::Damaged },
+    #[error(
+        "the model has no token that ends a text, and the tasks `{set}` end by nothing else; \
+         write a character as their `end`"
+    )]
+    NoEnd { set: String },
     #[error("cannot generate the tasks of `{set}`")]
     Tasks { set: String, source: TaskError },
     #[error(
@@ -106,7 +127,13 @@ impl JobError {
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),
             Self::Operators { source } => source.is_transient(),
-            Self::Tasks { .. } | Self::NoModel { .. } | Self::NoVerifier | Self::Undecided { .. } => false,
+            Self::NotRead { .. }
+            | Self::Rows { .. }
+            | Self::NoEnd { .. }
+            | Self::Tasks { .. }
+            | Self::NoModel { .. }
+            | Self::NoVerifier
+            | Self::Undecided { .. } => false,
         };
         if transient { FailureClass::Transient } else { FailureClass::Invalid }
     }

@@ -6,19 +6,28 @@ pub mod behaviour;
 pub mod checks;
 pub mod consistency;
 pub mod math;
+pub mod programs;
 mod rule;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use galapagos_domain::task::{Family, Problem};
+use galapagos_domain::task::dataset::ProgramTests;
+use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Outcome, Verdict};
+
+use crate::code::Code;
+pub use rule::read;
 
 /// A completion to judge.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    pub family: Family,
+    /// What the verifier `rule` asks.
+    pub rule: &'a TaskRule,
     pub problem: &'a Problem,
+    /// What the task brings for programs.
+    pub tests: Option<&'a Arc<ProgramTests>>,
     /// Decoded, without the terminator.
     pub completion: &'a str,
 }
@@ -45,10 +54,16 @@ impl std::fmt::Debug for Panel {
 }
 
 impl Panel {
-    /// The task family's exact checker alone.
+    /// The task set's own checker alone, where no code of models may run.
     #[must_use]
     pub fn rule() -> Self {
-        Self(vec![Box::new(rule::Rule)])
+        Self(vec![Box::new(rule::Rule { code: None })])
+    }
+
+    /// The task set's own checker alone; `code` runs what must be run. It blocks then.
+    #[must_use]
+    pub fn rule_with(code: &Arc<Code>) -> Self {
+        Self(vec![Box::new(rule::Rule { code: Some(Arc::clone(code)) })])
     }
 
     /// The verdict on one completion.
@@ -83,6 +98,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use galapagos_domain::task::Family;
+
     use super::*;
 
     struct Fixed(&'static str, fn() -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>>);
@@ -103,7 +120,12 @@ mod tests {
             answer: "12".to_owned(),
             canonical: "12".to_owned(),
         };
-        Panel(panel).judge(Claim { family: Family::SortThreeDigits, problem: &problem, completion: "12" })
+        Panel(panel).judge(Claim {
+            rule: &TaskRule::Family(Family::SortThreeDigits),
+            problem: &problem,
+            tests: None,
+            completion: "12",
+        })
     }
 
     #[test]
@@ -120,7 +142,7 @@ mod tests {
     #[test]
     fn the_first_verifier_that_does_not_pass_decides() {
         let suspect = || Fixed("s", || Ok(Verdict::new(Outcome::Suspect, "odd")));
-        assert_eq!(judge(vec![Box::new(rule::Rule), Box::new(suspect())]).outcome, Outcome::Suspect);
-        assert_eq!(judge(vec![Box::new(rule::Rule)]).outcome, Outcome::Pass);
+        assert_eq!(judge(vec![Box::new(rule::Rule { code: None }), Box::new(suspect())]).outcome, Outcome::Suspect);
+        assert_eq!(judge(vec![Box::new(rule::Rule { code: None })]).outcome, Outcome::Pass);
     }
 }

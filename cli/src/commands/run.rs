@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::watch::{Whereabouts, follow};
 use super::{print, print_json};
 use crate::args::{self, Cluster};
-use crate::client::{RUNS, call};
+use crate::client::{self, RUNS, call};
 use crate::error::{Error, Exit};
 use crate::local::{FolderError, Layout, LocalCluster, RunFolder, RunMark, tail};
 use crate::outcome::{self, Final};
@@ -51,7 +51,7 @@ pub enum Ended {
 pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
     let mut file = recipe_file::read(&args.recipe)?;
     if args.control {
-        file = control(&file.recipe)?;
+        file = control(&file)?;
     }
     if args.dry_run {
         return dry_run(&file, json);
@@ -87,10 +87,11 @@ pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
     }
 }
 
-fn control(recipe: &Recipe) -> Result<RecipeFile, Error> {
-    recipe.with_control().map(RecipeFile::of).ok_or_else(|| Error::Usage {
-        message: format!("the recipe {} names no control; add `control: {{shuffle: verdicts}}`", recipe.name),
-    })
+fn control(file: &RecipeFile) -> Result<RecipeFile, Error> {
+    let control = file.recipe.with_control().ok_or_else(|| Error::Usage {
+        message: format!("the recipe {} names no control; add `control: {{shuffle: verdicts}}`", file.recipe.name),
+    })?;
+    Ok(RecipeFile::with(control, file.shelves.clone()))
 }
 
 fn dry_run(file: &RecipeFile, json: bool) -> Result<Exit, Error> {
@@ -183,6 +184,7 @@ pub async fn evolve(job: &Job<'_>, live: &mut Live) -> Result<Ended, Error> {
     check_slots(&job.file.recipe, &job.layout.cluster)?;
     let _lock = job.folder.lock().map_err(folder_error)?;
     let mark = claim(job)?;
+    keep_rows(job).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })?;
     forget_announcement(&job.folder)?;
     let mut cluster = LocalCluster::start(&job.layout).map_err(|source| Error::Process { source })?;
@@ -225,6 +227,15 @@ fn claim(job: &Job<'_>) -> Result<RunMark, Error> {
         ours.seed
     );
     Err(Error::Refused { message })
+}
+
+/// Stores the rows of the recipe's data sets, so that workers read them from there.
+async fn keep_rows(job: &Job<'_>) -> Result<(), Error> {
+    if job.file.shelves.is_empty() {
+        return Ok(());
+    }
+    let store = client::artifacts(None, Some(&job.folder))?;
+    job.file.shelves.store(&store).await.map_err(|source| Error::Artifact { source: Box::new(source) })
 }
 
 /// An announcement of an earlier cluster would lead to a port that may be somebody else's now.
@@ -307,7 +318,7 @@ async fn conclude(job: &Job<'_>, view: &EvolutionView, json: bool) -> Result<Exi
     let store = ArtifactStore::open(&job.folder.artifacts().display().to_string())
         .map_err(|source| Error::Artifact { source: Box::new(source) })?;
     export::member(&store, champion, &exported, export::Form::Merged).await?;
-    export::describe(view, &job.file.recipe, champion, &exported)?;
+    export::describe(view, &job.file.recipe, champion, (&store, &exported)).await?;
     let summary = Final::of(view);
     if json {
         print(&serde_json::json!({ "final": summary }).to_string())?;

@@ -7,7 +7,11 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{Document, Loader, Value};
 use super::path::Path;
 use super::read::read;
+use super::validate::BrokenRule;
 use crate::ids::Digest;
+
+/// Fills in what a recipe's text does not hold, such as what its data files are; says what is broken.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut Recipe) -> Vec<BrokenRule>;
 
 /// The format version that this build reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -26,14 +30,29 @@ impl Document {
     /// # Errors
     /// Every unknown field, or else every broken rule, each with its place.
     pub fn recipe(&self) -> Result<Recipe, Diagnostics> {
+        self.filled_recipe(&mut |_| Vec::new())
+    }
+
+    /// As [`Document::recipe`], with what only the world outside knows filled in by `fill` before the rules are checked.
+    ///
+    /// # Errors
+    /// As [`Document::recipe`]; what `fill` finds broken comes alone.
+    pub fn filled_recipe(&self, fill: Fill<'_>) -> Result<Recipe, Diagnostics> {
         self.check_version()?;
-        let recipe: Recipe = self.read()?;
-        let broken = recipe.validate().into_iter().map(|rule| {
+        let mut recipe: Recipe = self.read()?;
+        self.located(fill(&mut recipe))?;
+        self.located(recipe.validate())?;
+        Ok(recipe)
+    }
+
+    /// Broken rules with their places.
+    fn located(&self, broken: Vec<BrokenRule>) -> Result<(), Diagnostics> {
+        let broken = broken.into_iter().map(|rule| {
             let place = self.place_of(&rule.path);
             let topic = rule.path.within_step().segments().first().map(|_| rule.topic());
             Diagnostic { help: rule.help.clone(), topic, ..self.diagnose(place, rule.path.clone(), rule.to_string()) }
         });
-        Diagnostics::of(broken.collect()).map_or(Ok(recipe), Err)
+        Diagnostics::of(broken.collect()).map_or(Ok(()), Err)
     }
 
     /// A recipe of another version is refused before its fields are, since those may well differ.
@@ -59,6 +78,14 @@ impl Recipe {
     /// [`Diagnostics`] shows every mistake with its place and what would be right.
     pub fn parse(file: &str, text: &str, loader: Loader<'_>) -> Result<Self, Diagnostics> {
         Document::load(file, text, loader)?.recipe()
+    }
+
+    /// As [`Recipe::parse`], with `fill` as [`Document::filled_recipe`] has it.
+    ///
+    /// # Errors
+    /// [`Diagnostics`].
+    pub fn parse_filled(file: &str, text: &str, loader: Loader<'_>, fill: Fill<'_>) -> Result<Self, Diagnostics> {
+        Document::load(file, text, loader)?.filled_recipe(fill)
     }
 
     /// The digest of the filled-in recipe: its identity.

@@ -1,23 +1,124 @@
 //! Task sets: where problems come from and how many each split holds.
 
+pub mod files;
+
+use std::collections::BTreeSet;
+
+use files::Files;
 use serde::{Deserialize, Serialize};
 
-use crate::task::Family;
+use crate::task::{Family, TaskRule};
 
 /// A task set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskSet {
     /// Generated here, verified exactly.
     Builtin(Builtin),
+    /// Read from data files.
+    Files(Box<Files>),
 }
 
 impl TaskSet {
-    /// The procedural tasks behind the set.
+    /// The word that says in a recipe where the set comes from.
     #[must_use]
-    pub fn builtin(&self) -> &Builtin {
+    pub fn word(&self) -> &'static str {
         match self {
-            Self::Builtin(builtin) => builtin,
+            Self::Builtin(_) => "builtin",
+            Self::Files(_) => "files",
+        }
+    }
+
+    /// What the problems are, in a word for messages.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Builtin(builtin) => builtin.family.name(),
+            Self::Files(files) => &files.path,
+        }
+    }
+
+    /// Problems in a split.
+    #[must_use]
+    pub fn size(&self, split: Split) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.size(split),
+            Self::Files(files) => {
+                files.stored.as_ref().map_or(0, |stored| u32::try_from(stored.rows(split).rows).unwrap_or(u32::MAX))
+            }
+        }
+    }
+
+    /// Solved examples before every question.
+    #[must_use]
+    pub fn shots(&self) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.shots,
+            Self::Files(files) => files.shots,
+        }
+    }
+
+    /// Whether its problems bring tests for programs.
+    #[must_use]
+    pub fn has_tests(&self) -> bool {
+        match self {
+            Self::Builtin(_) => false,
+            Self::Files(files) => files.tests.is_some(),
+        }
+    }
+
+    /// What the verifier `rule` asks.
+    #[must_use]
+    pub fn rule(&self) -> TaskRule {
+        match self {
+            Self::Builtin(builtin) => TaskRule::Family(builtin.family),
+            Self::Files(files) => TaskRule::Check(Box::new(files.rule())),
+        }
+    }
+
+    /// The character that ends a completion. None: the model's own end of text alone.
+    #[must_use]
+    pub fn terminator(&self) -> Option<char> {
+        match self {
+            Self::Builtin(builtin) => Some(builtin.family.terminator()),
+            Self::Files(files) => files.end.0,
+        }
+    }
+
+    /// Longest completion in tokens, the end counted, where a recipe step does not say it.
+    #[must_use]
+    pub fn max_tokens(&self) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.family.max_tokens(),
+            Self::Files(files) => files.max_tokens(),
+        }
+    }
+
+    /// Every character that a prompt, an answer or the terminator may hold.
+    #[must_use]
+    pub fn characters(&self) -> BTreeSet<char> {
+        match self {
+            Self::Builtin(builtin) => builtin.family.characters(),
+            Self::Files(files) => {
+                let text = files.stored.iter().flat_map(|stored| stored.characters.chars());
+                text.chain(files.end.0).collect()
+            }
+        }
+    }
+
+    /// Characters of the longest sequence: few-shot prefix, prompt, completion.
+    #[must_use]
+    pub fn longest_sequence(&self) -> u64 {
+        match self {
+            Self::Builtin(builtin) => {
+                let (prompt, answer) = builtin.family.longest();
+                u64::from(builtin.shots) * u64::from(prompt + answer + 1)
+                    + u64::from(prompt + builtin.family.max_tokens())
+            }
+            Self::Files(files) => {
+                let longest = files.stored.as_ref().map(|stored| stored.longest).unwrap_or_default();
+                u64::from(longest.prefix) + u64::from(longest.prompt) + u64::from(files.max_tokens())
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Verifier {
     Math(Math),
     /// Runs the Python of all steps in the sandbox: the last one must run.
     StepExecutor(StepExecutor),
+    /// Runs the tests that the task brings against the answer, a program, in the sandbox.
+    UnitTests(UnitTests),
     /// A role with a scalar head: its number behind what was written so far.
     Value(Model),
     /// The same, trained on outcomes and asked at answers.
@@ -55,6 +57,7 @@ impl Verifier {
             Self::JsonSchema(_) => "json_schema",
             Self::Math(_) => "math",
             Self::StepExecutor(_) => "step_executor",
+            Self::UnitTests(_) => "unit_tests",
             Self::Behaviour(_) => "behaviour",
             Self::Consistency(_) => "consistency",
             Self::Value(_) => "value",
@@ -72,6 +75,12 @@ impl Verifier {
             Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
             _ => None,
         }
+    }
+
+    /// Whether it runs code of models.
+    #[must_use]
+    pub fn runs_code(&self) -> bool {
+        matches!(self, Self::StepExecutor(_) | Self::UnitTests(_))
     }
 
     /// Whether it says pass or fail, and not only how good.
@@ -94,7 +103,8 @@ impl Verifier {
             | Self::MultipleChoice(_)
             | Self::Regex(_)
             | Self::JsonSchema(_)
-            | Self::Math(_) => true,
+            | Self::Math(_)
+            | Self::UnitTests(_) => true,
             Self::StepExecutor(_)
             | Self::Value(_)
             | Self::Orm(_)
@@ -136,6 +146,25 @@ pub struct StepExecutor {
     /// Seconds that one step may take.
     #[serde(default = "five")]
     pub seconds: u32,
+}
+
+/// How programs are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitTests {
+    /// Seconds that one test may take.
+    #[serde(default = "five")]
+    pub seconds: u32,
+    /// Seconds that all tests of an answer may take.
+    #[serde(default = "thirty")]
+    pub all_seconds: u32,
+    /// The program is the question with the answer behind it.
+    #[serde(default)]
+    pub behind_prompt: bool,
+}
+
+fn thirty() -> u32 {
+    30
 }
 
 fn five() -> u32 {

@@ -191,6 +191,12 @@ pub fn check(
     Ok(report)
 }
 
+/// A text by its tokens alone: equal for two texts that this module calls exact copies.
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    tokens(text).join(" ")
+}
+
 /// Runs of letters and digits in lower case, and every other visible character by itself.
 fn tokens(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();

@@ -18,14 +18,15 @@ pub enum TaskError {
     #[error("{family} has {available} different problems for {part}; {asked} were asked for")]
     TooFew { family: Family, part: &'static str, asked: u64, available: u64 },
     /// An index beyond the split's end.
-    #[error("the {split} split of {family} holds {len} problems; number {index} was asked for (they count from 0)")]
-    NoSuchTask { family: Family, split: Split, index: u32, len: u32 },
+    #[error("the {split} split of {set} holds {len} problems; number {index} was asked for (they count from 0)")]
+    NoSuchTask { set: String, split: Split, index: u32, len: u32 },
 }
 
 /// The problems of one split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSetData {
-    family: Family,
+    /// What the problems are, for messages.
+    label: String,
     split: Split,
     problems: Vec<Problem>,
 }
@@ -51,7 +52,13 @@ impl TaskSetData {
             answer: draft.answer,
             canonical: draft.canonical,
         });
-        Ok(Self { family: source.family, split, problems: problems.collect() })
+        Ok(Self { label: source.family.to_string(), split, problems: problems.collect() })
+    }
+
+    /// Problems that are there already; `label` names them in messages.
+    #[must_use]
+    pub fn of(label: String, split: Split, problems: Vec<Problem>) -> Self {
+        Self { label, split, problems }
     }
 
     /// Problem number `index`, from 0.
@@ -60,7 +67,7 @@ impl TaskSetData {
     /// [`TaskError::NoSuchTask`] beyond the end.
     pub fn get(&self, index: u32) -> Result<&Problem, TaskError> {
         self.problems.get(index as usize).ok_or_else(|| TaskError::NoSuchTask {
-            family: self.family,
+            set: self.label.clone(),
             split: self.split,
             index,
             len: u32::try_from(self.problems.len()).unwrap_or(u32::MAX),
@@ -71,12 +78,6 @@ impl TaskSetData {
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
-    }
-
-    /// The family of all problems.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        self.family
     }
 }
 

@@ -16,18 +16,19 @@ use galapagos_domain::recipe::curate::{
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
 use galapagos_domain::recipe::{Base, Characters, Head, Number, Shuffled};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
-use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::{Outcome, VerdictCounts};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+
+use crate::sources::source;
 
 /// An id of any kind.
 fn id<T: std::fmt::Debug + std::str::FromStr<Err: std::fmt::Debug>>() -> impl Strategy<Value = T> {
@@ -60,16 +61,9 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn slice() -> BoxedStrategy<TaskSlice> {
-    let family = prop_oneof![Just(Family::LargestOfFive), Just(Family::LettersInWord), Just(Family::SortSixDigits)];
     let split = prop_oneof![Just(Split::Train), Just(Split::Val), Just(Split::Test), Just(Split::Demonstrations)];
-    (id(), family, split, vec(any::<u32>(), 0..5), seed(), any::<u32>())
-        .prop_map(|(set, family, split, indices, seed, n)| TaskSlice {
-            set,
-            source: Builtin { family, train: n, val: n / 2, test: n / 3, demonstrations: n / 4, shots: n / 5 },
-            split,
-            indices,
-            seed,
-        })
+    (id(), source(artifact().boxed()), split, vec(any::<u32>(), 0..5), seed())
+        .prop_map(|(set, source, split, indices, seed)| TaskSlice { set, source, split, indices, seed })
         .boxed()
 }
 

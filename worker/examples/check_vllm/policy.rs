@@ -26,7 +26,7 @@ pub fn batch(local: &mut TchEngine, version: &CheckpointDir, max_tokens: u32) ->
         let sampling = Arc::new(Sampling::at(1.0));
         requests.push(Request { prompt, samples: SAMPLES, seed: Seed(seed), sampling });
     }
-    let stop = codec.stop_tokens('\n').map_err(|error| chain(&error))?;
+    let stop = codec.stop_tokens(Some('\n')).map_err(|error| chain(&error))?;
     let (checkpoint, prefix) = (version.clone(), encode(SHOTS)?);
     Ok(Batch { checkpoint, prefix, requests, stop, terminator: Some('\n'), max_tokens })
 }

@@ -39,7 +39,7 @@ fn side(
 ) -> Result<Vec<Streams>, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(member))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open a side's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
+    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
     let sampling = Arc::new(spec.sampling.clone());
     let mut asks = Vec::with_capacity(2 * tasks.items.len());
@@ -52,7 +52,7 @@ fn side(
         }));
     }
     let samples = policy.answer(&tasks, &asks).map_err(engine_failed("let a side answer"))?;
-    let panel = Panel::rule();
+    let panel = Panel::rule_with(&shop.code);
     let judged: Vec<Outcome> = asks
         .iter()
         .zip(samples.iter().flatten())

@@ -11,12 +11,13 @@ use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{CurateFrom, CurateSpec, JobOutput, JobSpec, TaskSlice};
-use galapagos_domain::task::{Family, Problem, TaskSetData};
+use galapagos_domain::task::dataset::ProgramTests;
+use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use tempfile::TempDir;
 
 use super::meter::Meter;
-use super::tasks::Tasks;
+use super::tasks::{Problems, Tasks};
 use super::{JobError, Workshop, engine_failed, store_failed};
 use crate::engine::Codec;
 use crate::operators::{Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream};
@@ -38,7 +39,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
         }
     };
     let codec = spec.text.map(|checkpoint| codec(shop, &checkpoint)).transpose()?;
-    let rules = (!spec.tasks.is_empty()).then(|| Rules::generate(&spec.tasks)).transpose()?;
+    let rules = (!spec.tasks.is_empty()).then(|| Rules::generate(shop, &spec.tasks)).transpose()?;
     let means = Means {
         sources: &files,
         text: codec.as_deref(),
@@ -154,22 +155,21 @@ impl Sources for Files<'_> {
 
 /// The problems that records may be of, by task set and key.
 struct Rules {
-    problems: BTreeMap<(Name, String), (Family, Problem)>,
+    problems: BTreeMap<(Name, String), (TaskRule, Problem, Option<Arc<ProgramTests>>)>,
     panel: Panel,
 }
 
 impl Rules {
-    fn generate(slices: &[TaskSlice]) -> Result<Self, JobError> {
+    fn generate(shop: &Workshop, slices: &[TaskSlice]) -> Result<Self, JobError> {
         let mut problems = BTreeMap::new();
         for slice in slices {
-            let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
-            let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
-            for index in 0..slice.source.size(slice.split) {
-                let problem = data.get(index).map_err(failed)?.clone();
-                problems.insert((slice.set.clone(), problem.key.clone()), (slice.source.family, problem));
+            let Problems { data, given, .. } = Problems::of(slice, &shop.shelf())?;
+            for (problem, given) in data.problems().iter().zip(given) {
+                let of = (slice.source.rule(), problem.clone(), given.tests);
+                problems.insert((slice.set.clone(), problem.key.clone()), of);
             }
         }
-        Ok(Self { problems, panel: Panel::rule() })
+        Ok(Self { problems, panel: Panel::rule_with(&shop.code) })
     }
 }
 
@@ -179,9 +179,9 @@ impl Reverify for Rules {
         let failed =
             |reason: String| OperatorError::Reverify { task: record.task.clone(), sample: record.sample, reason };
         let key = (record.task_set.clone(), record.task.clone());
-        let (family, problem) =
+        let (rule, problem, tests) =
             self.problems.get(&key).ok_or_else(|| failed(format!("the task set `{}` has no such task", key.0)))?;
-        let verdict = self.panel.judge(Claim { family: *family, problem, completion: &record.completion });
+        let verdict = self.panel.judge(Claim { rule, problem, tests: tests.as_ref(), completion: &record.completion });
         match verdict.outcome {
             Outcome::Pass => Ok(true),
             Outcome::Fail | Outcome::Suspect => Ok(false),
@@ -198,10 +198,15 @@ fn demonstrations(
     slice: &TaskSlice,
 ) -> Result<Vec<Trajectory>, JobError> {
     let codec = codec(shop, base)?;
-    let tasks = Tasks::prepare(slice, codec.as_ref(), job.seed, None)?;
+    let tasks = Tasks::prepare(slice, &shop.shelf(), codec.as_ref(), job.seed, None)?;
     let mut rows = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
-        let text = format!("{}{}", item.problem.answer, tasks.terminator);
+        let end = tasks.terminator.map(String::from).unwrap_or_default();
+        let text = format!("{}{end}", item.given.completion);
+        let mut tokens = codec.encode(&text).map_err(engine_failed("write an answer in tokens"))?;
+        if tasks.terminator.is_none() {
+            tokens.extend(tasks.stop.first());
+        }
         rows.push(Trajectory {
             job: job.id.clone(),
             task_set: tasks.set.clone(),
@@ -210,9 +215,9 @@ fn demonstrations(
             policy: *base,
             prompt_tokens: tasks.full_prompt(place),
             prefix_len: u32::try_from(tasks.prefix.len()).unwrap_or(u32::MAX),
-            completion_tokens: codec.encode(&text).map_err(engine_failed("write an answer in tokens"))?,
+            completion_tokens: tokens,
             log_probs: Vec::new(),
-            completion: item.problem.answer.clone(),
+            completion: item.given.completion.clone(),
             verdict: Verdict::pass("demonstration"),
             scores: Vec::new(),
             leaf: None,

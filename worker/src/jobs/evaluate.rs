@@ -15,7 +15,7 @@ use crate::verify::Panel;
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
+    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
     let units = tasks.items.len() as u64;
     meter.expect(units, units + units * u64::from(spec.samples));
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
@@ -29,12 +29,14 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
         }
     };
     let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
+    let panel = Panel::rule_with(&shop.code);
     let mut outcomes = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
-        let passed = sampled[place].iter().map(|s| passes(&tasks, place, &s.text)).collect::<Result<Vec<_>, _>>()?;
+        let passed =
+            sampled[place].iter().map(|s| passes(&panel, &tasks, place, &s.text)).collect::<Result<Vec<_>, _>>()?;
         outcomes.push(TaskOutcome {
             task: item.index,
-            greedy_pass: passes(&tasks, place, &greedy[place][0].text)?,
+            greedy_pass: passes(&panel, &tasks, place, &greedy[place][0].text)?,
             samples: spec.samples,
             passes: passed.iter().map(|pass| u32::from(*pass)).sum(),
             best_pass: best.as_ref().map(|best| passed[best[place]]),
@@ -44,11 +46,13 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
 }
 
 /// Whether a completion passes. A verdict that decides nothing ends the job: counted as a miss it would lower the score.
-pub(super) fn passes(tasks: &Tasks, place: usize, answer: &str) -> Result<bool, JobError> {
-    let verdict = Panel::rule().judge(tasks.claim(place, answer));
+pub(super) fn passes(panel: &Panel, tasks: &Tasks, place: usize, answer: &str) -> Result<bool, JobError> {
+    let verdict = panel.judge(tasks.claim(place, answer));
     match verdict.outcome {
         Outcome::Pass => Ok(true),
         Outcome::Fail | Outcome::Suspect => Ok(false),
+        // A program that does not end solves nothing.
+        Outcome::Timeout if tasks.rule.runs_code() => Ok(false),
         Outcome::Error | Outcome::Timeout => {
             Err(JobError::Undecided { task: tasks.items[place].problem.key.clone(), reason: verdict.reason })
         }

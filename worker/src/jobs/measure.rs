@@ -13,11 +13,12 @@ use super::rollout::{answer_tokens, critics, search_failed};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed};
 use crate::search::{self, Forest, NodeId, Pace, Tree};
+use crate::verify::Panel;
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
     let critics = critics(shop, &spec.critics)?;
     let units = tasks.items.len() as u64;
     meter.expect(units, units);
@@ -34,18 +35,24 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Me
         pace: Pace::Free,
     };
     let searched = forest.measure().map_err(search_failed)?;
+    let panel = Panel::rule_with(&shop.code);
     let mut curves = Vec::with_capacity(tasks.items.len());
     for (place, (searched, moments)) in searched.into_iter().enumerate() {
-        curves.push(curve(&tasks, place, &searched.tree, &moments)?);
+        curves.push(curve((&panel, &tasks), place, &searched.tree, &moments)?);
     }
     Ok(JobOutput::Measure { tasks: curves, tokens: meter.tokens() })
 }
 
-fn curve(tasks: &Tasks, place: usize, tree: &Tree, moments: &[search::Moment]) -> Result<TaskCurve, JobError> {
+fn curve(
+    (panel, tasks): (&Panel, &Tasks),
+    place: usize,
+    tree: &Tree,
+    moments: &[search::Moment],
+) -> Result<TaskCurve, JobError> {
     let nodes: BTreeSet<NodeId> = moments.iter().flat_map(|moment| moment.found.iter().copied()).collect();
     let mut right = BTreeMap::new();
     for node in nodes {
-        right.insert(node, passes(tasks, place, &tree.path(node).answer)?);
+        right.insert(node, passes(panel, tasks, place, &tree.path(node).answer)?);
     }
     let count = |moment: &search::Moment| Moment {
         tokens: moment.tokens,

@@ -24,7 +24,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     }
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
     let critics = critics(shop, &spec.critics)?;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);

@@ -1,13 +1,22 @@
 //! The tasks of one job, ready for a policy: prompts as tokens, the shared prefix, the stop rule, a seed per task.
 
-use galapagos_domain::ids::Name;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use galapagos_artifacts::ArtifactStore;
+use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::TaskSlice;
+use galapagos_domain::recipe::tasks::files::Files;
+use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::task::{Family, Problem, TaskSetData, few_shot_prefix};
+use galapagos_domain::task::dataset::{Given, decode, solved};
+use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix};
+use tokio::runtime::Handle;
 
 use super::{JobError, engine_failed};
 use crate::engine::Codec;
-use crate::verify::Claim;
+use crate::verify::{self, Claim};
 
 /// One task.
 #[derive(Debug, Clone)]
@@ -15,6 +24,8 @@ pub struct Item {
     /// Number within the split.
     pub index: u32,
     pub problem: Problem,
+    /// What it brings beside: a right completion, tests.
+    pub given: Given,
     /// Tokens after the shared prefix.
     pub prompt: Vec<u32>,
     /// Of the job's seed and the task's name: the same whatever other tasks the job has.
@@ -25,60 +36,137 @@ pub struct Item {
 #[derive(Debug, Clone)]
 pub struct Tasks {
     pub set: Name,
-    pub family: Family,
+    pub rule: TaskRule,
     /// The few-shot prefix; empty if the set has none.
     pub prefix: Vec<u32>,
     pub items: Vec<Item>,
-    pub terminator: char,
+    /// The character that ends a completion; without one the model's own end of text alone does.
+    pub terminator: Option<char>,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
 }
 
+/// All problems of a slice's split, and the solved examples before each.
+#[derive(Debug, Clone)]
+pub struct Problems {
+    pub data: TaskSetData,
+    /// What each brings beside, in the same order.
+    pub given: Vec<Given>,
+    pub shots: String,
+}
+
+impl Problems {
+    /// Draws or reads what a slice is of.
+    ///
+    /// # Errors
+    /// [`JobError::Tasks`] if there are no such problems; those of [`Shelf::get`], and [`JobError::Rows`] if rows are damaged.
+    pub fn of(slice: &TaskSlice, shelf: &Shelf<'_>) -> Result<Self, JobError> {
+        let failed = |source: TaskError| JobError::Tasks { set: slice.set.to_string(), source };
+        match &slice.source {
+            TaskSet::Builtin(source) => {
+                let data = TaskSetData::generate(source, slice.split, slice.seed).map_err(failed)?;
+                let answer = |problem: &Problem| Given { completion: problem.answer.clone(), tests: None };
+                let given = data.problems().iter().map(answer).collect();
+                Ok(Self { given, data, shots: few_shot_prefix(source, slice.seed).map_err(failed)? })
+            }
+            TaskSet::Files(files) => Self::stored(slice, files, shelf),
+        }
+    }
+}
+
+impl Problems {
+    /// The rows that were stored when the recipe was submitted.
+    fn stored(slice: &TaskSlice, files: &Files, shelf: &Shelf<'_>) -> Result<Self, JobError> {
+        let set = slice.set.to_string();
+        let stored = files.stored.as_ref().ok_or_else(|| JobError::NotRead { set: set.clone() })?;
+        let read = |artifact: &ArtifactRef, split: Split| {
+            let bytes = shelf.get(artifact)?;
+            decode(&bytes, split, &set).map_err(|source| JobError::Rows { set: set.clone(), source })
+        };
+        let (data, given) = read(stored.rows(slice.split), slice.split)?;
+        let (examples, right) = read(&stored.shots, Split::Demonstrations)?;
+        let examples = examples.problems().iter().zip(&right);
+        let shots = examples.map(|(problem, given)| solved(files, &problem.prompt, &given.completion)).collect();
+        Ok(Self { data, given, shots })
+    }
+}
+
+/// Where the rows of data sets are.
+#[derive(Debug, Clone, Copy)]
+pub enum Shelf<'a> {
+    /// In the artifact store.
+    Store(&'a ArtifactStore, &'a Handle),
+    /// At hand, by digest.
+    Given(&'a BTreeMap<Digest, Bytes>),
+}
+
+impl Shelf<'_> {
+    /// The bytes of an artifact, checked.
+    ///
+    /// # Errors
+    /// [`JobError::Store`].
+    fn get(&self, artifact: &ArtifactRef) -> Result<Bytes, JobError> {
+        let failed = super::store_failed("read the rows of a data set");
+        match self {
+            Self::Store(store, runtime) => runtime.block_on(store.get(&artifact.digest)).map_err(failed),
+            Self::Given(rows) => {
+                let absent = || failed(galapagos_artifacts::Error::Absent { digest: artifact.digest });
+                rows.get(&artifact.digest).cloned().ok_or_else(absent)
+            }
+        }
+    }
+}
+
 impl Tasks {
-    /// Generates and encodes the tasks of `slice`. `max_tokens` is the family's own limit when absent.
+    /// Generates and encodes the tasks of `slice`. `max_tokens` is the set's own limit when absent.
     ///
     /// # Errors
     /// [`JobError::Tasks`] if the set has no such tasks, [`JobError::Engine`] if the vocabulary cannot write them.
     pub fn prepare(
         slice: &TaskSlice,
+        shelf: &Shelf<'_>,
         codec: &dyn Codec,
         seed: Seed,
         max_tokens: Option<u32>,
     ) -> Result<Self, JobError> {
         let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
-        let family = slice.source.family;
-        let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
-        let shots = few_shot_prefix(&slice.source, slice.seed).map_err(failed)?;
+        let Problems { data, given, shots } = Problems::of(slice, shelf)?;
+        let source = &slice.source;
+        let stop =
+            codec.stop_tokens(source.terminator()).map_err(engine_failed("find the tokens that end an answer"))?;
+        if stop.is_empty() {
+            return Err(JobError::NoEnd { set: slice.set.to_string() });
+        }
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
             let problem = data.get(*index).map_err(failed)?.clone();
             let prompt = codec.encode(&problem.prompt).map_err(engine_failed("write a task in tokens"))?;
             let seed = seed.derive(&format!("{}/{}", slice.set, problem.key));
-            items.push(Item { index: *index, problem, prompt, seed });
+            let given = given[*index as usize].clone();
+            items.push(Item { index: *index, problem, given, prompt, seed });
         }
         Ok(Self {
             set: slice.set.clone(),
-            family,
+            rule: source.rule(),
             prefix: codec.encode(&shots).map_err(engine_failed("write the few-shot prefix in tokens"))?,
             items,
-            terminator: family.terminator(),
-            stop: codec
-                .stop_tokens(family.terminator())
-                .map_err(engine_failed("find the tokens that end an answer"))?,
-            max_tokens: max_tokens.unwrap_or_else(|| family.max_tokens()),
+            terminator: source.terminator(),
+            stop,
+            max_tokens: max_tokens.unwrap_or_else(|| source.max_tokens()),
         })
     }
 
     /// What a verifier is asked about a completion of the task at `place`.
     #[must_use]
     pub fn claim<'a>(&'a self, place: usize, completion: &'a str) -> Claim<'a> {
-        Claim { family: self.family, problem: &self.items[place].problem, completion }
+        let item = &self.items[place];
+        Claim { rule: &self.rule, problem: &item.problem, tests: item.given.tests.as_ref(), completion }
     }
 
     /// What an answer is to a vote: answers with the same key are the same.
     pub fn key(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
-        let family = self.family;
-        move |answer| family.read(answer)
+        let rule = self.rule.clone();
+        move |answer| verify::read(&rule, answer)
     }
 
     /// Prefix and question of the task at `place`.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_telemetry::{ErrorChain, SpawnError, spawn_thread};
 
-use super::referee::Check;
+use super::referee::{Check, Steps};
 use crate::code::Code;
 use crate::sandbox::check::{Budget, StepEnd, steps};
 use crate::sandbox::{Pool, SandboxError};
+use crate::verify::programs;
 
 /// Checks at a time.
 const THREADS: usize = 2;
@@ -47,7 +48,7 @@ impl Checker {
                 loop {
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((id, check)) = job else { return };
-                    if give.send((id, decide(&code, &check))).is_err() {
+                    if give.send((id, judge(&code, &check))).is_err() {
                         return;
                     }
                 }
@@ -93,9 +94,16 @@ impl Checker {
     }
 }
 
+fn judge(code: &Code, check: &Check) -> Verdict {
+    match check {
+        Check::Steps(steps) => decide(code, steps),
+        Check::Program(tested) => programs::decide(code, tested),
+    }
+}
+
 /// The verdict on the last step. What went wrong with the sandbox, and a step that ran out of time, is tried once more and then said
 /// as it is: it is no fault of the step.
-fn decide(code: &Code, check: &Check) -> Verdict {
+fn decide(code: &Code, check: &Steps) -> Verdict {
     let mut verdict = Verdict::new(Outcome::Error, "nothing was tried");
     for _ in 0..TRIES {
         verdict = match code.pool() {
@@ -111,7 +119,7 @@ fn decide(code: &Code, check: &Check) -> Verdict {
 
 const BY: &str = "step_executor/1";
 
-fn run(pool: &Pool, check: &Check) -> Verdict {
+fn run(pool: &Pool, check: &Steps) -> Verdict {
     let each_ms = u64::from(check.seconds) * 1000;
     let budget = Budget { each_ms, wall_ms: each_ms * check.steps.len().max(1) as u64 };
     let ends: Result<Vec<StepEnd>, SandboxError> = steps(pool, &check.steps, budget);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::verify::{McRollout, Model, Verifier};
+use galapagos_domain::recipe::verify::{McRollout, Model, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::strategy::{Draw, Drawn, Question};
@@ -16,6 +16,7 @@ use crate::engine::CheckpointDir;
 use crate::jobs::tasks::Tasks;
 use crate::verify::Panel;
 use crate::verify::checks::check;
+use crate::verify::programs::{self, Tested, code};
 
 /// A role that gives numbers.
 #[derive(Debug, Clone)]
@@ -42,8 +43,16 @@ pub(super) enum Need {
 }
 
 /// A check that runs code.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Check {
+    Steps(Steps),
+    /// An answer that is a program, against its task's tests.
+    Program(Tested),
+}
+
+/// Steps that must run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Check {
+pub(super) struct Steps {
     /// The Python of every step.
     pub(super) steps: Vec<String>,
     pub(super) seconds: u32,
@@ -57,27 +66,25 @@ pub(super) struct Referee<'a> {
     pub(super) rule: Panel,
 }
 
-/// The Python in what a policy wrote: of the first fenced block, or all of it without one.
-fn code(step: &str) -> String {
-    let Some((_, fenced)) = step.split_once("```") else { return step.to_owned() };
-    let body = fenced.split_once('\n').map_or("", |(_, body)| body);
-    body.split_once("```").map_or(body, |(code, _)| code).to_owned()
-}
-
 impl Referee<'_> {
     /// What must be known to answer `question` about the task at `place`.
     pub(super) fn needs(&self, place: usize, question: &Question) -> Need {
         match &*question.verifier {
-            Verifier::Rule if question.answered => Need::Decided(self.rule(place, &question.path.answer)),
-            Verifier::Rule => {
-                Need::Decided(Verdict::new(Outcome::Error, "`rule` was asked about an unfinished answer"))
+            verifier @ (Verifier::Rule | Verifier::UnitTests(_)) if !question.answered => {
+                let reason = format!("`{}` was asked about an unfinished answer", verifier.name());
+                Need::Decided(Verdict::new(Outcome::Error, reason))
             }
+            Verifier::UnitTests(options) => self.program(place, *options, &question.path.answer),
+            Verifier::Rule => match self.tasks.rule.unit_tests() {
+                Some(options) => self.program(place, options, &question.path.answer),
+                None => Need::Decided(self.rule(place, &question.path.answer)),
+            },
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
             Verifier::Consistency(_) => Need::Group,
-            Verifier::StepExecutor(executor) => Need::Check(Check {
+            Verifier::StepExecutor(executor) => Need::Check(Check::Steps(Steps {
                 steps: question.path.steps.iter().map(|step| code(step)).collect(),
                 seconds: executor.seconds,
-            }),
+            })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 let Some(critic) = self.critics.get(&model.role) else {
                     let reason = format!("the job brought no weights for the role `{}`", model.role);
@@ -103,6 +110,16 @@ impl Referee<'_> {
                 Need::Decided(verdict.unwrap_or_else(none))
             }
         }
+    }
+
+    /// The tests of the task at `place` on the program in an answer.
+    fn program(&self, place: usize, options: UnitTests, answer: &str) -> Need {
+        let item = &self.tasks.items[place];
+        let Some(tests) = item.given.tests.clone() else {
+            return Need::Decided(Verdict::new(Outcome::Error, "the task brings no tests").by(programs::BY));
+        };
+        let program = programs::program(options, &item.problem.prompt, answer);
+        Need::Check(Check::Program(Tested { program, tests, options }))
     }
 
     /// The rule on an answer.
@@ -177,14 +194,6 @@ mod tests {
         let checkpoint = Digest::of(b"critic");
         let folder = CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None };
         Critic { checkpoint: Arc::new(folder), head, shots: false }
-    }
-
-    #[test]
-    fn code_is_what_stands_between_fences() {
-        assert_eq!(code("# add\nx = 1\n"), "# add\nx = 1\n");
-        assert_eq!(code("First add.\n```python\nx = 1\n```\n"), "x = 1\n");
-        assert_eq!(code("```python\nx = 1"), "x = 1");
-        assert_eq!(code("nothing ```"), "");
     }
 
     #[test]

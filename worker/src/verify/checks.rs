@@ -7,7 +7,7 @@ use galapagos_telemetry::ErrorChain;
 use serde_json::Value;
 
 use super::answer::{
-    CheckError, Choice, Exact, Extract, JsonSchema, Judgement, List, Matching, Math, Numeric, Pattern, Which,
+    CheckError, Choice, Exact, Extract, JsonSchema, Judgement, List, Matching, Math, Numeric, Pattern, Which, find,
 };
 use super::behaviour::{Behaviour, Counts};
 use super::math::{Options, Units};
@@ -29,6 +29,7 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         Verifier::Behaviour(counted) => return Some(count(*counted, completion)),
         Verifier::Rule
         | Verifier::StepExecutor(_)
+        | Verifier::UnitTests(_)
         | Verifier::Value(_)
         | Verifier::Orm(_)
         | Verifier::Prm(_)
@@ -37,6 +38,26 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Consistency(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))
+}
+
+/// What the verifier reads of `completion` as its answer, in one form: the same for answers that count as the same. Of verifiers that
+/// look for no answer all of it, without white space at its ends.
+#[must_use]
+pub fn read(verifier: &Verifier, completion: &str) -> Option<String> {
+    let text = match verifier {
+        Verifier::Exact(options) => return exact(options).read(completion),
+        Verifier::Numeric(options) => return numeric(options).read(completion),
+        // Any letter serves: what was read does not depend on what is right.
+        Verifier::MultipleChoice(options) => {
+            let choice = Choice { extract: places(&options.read), ..Choice::default() };
+            choice.check("A", completion).ok().map(|judged| judged.read)
+        }
+        Verifier::List(options) => find(&places(&options.read), completion)
+            .map(|found| found.text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Verifier::Math(_) => find(&Extract::USUAL, completion).map(|found| found.text.split_whitespace().collect()),
+        _ => Some(completion.trim().to_owned()),
+    };
+    text.filter(|text| !text.is_empty())
 }
 
 fn verdict(judged: Result<Judgement, CheckError>) -> Verdict {

@@ -9,6 +9,7 @@ use galapagos_domain::recipe::search::{
 };
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
+use galapagos_domain::recipe::tasks::files::{AnswerForm, Columns, Format, Splits, TestForm};
 use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
 use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
@@ -34,7 +35,12 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "roles" => words::<Role>(None),
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
-        "builtin" => words::<TaskSet>(Some("builtin")),
+        "builtin" | "files" => words::<TaskSet>(Some(find(topic)?.word)),
+        "format" => words::<Format>(None),
+        "columns" => words::<Columns>(None),
+        "answer" => words::<AnswerForm>(None),
+        "splits" => words::<Splits>(None),
+        "tests" => words::<TestForm>(None),
         "stop" => words::<StopRule>(None),
         "plateau" => words::<StopRule>(Some("plateau")),
         "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
@@ -60,9 +66,8 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "parallel" => words::<Parallel>(None),
         "extract" => words::<Extract>(None),
         "mc_rollout" => words::<McRollout>(None),
-        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
-            words::<Verifier>(Some(find(topic)?.word))
-        }
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
+        | "unit_tests" => words::<Verifier>(Some(find(topic)?.word)),
         "behaviour" => words::<Behaviour>(None),
         "consistency" => words::<Consistency>(None),
         "read" => words::<Place>(None),
@@ -152,7 +157,9 @@ fn least(topic: &str) -> Value {
         "parallel" => json!({"leaves": 1}),
         "evaluator" => json!({"verifier": "rule"}),
         "mc_rollout" => json!({"samples": 1}),
-        "exact" | "numeric" | "list" | "multiple_choice" | "math" | "step_executor" => json!({}),
+        "exact" | "numeric" | "list" | "multiple_choice" | "math" | "step_executor" | "unit_tests" | "columns"
+        | "splits" => json!({}),
+        "files" => json!({"path": "p"}),
         "regex" => json!({"pattern": "a"}),
         "json_schema" => json!({"schema": {}}),
         "curate" => json!({"as": "c", "from": "s"}),
@@ -191,7 +198,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),
-        "builtin" => through::<TaskSet>(json!({ topic: least })).map(inside),
+        "columns" => through::<Columns>(least),
+        "splits" => through::<Splits>(least),
+        "builtin" | "files" => through::<TaskSet>(json!({ topic: least })).map(inside),
         "sample_k" | "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop"
         | "debate" => through::<Search>(json!({ topic: least })).map(inside),
         "weighted" => through::<Ballot>(json!({ topic: least })).map(inside),
@@ -201,9 +210,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "parallel" => through::<Parallel>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
-        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
-            through::<Verifier>(json!({ topic: least })).map(inside)
-        }
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
+        | "unit_tests" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {

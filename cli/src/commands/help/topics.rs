@@ -1,6 +1,7 @@
 //! Every topic of the recipe language, in the order of the reference.
 
 mod choices;
+mod datasets;
 mod header;
 mod judging;
 mod losses;
@@ -16,6 +17,7 @@ use super::topic::{Entry, Preset, Topic};
 pub fn all() -> impl Iterator<Item = &'static Topic> {
     let parts = [
         header::TOPICS,
+        datasets::TOPICS,
         making::TOPICS,
         searching::TOPICS,
         verifying::TOPICS,

@@ -6,14 +6,14 @@ use crate::ids::Name;
 use crate::recipe::curate::{Curate, From};
 use crate::recipe::path::Path;
 use crate::recipe::search::{Amount, Rollout};
-use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::tournament::Selection;
 use crate::recipe::verify::Verifier;
 
 /// Most samples per task.
 pub(super) const MAX_SAMPLES: u32 = 1024;
 /// Longest completion.
-const MAX_TOKENS: u32 = 8192;
+pub(super) const MAX_TOKENS: u32 = 8192;
 
 impl Check<'_> {
     pub(super) fn rollout(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
@@ -28,7 +28,7 @@ impl Check<'_> {
         for (name, amount) in &rollout.tasks {
             let path = path.key("tasks").key(name);
             if let Some(source) = self.task_set(&path, name) {
-                self.amount(&path, *amount, Split::Train, source.train);
+                self.amount(&path, *amount, Split::Train, source.size(Split::Train));
             }
         }
         if rollout.verify.is_empty() {
@@ -41,6 +41,7 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
+        self.tests_are_there(rollout, path);
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 
@@ -55,7 +56,7 @@ impl Check<'_> {
             From::Dataset(name) => self.dataset(&path.key("from"), name, scope),
             From::Demonstrations { demonstrations } => {
                 let path = path.key("from").key("demonstrations");
-                if self.task_set(&path, demonstrations).is_some_and(|source| source.demonstrations == 0) {
+                if self.task_set(&path, demonstrations).is_some_and(|source| source.size(Split::Demonstrations) == 0) {
                     let help = format!("write `demonstrations: 100` under `tasks.{demonstrations}.builtin`");
                     self.refuse(&path, format!("the task set `{demonstrations}` holds no demonstrations"), help);
                 }
@@ -71,8 +72,8 @@ impl Check<'_> {
     }
 
     /// The task set of that name, or a refusal.
-    pub(super) fn task_set(&mut self, path: &Path, name: &Name) -> Option<Builtin> {
-        let source = self.recipe.tasks.get(name).map(|set| set.builtin().clone());
+    pub(super) fn task_set(&mut self, path: &Path, name: &Name) -> Option<TaskSet> {
+        let source = self.recipe.tasks.get(name).cloned();
         if source.is_none() {
             let known: Vec<_> = self.recipe.tasks.keys().map(Name::as_str).collect();
             self.refuse(path, format!("no task set is named `{name}`"), one_of("task sets", &known));

@@ -267,6 +267,11 @@ impl Check<'_> {
             Verifier::StepExecutor(executor) => {
                 self.whole(&path.key("step_executor").key("seconds"), executor.seconds, 1, 3600);
             }
+            Verifier::UnitTests(tests) => {
+                let path = path.key("unit_tests");
+                self.whole(&path.key("seconds"), tests.seconds, 1, 3600);
+                self.whole(&path.key("all_seconds"), tests.all_seconds, tests.seconds, 36_000);
+            }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
             }

@@ -133,7 +133,7 @@ impl<'a> Running<'a> {
         }
         Ok(Self {
             forest,
-            referee: Referee { tasks: forest.tasks, critics: forest.critics, rule: Panel::rule() },
+            referee: Referee { tasks: forest.tasks, critics: forest.critics, rule: Panel::rule_with(forest.code) },
             stream: forest.engine.stream(forest.meter.glance())?,
             slots,
             pending: BTreeMap::new(),
@@ -333,13 +333,13 @@ impl<'a> Running<'a> {
             return Ok(Arc::clone(known));
         }
         let tasks = self.forest.tasks;
-        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: Some(tasks.terminator), texts: Vec::new() };
+        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: tasks.terminator, texts: Vec::new() };
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
             (None, _) => {}
             (Some(one), None) => {
-                if one != tasks.terminator {
-                    stop.tokens.extend(self.forest.codec.stop_tokens(one)?);
+                if Some(one) != tasks.terminator {
+                    stop.tokens.extend(self.forest.codec.stop_tokens(Some(one))?);
                     stop.tokens.sort_unstable();
                     stop.tokens.dedup();
                     stop.terminator = None;
@@ -398,7 +398,7 @@ impl<'a> Running<'a> {
             self.forest.meter.add(0, tokens.len() as u64);
             let mut text = self.forest.codec.decode(&tokens)?;
             let mut answered = tokens.last().is_some_and(|last| tasks.stop.binary_search(last).is_ok());
-            if let Some(end) = text.find(tasks.terminator) {
+            if let Some(end) = tasks.terminator.and_then(|end| text.find(end)) {
                 text.truncate(end);
                 answered = true;
             }

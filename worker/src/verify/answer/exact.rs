@@ -41,6 +41,12 @@ impl Exact {
         Ok(Judgement::same(self.form(read) == wanted, read, expected))
     }
 
+    /// The completion's answer without what does not matter; `None` if it has none.
+    #[must_use]
+    pub fn read(&self, completion: &str) -> Option<String> {
+        find(&self.extract, completion).map(|found| self.form(found.text)).filter(|text| !text.is_empty())
+    }
+
     fn form(&self, text: &str) -> String {
         let mut text = text;
         if self.trim {

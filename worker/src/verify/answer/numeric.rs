@@ -78,6 +78,13 @@ pub fn number(text: &str, which: Which) -> Option<f64> {
 }
 
 impl Numeric {
+    /// The completion's number; `None` if it has none.
+    #[must_use]
+    pub fn read(&self, completion: &str) -> Option<String> {
+        let found = find(&self.extract, completion)?;
+        number(found.text, self.which).map(|number| number.to_string())
+    }
+
     /// Whether the completion's number is the expected one.
     ///
     /// # Errors

@@ -145,7 +145,10 @@ const TASKS: Topic = Topic {
     place: "recipe",
     about: "Task sets by name. The test split is sealed until `finish`.",
     form: Form::Choice,
-    entries: &[word("builtin", "map", "problems that are generated here and checked exactly")],
+    entries: &[
+        word("builtin", "map", "problems that are generated here and checked exactly"),
+        word("files", "map", "problems from data files"),
+    ],
     example: "tasks:\n  numbers: {builtin: {family: largest_of_five, train: 400, val: 200, test: 200, shots: 4}}",
 };
 

@@ -13,6 +13,7 @@ pub const TOPICS: &[Topic] = &[
     JSON_SCHEMA,
     MATH,
     STEP_EXECUTOR,
+    UNIT_TESTS,
     MC_ROLLOUT,
     BEHAVIOUR,
     CONSISTENCY,
@@ -25,7 +26,7 @@ const VERIFY: Topic = Topic {
     about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh}`.",
     form: Form::Choice,
     entries: &[
-        word("rule", "", "the task family's exact checker"),
+        word("rule", "", "the task set's own checker"),
         word("exact", "map", "the answer is the expected text"),
         word("numeric", "map", "the answer is the expected number, or near it"),
         word("list", "map", "the answer has the expected elements"),
@@ -34,6 +35,7 @@ const VERIFY: Topic = Topic {
         word("json_schema", "map", "the completion has JSON that is valid for a schema"),
         word("math", "map", "the answer is the expected one in mathematics: LaTeX, fractions, units, expressions"),
         word("step_executor", "map", "the Python of every step runs, in the sandbox"),
+        word("unit_tests", "map", "the answer, a program, passes the tests of its task, in the sandbox"),
         word("value", "role", "a number: what a scalar head says behind what was written"),
         word("orm", "role", "the same, of a role that was trained on outcomes"),
         word(
@@ -155,6 +157,19 @@ const STEP_EXECUTOR: Topic = Topic {
         "what one step may take; one that takes longer is tried again, and then undecided",
     )],
     example: "",
+};
+
+const UNIT_TESTS: Topic = Topic {
+    word: "unit_tests",
+    place: "verify",
+    about: "Runs the tests that a task brings (`tests` of a data set) against the program in an answer, in the sandbox. The score is the share of tests that passed; a program that did not answer in time is tried again, and then `timeout`. Code is what stands between fences, or the whole answer. Workers whose host is below `--sandbox-floor` refuse such jobs.",
+    form: Form::Map,
+    entries: &[
+        preset("seconds", "count", "5", "what one test may take"),
+        preset("all_seconds", "count", "30", "what all tests of an answer may take"),
+        preset("behind_prompt", "true or false", "false", "the program is the question with the answer behind it"),
+    ],
+    example: "verify: [{unit_tests: {seconds: 5}}]",
 };
 
 const MC_ROLLOUT: Topic = Topic {

@@ -1,0 +1,36 @@
+//! What the verifier `rule` asks: the checker that comes with a task set. One variant for each kind of source.
+
+use super::Family;
+use crate::recipe::verify::{UnitTests, Verifier};
+
+/// The checker of a task set.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskRule {
+    /// The exact checker of a procedural family.
+    Family(Family),
+    /// A checker of answers, or tests of programs: [`Verifier::checks_answers`] holds.
+    Check(Box<Verifier>),
+}
+
+impl TaskRule {
+    /// How programs are tested, if that is the rule.
+    #[must_use]
+    pub fn unit_tests(&self) -> Option<UnitTests> {
+        match self {
+            Self::Check(verifier) => match **verifier {
+                Verifier::UnitTests(options) => Some(options),
+                _ => None,
+            },
+            Self::Family(_) => None,
+        }
+    }
+
+    /// Whether code of models runs when it is asked.
+    #[must_use]
+    pub fn runs_code(&self) -> bool {
+        match self {
+            Self::Family(_) => false,
+            Self::Check(verifier) => verifier.runs_code(),
+        }
+    }
+}
