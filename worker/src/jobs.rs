@@ -7,6 +7,8 @@ mod base;
 mod bout;
 mod curate;
 mod evaluate;
+#[cfg(test)]
+mod judging_tests;
 pub mod meter;
 mod progress;
 mod rollout;

@@ -44,7 +44,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let mut progress = Progress::new(shop, job, &origins);
     let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
     let begun = if grows { progress.begun() } else { BTreeMap::new() };
-    let searched = forest.search(begun, &mut progress).map_err(search_failed)?;
+    let court = forest.court().map_err(search_failed)?;
+    let searched = forest.search(&court, begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());
     for (origin, Searched { tree, found }) in origins.iter().zip(searched) {
         let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
@@ -61,7 +62,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     if grows {
         forget(shop, &job.id);
     }
-    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens() })
+    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens(), judges: court.calibrations() })
 }
 
 /// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the

@@ -4,6 +4,7 @@ use galapagos_domain::ids::Name;
 use galapagos_domain::job::TaskSlice;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::{Family, Problem, TaskSetData, few_shot_prefix};
+use rand::seq::SliceRandom;
 
 use super::{JobError, engine_failed};
 use crate::engine::Codec;
@@ -32,7 +33,14 @@ pub struct Tasks {
     pub terminator: char,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
+    /// Some problems of the whole split, the same for every job of the set: for judges that are tried on what is known.
+    pub known: Vec<Problem>,
+    /// Chooses among them.
+    pub known_seed: Seed,
 }
+
+/// Most problems in [`Tasks::known`].
+const KNOWN: usize = 1000;
 
 impl Tasks {
     /// Generates and encodes the tasks of `slice`. `max_tokens` is the family's own limit when absent.
@@ -49,6 +57,11 @@ impl Tasks {
         let family = slice.source.family;
         let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
         let shots = few_shot_prefix(&slice.source, slice.seed).map_err(failed)?;
+        let known_seed = slice.seed.derive(&format!("known/{}", slice.set));
+        let mut known: Vec<usize> = (0..data.problems().len()).collect();
+        known.shuffle(&mut known_seed.stream());
+        known.truncate(KNOWN);
+        let known = known.into_iter().map(|place| data.problems()[place].clone()).collect();
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
             let problem = data.get(*index).map_err(failed)?.clone();
@@ -66,6 +79,8 @@ impl Tasks {
                 .stop_tokens(family.terminator())
                 .map_err(engine_failed("find the tokens that end an answer"))?,
             max_tokens: max_tokens.unwrap_or_else(|| family.max_tokens()),
+            known,
+            known_seed,
         })
     }
 

@@ -18,6 +18,7 @@ use galapagos_domain::trajectory::{Score, Verdict};
 use galapagos_telemetry::SpawnError;
 
 use self::running::Running;
+use super::court::{Court, SeatError};
 use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::Critic;
@@ -102,6 +103,10 @@ pub enum ForestError {
     Spawn(#[source] SpawnError),
     #[error("the search `{0}` has numbers that are not known; it must be resolved first")]
     Open(&'static str),
+    #[error("the job brought no weights for the role `{0}`, which judges")]
+    NoRole(Name),
+    #[error("{judge} cannot judge")]
+    Judge { judge: String, source: Box<SeatError> },
 }
 
 impl ForestError {
@@ -112,7 +117,7 @@ impl ForestError {
             // Another worker may have the walls that this one lacks.
             Self::Cancelled | Self::Code(_) | Self::Spawn(_) => FailureClass::Transient,
             Self::Engine(error) => error.class(),
-            Self::Open(_) => FailureClass::Invalid,
+            Self::Open(_) | Self::NoRole(_) | Self::Judge { .. } => FailureClass::Invalid,
         }
     }
 }
@@ -127,16 +132,29 @@ impl From<EngineError> for ForestError {
 }
 
 impl Forest<'_> {
+    /// Opens the language models that judge, and tries them.
+    ///
+    /// # Errors
+    /// [`ForestError`] if one of them cannot judge at all.
+    pub fn court(&self) -> Result<Court, ForestError> {
+        Court::sit(self)
+    }
+
     /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
     ///
     /// # Errors
     /// [`ForestError`]; nothing of any task is left then but what the keeper has.
-    pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Vec<Searched>, ForestError> {
+    pub fn search(
+        &self,
+        court: &Court,
+        begun: BTreeMap<usize, Kept>,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Vec<Searched>, ForestError> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
         let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
         let strategies = self.tasks.items.iter().map(|item| plan.strategy(item.seed)).collect::<Result<Vec<_>, _>>()?;
-        self.drive(strategies, begun, keeper)
+        Running::new(self, court, (strategies, begun), keeper)?.finish()
     }
 
     /// Drives one strategy for each task.
@@ -149,6 +167,6 @@ impl Forest<'_> {
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
     ) -> Result<Vec<Searched>, ForestError> {
-        Running::new(self, strategies, begun, keeper)?.finish()
+        Running::new(self, &self.court()?, (strategies, begun), keeper)?.finish()
     }
 }
