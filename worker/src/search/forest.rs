@@ -88,6 +88,8 @@ pub struct Found {
     pub verdict: Verdict,
     /// Of the verifiers that have numbers, in order.
     pub scores: Vec<Score>,
+    /// Steps before the first that is wrong, if that was looked for: all of them if none is.
+    pub right_steps: Option<usize>,
 }
 
 /// Why searches came to nothing.

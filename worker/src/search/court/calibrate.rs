@@ -108,11 +108,14 @@ fn stream(engine: &EngineHandle, forest: &Forest<'_>) -> Result<Stream, EngineEr
     engine.stream(forest.meter.glance())
 }
 
+/// An inquiry, and the replies to its calls that came.
+type Open = (Box<dyn Inquiry>, Vec<Option<Reply>>);
+
 struct Hearing {
     said: Vec<Vec<Verdict>>,
     stream: Stream,
     /// By place, with the replies that came.
-    open: BTreeMap<usize, (Box<dyn Inquiry>, Vec<Option<Reply>>)>,
+    open: BTreeMap<usize, Open>,
     /// Which inquiry a request is of, and which of its calls.
     asked: BTreeMap<u64, (usize, usize)>,
     early: VecDeque<(u64, Given)>,

@@ -179,3 +179,95 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use galapagos_domain::seed::Seed;
+    use galapagos_domain::task::Family;
+    use proptest::prelude::*;
+
+    use super::super::Court;
+    use super::*;
+    use crate::jobs::tasks::Tasks;
+    use crate::search::tree::Path;
+    use crate::verify::Panel;
+
+    /// Steps in order, each judged by rules on what stands there so far.
+    fn located(how: &str, by: &str, steps: &[&str]) -> Verdict {
+        let first: FirstError = serde_json::from_str(&format!(r#"{{"by": {by}, "how": "{how}"}}"#)).unwrap();
+        let verifier = Arc::new((*first.by).clone());
+        let prefix = |count: usize| Question {
+            verifier: Arc::clone(&verifier),
+            path: Path {
+                nodes: Vec::new(),
+                tokens: Vec::new(),
+                log_probs: Vec::new(),
+                sampled: Vec::new(),
+                text: String::new(),
+                steps: steps[..count].iter().map(ToString::to_string).collect(),
+                answer: steps[..count].concat(),
+            },
+            answered: count == steps.len(),
+            seed: Seed(1),
+        };
+        let tasks = Tasks {
+            set: "digits".parse().unwrap(),
+            family: Family::SortThreeDigits,
+            prefix: Vec::new(),
+            items: Vec::new(),
+            terminator: '\n',
+            stop: Vec::new(),
+            max_tokens: 4,
+            known: Vec::new(),
+            known_seed: Seed(1),
+        };
+        let (critics, court) = (BTreeMap::new(), Court::default());
+        let referee = Referee { tasks: &tasks, critics: &critics, rule: Panel::rule(), court: &court };
+        let mut locate = Locate::new(&first, 0, (1..=steps.len()).map(prefix).collect());
+        match locate.next(&referee, Vec::new()) {
+            Turn::Done(verdicts) => verdicts.into_iter().next().unwrap(),
+            Turn::Ask(calls) => panic!("{calls:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_step_is_named_and_what_is_not_known_is_an_error() {
+        let by = r#"{"rules": [{"id": "no-x", "must": {"not": {"contain": "x"}}}]}"#;
+        for how in ["scan", "bisect"] {
+            let wrong = located(how, by, &["a", "b", "x", "c"]);
+            assert_eq!((wrong.outcome, wrong.score), (Outcome::Fail, Some(0.5)), "{how}");
+            assert_eq!(wrong.reason, "step 3 of 4 is the first that is wrong: 0.000 (breaks no-x)");
+            assert_eq!(wrong.verifier, "first_error/1.rules");
+            let right = located(how, by, &["a", "b"]);
+            assert_eq!(
+                (right.outcome, right.score, right.reason.as_str()),
+                (Outcome::Pass, Some(1.0), "none of 2 steps is wrong")
+            );
+            let none = located(how, by, &[]);
+            assert_eq!((none.outcome, none.reason.as_str()), (Outcome::Error, "the answer has no step"));
+            let broken = located(how, r#"{"rules": [{"id": "R", "must": {"match": "("}}]}"#, &["a", "b", "c"]);
+            assert_eq!((broken.outcome, broken.score), (Outcome::Error, None));
+            let step = if how == "scan" { "step 1 of 3: " } else { "step 3 of 3: " };
+            assert!(broken.reason.starts_with(step), "{}", broken.reason);
+        }
+        // A step that mends what was wrong before it: the scan sees the error, the bisection does not.
+        let mended = r#"{"rules": [{"id": "even", "must": {"not": {"match": "^(..)*.$"}}}]}"#;
+        assert_eq!(located("scan", mended, &["a", "b"]).outcome, Outcome::Fail);
+        assert_eq!(located("bisect", mended, &["a", "b"]).outcome, Outcome::Pass);
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_find_the_same_step_where_wrong_stays_wrong(steps in 1usize..40, most in 0usize..40) {
+            let by = format!(r#"{{"rules": [{{"id": "R", "must": {{"max_steps": {most}}}}}]}}"#);
+            let texts = vec!["s"; steps];
+            let (scan, bisect) = (located("scan", &by, &texts), located("bisect", &by, &texts));
+            prop_assert_eq!(&scan, &bisect);
+            let score = if most < steps { most as f32 / steps as f32 } else { 1.0 };
+            prop_assert_eq!(scan.score, Some(score));
+        }
+    }
+}

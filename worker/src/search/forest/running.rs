@@ -10,7 +10,7 @@ use galapagos_domain::recipe::search::Unit;
 use galapagos_domain::recipe::verify::{Model, Verifier};
 use galapagos_domain::trajectory::{Outcome, Score, Verdict};
 
-use super::decision::{agreement, decide};
+use super::decision::{agreement, decide, right_steps};
 use super::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
 use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Completion, EngineError};
@@ -419,7 +419,10 @@ impl<'a> Running<'a> {
                 .iter()
                 .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
             let scores: Vec<Score> = scores.collect();
-            Found { node, path: tree.path(node), verdict: decide(&self.verify, said), scores }
+            let path = tree.path(node);
+            let steps = path.nodes.iter().filter(|node| tree[**node].piece.part.is_sampled()).count();
+            let right_steps = right_steps(&self.verify, &said, steps);
+            Found { node, path, verdict: decide(&self.verify, said), scores, right_steps }
         });
         let found: Vec<Found> = found.collect();
         let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);

@@ -19,7 +19,7 @@ impl Sheet {
     /// Adds what was said of an item.
     pub fn note(&mut self, right: bool, verdict: &Verdict) {
         let pass = verdict.outcome == Outcome::Pass;
-        let score = verdict.score.map_or(f64::from(u8::from(pass)), f64::from);
+        let score = verdict.score.map_or_else(|| f64::from(u8::from(pass)), f64::from);
         self.said.push((right, verdict.outcome.is_decided().then_some((pass, score))));
     }
 
