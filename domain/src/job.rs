@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactRef;
+use crate::calibration::Calibration;
 use crate::ids::{Digest, EvolutionId, JobId, Name};
 use crate::recipe::curate::Operator;
 use crate::recipe::evaluate::Metric;
@@ -249,6 +250,9 @@ pub enum JobOutput {
         counts: VerdictCounts,
         /// Tokens sampled.
         tokens: u64,
+        /// How good the language models that judged were on answers whose truth is known.
+        #[serde(default)]
+        judges: Vec<Calibration>,
     },
     Curate {
         dataset: ArtifactRef,

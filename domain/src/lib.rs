@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod calibration;
 pub mod cluster;
 pub mod experiment;
 pub mod fence;

@@ -285,9 +285,12 @@ impl Engine {
 
     fn check_score(&self, request: &ScoreRequest) -> Result<(), RequestError> {
         self.check_head(match request.read {
-            Read::LogProbs { .. } => true,
+            Read::LogProbs { .. } | Read::Next { .. } => true,
             Read::Values { .. } => false,
         })?;
+        if let Read::Next { tokens } = &request.read {
+            self.check_vocabulary(tokens)?;
+        }
         self.check_adapter(request.adapter)?;
         if request.tokens.is_empty() {
             return Err(RequestError::EmptyPrompt);
@@ -313,15 +316,20 @@ impl Engine {
         }
     }
 
+    fn check_vocabulary(&self, tokens: &[u32]) -> Result<(), RequestError> {
+        let vocab_size = self.config.vocab_size;
+        match tokens.iter().copied().find(|token| *token as usize >= vocab_size) {
+            Some(token) => Err(RequestError::Token { token, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the model has these tokens and that many positions, and the budget their keys and values.
     fn check_tokens(&self, tokens: &[u32], positions: usize) -> Result<(), RequestError> {
         if tokens.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
-        let vocab_size = self.config.vocab_size;
-        if let Some(token) = tokens.iter().copied().find(|token| *token as usize >= vocab_size) {
-            return Err(RequestError::Token { token, vocab_size });
-        }
+        self.check_vocabulary(tokens)?;
         let (asked, limit) = (positions.max(tokens.len()), self.config.max_position_embeddings);
         if asked > limit {
             return Err(RequestError::TooLong { asked, limit });

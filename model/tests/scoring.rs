@@ -182,3 +182,32 @@ fn scores_that_cannot_be_had_are_refused() {
     let generated = critic.generate(&[Request::greedy(vec![1], 1)], &mut RunControl::default());
     assert!(matches!(generated, Err(GenerateError::Request { .. })));
 }
+
+#[test]
+fn tokens_that_may_come_next_are_weighed_in_one_request_as_one_by_one() {
+    let _no_gradients = tch::no_grad_guard();
+    let model = model();
+    let mut engine = Engine::new(&model, options(Precision::F32)).unwrap();
+    let context = tokens(3, 40);
+    let next: Vec<u32> = (0..VOCABULARY as u32).collect();
+    let together = score(&mut engine, &[ScoreRequest::next(context.clone(), next.clone())]);
+    let one_by_one: Vec<ScoreRequest> =
+        next.iter().map(|token| ScoreRequest::continuation(&context, &[*token])).collect();
+    let mut alone = Engine::new(&model, options(Precision::F32)).unwrap();
+    let one_by_one: Vec<f32> = score(&mut alone, &one_by_one).into_iter().flatten().collect();
+    assert_eq!(together, [one_by_one]);
+    let mass: f64 = together[0].iter().map(|log_prob| f64::from(*log_prob).exp()).sum();
+    assert!((mass - 1.0).abs() < 1e-5, "{mass}");
+    let twice = score(&mut engine, &[ScoreRequest::next(context.clone(), vec![7, 7, 3])]);
+    assert_eq!(twice[0], [together[0][7], together[0][7], together[0][3]]);
+    // As many tokens as rows that are computed: they are still all of the last row.
+    let short = context[..4].to_vec();
+    let all = score(&mut engine, &[ScoreRequest::next(short.clone(), next.clone())]);
+    let mut fresh = Engine::new(&model, options(Precision::F32)).unwrap();
+    let few = score(&mut fresh, &[ScoreRequest::next(short, vec![5, 6, 7, 8])]);
+    assert_eq!(few[0], all[0][5..9]);
+    for wrong in [vec![], vec![VOCABULARY as u32]] {
+        let error = engine.score(&[ScoreRequest::next(context.clone(), wrong)], &mut RunControl::default());
+        assert!(matches!(error, Err(GenerateError::Request { .. })), "{error:?}");
+    }
+}

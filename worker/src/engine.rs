@@ -190,6 +190,21 @@ pub trait Engine {
     /// [`EngineError`]; among them a checkpoint without a scalar head and a number that is not finite.
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError>;
 
+    /// The log-probability, at temperature 1, of each of the tokens `next` as the one that comes behind `behind`.
+    ///
+    /// # Errors
+    /// [`EngineError`]; among them a checkpoint without a language-model head.
+    fn likely(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        behind: &[u32],
+        next: &[u32],
+        watch: &Watch,
+    ) -> Result<Vec<f32>, EngineError> {
+        let _ = (checkpoint, behind, next, watch);
+        Err(EngineError::Unsupported { what: "say how likely given tokens are".to_owned() })
+    }
+
     /// Computes what `flow` has until it ends; requests join while others run. The first failure ends all.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ mod curate;
 #[cfg(test)]
 mod dataset_tests;
 mod evaluate;
+#[cfg(test)]
+mod judging_tests;
 mod measure;
 pub mod meter;
 mod progress;

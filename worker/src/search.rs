@@ -10,6 +10,7 @@ mod budget;
 mod chains;
 mod checker;
 mod choice;
+mod court;
 mod debate;
 mod extract;
 mod forest;
@@ -25,6 +26,7 @@ mod tree;
 mod value;
 mod width;
 
+pub use court::{Court, SeatError};
 pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};

@@ -5,9 +5,12 @@ pub mod answer;
 pub mod behaviour;
 pub mod checks;
 pub mod consistency;
+pub mod judge;
+pub mod known;
 pub mod math;
 pub mod programs;
 mod rule;
+pub mod rules;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,6 @@
 //! One line for one recipe step, running or done: what it did, in numbers, never more than a line.
 
+use galapagos_domain::calibration::Calibration;
 use galapagos_domain::cluster::view::{Decision, Ladder, Score, StepView, Summary};
 use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
@@ -13,7 +14,9 @@ pub fn detail(step: &StepView) -> String {
     match &step.summary {
         None => progress(step),
         Some(Summary::Base { member }) => format!("checked and stored as {member}"),
-        Some(Summary::Rollout { counts }) => format!("{}  {}", progress(step), verdicts(counts)),
+        Some(Summary::Rollout { counts, judges }) => {
+            format!("{}  {}{}", progress(step), verdicts(counts), judged(judges))
+        }
         Some(Summary::Curate { records, operators }) => curated(*records, operators),
         Some(Summary::Train {
             role,
@@ -60,6 +63,17 @@ fn progress(step: &StepView) -> String {
         Some(rate) if step.tokens > 0 => format!("{count}  {rate} tok/s"),
         Some(_) | None => count,
     }
+}
+
+/// How good judges were on answers whose truth is known.
+fn judged(judges: &[Calibration]) -> String {
+    let figure = |judge: &Calibration| {
+        let name = judge.verifier.split('/').next().unwrap_or_default();
+        let figure = judge.balanced().map_or_else(|| "untried".to_owned(), |balanced| format!("{balanced:.2}"));
+        let not = if judge.trusted { "" } else { " NOT TRUSTED" };
+        format!("  {name} {figure}{not}")
+    };
+    judges.iter().map(figure).collect()
 }
 
 fn verdicts(counts: &VerdictCounts) -> String {
@@ -134,7 +148,7 @@ mod tests {
     #[test]
     fn a_rollout_shows_rate_and_every_kind_of_loss() {
         let counts = VerdictCounts { pass: 216, fail: 784, error: 2, timeout: 1, suspect: 0 };
-        let text = whole(&step(Some(Summary::Rollout { counts })));
+        let text = whole(&step(Some(Summary::Rollout { counts, judges: Vec::new() })));
         assert_eq!(text, "  rollout      800/1600  412 tok/s  pass 21.5%  error 2  timeout 1  0:41");
     }
 

@@ -4,6 +4,7 @@ use super::curve::{curve, spendings, whole};
 use super::evolution::{Evolution, Outcome, StepRun};
 use super::expand::probes;
 use super::view::{Score, Summary};
+use crate::calibration::Calibration;
 use crate::ids::{Digest, MemberId, Name};
 use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskCurve, TaskOutcome};
 use crate::member::Member;
@@ -47,8 +48,23 @@ pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
         (_, Some((_, JobOutput::Curate { dataset, operators }))) => {
             Summary::Curate { records: dataset.rows, operators: operators.clone() }
         }
-        _ => Summary::Rollout { counts: counts(ended) },
+        _ => Summary::Rollout { counts: counts(ended), judges: judges(ended) },
     }
+}
+
+/// The judges of all jobs. Those of one rollout try them on the same answers, to the same end.
+fn judges(ended: &[Ended<'_>]) -> Vec<Calibration> {
+    let mut judges: Vec<Calibration> = Vec::new();
+    for (_, output) in ended {
+        let JobOutput::Rollout { judges: more, .. } = output else { continue };
+        for figures in more {
+            // Of several task sets there are several figures.
+            if !judges.contains(figures) {
+                judges.push(figures.clone());
+            }
+        }
+    }
+    judges
 }
 
 fn counts(ended: &[Ended<'_>]) -> VerdictCounts {

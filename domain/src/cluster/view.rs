@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactRef;
+use crate::calibration::Calibration;
 use crate::ids::{EvolutionId, MemberId, Name};
 use crate::job::OperatorCount;
 use crate::member::Member;
@@ -115,6 +116,9 @@ pub enum Summary {
     },
     Rollout {
         counts: VerdictCounts,
+        /// The language models that judged, each once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        judges: Vec<Calibration>,
     },
     Curate {
         records: u64,

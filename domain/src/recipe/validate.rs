@@ -9,6 +9,7 @@ mod header;
 mod judge;
 mod learning;
 mod operators;
+mod opinions;
 mod range;
 mod scope;
 mod search;

@@ -1,8 +1,16 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
 mod answer;
+mod judge;
+mod rules;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+
+pub use judge::{
+    Blank, Calibrate, FirstError, Generate, How, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
+    PrinciplesFrom, Rationale, Template, TemplateError,
+};
+pub use rules::{Equations, Must, Rule, Rules};
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,6 +49,11 @@ pub enum Verifier {
     Behaviour(Behaviour),
     /// How the answers of a task's trajectories agree.
     Consistency(Consistency),
+    Rules(Rules),
+    Judge(Box<Judge>),
+    JudgePair(Box<JudgePair>),
+    Principles(Box<Principles>),
+    FirstError(FirstError),
 }
 
 impl Verifier {
@@ -65,6 +78,11 @@ impl Verifier {
             Self::Prm(_) => "prm",
             Self::McRollout(_) => "mc_rollout",
             Self::SelfLogProb => "self_log_prob",
+            Self::Rules(_) => "rules",
+            Self::Judge(_) => "judge",
+            Self::JudgePair(_) => "judge_pair",
+            Self::Principles(_) => "principles",
+            Self::FirstError(_) => "first_error",
         }
     }
 
@@ -73,6 +91,10 @@ impl Verifier {
     pub fn role(&self) -> Option<&Name> {
         match self {
             Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
+            Self::Judge(judge) => judge.role.as_ref(),
+            Self::JudgePair(pair) => pair.role.as_ref(),
+            Self::Principles(principles) => principles.role.as_ref(),
+            Self::FirstError(first) => first.by.role(),
             _ => None,
         }
     }
@@ -87,7 +109,7 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::StepExecutor(_) => true,
+            Self::StepExecutor(_) | Self::Rules(_) | Self::Judge(_) | Self::Principles(_) | Self::FirstError(_) => true,
             other => other.checks_answers(),
         }
     }
@@ -112,7 +134,12 @@ impl Verifier {
             | Self::McRollout(_)
             | Self::SelfLogProb
             | Self::Behaviour(_)
-            | Self::Consistency(_) => false,
+            | Self::Consistency(_)
+            | Self::Rules(_)
+            | Self::Judge(_)
+            | Self::JudgePair(_)
+            | Self::Principles(_)
+            | Self::FirstError(_) => false,
         }
     }
 }

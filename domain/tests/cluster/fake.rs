@@ -36,7 +36,7 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let grows = matches!(*rollout.search, Search::Mcts(_) | Search::StepBeam(_));
             let trees =
                 grows.then(|| ArtifactRef { digest: Digest::of(made.hex().as_bytes()), bytes: 10, rows: 5 * all });
-            JobOutput::Rollout { trajectories, trees, counts, tokens: 7 * all }
+            JobOutput::Rollout { trajectories, trees, counts, tokens: 7 * all, judges: Vec::new() }
         }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {

@@ -99,6 +99,11 @@ pub enum Read {
         /// The first token that is scored.
         from: usize,
     },
+    /// The log-probability, at temperature 1, of each of these tokens as the one that comes next.
+    Next {
+        /// At least one.
+        tokens: Vec<u32>,
+    },
     /// What the head says at each of these positions: the number of a scalar head, one logit for each label of a classifier. Of
     /// classes of whole sequences, the last position is the answer. What lies before the first position may come from other
     /// requests; from there on everything is computed.
@@ -116,6 +121,12 @@ impl ScoreRequest {
         Self { tokens: [context, continuation].concat(), adapter: None, read }
     }
 
+    /// Log-probabilities of each of `next` as the token behind `context`, which is not empty.
+    #[must_use]
+    pub fn next(context: Vec<u32>, next: Vec<u32>) -> Self {
+        Self { tokens: context, adapter: None, read: Read::Next { tokens: next } }
+    }
+
     /// [`Read::Values`] at the last token of `tokens`.
     #[must_use]
     pub fn last_value(tokens: Vec<u32>) -> Self {
@@ -126,15 +137,16 @@ impl ScoreRequest {
     /// Numbers that are read at each position, of a model with that many labels.
     pub(super) fn width(&self, labels: usize) -> usize {
         match self.read {
-            Read::LogProbs { .. } => 1,
+            Read::LogProbs { .. } | Read::Next { .. } => 1,
             Read::Values { .. } => labels,
         }
     }
 
-    /// Positions whose rows are read, ascending.
+    /// Positions whose rows are read, ascending; one that is read several times stands there as often.
     pub(super) fn rows(&self) -> Vec<usize> {
         match &self.read {
             Read::LogProbs { from } => (from - 1..self.tokens.len() - 1).collect(),
+            Read::Next { tokens } => vec![self.tokens.len().saturating_sub(1); tokens.len()],
             Read::Values { positions } => positions.clone(),
         }
     }
@@ -151,6 +163,9 @@ impl ScoreRequest {
                 let expected = "at least 1 and below the number of tokens: the first token has no probability";
                 Err(RequestError::Setting { name: "from", value: *from as f64, expected })
             }
+            Read::Next { tokens } if tokens.is_empty() => {
+                Err(RequestError::Setting { name: "tokens", value: 0.0, expected: "at least one token" })
+            }
             Read::Values { positions } if positions.is_empty() => {
                 Err(RequestError::Setting { name: "positions", value: 0.0, expected: "at least one position" })
             }
@@ -165,7 +180,7 @@ impl ScoreRequest {
                 }
                 None => Ok(()),
             },
-            Read::LogProbs { .. } => Ok(()),
+            Read::LogProbs { .. } | Read::Next { .. } => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::request::{Read, ScoreRequest};
 #[derive(Debug)]
 pub(super) struct Score {
     pub(super) request: RequestId,
-    /// Positions whose rows are read, ascending.
+    /// Positions whose rows are read, ascending; as often as they are read.
     rows: Vec<usize>,
     /// The token whose log-probability is read, for each of them; empty if values are.
     targets: Vec<u32>,
@@ -23,6 +23,7 @@ impl Score {
     pub(super) fn new(request: RequestId, asked: &ScoreRequest, labels: usize) -> Self {
         let targets = match asked.read {
             Read::LogProbs { from } => asked.tokens[from..].to_vec(),
+            Read::Next { ref tokens } => tokens.clone(),
             Read::Values { .. } => Vec::new(),
         };
         Self { request, rows: asked.rows(), targets, width: asked.width(labels), values: Vec::new() }

@@ -162,12 +162,15 @@ impl Engine {
         let mut reads = self.read_rows(plan, layout);
         reads.sort_by_key(|read| read.row);
         let (log_probs, values): (Vec<ReadRow>, Vec<ReadRow>) = reads.into_iter().partition(|row| row.target.is_some());
-        for rows in log_probs.chunks(LOGIT_ROWS) {
-            let logits = self.logits(plan, &pick(x, rows.iter().map(|row| row.row))?)?;
+        for reads in log_probs.chunks(LOGIT_ROWS) {
+            // A row that is read several times is computed once.
+            let rows: Vec<&[ReadRow]> = reads.chunk_by(|one, other| one.row == other.row).collect();
+            let logits = self.logits(plan, &pick(x, rows.iter().map(|reads| reads[0].row))?)?;
             let logits = f32s(&logits)?.chunks_exact(self.config.vocab_size);
-            let log_prob =
-                |(logits, row): (_, &ReadRow)| (row.sequence, log_prob(logits, row.target.unwrap_or_default()));
-            found.extend(logits.zip(rows).map(log_prob));
+            for (logits, reads) in logits.zip(rows) {
+                let log_prob = |read: &ReadRow| (read.sequence, log_prob(logits, read.target.unwrap_or_default()));
+                found.extend(reads.iter().map(log_prob));
+            }
         }
         if !values.is_empty() {
             let said = self.models[&plan.version].labels(&pick(x, values.iter().map(|row| row.row))?)?;
@@ -312,7 +315,7 @@ fn known(entry: &Entry) -> usize {
     entry.end - entry.drafts.len()
 }
 
-/// Some rows of `x`, ascending.
+/// Some rows of `x`, ascending, none of them twice.
 pub(super) fn pick(x: &Tensor, rows: impl ExactSizeIterator<Item = usize>) -> Result<Tensor, TchError> {
     if rows.len() as i64 == x.size()[0] {
         return Ok(x.shallow_clone());

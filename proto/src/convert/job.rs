@@ -1,5 +1,6 @@
 //! `job.proto`: job specs and outputs.
 
+use galapagos_domain::calibration::Calibration;
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount,
     Oracle, PairOutcome, RolloutSpec, TaskCurve, TaskOutcome,
@@ -215,11 +216,12 @@ impl From<JobOutput> for v1::JobOutput {
                 weights: Some(weights.into()),
                 source,
             }),
-            JobOutput::Rollout { trajectories, trees, counts, tokens } => Kind::Rollout(v1::RolloutOutput {
+            JobOutput::Rollout { trajectories, trees, counts, tokens, judges } => Kind::Rollout(v1::RolloutOutput {
                 trajectories: Some(trajectories.into()),
                 trees: trees.map(Into::into),
                 counts: Some(counts.into()),
                 tokens,
+                judges: all_into(judges),
             }),
             JobOutput::Curate { dataset, operators } => {
                 Kind::Curate(v1::CurateOutput { dataset: Some(dataset.into()), operators: all_into(operators) })
@@ -254,6 +256,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
                     trees: rollout.trees.map(TryInto::try_into).transpose()?,
                     counts: fields.message("counts", rollout.counts)?,
                     tokens: rollout.tokens,
+                    judges: all(rollout.judges)?,
                 })
             }
             Kind::Curate(curate) => Ok(Self::Curate {
@@ -264,6 +267,54 @@ impl TryFrom<v1::JobOutput> for JobOutput {
             Kind::Evaluate(evaluate) => Ok(Self::Evaluate { tasks: all(evaluate.tasks)?, tokens: evaluate.tokens }),
             Kind::Measure(measure) => Ok(Self::Measure { tasks: all(measure.tasks)?, tokens: measure.tokens }),
         }
+    }
+}
+
+impl From<Calibration> for v1::Calibration {
+    fn from(figures: Calibration) -> Self {
+        let Calibration { verifier, right, right_passed, wrong, wrong_failed, undecided, .. } = figures;
+        let Calibration { brier, ece, order_bias, at_least, trusted, .. } = figures;
+        Self {
+            verifier,
+            right,
+            right_passed,
+            wrong,
+            wrong_failed,
+            undecided,
+            brier,
+            ece,
+            order_bias,
+            at_least,
+            trusted,
+        }
+    }
+}
+
+impl TryFrom<v1::Calibration> for Calibration {
+    type Error = ConvertError;
+    fn try_from(wire: v1::Calibration) -> Result<Self, ConvertError> {
+        let fields = Fields("Calibration");
+        let v1::Calibration { right, right_passed, wrong, wrong_failed, undecided, .. } = wire;
+        for (field, part, whole) in [("right_passed", right_passed, right), ("wrong_failed", wrong_failed, wrong)] {
+            if part > whole {
+                return Err(fields.out_of_range(field, part, "at most those shown"));
+            }
+        }
+        let v1::Calibration { brier, ece, order_bias, at_least, trusted, .. } = wire;
+        let verifier = fields.text("verifier", wire.verifier)?;
+        Ok(Self {
+            verifier,
+            right,
+            right_passed,
+            wrong,
+            wrong_failed,
+            undecided,
+            brier,
+            ece,
+            order_bias,
+            at_least,
+            trusted,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use galapagos_domain::artifact::ArtifactRef;
+use galapagos_domain::calibration::Calibration;
 use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
@@ -168,7 +169,43 @@ fn verifier() -> BoxedStrategy<Verifier> {
     let model = (role_name(), squash).prop_map(|(role, squash)| Model { role, squash });
     let mc = (any::<u32>(), number())
         .prop_map(|(samples, temperature)| Verifier::McRollout(McRollout { samples, temperature, max_tokens: None }));
-    prop_oneof![Just(Verifier::Rule), Just(Verifier::SelfLogProb), model.prop_map(Verifier::Prm), mc].boxed()
+    prop_oneof![Just(Verifier::Rule), Just(Verifier::SelfLogProb), model.prop_map(Verifier::Prm), mc, opinion()].boxed()
+}
+
+/// Judges and symbolic rules, in every form that they have.
+fn opinion() -> BoxedStrategy<Verifier> {
+    let read = |text: &str| serde_json::from_str::<Verifier>(text).unwrap();
+    let forms = [
+        r#"{"rules": [{"id": "R1", "must": {"every_step": {"not": {"match": "a"}}}, "weight": 2.5}]}"#,
+        r#"{"judge": {"ask": "{answer}", "role": "ppm", "chat": true, "mode": {"rationale": {"scale": [1, 10]}}}}"#,
+        r#"{"judge_pair": {"ask": "{first} {second}", "calibrate": "none"}}"#,
+        r#"{"principles": {"ask": "{principle} {answer}", "from": {"list": ["a", {"text": "b", "negate": true}]}}}"#,
+        r#"{"first_error": {"by": {"judge": {"ask": "{step}"}}, "how": "bisect"}}"#,
+    ];
+    proptest::sample::select(forms.map(read).to_vec()).boxed()
+}
+
+fn calibration() -> BoxedStrategy<Calibration> {
+    let side = || (0u32..100, 0u32..100).prop_map(|(hits, others)| (hits + others, hits));
+    let figures = (option::of(number()), option::of(number()), option::of(number()), number(), any::<bool>());
+    (text(), side(), side(), any::<u32>(), figures)
+        .prop_map(|(verifier, (right, right_passed), (wrong, wrong_failed), undecided, figures)| {
+            let (brier, ece, order_bias, at_least, trusted) = figures;
+            Calibration {
+                verifier,
+                right,
+                right_passed,
+                wrong,
+                wrong_failed,
+                undecided,
+                brier,
+                ece,
+                order_bias,
+                at_least,
+                trusted,
+            }
+        })
+        .boxed()
 }
 
 fn critics() -> BoxedStrategy<BTreeMap<Name, Critic>> {
@@ -289,8 +326,14 @@ fn output() -> BoxedStrategy<JobOutput> {
             weights,
             source
         }),
-        (artifact(), option::of(artifact()), counts(), any::<u64>()).prop_map(
-            |(trajectories, trees, counts, tokens)| JobOutput::Rollout { trajectories, trees, counts, tokens }
+        (artifact(), option::of(artifact()), counts(), any::<u64>(), vec(calibration(), 0..3)).prop_map(
+            |(trajectories, trees, counts, tokens, judges)| JobOutput::Rollout {
+                trajectories,
+                trees,
+                counts,
+                tokens,
+                judges
+            }
         ),
         (artifact(), vec(operators, 0..3)).prop_map(|(dataset, operators)| JobOutput::Curate { dataset, operators }),
         (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),

@@ -245,6 +245,16 @@ impl Engine for OpenAiEngine {
         self.local.score(batch, watch)
     }
 
+    fn likely(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        behind: &[u32],
+        next: &[u32],
+        watch: &Watch,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.local.likely(checkpoint, behind, next, watch)
+    }
+
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
         self.local.inspect(folder)
     }

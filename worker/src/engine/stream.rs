@@ -12,6 +12,7 @@ use std::time::Duration;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::seed::Seed;
+use galapagos_telemetry::ErrorChain;
 
 use super::{Batch, CheckpointDir, Completion, Engine, EngineError, Request, ScoreBatch, Watch};
 
@@ -36,6 +37,11 @@ pub enum Wanted {
     Completions(Continue),
     /// What the scalar or class head says behind these tokens: one number, or one for each class.
     Numbers(Vec<u32>),
+    /// The log-probability, at temperature 1, of each of the tokens `next` as the one that comes behind.
+    Likely {
+        behind: Vec<u32>,
+        next: Vec<u32>,
+    },
 }
 
 /// Completions of one prompt.
@@ -68,6 +74,8 @@ pub enum Given {
     /// In order of sample.
     Completions(Vec<Completion>),
     Numbers(Vec<f32>),
+    /// It is too long for the model, as said here; asked again, it would be so again.
+    Refused(String),
 }
 
 /// What a flow has for an engine.
@@ -260,6 +268,7 @@ fn compute<E: Engine + ?Sized>(
 ) -> Result<Vec<(u64, Given)>, EngineError> {
     let mut batches: BTreeMap<Group, (Batch, Vec<u64>)> = BTreeMap::new();
     let mut scores: BTreeMap<Digest, (ScoreBatch, Vec<u64>)> = BTreeMap::new();
+    let mut given = Vec::new();
     for Asked { id, checkpoint, what } in wave {
         match what {
             Wanted::Completions(asked) if !asked.stop.texts.is_empty() => {
@@ -284,9 +293,16 @@ fn compute<E: Engine + ?Sized>(
                 batch.sequences.push(tokens);
                 ids.push(id);
             }
+            Wanted::Likely { behind, next } => {
+                given.push(match engine.likely(&checkpoint, &behind, &next, watch) {
+                    Err(error @ EngineError::Request { .. }) => {
+                        (id, Given::Refused(ErrorChain::new(&error).to_string()))
+                    }
+                    other => (id, Given::Numbers(other?)),
+                });
+            }
         }
     }
-    let mut given = Vec::new();
     for (batch, ids) in batches.into_values() {
         let mut made = engine.generate(&batch, watch)?.into_iter();
         for (id, request) in ids.into_iter().zip(&batch.requests) {

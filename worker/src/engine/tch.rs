@@ -240,6 +240,22 @@ impl Engine for TchEngine {
         Ok(scores.into_iter().flatten().collect())
     }
 
+    fn likely(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        behind: &[u32],
+        next: &[u32],
+        watch: &Watch,
+    ) -> Result<Vec<f32>, EngineError> {
+        let (engine, adapter) = self.policy(checkpoint)?;
+        check_writes(checkpoint, engine)?;
+        let request = ScoreRequest { adapter, ..ScoreRequest::next(behind.to_vec(), next.to_vec()) };
+        let mut control = RunControl { cancel: Some(watch.cancel.flag()), progress: None };
+        let scores =
+            engine.score(&[request], &mut control).map_err(|error| failed(checkpoint, "weigh tokens", error))?;
+        Ok(scores.into_iter().flatten().collect())
+    }
+
     fn fed(&self) -> Option<Fed> {
         let stats = self.loaded.values().map(|loaded| loaded.engine.stats());
         Some(stats.fold(Fed::default(), |fed, stats| Fed {

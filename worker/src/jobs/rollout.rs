@@ -1,6 +1,7 @@
 //! A rollout: search over tasks, a verdict on every trajectory, one trajectory file in order of (task, trajectory); of searches over
 //! trees, the trees in a file beside it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let mut progress = Progress::new(shop, job, &origins);
     let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
     let begun = if grows { progress.begun() } else { BTreeMap::new() };
-    let searched = forest.search(begun, &mut progress).map_err(search_failed)?;
+    let court = forest.court().map_err(search_failed)?;
+    let searched = forest.search(&court, begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());
     for (origin, Searched { tree, found }) in origins.iter().zip(searched) {
         let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
@@ -61,7 +63,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     if grows {
         forget(shop, &job.id);
     }
-    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens() })
+    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens(), judges: court.calibrations() })
 }
 
 /// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the
@@ -124,19 +126,25 @@ fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Optio
     }
 }
 
-/// One span for each step, with its Q; none for an answer in one piece.
+/// One span for each step, with its Q; none for an answer in one piece. Where the first wrong step was looked for, what is sampled
+/// before it is of class 1, the step of class 0, and what comes behind of none.
 fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
     if found.path.nodes.len() < 2 {
         return Vec::new();
     }
-    let mut start = 0;
+    let (mut start, mut step) = (0, 0);
     let span = |node: &crate::search::NodeId| {
         let node = &tree[*node];
         let end = start + u32::try_from(node.piece.tokens.len()).unwrap_or(u32::MAX);
         let value = (node.visits > 0.0).then_some(node.q).or(node.own);
-        let span =
-            Span { start, end, learn: node.piece.part.is_sampled(), value: value.map(|v| v as f32), class: None };
-        start = end;
+        let learn = node.piece.part.is_sampled();
+        let class = found.right_steps.filter(|_| learn).and_then(|right| match step.cmp(&right) {
+            Ordering::Less => Some(1),
+            Ordering::Equal => Some(0),
+            Ordering::Greater => None,
+        });
+        let span = Span { start, end, learn, value: value.map(|v| v as f32), class };
+        (start, step) = (end, step + usize::from(learn));
         span
     };
     found.path.nodes.iter().map(span).collect()

@@ -12,6 +12,7 @@ use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::dataset::{Given, decode, solved};
 use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix};
+use rand::seq::SliceRandom;
 use tokio::runtime::Handle;
 
 use super::{JobError, engine_failed};
@@ -44,6 +45,10 @@ pub struct Tasks {
     pub terminator: Option<char>,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
+    /// Some problems of the whole split, the same for every job of the set: for judges that are tried on what is known.
+    pub known: Vec<Problem>,
+    /// Chooses among them.
+    pub known_seed: Seed,
 }
 
 /// All problems of a slice's split, and the solved examples before each.
@@ -116,6 +121,8 @@ impl Shelf<'_> {
         }
     }
 }
+/// Most problems in [`Tasks::known`].
+const KNOWN: usize = 1000;
 
 impl Tasks {
     /// Generates and encodes the tasks of `slice`. `max_tokens` is the set's own limit when absent.
@@ -137,6 +144,11 @@ impl Tasks {
         if stop.is_empty() {
             return Err(JobError::NoEnd { set: slice.set.to_string() });
         }
+        let known_seed = slice.seed.derive(&format!("known/{}", slice.set));
+        let mut known: Vec<usize> = (0..data.problems().len()).collect();
+        known.shuffle(&mut known_seed.stream());
+        known.truncate(KNOWN);
+        let known = known.into_iter().map(|place| data.problems()[place].clone()).collect();
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
             let problem = data.get(*index).map_err(failed)?.clone();
@@ -153,6 +165,8 @@ impl Tasks {
             terminator: source.terminator(),
             stop,
             max_tokens: max_tokens.unwrap_or_else(|| source.max_tokens()),
+            known,
+            known_seed,
         })
     }
 

@@ -18,6 +18,7 @@ use galapagos_domain::trajectory::{Score, Verdict};
 use galapagos_telemetry::SpawnError;
 
 use self::running::Running;
+use super::court::{Court, SeatError};
 use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::Critic;
@@ -99,6 +100,8 @@ pub struct Found {
     pub verdict: Verdict,
     /// Of the verifiers that have numbers, in order.
     pub scores: Vec<Score>,
+    /// Steps before the first that is wrong, if that was looked for: all of them if none is.
+    pub right_steps: Option<usize>,
 }
 
 /// Why searches came to nothing.
@@ -114,6 +117,10 @@ pub enum ForestError {
     Spawn(#[source] SpawnError),
     #[error("the search `{0}` has numbers that are not known; it must be resolved first")]
     Open(&'static str),
+    #[error("the job brought no weights for the role `{0}`, which judges")]
+    NoRole(Name),
+    #[error("{judge} cannot judge")]
+    Judge { judge: String, source: Box<SeatError> },
 }
 
 impl ForestError {
@@ -124,7 +131,7 @@ impl ForestError {
             // Another worker may have the walls that this one lacks.
             Self::Cancelled | Self::Code(_) | Self::Spawn(_) => FailureClass::Transient,
             Self::Engine(error) => error.class(),
-            Self::Open(_) => FailureClass::Invalid,
+            Self::Open(_) | Self::NoRole(_) | Self::Judge { .. } => FailureClass::Invalid,
         }
     }
 }
@@ -139,12 +146,26 @@ impl From<EngineError> for ForestError {
 }
 
 impl Forest<'_> {
+    /// Opens the language models that judge, and tries them.
+    ///
+    /// # Errors
+    /// [`ForestError`] if one of them cannot judge at all.
+    pub fn court(&self) -> Result<Court, ForestError> {
+        Court::sit(self)
+    }
+
     /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
     ///
     /// # Errors
     /// [`ForestError`]; nothing of any task is left then but what the keeper has.
-    pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Vec<Searched>, ForestError> {
-        self.drive(self.strategies()?, begun, keeper)
+    pub fn search(
+        &self,
+        court: &Court,
+        begun: BTreeMap<usize, Kept>,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Vec<Searched>, ForestError> {
+        let searched = Running::new(self, court, (self.strategies()?, begun), keeper)?.finish()?;
+        Ok(searched.into_iter().map(|(searched, _)| searched).collect())
     }
 
     /// [`Forest::search`], telling of each task also what it would have found with fewer tokens.
@@ -152,8 +173,8 @@ impl Forest<'_> {
     /// # Errors
     /// As [`Forest::search`].
     pub fn measure(&self) -> Result<Vec<(Searched, Vec<Moment>)>, ForestError> {
-        let mut nowhere = Nowhere;
-        let mut running = Running::new(self, self.strategies()?, BTreeMap::new(), &mut nowhere)?;
+        let (court, mut nowhere) = (self.court()?, Nowhere);
+        let mut running = Running::new(self, &court, (self.strategies()?, BTreeMap::new()), &mut nowhere)?;
         running.recording = true;
         running.finish()
     }
@@ -175,7 +196,7 @@ impl Forest<'_> {
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
     ) -> Result<Vec<Searched>, ForestError> {
-        let searched = Running::new(self, strategies, begun, keeper)?.finish()?;
+        let searched = Running::new(self, &self.court()?, (strategies, begun), keeper)?.finish()?;
         Ok(searched.into_iter().map(|(searched, _)| searched).collect())
     }
 }

@@ -10,8 +10,11 @@ use galapagos_domain::recipe::Head;
 use galapagos_domain::recipe::verify::{McRollout, Model, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
+use super::court::inquiry::Inquiry;
+use super::court::locate::Locate;
+use super::court::{Case, Court};
 use super::strategy::{Draw, Drawn, Question};
-use super::tree::Path;
+use super::tree::{Path, Tree};
 use crate::engine::CheckpointDir;
 use crate::jobs::tasks::Tasks;
 use crate::verify::Panel;
@@ -28,7 +31,6 @@ pub struct Critic {
 }
 
 /// What a question needs.
-#[derive(Debug)]
 pub(super) enum Need {
     /// Nothing.
     Decided(Verdict),
@@ -40,6 +42,10 @@ pub(super) enum Need {
     Check(Check),
     /// What all trajectories of the task say; asked at the end of a search only.
     Group,
+    /// The same, and more answers of an engine: asked when all of them are there.
+    Later,
+    /// Several answers of an engine.
+    Inquire(Box<dyn Inquiry>),
 }
 
 /// A check that runs code.
@@ -64,11 +70,13 @@ pub(super) struct Referee<'a> {
     pub(super) tasks: &'a Tasks,
     pub(super) critics: &'a BTreeMap<Name, Critic>,
     pub(super) rule: Panel,
+    /// The language models that judge.
+    pub(super) court: &'a Court,
 }
 
 impl Referee<'_> {
-    /// What must be known to answer `question` about the task at `place`.
-    pub(super) fn needs(&self, place: usize, question: &Question) -> Need {
+    /// What must be known to answer `question` about the task at `place`. Only where the tree is given can steps be told apart.
+    pub(super) fn needs(&self, place: usize, question: &Question, tree: Option<&Tree>) -> Need {
         match &*question.verifier {
             verifier @ (Verifier::Rule | Verifier::UnitTests(_)) if !question.answered => {
                 let reason = format!("`{}` was asked about an unfinished answer", verifier.name());
@@ -81,6 +89,15 @@ impl Referee<'_> {
             },
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
             Verifier::Consistency(_) => Need::Group,
+            Verifier::Rules(rules) => {
+                Need::Decided(crate::verify::rules::judge(rules, &question.path.answer, &question.path.steps))
+            }
+            Verifier::Judge(_) | Verifier::Principles(_) => self.opinion(place, question),
+            Verifier::JudgePair(_) => Need::Later,
+            Verifier::FirstError(first) => {
+                let prefixes = tree.map(|tree| prefixes(question, &first.by, tree)).unwrap_or_default();
+                Need::Inquire(Box::new(Locate::new(first, place, prefixes)))
+            }
             Verifier::StepExecutor(executor) => Need::Check(Check::Steps(Steps {
                 steps: question.path.steps.iter().map(|step| code(step)).collect(),
                 seconds: executor.seconds,
@@ -122,6 +139,30 @@ impl Referee<'_> {
         Need::Check(Check::Program(Tested { program, tests, options }))
     }
 
+    fn opinion(&self, place: usize, question: &Question) -> Need {
+        let problem = &self.tasks.items[place].problem;
+        let case = Case {
+            prompt: problem.prompt.clone(),
+            expected: problem.answer.clone(),
+            answer: question.path.answer.clone(),
+            step: question.path.steps.last().cloned().unwrap_or_default(),
+        };
+        match self.court.opinion(&question.verifier, case, question.seed) {
+            Some(inquiry) => Need::Inquire(inquiry),
+            None => Need::Decided(Verdict::new(Outcome::Error, "the job brought no such judge")),
+        }
+    }
+
+    /// What the rule says of a whole answer, as a share of continuations.
+    pub(super) fn share_of_whole(&self, place: usize, question: &Question) -> Verdict {
+        let verdict = self.rule(place, &question.path.answer);
+        match verdict.outcome {
+            Outcome::Pass => verdict.scored(1.0),
+            Outcome::Fail => verdict.scored(0.0),
+            Outcome::Error | Outcome::Timeout | Outcome::Suspect => verdict,
+        }
+    }
+
     /// The rule on an answer.
     fn rule(&self, place: usize, answer: &str) -> Verdict {
         self.rule.judge(self.tasks.claim(place, answer))
@@ -142,6 +183,30 @@ impl Referee<'_> {
         let reason = format!("{passed} of {all} continuations pass");
         Verdict { cost, ..graded(share > 0.0, reason).scored(share).by("mc_rollout/1") }
     }
+}
+
+/// The question up to each step. An answer in one piece has its lines as steps, where only its text is read.
+fn prefixes(question: &Question, by: &Verifier, tree: &Tree) -> Vec<Question> {
+    let known = question.path.nodes.iter().filter(|node| (node.0 as usize) < tree.len());
+    let sampled: Vec<_> = known.copied().filter(|node| tree[*node].piece.part.is_sampled()).collect();
+    let mut paths: Vec<Path> = sampled.iter().map(|node| tree.path(*node)).collect();
+    if let ([whole], true) = (&paths[..], by.is_judge()) {
+        let lines: Vec<&str> = whole.answer.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
+        let upto = |count: usize| Path {
+            answer: lines[..count].concat(),
+            steps: lines[..count].iter().map(ToString::to_string).collect(),
+            ..whole.clone()
+        };
+        paths = (1..=lines.len()).map(upto).collect();
+    }
+    let (last, by) = (paths.len(), Arc::new(by.clone()));
+    let prefix = |(number, path): (usize, Path)| Question {
+        verifier: Arc::clone(&by),
+        path,
+        answered: question.answered && number + 1 == last,
+        seed: question.seed.derive(&format!("step/{number}")),
+    };
+    paths.into_iter().enumerate().map(prefix).collect()
 }
 
 fn graded(pass: bool, reason: String) -> Verdict {

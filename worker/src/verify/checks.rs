@@ -35,7 +35,12 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Prm(_)
         | Verifier::McRollout(_)
         | Verifier::SelfLogProb
-        | Verifier::Consistency(_) => return None,
+        | Verifier::Consistency(_)
+        | Verifier::Rules(_)
+        | Verifier::Judge(_)
+        | Verifier::JudgePair(_)
+        | Verifier::Principles(_)
+        | Verifier::FirstError(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))
 }

@@ -32,7 +32,7 @@ use crate::bench::{Bench, slice};
 use crate::probes::{commit, model};
 
 /// The same engine, which computes lists only: every stream goes in waves.
-struct Waves(TchEngine);
+pub struct Waves(pub TchEngine);
 
 impl Engine for Waves {
     fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
@@ -46,6 +46,15 @@ impl Engine for Waves {
     }
     fn score(&mut self, batch: &ScoreBatch, watch: &Watch) -> Result<Vec<f32>, EngineError> {
         self.0.score(batch, watch)
+    }
+    fn likely(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        behind: &[u32],
+        next: &[u32],
+        watch: &Watch,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.0.likely(checkpoint, behind, next, watch)
     }
     fn inspect(&mut self, folder: &Path) -> Result<Digest, EngineError> {
         self.0.inspect(folder)
@@ -75,18 +84,18 @@ const SEARCHES: [&str; 11] = [
     r#"{"debate": {"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "0", "again": ">"}}"#,
 ];
 
-fn search(text: &str) -> Search {
+pub fn search(text: &str) -> Search {
     serde_json::from_str(text).unwrap()
 }
 
-struct Setting {
-    bench: Bench,
-    policy: Digest,
-    critic: Digest,
+pub struct Setting {
+    pub bench: Bench,
+    pub policy: Digest,
+    pub critic: Digest,
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bench = Bench::new();
         let policy = model(64, 1);
         let critic = (model(64, 2).0.to_scalar(3).unwrap(), model(64, 2).1);
@@ -94,7 +103,7 @@ impl Setting {
         Self { bench, policy, critic }
     }
 
-    fn spec(&self, search: Search, indices: std::ops::Range<u32>) -> JobKind {
+    pub fn spec(&self, search: Search, indices: std::ops::Range<u32>) -> JobKind {
         let critic = Critic { checkpoint: self.critic, head: Head::Scalar, shots: true };
         JobKind::Rollout(RolloutSpec {
             policy: self.policy,

@@ -15,7 +15,7 @@ use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
     Schedule, Start, Surrogate,
 };
-use galapagos_domain::recipe::verify::{Behaviour, Consistency, McRollout, Place, Verifier};
+use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, McRollout, Place, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use serde_json::{Value, json};
 
@@ -68,6 +68,13 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "mc_rollout" => words::<McRollout>(None),
         "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
         | "unit_tests" => words::<Verifier>(Some(find(topic)?.word)),
+        "rules" => words::<verify::Rule>(None),
+        "must" => words::<verify::Must>(None),
+        "judging" => words::<verify::Judge>(None),
+        "logits" => words::<verify::Logits>(None),
+        "rationale" => words::<verify::Rationale>(None),
+        "generate" => words::<verify::Generate>(None),
+        "judge_pair" | "principles" | "first_error" => words::<Verifier>(Some(find(topic)?.word)),
         "behaviour" => words::<Behaviour>(None),
         "consistency" => words::<Consistency>(None),
         "read" => words::<Place>(None),
@@ -158,8 +165,13 @@ fn least(topic: &str) -> Value {
         "evaluator" => json!({"verifier": "rule"}),
         "mc_rollout" => json!({"samples": 1}),
         "exact" | "numeric" | "list" | "multiple_choice" | "math" | "step_executor" | "unit_tests" | "columns"
-        | "splits" => json!({}),
+        | "splits" | "logits" | "rationale" => json!({}),
         "files" => json!({"path": "p"}),
+        "rules" => json!({"id": "R1", "must": {"contain": "a"}}),
+        "judging" | "generate" => json!({"ask": "a"}),
+        "judge_pair" => json!({"ask": "a"}),
+        "principles" => json!({"ask": "a", "from": {"list": []}}),
+        "first_error" => json!({"by": "rule"}),
         "regex" => json!({"pattern": "a"}),
         "json_schema" => json!({"schema": {}}),
         "curate" => json!({"as": "c", "from": "s"}),
@@ -210,8 +222,15 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "parallel" => through::<Parallel>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
+        "rules" => through::<verify::Rule>(least),
+        "judging" => through::<verify::Judge>(least),
+        "logits" => through::<verify::Logits>(least),
+        "rationale" => through::<verify::Rationale>(least),
+        "generate" => through::<verify::Generate>(least),
         "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
-        | "unit_tests" => through::<Verifier>(json!({ topic: least })).map(inside),
+        | "unit_tests" | "judge_pair" | "principles" | "first_error" => {
+            through::<Verifier>(json!({ topic: least })).map(inside)
+        }
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {

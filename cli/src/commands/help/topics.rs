@@ -7,6 +7,7 @@ mod judging;
 mod losses;
 mod making;
 mod operators;
+mod opinions;
 mod searching;
 mod training;
 mod verifying;
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         making::TOPICS,
         searching::TOPICS,
         verifying::TOPICS,
+        opinions::TOPICS,
         training::VERB,
         losses::TOPICS,
         training::TOPICS,

@@ -227,8 +227,9 @@ impl Check<'_> {
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
             self.refuse(&path.key("when"), message, help);
         }
-        if matches!(evaluate.verifier, Verifier::Consistency(_)) {
-            let message = "`consistency` speaks of all answers of a task, which are known when the search is over";
+        if matches!(evaluate.verifier, Verifier::Consistency(_) | Verifier::JudgePair(_)) {
+            let name = evaluate.verifier.name();
+            let message = format!("`{name}` speaks of all answers of a task, which are known when the search is over");
             self.refuse(&path.key("verifier"), message, "put it into `verify` beside `rule`");
         }
         if matches!(evaluate.verifier, Verifier::McRollout(_)) && at_answers {
@@ -275,6 +276,11 @@ impl Check<'_> {
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
             }
+            Verifier::Rules(rules) => self.rules(rules, &path.key("rules")),
+            Verifier::Judge(judge) => self.judge(judge, &path.key("judge")),
+            Verifier::JudgePair(pair) => self.judge_pair(pair, &path.key("judge_pair")),
+            Verifier::Principles(principles) => self.principles(principles, &path.key("principles")),
+            Verifier::FirstError(first) => self.first_error(first, &path.key("first_error"), (scope, generation)),
             Verifier::McRollout(mc) => {
                 let path = path.key("mc_rollout");
                 self.whole(&path.key("samples"), mc.samples, 1, MAX_SAMPLES);
@@ -337,13 +343,13 @@ impl Check<'_> {
             Search::BestOfN(_) => {}
             Search::Vote(vote) => {
                 if let Ballot::Weighted { verifier, .. } = &vote.by
-                    && (verifier.decides() || matches!(verifier, Verifier::McRollout(_)))
+                    && !weighs(verifier)
                 {
                     let message = format!("`{}` cannot weigh votes", verifier.name());
                     self.refuse(
                         &path.key("by").key("weighted").key("verifier"),
                         message,
-                        "use `prm`, `orm`, `value` or `self_log_prob`",
+                        "use `prm`, `orm`, `value`, `judge`, `principles` or `self_log_prob`",
                     );
                 }
             }
@@ -369,5 +375,14 @@ impl Check<'_> {
                 text(self, "again", &debate.again);
             }
         }
+    }
+}
+
+/// Whether a verifier gives a number to what was written so far, without continuing it.
+fn weighs(verifier: &Verifier) -> bool {
+    match verifier {
+        Verifier::Judge(_) | Verifier::Principles(_) => true,
+        Verifier::McRollout(_) | Verifier::Consistency(_) | Verifier::JudgePair(_) => false,
+        other => !other.decides(),
     }
 }

@@ -4,6 +4,7 @@ use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
 mod datasets;
+mod opinions;
 mod searches;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");

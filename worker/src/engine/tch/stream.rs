@@ -62,9 +62,9 @@ impl Running<'_> {
                     Next::End => ended = true,
                     Next::Gone => return Ok(()),
                 }
-                self.submit()?;
+                self.submit(flow)?;
             }
-            self.submit()?;
+            self.submit(flow)?;
             if self.open.is_empty() && self.waiting.is_empty() {
                 return Ok(());
             }
@@ -76,9 +76,9 @@ impl Running<'_> {
     }
 
     /// Submits in order, until a queue is full.
-    fn submit(&mut self) -> Result<(), EngineError> {
+    fn submit(&mut self, flow: &mut dyn Flow) -> Result<(), EngineError> {
         while let Some(asked) = self.waiting.pop_front() {
-            if let Some(back) = self.submit_one(asked)? {
+            if let Some(back) = self.submit_one(asked, flow)? {
                 self.waiting.push_front(back);
                 return Ok(());
             }
@@ -86,13 +86,14 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Gives the request back if there is no room for it now.
-    fn submit_one(&mut self, asked: Asked) -> Result<Option<Asked>, EngineError> {
+    /// Gives the request back if there is no room for it now. What will never fit is refused; what the flow then says, it says again.
+    fn submit_one(&mut self, asked: Asked, flow: &mut dyn Flow) -> Result<Option<Asked>, EngineError> {
         let model = self.model(&asked.checkpoint)?;
         let checkpoint = Arc::clone(&asked.checkpoint);
         let (submitted, samples, guide) = match &asked.what {
             Wanted::Completions(want) => self.completions(&checkpoint, want)?,
             Wanted::Numbers(tokens) => (self.numbers(&checkpoint, tokens)?, 0, None),
+            Wanted::Likely { behind, next } => (self.likely(&checkpoint, behind, next)?, 0, None),
         };
         match submitted {
             Ok(id) => {
@@ -100,6 +101,10 @@ impl Running<'_> {
                 Ok(None)
             }
             Err(RequestError::Full { .. }) => Ok(Some(asked)),
+            Err(source @ (RequestError::TooLong { .. } | RequestError::Memory { .. })) => {
+                flow.give(asked.id, Given::Refused(source.to_string()));
+                Ok(None)
+            }
             Err(source) => Err(EngineError::Request { checkpoint: checkpoint.checkpoint, source: source.into() }),
         }
     }
@@ -140,6 +145,17 @@ impl Running<'_> {
             return Err(wrong_head(checkpoint, "give numbers: it has a language-model head"));
         }
         Ok(model.submit_score(&ScoreRequest { adapter, ..ScoreRequest::last_value(tokens.to_vec()) }))
+    }
+
+    fn likely(
+        &mut self,
+        checkpoint: &CheckpointDir,
+        behind: &[u32],
+        next: &[u32],
+    ) -> Result<Result<RequestId, RequestError>, EngineError> {
+        let (model, adapter) = self.engine.policy(checkpoint)?;
+        check_writes(checkpoint, model)?;
+        Ok(model.submit_score(&ScoreRequest { adapter, ..ScoreRequest::next(behind.to_vec(), next.to_vec()) }))
     }
 
     /// The whole model that computes a checkpoint; it stays loaded.

@@ -31,3 +31,18 @@ pub(super) fn decide(verifiers: &[Arc<Verifier>], said: Vec<Verdict>) -> Verdict
     let refusal = std::iter::once(first.clone()).chain(deciding).find(|verdict| verdict.outcome != Outcome::Pass);
     refusal.unwrap_or(first)
 }
+
+/// Steps before the first that is wrong, of an answer of several steps, by the first verifier that looked for it.
+pub(super) fn right_steps(verifiers: &[Arc<Verifier>], said: &[Verdict], steps: usize) -> Option<usize> {
+    let located = |(verifier, said): (&Arc<Verifier>, &Verdict)| {
+        let share = said.score.filter(|_| matches!(**verifier, Verifier::FirstError(_)))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the steps, from 0 to 1"
+        )]
+        let right = (f64::from(share) * steps as f64).round() as usize;
+        said.outcome.is_decided().then_some(right)
+    };
+    verifiers.iter().zip(said).find_map(located).filter(|_| steps > 1)
+}

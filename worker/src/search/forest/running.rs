@@ -1,5 +1,7 @@
 //! A forest that grows: what every search wants under way, each answer brought back to the search that asked for it.
 
+mod hearing;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +10,17 @@ use galapagos_domain::recipe::search::Unit;
 use galapagos_domain::recipe::verify::{Model, Verifier};
 use galapagos_domain::trajectory::{Outcome, Score, Verdict};
 
-use super::decision::{agreement, decide};
+use super::decision::{agreement, decide, right_steps};
 use super::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
 use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Completion, EngineError};
 use crate::search::checker::Checker;
+use crate::search::court::Court;
 use crate::search::referee::{Check, Critic, Need, Referee, read};
 use crate::search::strategy::{Answer, Draw, Drawn, Moment, Question, Strategy, Want, verdicts};
 use crate::search::tree::NodeId;
 use crate::verify::Panel;
+use hearing::Hearing;
 
 /// What an answer of the engine is for.
 enum Purpose {
@@ -29,6 +33,13 @@ enum Purpose {
     /// Continuations that the rule judges.
     Share(Box<Question>),
     Check,
+    /// One of the calls of an inquiry.
+    Inquiry {
+        number: u64,
+        place: usize,
+        /// Whether it is the policy that goes on.
+        draws: bool,
+    },
 }
 
 /// Something that came.
@@ -112,6 +123,8 @@ pub(super) struct Running<'a> {
     checker: Option<Checker>,
     keeper: &'a mut dyn Keeper,
     kept: BTreeMap<usize, Kept>,
+    /// Inquiries that wait for answers.
+    hearings: BTreeMap<u64, Hearing>,
     /// Tasks whose newest batch is to be kept.
     stale: BTreeSet<usize>,
     /// Whether it is noted what searches would have found before their end.
@@ -121,8 +134,8 @@ impl<'a> Running<'a> {
     /// One strategy for each task, going on from where `begun` has them.
     pub(super) fn new(
         forest: &'a Forest<'a>,
-        strategies: Vec<Box<dyn Strategy>>,
-        begun: BTreeMap<usize, Kept>,
+        court: &'a Court,
+        (strategies, begun): (Vec<Box<dyn Strategy>>, BTreeMap<usize, Kept>),
         keeper: &'a mut dyn Keeper,
     ) -> Result<Self, ForestError> {
         let mut slots: Vec<Slot> = strategies.into_iter().map(Slot::new).collect();
@@ -133,7 +146,12 @@ impl<'a> Running<'a> {
         }
         Ok(Self {
             forest,
-            referee: Referee { tasks: forest.tasks, critics: forest.critics, rule: Panel::rule_with(forest.code) },
+            referee: Referee {
+                tasks: forest.tasks,
+                critics: forest.critics,
+                rule: Panel::rule_with(forest.code),
+                court,
+            },
             stream: forest.engine.stream(forest.meter.glance())?,
             slots,
             pending: BTreeMap::new(),
@@ -144,6 +162,7 @@ impl<'a> Running<'a> {
             checker: None,
             keeper,
             kept: begun,
+            hearings: BTreeMap::new(),
             stale: BTreeSet::new(),
             recording: false,
         })
@@ -250,6 +269,7 @@ impl<'a> Running<'a> {
             for (place, want) in wants.into_iter().enumerate() {
                 self.dispatch(task, place, want)?;
             }
+            self.compare(task)?;
         }
         Ok(())
     }
@@ -274,27 +294,40 @@ impl<'a> Running<'a> {
     fn dispatch(&mut self, task: usize, want: usize, what: Want) -> Result<(), ForestError> {
         match what {
             Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
-            Want::Judge(question) => match self.referee.needs(task, &question) {
-                Need::Decided(verdict) => {
-                    self.fill(task, want, Answer::Judged(verdict));
-                    Ok(())
+            Want::Judge(question) => {
+                match self.referee.needs(task, &question, Some(self.slots[task].strategy.tree())) {
+                    Need::Decided(verdict) => {
+                        self.fill(task, want, Answer::Judged(verdict));
+                        Ok(())
+                    }
+                    Need::Number { critic, tokens, model } => {
+                        let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
+                        let purpose = Purpose::Number { critic, model, word };
+                        self.ask(
+                            checkpoint,
+                            Wanted::Numbers(tokens),
+                            Pending { task, want, purpose, unit: Unit::Answer },
+                        )
+                    }
+                    Need::Group => {
+                        // Filled in when the search is over: [`Running::finish`].
+                        self.fill(
+                            task,
+                            want,
+                            Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")),
+                        );
+                        Ok(())
+                    }
+                    // [`Running::compare`] fills it in.
+                    Need::Later => Ok(()),
+                    Need::Inquire(inquiry) => self.hear(Hearing::new(task, vec![want], (question.verifier, inquiry))),
+                    Need::Check(check) => self.check(task, want, check),
+                    Need::Answers(draw) => {
+                        let purpose = Purpose::Share(Box::new(question));
+                        self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
+                    }
                 }
-                Need::Number { critic, tokens, model } => {
-                    let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
-                    let purpose = Purpose::Number { critic, model, word };
-                    self.ask(checkpoint, Wanted::Numbers(tokens), Pending { task, want, purpose, unit: Unit::Answer })
-                }
-                Need::Group => {
-                    // Filled in when the search is over: [`Running::finish`].
-                    self.fill(task, want, Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")));
-                    Ok(())
-                }
-                Need::Check(check) => self.check(task, want, check),
-                Need::Answers(draw) => {
-                    let purpose = Purpose::Share(Box::new(question));
-                    self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
-                }
-            },
+            }
         }
     }
 
@@ -312,6 +345,13 @@ impl<'a> Running<'a> {
     }
 
     fn draw(&mut self, draw: Draw, pending: Pending) -> Result<(), ForestError> {
+        let unit = draw.unit.clone();
+        let wanted = self.wanted(pending.task, draw)?;
+        self.ask(Arc::clone(&self.forest.policy), wanted, Pending { unit, ..pending })
+    }
+
+    /// Continuations of the policy, as an engine is asked for them.
+    fn wanted(&mut self, task: usize, draw: Draw) -> Result<Wanted, ForestError> {
         let tasks = self.forest.tasks;
         let longest = draw.max_tokens.unwrap_or(tasks.max_tokens);
         let max_tokens = match draw.unit {
@@ -319,10 +359,9 @@ impl<'a> Running<'a> {
             Unit::Answer | Unit::Turn | Unit::Line | Unit::Step(_) | Unit::CodeBlock => longest,
         };
         let stop = self.stop(&draw.unit)?;
-        let prompt = [tasks.full_prompt(pending.task), draw.behind].concat();
+        let prompt = [tasks.full_prompt(task), draw.behind].concat();
         let (samples, seed, sampling) = (draw.samples, draw.seed, draw.sampling);
-        let wanted = Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens });
-        self.ask(Arc::clone(&self.forest.policy), wanted, Pending { unit: draw.unit, ..pending })
+        Ok(Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens }))
     }
 
     /// What ends a step: what ends the answer, and the text of the unit. Single characters are found by their tokens, which every
@@ -363,6 +402,16 @@ impl<'a> Running<'a> {
     fn answered(&mut self, pending: Pending, given: Given) -> Result<(), ForestError> {
         let Pending { task, want, purpose, unit } = pending;
         let answer = match (purpose, given) {
+            (Purpose::Inquiry { number, place, draws }, given) => {
+                return self.heard((number, place, draws), &unit, given);
+            }
+            (Purpose::Draw | Purpose::Check, Given::Refused(why)) => {
+                let (checkpoint, source) = (self.forest.policy.checkpoint, why.into());
+                return Err(ForestError::Engine(EngineError::Request { checkpoint, source }));
+            }
+            (Purpose::Share(_) | Purpose::Number { .. }, Given::Refused(why)) => {
+                Answer::Judged(Verdict::new(Outcome::Error, format!("the model cannot be asked: {why}")))
+            }
             (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
             (Purpose::Share(question), Given::Completions(made)) => {
                 let drawn = self.read(&unit, made)?;
@@ -427,7 +476,10 @@ impl<'a> Running<'a> {
                 .iter()
                 .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
             let scores: Vec<Score> = scores.collect();
-            Found { node, path: tree.path(node), verdict: decide(&self.verify, said), scores }
+            let path = tree.path(node);
+            let steps = path.nodes.iter().filter(|node| tree[**node].piece.part.is_sampled()).count();
+            let right_steps = right_steps(&self.verify, &said, steps);
+            Found { node, path, verdict: decide(&self.verify, said), scores, right_steps }
         });
         let found: Vec<Found> = found.collect();
         let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);

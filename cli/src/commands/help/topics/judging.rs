@@ -55,7 +55,7 @@ const BOUT: Topic = Topic {
 const JUDGE: Topic = Topic {
     word: "judge",
     place: "tournament",
-    about: "Who decides a bout.",
+    about: "Who decides a bout. The verifier `judge` is explained under `judging`.",
     form: Form::Choice,
     entries: &[word("verifier", "", "a side that passes beats one that fails; otherwise a draw")],
     example: "",

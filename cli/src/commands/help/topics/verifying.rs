@@ -47,6 +47,11 @@ const VERIFY: Topic = Topic {
         word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
         word("consistency", "choice", "a number: how the answers of a task agree; in `verify` only"),
+        word("rules", "list or map", "symbolic rules, named by the verdict where they are broken"),
+        word("judge", "map", "a language model says whether the answer is good: see `judging`"),
+        word("judge_pair", "map", "a number: how the answer does against the others of its task; in `verify` only"),
+        word("principles", "map", "a language model judges by one principle at a time"),
+        word("first_error", "map", "no step is wrong; else which is the first"),
     ],
     example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}, {consistency: share}]",
 };
