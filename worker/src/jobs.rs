@@ -10,6 +10,7 @@ mod evaluate;
 pub mod meter;
 mod progress;
 mod rollout;
+pub mod stage;
 pub mod tasks;
 #[cfg(test)]
 mod test_bench;

@@ -1,8 +1,11 @@
 //! Task sets: where problems come from and how many each split holds.
 
+pub mod env;
+
 use serde::{Deserialize, Serialize};
 
 use crate::task::Family;
+pub use env::Env;
 
 /// A task set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,12 @@ pub enum TaskSet {
 }
 
 impl TaskSet {
+    /// The environment, of a set that is played.
+    #[must_use]
+    pub fn env(&self) -> Option<&Env> {
+        None
+    }
+
     /// The procedural tasks behind the set.
     #[must_use]
     pub fn builtin(&self) -> &Builtin {

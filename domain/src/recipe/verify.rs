@@ -1,8 +1,10 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
 mod answer;
+mod episode;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+pub use episode::{EnvReturn, SuccessClassifier};
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -39,6 +41,10 @@ pub enum Verifier {
     Behaviour(Behaviour),
     /// How the answers of a task's trajectories agree.
     Consistency(Consistency),
+    /// What an environment paid for the actions of an episode.
+    EnvReturn(EnvReturn),
+    /// A role that says behind an episode whether it succeeded.
+    SuccessClassifier(SuccessClassifier),
 }
 
 impl Verifier {
@@ -62,6 +68,8 @@ impl Verifier {
             Self::Prm(_) => "prm",
             Self::McRollout(_) => "mc_rollout",
             Self::SelfLogProb => "self_log_prob",
+            Self::EnvReturn(_) => "env_return",
+            Self::SuccessClassifier(_) => "success_classifier",
         }
     }
 
@@ -70,6 +78,7 @@ impl Verifier {
     pub fn role(&self) -> Option<&Name> {
         match self {
             Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
+            Self::SuccessClassifier(classifier) => Some(&classifier.role),
             _ => None,
         }
     }
@@ -78,12 +87,13 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::StepExecutor(_) => true,
+            Self::StepExecutor(_) | Self::SuccessClassifier(_) => true,
             other => other.checks_answers(),
         }
     }
 
-    /// Whether it compares an answer with the expected one, and needs a whole answer for that.
+    /// Whether it says what is right: compares an answer with the expected one, and needs a whole answer for that, or has it from the
+    /// environment.
     #[must_use]
     pub fn checks_answers(&self) -> bool {
         match self {
@@ -94,7 +104,8 @@ impl Verifier {
             | Self::MultipleChoice(_)
             | Self::Regex(_)
             | Self::JsonSchema(_)
-            | Self::Math(_) => true,
+            | Self::Math(_)
+            | Self::EnvReturn(_) => true,
             Self::StepExecutor(_)
             | Self::Value(_)
             | Self::Orm(_)
@@ -102,7 +113,8 @@ impl Verifier {
             | Self::McRollout(_)
             | Self::SelfLogProb
             | Self::Behaviour(_)
-            | Self::Consistency(_) => false,
+            | Self::Consistency(_)
+            | Self::SuccessClassifier(_) => false,
         }
     }
 }

@@ -10,13 +10,13 @@ use galapagos_domain::ids::Name;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::trajectory::{Credit, Leaf, Span, Trajectory, VerdictCounts};
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed, store_failed};
-use crate::search::{Critic, Forest, ForestError, Found, Origin, Pace, Searched, Tree, records};
+use crate::search::{Critic, Forest, ForestError, Found, NodeId, Origin, Pace, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -121,22 +121,40 @@ fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Optio
     }
 }
 
-/// One span for each step, with its Q; none for an answer in one piece.
+/// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown behind it. None
+/// for an answer in one piece.
 fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
-    if found.path.nodes.len() < 2 {
+    let plain = |node: &NodeId| tree[*node].turn.is_none();
+    if found.path.nodes.len() < 2 && found.path.nodes.iter().all(plain) {
         return Vec::new();
     }
     let mut start = 0;
-    let span = |node: &crate::search::NodeId| {
+    let mut spans = Vec::new();
+    for node in &found.path.nodes {
         let node = &tree[*node];
-        let end = start + u32::try_from(node.piece.tokens.len()).unwrap_or(u32::MAX);
-        let value = (node.visits > 0.0).then_some(node.q).or(node.own);
-        let span =
-            Span { start, end, learn: node.piece.part.is_sampled(), value: value.map(|v| v as f32), class: None };
-        start = end;
-        span
-    };
-    found.path.nodes.iter().map(span).collect()
+        let (written, all) = (node.piece.log_probs.len(), node.piece.tokens.len());
+        let value = match &node.turn {
+            _ if node.visits > 0.0 => Some(node.q),
+            Some(TreeTurn::Played(played)) => Some(played.reward),
+            Some(TreeTurn::Failed(_)) | None => node.own,
+        };
+        let learn = node.piece.part.is_sampled();
+        let mut part = |tokens: usize, learn, value: Option<f64>| {
+            let end = start + u32::try_from(tokens).unwrap_or(u32::MAX);
+            spans.push(Span { start, end, learn, value: value.map(|v| v as f32), class: None });
+            start = end;
+        };
+        match &node.turn {
+            None => part(all, learn, value),
+            Some(_) => {
+                part(written, learn, value);
+                if all > written {
+                    part(all - written, false, None);
+                }
+            }
+        }
+    }
+    spans
 }
 
 fn store_trees(shop: &Workshop, nodes: &[TreeNode]) -> Result<ArtifactRef, JobError> {

@@ -5,6 +5,7 @@ use galapagos_domain::job::TaskSlice;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::{Family, Problem, TaskSetData, few_shot_prefix};
 
+use super::stage::Stage;
 use super::{JobError, engine_failed};
 use crate::engine::Codec;
 use crate::verify::Claim;
@@ -32,6 +33,8 @@ pub struct Tasks {
     pub terminator: char,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
+    /// Of tasks that are played in an environment.
+    pub stage: Option<Stage>,
 }
 
 impl Tasks {
@@ -66,6 +69,7 @@ impl Tasks {
                 .stop_tokens(family.terminator())
                 .map_err(engine_failed("find the tokens that end an answer"))?,
             max_tokens: max_tokens.unwrap_or_else(|| family.max_tokens()),
+            stage: None,
         })
     }
 

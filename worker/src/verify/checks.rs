@@ -34,6 +34,8 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Prm(_)
         | Verifier::McRollout(_)
         | Verifier::SelfLogProb
+        | Verifier::EnvReturn(_)
+        | Verifier::SuccessClassifier(_)
         | Verifier::Consistency(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))

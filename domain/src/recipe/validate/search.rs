@@ -21,6 +21,8 @@ const MAX_NUMBER: f64 = 1.0e6;
 
 impl Check<'_> {
     pub(super) fn search(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
+        let plays = self.plays(rollout, path);
+        self.fits(rollout, path, plays);
         let path = path.key("search").key(rollout.search.name());
         let inner = match &rollout.search {
             Search::SampleK(_) => path.clone(),
@@ -28,8 +30,8 @@ impl Check<'_> {
         };
         self.propose(rollout.search.propose(), &inner, rollout.tasks.keys());
         match &rollout.search {
-            Search::Mcts(mcts) => self.mcts(mcts, &path),
-            Search::StepBeam(beam) => self.step_beam(beam, &path),
+            Search::Mcts(mcts) => self.mcts(mcts, &path, plays),
+            Search::StepBeam(beam) => self.step_beam(beam, &path, plays),
             chain => {
                 self.chain(chain, &path);
                 self.whole_answers(chain.propose(), &inner);
@@ -89,8 +91,8 @@ impl Check<'_> {
         }
     }
 
-    fn mcts(&mut self, mcts: &Mcts, path: &Path) {
-        self.steps(&mcts.propose, path);
+    fn mcts(&mut self, mcts: &Mcts, path: &Path, plays: bool) {
+        self.steps(&mcts.propose, path, plays);
         self.budget(&mcts.budget, path);
         let budget = &mcts.budget;
         if (budget.simulations, budget.nodes, budget.tokens) == (None, None, None) {
@@ -142,8 +144,8 @@ impl Check<'_> {
         }
     }
 
-    fn step_beam(&mut self, beam: &StepBeam, path: &Path) {
-        self.steps(&beam.propose, path);
+    fn step_beam(&mut self, beam: &StepBeam, path: &Path, plays: bool) {
+        self.steps(&beam.propose, path, plays);
         self.budget(&beam.budget, path);
         self.whole(&path.key("beam"), beam.beam, 1, MAX_SAMPLES);
         self.extract(beam.extract, path);
@@ -155,8 +157,8 @@ impl Check<'_> {
         }
     }
 
-    fn steps(&mut self, propose: &Propose, path: &Path) {
-        if matches!(propose.unit, Unit::Answer | Unit::Turn) {
+    fn steps(&mut self, propose: &Propose, path: &Path, plays: bool) {
+        if !plays && matches!(propose.unit, Unit::Answer | Unit::Turn) {
             let help = "say what a step is, for example `unit: line`; or use `sample_k`";
             self.refuse(&path.key("propose").key("unit"), "a tree of whole answers has one level", help);
         }
@@ -215,7 +217,7 @@ impl Check<'_> {
             }
         }
         let at_answers = evaluate.when == When::Terminal;
-        if evaluate.verifier.checks_answers() && !at_answers {
+        if evaluate.verifier.checks_answers() && !at_answers && !matches!(evaluate.verifier, Verifier::EnvReturn(_)) {
             let message = format!("`{}` can only decide on answers", evaluate.verifier.name());
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
             self.refuse(&path.key("when"), message, help);
@@ -262,6 +264,12 @@ impl Check<'_> {
             }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
+            }
+            Verifier::EnvReturn(rule) => self.env_return(rule, &path.key("env_return")),
+            Verifier::SuccessClassifier(classifier) => {
+                let path = path.key("success_classifier");
+                self.numbers_role(&path.key("role"), &classifier.role, (scope, generation));
+                self.between(&path.key("pass_at"), classifier.pass_at, -MAX_NUMBER, MAX_NUMBER);
             }
             Verifier::McRollout(mc) => {
                 let path = path.key("mc_rollout");
@@ -314,7 +322,7 @@ impl Check<'_> {
             }
         };
         match search {
-            Search::SampleK(_) | Search::Mcts(_) | Search::StepBeam(_) => {}
+            Search::SampleK(_) | Search::Mcts(_) | Search::StepBeam(_) | Search::EnvRollout(_) => {}
             Search::BestOfN(best) if best.by.is_empty() => {
                 self.refuse(
                     &path.key("by"),

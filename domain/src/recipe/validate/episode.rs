@@ -1,0 +1,129 @@
+//! Rules about environments: task sets of them, searches that act in them, verifiers that know them; and those that do not.
+
+use super::Check;
+use crate::recipe::path::Path;
+use crate::recipe::search::{Rollout, Search, Unit};
+use crate::recipe::tasks::Env;
+use crate::recipe::tasks::env::SINGLE_PLAYER;
+use crate::recipe::verify::{EnvReturn, Verifier};
+
+/// Most instances of a split.
+const MAX_INSTANCES: u32 = 10_000_000;
+/// Most tokens of an episode.
+const MAX_EPISODE: u32 = 1_000_000;
+/// Longest action in tokens.
+const MAX_ACTION: u32 = 8192;
+/// Most turns of an episode.
+const MAX_TURNS: u32 = 1000;
+/// Largest return.
+const MAX_RETURN: f64 = 1.0e9;
+
+impl Check<'_> {
+    /// A task set of an environment.
+    pub(super) fn env(&mut self, env: &Env, path: &Path) {
+        match (&env.name, &env.url) {
+            (None, None) => {
+                let help = "give the `name` of a built-in one, for example `name: grid`, or the `url` of a server";
+                self.refuse(path, "nothing says which environment it is", help);
+            }
+            (Some(name), None) if !SINGLE_PLAYER.contains(&name.as_str()) => {
+                let message = format!("`{name}` is no built-in environment that a policy can play by itself");
+                self.refuse(&path.key("name"), message, format!("use one of {}", SINGLE_PLAYER.join(", ")));
+            }
+            (Some(_) | None, Some(url)) if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) => {
+                let help = "write it as `http://HOST:PORT`";
+                self.refuse(&path.key("url"), format!("`{url}` is no address of a server"), help);
+            }
+            (Some(_) | None, _) => {}
+        }
+        for (key, size) in [("train", env.train), ("val", env.val), ("test", env.test)] {
+            self.whole(&path.key(key), size, 0, MAX_INSTANCES);
+        }
+        self.whole(&path.key("tokens"), env.tokens, 1, MAX_EPISODE);
+        self.whole(&path.key("max_tokens"), env.max_tokens, 1, MAX_ACTION.min(env.tokens.max(1)));
+        self.whole(&path.key("deadline"), env.deadline, 1, 3600);
+        self.whole(&path.key("retries"), env.retries, 0, 20);
+        if env.ask.is_empty() {
+            let help = "write what stands between what the policy reads and what it does, for example `\"\\n> \"`";
+            self.refuse(&path.key("ask"), "the text is empty", help);
+        }
+    }
+
+    /// Whether a rollout plays environments. A mixture with questions is refused.
+    pub(super) fn plays(&mut self, rollout: &Rollout, path: &Path) -> bool {
+        let known = rollout.tasks.keys().filter_map(|name| Some((name, self.recipe.tasks.get(name)?)));
+        let (played, asked): (Vec<_>, Vec<_>) = known.partition(|(_, set)| set.env().is_some());
+        if let (Some((one, _)), Some((other, _))) = (played.first(), asked.first()) {
+            let message = format!("`{one}` is played turn by turn, and `{other}` is answered");
+            self.refuse(&path.key("tasks"), message, "write a `rollout` for each");
+        }
+        !played.is_empty()
+    }
+
+    /// What fits an environment and what fits nothing else.
+    pub(super) fn fits(&mut self, rollout: &Rollout, path: &Path, plays: bool) {
+        let search = path.key("search");
+        match (&rollout.search, plays) {
+            (Search::EnvRollout(episodes), true) => {
+                let path = search.key("env_rollout");
+                self.whole(&path.key("turns"), episodes.turns, 1, MAX_TURNS);
+            }
+            (Search::EnvRollout(_), false) => {
+                let help = "name a task set with `env`, or use `multi_turn`";
+                self.refuse(&search, "these tasks have no environment to act in", help);
+            }
+            (Search::Mcts(_) | Search::StepBeam(_), true) => {
+                if rollout.search.propose().unit != Unit::Turn {
+                    let path = search.key(rollout.search.name()).key("propose").key("unit");
+                    let help = "write `unit: turn`: a step is an action and what came of it";
+                    self.refuse(&path, "an environment is searched by its turns", help);
+                }
+            }
+            (other, true) => {
+                let message = format!("`{}` answers questions and cannot act in an environment", other.name());
+                self.refuse(&search, message, "use `env_rollout`, or `mcts` or `step_beam` with `unit: turn`");
+            }
+            (_, false) => {}
+        }
+        let in_search = if matches!(rollout.search, Search::BestOfN(_)) { "by" } else { "evaluate" };
+        let evaluators = rollout.search.evaluators().iter().enumerate().map(|(index, evaluate)| {
+            (search.key(rollout.search.name()).key(in_search).index(index).key("verifier"), &evaluate.verifier)
+        });
+        let verify = rollout.verify.iter().enumerate();
+        let verify = verify.map(|(index, verifier)| (path.key("verify").index(index), verifier));
+        for (path, verifier) in evaluators.chain(verify) {
+            self.knows(verifier, &path, plays);
+        }
+    }
+
+    /// Whether the verifier knows what it is asked about.
+    fn knows(&mut self, verifier: &Verifier, path: &Path, plays: bool) {
+        let name = verifier.name();
+        match verifier {
+            Verifier::EnvReturn(_) | Verifier::SuccessClassifier(_) if !plays => {
+                self.refuse(path, format!("`{name}` is about episodes, and these tasks have none"), "use `rule`");
+            }
+            Verifier::Rule
+            | Verifier::Exact(_)
+            | Verifier::Numeric(_)
+            | Verifier::List(_)
+            | Verifier::MultipleChoice(_)
+            | Verifier::Math(_)
+            | Verifier::McRollout(_)
+            | Verifier::Consistency(_)
+                if plays =>
+            {
+                let message = format!("`{name}` needs a task with an answer, and an environment has none");
+                self.refuse(path, message, "use `{env_return: {}}`");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn env_return(&mut self, rule: &EnvReturn, path: &Path) {
+        self.between(&path.key("gamma"), rule.gamma, 0.0, 1.0);
+        if let Some(least) = rule.pass_at {
+            self.between(&path.key("pass_at"), least, -MAX_RETURN, MAX_RETURN);
+        }
+    }
+}
