@@ -8,7 +8,7 @@ use galapagos_domain::cluster::EvolutionView;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::member::Member;
 use galapagos_domain::recipe::Recipe;
-use galapagos_domain::recipe::tasks::Split;
+use galapagos_domain::recipe::tasks::{Env, Split, TaskSet};
 use galapagos_domain::task::{TaskSetData, few_shot_prefix};
 
 use crate::checkpoints;
@@ -77,15 +77,31 @@ pub fn describe(view: &EvolutionView, recipe: &Recipe, exported: &Member, to: &P
 fn tasks_jsonl(view: &EvolutionView, recipe: &Recipe, name: &galapagos_domain::ids::Name) -> Result<String, Error> {
     let failed = |error: galapagos_domain::task::TaskError| Error::Failed { message: error.to_string() };
     let Some(set) = recipe.tasks.get(name) else { return Ok(String::new()) };
-    let source = set.builtin();
-    let data = TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?;
-    let prefix = few_shot_prefix(source, view.seed).map_err(failed)?;
+    let (data, prefix) = match set {
+        TaskSet::Env(env) => return Ok(instances(view, env)),
+        TaskSet::Builtin(source) => (
+            TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?,
+            few_shot_prefix(source, view.seed).map_err(failed)?,
+        ),
+    };
     let lines = data.problems().iter().map(|problem| {
         let prompt = format!("{prefix}{}", problem.prompt);
         let line = serde_json::json!({ "key": problem.key, "prompt": prompt, "answer": problem.answer.trim() });
         format!("{line}\n")
     });
     Ok(lines.collect())
+}
+
+/// One JSON object for each instance: `key`, and what an episode of it starts from.
+fn instances(view: &EvolutionView, env: &Env) -> String {
+    let line = |index: u32| {
+        let start = serde_json::json!({
+            "seed": view.seed, "split": Split::Test, "index": index, "replica": 0, "config": env.config,
+        });
+        let key = format!("{}/{index}", Split::Test);
+        format!("{}\n", serde_json::json!({ "key": key, "environment": env.label(), "start": start }))
+    };
+    (0..env.size(Split::Test)).map(line).collect()
 }
 
 fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
@@ -101,9 +117,13 @@ fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {
             )
         })
         .collect();
-    let ends: BTreeSet<char> = recipe.tasks.values().map(|set| set.builtin().family.terminator()).collect();
-    let ends: Vec<String> =
-        ends.into_iter().map(|end| if end == '\n' { "newline".to_owned() } else { format!("`{end}`") }).collect();
+    let ends: BTreeSet<Option<char>> = recipe.tasks.values().map(TaskSet::terminator).collect();
+    let end = |end: Option<char>| match end {
+        None => "end of text".to_owned(),
+        Some('\n') => "newline".to_owned(),
+        Some(end) => format!("`{end}`"),
+    };
+    let ends: Vec<String> = ends.into_iter().map(end).collect();
     format!(
         "# {id}\n\nMember `{id}` of the evolution `{evolution}` (seed {seed}): {about}\n\n\
          - purpose: {purpose}\n- data: {data}\n- risks: {risks}\n- oversight: {oversight}\n- contact: {contact}\n\

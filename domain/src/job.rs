@@ -10,7 +10,7 @@ use crate::ids::{Digest, EvolutionId, JobId, Name};
 use crate::recipe::curate::Operator;
 use crate::recipe::guide::{Guide, Speculate};
 use crate::recipe::search::{Propose, Search};
-use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::verify::Verifier;
 use crate::recipe::{Base, Head};
 use crate::seed::Seed;
@@ -58,7 +58,7 @@ impl JobKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSlice {
     pub set: Name,
-    pub source: Builtin,
+    pub source: TaskSet,
     pub split: Split,
     pub indices: Vec<u32>,
     /// The seed that generated the set (of the evolution, not of the job).

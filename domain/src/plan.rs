@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::recipe::evaluate::{Evaluate, Metric};
 use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::step::RecipeStep;
-use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::tournament::Tournament;
 use data::Sizes;
 
@@ -99,8 +99,8 @@ impl Plan {
             }
             phases.push(PhasePlan { phase, times, steps: last });
         }
-        let sealed = recipe.tasks.iter().filter(|(_, set)| set.builtin().test > 0);
-        let sealed = sealed.map(|(name, set)| format!("{name}/test: {} tasks", set.builtin().test)).collect();
+        let sealed = recipe.tasks.iter().filter(|(_, set)| set.size(Split::Test) > 0);
+        let sealed = sealed.map(|(name, set)| format!("{name}/test: {} tasks", set.size(Split::Test))).collect();
         Self { recipe: recipe.name.clone(), digest: recipe.digest(), phases, totals, sealed }
     }
 }
@@ -136,7 +136,7 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
 fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
     let mut cost = Cost::default();
     for (source, tasks) in tasks(recipe, rollout.tasks.iter().map(|(name, n)| (name, Split::Train, *n))) {
-        let most = rollout.search.most(source.family.max_tokens());
+        let most = rollout.search.most(source.max_tokens());
         let tasks = u64::from(tasks);
         cost.jobs += chunks(tasks as u32).len() as u64;
         cost.prompts += tasks;
@@ -150,7 +150,7 @@ fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
 /// Each mirrored pair is one task that both sides answer twice.
 fn tournament_cost(recipe: &Recipe, tournament: &Tournament) -> Cost {
     let longest = tasks(recipe, tournament.tasks.iter().map(|(name, s)| (name, s.split, s.n)))
-        .map(|(source, _)| tournament.max_tokens.unwrap_or_else(|| source.family.max_tokens()))
+        .map(|(source, _)| tournament.max_tokens.unwrap_or_else(|| source.max_tokens()))
         .max();
     let pairs = u64::from(tournament.max_pairs);
     let completions = 4 * pairs;
@@ -178,7 +178,7 @@ fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
             cost.jobs += chunks(tasks).len() as u64 * members;
             cost.prompts += prompts;
             cost.completions += completions;
-            let longest = evaluate.max_tokens.unwrap_or_else(|| source.family.max_tokens());
+            let longest = evaluate.max_tokens.unwrap_or_else(|| source.max_tokens());
             cost.sampled_tokens += completions * u64::from(longest);
         }
     }
@@ -210,9 +210,9 @@ fn draws(metrics: &[Metric]) -> Vec<u32> {
 fn tasks<'a>(
     recipe: &'a Recipe,
     taken: impl Iterator<Item = (&'a Name, Split, Amount)>,
-) -> impl Iterator<Item = (&'a Builtin, u32)> {
+) -> impl Iterator<Item = (&'a TaskSet, u32)> {
     taken.filter_map(|(name, split, amount)| {
-        let source = recipe.tasks.get(name)?.builtin();
+        let source = recipe.tasks.get(name)?;
         Some((source, amount.of(source.size(split))))
     })
 }

@@ -14,12 +14,14 @@ mod letters_in_word;
 pub mod life;
 pub mod list_program;
 mod odd_one_out;
+mod rule;
 mod set;
 mod sort_digits;
 mod split;
 mod words;
 
 pub use instance::{NoInstance, draw_instance};
+pub use rule::TaskRule;
 pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
 

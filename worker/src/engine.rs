@@ -77,11 +77,11 @@ pub trait Codec: Send + Sync + Debug {
     /// [`EngineError::Text`] for tokens outside the vocabulary.
     fn decode(&self, tokens: &[u32]) -> Result<String, EngineError>;
 
-    /// The tokens that end a completion: end-of-sequence, and every token whose text contains `terminator`. Sorted.
+    /// The tokens that end a completion: end-of-sequence, and every token whose text contains `terminator`, if there is one. Sorted.
     ///
     /// # Errors
     /// [`EngineError::Text`] if the vocabulary cannot be decoded.
-    fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError>;
+    fn stop_tokens(&self, terminator: Option<char>) -> Result<Vec<u32>, EngineError>;
 
     /// Compiles `guide` for completions that the tokens `stop` end, as [`Batch`] has them; remembers it.
     ///

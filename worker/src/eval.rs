@@ -10,7 +10,7 @@ use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{Sampling, TaskSlice};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::diagnostic::Diagnostics;
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::stats::{Interval, wilson95};
 use galapagos_domain::trajectory::VerdictCounts;
@@ -87,8 +87,7 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     };
     let mut tasks = BTreeMap::new();
     for (set, source) in &recipe.tasks {
-        let source = source.builtin();
-        let indices = (0..size(source, split).min(config.n.unwrap_or(u32::MAX))).collect();
+        let indices = (0..source.size(split).min(config.n.unwrap_or(u32::MAX))).collect();
         let slice = TaskSlice { set: set.clone(), source: source.clone(), split, indices, seed: Seed(config.seed) };
         let prepared = Tasks::prepare(&slice, codec.as_ref(), Seed(config.seed), None)
             .map_err(|source| EvalError::Tasks { source })?;
@@ -116,15 +115,6 @@ fn read_recipe(path: &Path) -> Result<Recipe, EvalError> {
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
     Recipe::parse(&path.display().to_string(), &text, &loader).map_err(|source| EvalError::Refused { source })
-}
-
-fn size(source: &Builtin, split: Split) -> u32 {
-    match split {
-        Split::Train => source.train,
-        Split::Val => source.val,
-        Split::Test => source.test,
-        Split::Demonstrations => source.demonstrations,
-    }
 }
 
 fn measure(

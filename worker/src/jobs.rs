@@ -26,6 +26,7 @@ use galapagos_domain::task::TaskError;
 use crate::checkpoints::Checkpoints;
 use crate::code::Code;
 use crate::engine::{EngineError, EngineHandle};
+use crate::env::EnvError;
 use crate::operators::OperatorError;
 use crate::search::ForestError;
 use meter::Meter;
@@ -85,6 +86,10 @@ pub enum JobError {
     NoModel { name: String, looked: PathBuf },
     #[error("cannot make a folder for the new model in {}", path.display())]
     Scratch { path: PathBuf, source: std::io::Error },
+    #[error("cannot play the environment of `{set}`")]
+    Environment { set: String, source: Box<EnvError> },
+    #[error("the tasks of `{set}` are played in an environment, and this job asks for answers")]
+    Played { set: String },
     #[error("cannot search the tasks")]
     Search { source: Box<ForestError> },
     #[error("cannot apply the data operators")]
@@ -105,7 +110,12 @@ impl JobError {
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),
             Self::Operators { source } => source.is_transient(),
-            Self::Tasks { .. } | Self::NoModel { .. } | Self::NoVerifier | Self::Undecided { .. } => false,
+            Self::Environment { source, .. } => source.may_pass(),
+            Self::Tasks { .. }
+            | Self::Played { .. }
+            | Self::NoModel { .. }
+            | Self::NoVerifier
+            | Self::Undecided { .. } => false,
         };
         if transient { FailureClass::Transient } else { FailureClass::Invalid }
     }

@@ -12,13 +12,14 @@ mod rule;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use galapagos_domain::task::{Family, Problem};
+use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
 /// A completion to judge.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    pub family: Family,
+    /// What the verifier `rule` asks.
+    pub rule: &'a TaskRule,
     pub problem: &'a Problem,
     /// Decoded, without the terminator.
     pub completion: &'a str,
@@ -84,6 +85,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use galapagos_domain::task::Family;
+
     use super::*;
 
     struct Fixed(&'static str, fn() -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>>);
@@ -104,7 +107,11 @@ mod tests {
             answer: "12".to_owned(),
             canonical: "12".to_owned(),
         };
-        Panel(panel).judge(Claim { family: Family::SortThreeDigits, problem: &problem, completion: "12" })
+        Panel(panel).judge(Claim {
+            rule: &TaskRule::Family(Family::SortThreeDigits),
+            problem: &problem,
+            completion: "12",
+        })
     }
 
     #[test]

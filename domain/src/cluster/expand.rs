@@ -126,12 +126,11 @@ impl<'a> Site<'a> {
     /// How many tasks a split of a set holds.
     fn available(&self, set: &Name, split: Split) -> Result<u32, ResolveError> {
         let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
-        Ok(tasks.builtin().size(split))
+        Ok(tasks.size(split))
     }
 
     fn slice(&self, set: &Name, split: Split, indices: Vec<u32>) -> Result<TaskSlice, ResolveError> {
         let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
-        let source = tasks.builtin().clone();
-        Ok(TaskSlice { set: set.clone(), source, split, indices, seed: self.evolution.seed })
+        Ok(TaskSlice { set: set.clone(), source: tasks.clone(), split, indices, seed: self.evolution.seed })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::ids::Name;
 use crate::recipe::Recipe;
 use crate::recipe::curate::{Curate, From, LabelSource, Operator, Over, PairFrom, Per, TopK};
+use crate::recipe::tasks::Split;
 use crate::recipe::train::{On, Source};
 
 /// Most records and tasks that a dataset may hold.
@@ -35,7 +36,8 @@ impl Sizes {
         let mut size = match &curate.from {
             From::Dataset(name) => self.newest.get(name).copied().unwrap_or_default(),
             From::Demonstrations { demonstrations } => {
-                let given = recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.builtin().demonstrations));
+                let given =
+                    recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.size(Split::Demonstrations)));
                 Size { records: given, tasks: given, nodes: 0 }
             }
         };

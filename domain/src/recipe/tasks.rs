@@ -2,9 +2,11 @@
 
 pub mod env;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::task::Family;
+use crate::task::{Family, TaskRule};
 pub use env::Env;
 
 /// A task set.
@@ -13,20 +15,102 @@ pub use env::Env;
 pub enum TaskSet {
     /// Generated here, verified exactly.
     Builtin(Builtin),
+    /// Instances of an environment, played turn by turn.
+    Env(Env),
 }
 
 impl TaskSet {
-    /// The environment, of a set that is played.
+    /// The environment, of a set that is played and not answered.
     #[must_use]
     pub fn env(&self) -> Option<&Env> {
-        None
+        match self {
+            Self::Builtin(_) => None,
+            Self::Env(env) => Some(env),
+        }
     }
 
-    /// The procedural tasks behind the set.
+    /// The word that says in a recipe where the set comes from.
     #[must_use]
-    pub fn builtin(&self) -> &Builtin {
+    pub fn word(&self) -> &'static str {
         match self {
-            Self::Builtin(builtin) => builtin,
+            Self::Builtin(_) => "builtin",
+            Self::Env(_) => "env",
+        }
+    }
+
+    /// What the problems are, in a word for messages.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Builtin(builtin) => builtin.family.name(),
+            Self::Env(env) => env.label(),
+        }
+    }
+
+    /// Problems in a split.
+    #[must_use]
+    pub fn size(&self, split: Split) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.size(split),
+            Self::Env(env) => env.size(split),
+        }
+    }
+
+    /// Solved examples before every question.
+    #[must_use]
+    pub fn shots(&self) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.shots,
+            Self::Env(_) => 0,
+        }
+    }
+
+    /// What the verifier `rule` asks.
+    #[must_use]
+    pub fn rule(&self) -> TaskRule {
+        match self {
+            Self::Builtin(builtin) => TaskRule::Family(builtin.family),
+            Self::Env(_) => TaskRule::Played,
+        }
+    }
+
+    /// The character that ends a completion. None: the model's own end of text alone.
+    #[must_use]
+    pub fn terminator(&self) -> Option<char> {
+        match self {
+            Self::Builtin(builtin) => Some(builtin.family.terminator()),
+            Self::Env(_) => Some('\n'),
+        }
+    }
+
+    /// Longest completion in tokens, the end counted, where a recipe step does not say it.
+    #[must_use]
+    pub fn max_tokens(&self) -> u32 {
+        match self {
+            Self::Builtin(builtin) => builtin.family.max_tokens(),
+            Self::Env(env) => env.max_tokens,
+        }
+    }
+
+    /// Every character that a prompt, an answer or the terminator may hold.
+    #[must_use]
+    pub fn characters(&self) -> BTreeSet<char> {
+        match self {
+            Self::Builtin(builtin) => builtin.family.characters(),
+            Self::Env(env) => env.characters(),
+        }
+    }
+
+    /// Characters of the longest sequence: few-shot prefix, prompt, completion.
+    #[must_use]
+    pub fn longest_sequence(&self) -> u64 {
+        match self {
+            Self::Builtin(builtin) => {
+                let (prompt, answer) = builtin.family.longest();
+                u64::from(builtin.shots) * u64::from(prompt + answer + 1)
+                    + u64::from(prompt + builtin.family.max_tokens())
+            }
+            Self::Env(env) => env.longest_sequence(),
         }
     }
 }

@@ -72,12 +72,6 @@ impl TaskSetData {
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
-
-    /// The family of all problems.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        self.family
-    }
 }
 
 /// The solved examples put before every question: `source.shots` of them, from a part of the space of their own.

@@ -15,7 +15,7 @@ use galapagos_domain::recipe::curate::{
 };
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
 use galapagos_domain::recipe::{Base, Characters, Head, Number, Shuffled};
@@ -64,7 +64,14 @@ fn slice() -> BoxedStrategy<TaskSlice> {
     (id(), family, split, vec(any::<u32>(), 0..5), seed(), any::<u32>())
         .prop_map(|(set, family, split, indices, seed, n)| TaskSlice {
             set,
-            source: Builtin { family, train: n, val: n / 2, test: n / 3, demonstrations: n / 4, shots: n / 5 },
+            source: TaskSet::Builtin(Builtin {
+                family,
+                train: n,
+                val: n / 2,
+                test: n / 3,
+                demonstrations: n / 4,
+                shots: n / 5,
+            }),
             split,
             indices,
             seed,

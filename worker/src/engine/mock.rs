@@ -50,8 +50,8 @@ impl Codec for CharacterCodec {
         tokens.iter().filter(|token| **token != EOS).map(character).collect()
     }
 
-    fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError> {
-        Ok(vec![u32::from(terminator), EOS])
+    fn stop_tokens(&self, terminator: Option<char>) -> Result<Vec<u32>, EngineError> {
+        Ok(terminator.map(u32::from).into_iter().chain([EOS]).collect())
     }
 
     fn guided(&self, guide: &Guide, _stop: &[u32], _terminator: Option<char>) -> Result<Guided, EngineError> {
@@ -102,7 +102,7 @@ impl Engine for MockEngine {
             checkpoint: checkpoint.clone(),
             prefix: Vec::new(),
             requests: batch.conversations.iter().map(request).collect::<Result<_, _>>()?,
-            stop: CharacterCodec.stop_tokens('\n')?,
+            stop: CharacterCodec.stop_tokens(Some('\n'))?,
             terminator: Some('\n'),
             max_tokens: batch.max_tokens,
         };
@@ -218,7 +218,7 @@ mod tests {
             checkpoint: CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None },
             prefix: Vec::new(),
             requests,
-            stop: CharacterCodec.stop_tokens('\n').unwrap(),
+            stop: CharacterCodec.stop_tokens(Some('\n')).unwrap(),
             terminator: Some('\n'),
             max_tokens: 7,
         }

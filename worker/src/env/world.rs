@@ -135,8 +135,8 @@ impl World {
     /// What an episode shows first.
     ///
     /// # Errors
-    /// A verdict of error or timeout that names the environment.
-    pub fn open(&self, start: &Start) -> Result<Seen, Verdict> {
+    /// As [`Environment::reset`]; [`EnvError::Players`] if nobody can play it alone.
+    pub fn open(&self, start: &Start) -> Result<Seen, EnvError> {
         self.patiently(|| {
             let episode = self.begin(start)?;
             seen(&episode)
@@ -164,17 +164,17 @@ impl World {
             }
             Ok(moved)
         })
+        .map_err(|error| verdict(&error))
     }
 
     /// Tries that may pass again; gives up on a server that only fails.
-    fn patiently<T>(&self, one: impl Fn() -> Result<T, EnvError>) -> Result<T, Verdict> {
+    fn patiently<T>(&self, one: impl Fn() -> Result<T, EnvError>) -> Result<T, EnvError> {
         let mut tries = 0;
         loop {
             let lost = self.lost.load(Ordering::Relaxed);
             if lost >= GIVE_UP {
-                let place = self.name();
-                let reason = format!("{place} is not asked any more: {lost} episodes in a row were lost to it");
-                return Err(Verdict::new(Outcome::Error, reason).by(BY));
+                let problem = format!("it is not asked any more, {lost} episodes in a row were lost to it");
+                return Err(EnvError::Dead { address: self.name().to_owned(), problem });
             }
             match one() {
                 Ok(given) => {
@@ -191,7 +191,7 @@ impl World {
                         // Whoever answers at this address next knows nothing of what was agreed with this one.
                         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     }
-                    return Err(verdict(&error));
+                    return Err(error);
                 }
             }
         }
@@ -283,7 +283,8 @@ impl World {
 const BY: &str = "env/1";
 
 /// What a failed environment says of an action: nothing.
-fn verdict(error: &EnvError) -> Verdict {
+#[must_use]
+pub fn verdict(error: &EnvError) -> Verdict {
     let outcome = if matches!(error, EnvError::Timeout { .. }) { Outcome::Timeout } else { Outcome::Error };
     Verdict::new(outcome, ErrorChain::new(error).to_string()).by(BY)
 }

@@ -11,12 +11,12 @@ use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{CurateFrom, CurateSpec, JobOutput, JobSpec, TaskSlice};
-use galapagos_domain::task::{Family, Problem, TaskSetData};
+use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use tempfile::TempDir;
 
 use super::meter::Meter;
-use super::tasks::Tasks;
+use super::tasks::{Problems, Tasks};
 use super::{JobError, Workshop, engine_failed, store_failed};
 use crate::engine::Codec;
 use crate::operators::{Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream};
@@ -154,7 +154,7 @@ impl Sources for Files<'_> {
 
 /// The problems that records may be of, by task set and key.
 struct Rules {
-    problems: BTreeMap<(Name, String), (Family, Problem)>,
+    problems: BTreeMap<(Name, String), (TaskRule, Problem)>,
     panel: Panel,
 }
 
@@ -162,11 +162,8 @@ impl Rules {
     fn generate(slices: &[TaskSlice]) -> Result<Self, JobError> {
         let mut problems = BTreeMap::new();
         for slice in slices {
-            let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
-            let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
-            for index in 0..slice.source.size(slice.split) {
-                let problem = data.get(index).map_err(failed)?.clone();
-                problems.insert((slice.set.clone(), problem.key.clone()), (slice.source.family, problem));
+            for problem in Problems::of(slice)?.data.problems() {
+                problems.insert((slice.set.clone(), problem.key.clone()), (slice.source.rule(), problem.clone()));
             }
         }
         Ok(Self { problems, panel: Panel::rule() })
@@ -179,9 +176,9 @@ impl Reverify for Rules {
         let failed =
             |reason: String| OperatorError::Reverify { task: record.task.clone(), sample: record.sample, reason };
         let key = (record.task_set.clone(), record.task.clone());
-        let (family, problem) =
+        let (rule, problem) =
             self.problems.get(&key).ok_or_else(|| failed(format!("the task set `{}` has no such task", key.0)))?;
-        let verdict = self.panel.judge(Claim { family: *family, problem, completion: &record.completion });
+        let verdict = self.panel.judge(Claim { rule, problem, completion: &record.completion });
         match verdict.outcome {
             Outcome::Pass => Ok(true),
             Outcome::Fail | Outcome::Suspect => Ok(false),
@@ -201,7 +198,8 @@ fn demonstrations(
     let tasks = Tasks::prepare(slice, codec.as_ref(), job.seed, None)?;
     let mut rows = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
-        let text = format!("{}{}", item.problem.answer, tasks.terminator);
+        let end = tasks.terminator.map(String::from).unwrap_or_default();
+        let text = format!("{}{end}", item.problem.answer);
         rows.push(Trajectory {
             job: job.id.clone(),
             task_set: tasks.set.clone(),

@@ -15,7 +15,7 @@ use galapagos_domain::tree::{TreeNode, TreeTurn};
 use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::tasks::Tasks;
-use super::{JobError, Workshop, engine_failed, store_failed};
+use super::{JobError, Workshop, engine_failed, stage, store_failed};
 use crate::search::{Critic, Forest, ForestError, Found, NodeId, Origin, Pace, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
@@ -24,7 +24,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     }
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let tasks = stage::prepare(shop, &spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
     let critics = critics(shop, spec)?;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);

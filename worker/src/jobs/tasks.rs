@@ -2,8 +2,9 @@
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::TaskSlice;
+use galapagos_domain::recipe::tasks::TaskSet;
 use galapagos_domain::seed::Seed;
-use galapagos_domain::task::{Family, Problem, TaskSetData, few_shot_prefix};
+use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix};
 
 use super::stage::Stage;
 use super::{JobError, engine_failed};
@@ -26,19 +27,44 @@ pub struct Item {
 #[derive(Debug, Clone)]
 pub struct Tasks {
     pub set: Name,
-    pub family: Family,
+    pub rule: TaskRule,
     /// The few-shot prefix; empty if the set has none.
     pub prefix: Vec<u32>,
     pub items: Vec<Item>,
-    pub terminator: char,
+    /// The character that ends a completion; without one the model's own end of text alone does.
+    pub terminator: Option<char>,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
     /// Of tasks that are played in an environment.
     pub stage: Option<Stage>,
 }
 
+/// All problems of a slice's split, and the solved examples before each.
+#[derive(Debug, Clone)]
+pub struct Problems {
+    pub data: TaskSetData,
+    pub shots: String,
+}
+
+impl Problems {
+    /// Draws or reads what a slice is of.
+    ///
+    /// # Errors
+    /// [`JobError::Tasks`] if there are no such problems.
+    pub fn of(slice: &TaskSlice) -> Result<Self, JobError> {
+        let failed = |source: TaskError| JobError::Tasks { set: slice.set.to_string(), source };
+        match &slice.source {
+            TaskSet::Env(_) => Err(JobError::Played { set: slice.set.to_string() }),
+            TaskSet::Builtin(source) => Ok(Self {
+                data: TaskSetData::generate(source, slice.split, slice.seed).map_err(failed)?,
+                shots: few_shot_prefix(source, slice.seed).map_err(failed)?,
+            }),
+        }
+    }
+}
+
 impl Tasks {
-    /// Generates and encodes the tasks of `slice`. `max_tokens` is the family's own limit when absent.
+    /// Generates and encodes the tasks of `slice`. `max_tokens` is the set's own limit when absent.
     ///
     /// # Errors
     /// [`JobError::Tasks`] if the set has no such tasks, [`JobError::Engine`] if the vocabulary cannot write them.
@@ -49,9 +75,8 @@ impl Tasks {
         max_tokens: Option<u32>,
     ) -> Result<Self, JobError> {
         let failed = |source| JobError::Tasks { set: slice.set.to_string(), source };
-        let family = slice.source.family;
-        let data = TaskSetData::generate(&slice.source, slice.split, slice.seed).map_err(failed)?;
-        let shots = few_shot_prefix(&slice.source, slice.seed).map_err(failed)?;
+        let Problems { data, shots } = Problems::of(slice)?;
+        let source = &slice.source;
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
             let problem = data.get(*index).map_err(failed)?.clone();
@@ -61,14 +86,14 @@ impl Tasks {
         }
         Ok(Self {
             set: slice.set.clone(),
-            family,
+            rule: source.rule(),
             prefix: codec.encode(&shots).map_err(engine_failed("write the few-shot prefix in tokens"))?,
             items,
-            terminator: family.terminator(),
+            terminator: source.terminator(),
             stop: codec
-                .stop_tokens(family.terminator())
+                .stop_tokens(source.terminator())
                 .map_err(engine_failed("find the tokens that end an answer"))?,
-            max_tokens: max_tokens.unwrap_or_else(|| family.max_tokens()),
+            max_tokens: max_tokens.unwrap_or_else(|| source.max_tokens()),
             stage: None,
         })
     }
@@ -76,13 +101,13 @@ impl Tasks {
     /// What a verifier is asked about a completion of the task at `place`.
     #[must_use]
     pub fn claim<'a>(&'a self, place: usize, completion: &'a str) -> Claim<'a> {
-        Claim { family: self.family, problem: &self.items[place].problem, completion }
+        Claim { rule: &self.rule, problem: &self.items[place].problem, completion }
     }
 
     /// What an answer is to a vote: answers with the same key are the same.
     pub fn key(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
-        let family = self.family;
-        move |answer| family.read(answer)
+        let rule = self.rule.clone();
+        move |answer| rule.read(answer)
     }
 
     /// Prefix and question of the task at `place`.

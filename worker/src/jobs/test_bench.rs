@@ -9,7 +9,7 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
 use galapagos_domain::recipe::search::{Propose, Search};
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::Family;
@@ -61,8 +61,14 @@ impl Bench {
     }
 
     pub(super) fn slice(&self, split: Split, indices: Range<u32>) -> TaskSlice {
-        let source =
-            Builtin { family: Family::SortSixDigits, train: 50, val: 50, test: 50, demonstrations: 10, shots: 2 };
+        let source = TaskSet::Builtin(Builtin {
+            family: Family::SortSixDigits,
+            train: 50,
+            val: 50,
+            test: 50,
+            demonstrations: 10,
+            shots: 2,
+        });
         TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
     }
 

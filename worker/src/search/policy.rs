@@ -82,7 +82,7 @@ impl Policy<'_> {
             prefix: tasks.prefix.clone(),
             requests: asks.iter().map(request).collect(),
             stop: tasks.stop.clone(),
-            terminator: Some(tasks.terminator),
+            terminator: tasks.terminator,
             max_tokens: tasks.max_tokens,
         };
         let completions = self.engine.generate(batch, self.meter.watch())?;
@@ -94,7 +94,7 @@ impl Policy<'_> {
     fn read(&self, tasks: &Tasks, completion: Completion) -> Result<Sample, EngineError> {
         self.meter.add(1, completion.tokens.len() as u64);
         let mut text = self.codec.decode(&completion.tokens)?;
-        if let Some(end) = text.find(tasks.terminator) {
+        if let Some(end) = tasks.terminator.and_then(|end| text.find(end)) {
             text.truncate(end);
         }
         Ok(Sample { tokens: completion.tokens, log_probs: completion.log_probs, text })

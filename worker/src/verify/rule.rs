@@ -1,4 +1,4 @@
-//! The task family's exact checker as a verifier.
+//! The task set's exact checker as a verifier.
 
 use galapagos_domain::trajectory::Verdict;
 
@@ -13,6 +13,6 @@ impl Verifier for Rule {
     }
 
     fn verify(&self, claim: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(claim.family.verify(claim.problem, claim.completion).by("rule/1"))
+        Ok(claim.rule.verify(claim.problem, claim.completion).by("rule/1"))
     }
 }

@@ -9,7 +9,7 @@ use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
 use galapagos_domain::recipe::guide::Guide;
 use galapagos_domain::recipe::search::{Propose, Search};
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::recipe::{Base, Characters, Number};
 use galapagos_domain::seed::Seed;
@@ -141,7 +141,14 @@ pub fn shape() -> Characters {
 }
 
 pub fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {
-    let source = Builtin { family: Family::SortThreeDigits, train: 40, val: 20, test: 20, demonstrations: 0, shots: 2 };
+    let source = TaskSet::Builtin(Builtin {
+        family: Family::SortThreeDigits,
+        train: 40,
+        val: 20,
+        test: 20,
+        demonstrations: 0,
+        shots: 2,
+    });
     TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
 }
 

@@ -8,8 +8,8 @@ use galapagos_domain::job::{BoutSpec, EvaluateSpec, FailureClass, JobKind, JobOu
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::{Base, Characters};
-use galapagos_domain::task::TaskSetData;
 use galapagos_worker::failure;
+use galapagos_worker::jobs::tasks::Problems;
 
 use bench::{Bench, SAMPLING, refusal, shape, slice};
 
@@ -49,7 +49,7 @@ fn a_guided_rollout_yields_its_choices_each_ended_by_the_model() {
     let guided = Sampling { guide: Some(Guide::Choice(choices.to_vec())), ..SAMPLING };
     let rows = bench.sampled(policy, 0..12, guided.clone()).unwrap();
     let checkpoint = bench.runtime.block_on(bench.shop.checkpoints.open(&policy)).unwrap();
-    let stop = bench.shop.engine.codec(&checkpoint).unwrap().stop_tokens('\n').unwrap();
+    let stop = bench.shop.engine.codec(&checkpoint).unwrap().stop_tokens(Some('\n')).unwrap();
     for row in &rows {
         assert!(choices.contains(&row.completion), "{:?}", row.completion);
         assert!(stop.contains(row.completion_tokens.last().unwrap()), "it ends with a stop token: {row:?}");
@@ -122,7 +122,7 @@ fn bouts_and_evaluations_are_guided_too() {
     let bench = Bench::new();
     let (policy, _) = bench.base();
     let tasks = slice(Split::Val, 0..1);
-    let answer = TaskSetData::generate(&tasks.source, tasks.split, tasks.seed).unwrap().get(0).unwrap().answer.clone();
+    let answer = Problems::of(&tasks).unwrap().data.get(0).unwrap().answer.clone();
     let sampling = Sampling { guide: Some(Guide::Choice(vec![answer])), ..SAMPLING };
     let critic = None;
     let spec = EvaluateSpec {

@@ -34,15 +34,14 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "roles" => words::<Role>(None),
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
-        "builtin" => words::<TaskSet>(Some("builtin")),
+        "builtin" | "env" => words::<TaskSet>(Some(find(topic)?.word)),
         "stop" => words::<StopRule>(None),
         "plateau" => words::<StopRule>(Some("plateau")),
         "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
         "search" => words::<Search>(None),
         "sample_k" => words::<Propose>(None),
-        "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate" => {
-            words::<Search>(Some(find(topic)?.word))
-        }
+        "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate"
+        | "env_rollout" => words::<Search>(Some(find(topic)?.word)),
         "unit" => words::<Unit>(None),
         "merge" => words::<Merge>(None),
         "edit_distance" => words::<Merge>(Some("edit_distance")),
@@ -60,9 +59,8 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "parallel" => words::<Parallel>(None),
         "extract" => words::<Extract>(None),
         "mc_rollout" => words::<McRollout>(None),
-        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
-            words::<Verifier>(Some(find(topic)?.word))
-        }
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
+        | "env_return" | "success_classifier" => words::<Verifier>(Some(find(topic)?.word)),
         "behaviour" => words::<Behaviour>(None),
         "consistency" => words::<Consistency>(None),
         "read" => words::<Place>(None),
@@ -145,6 +143,10 @@ fn least(topic: &str) -> Value {
         "id_sampling" => json!({"propose": {"n": 1}, "first": 1, "most": 1, "trigger": "t"}),
         "multi_turn" => json!({"propose": {"n": 1}, "turns": 2, "instruction": "i"}),
         "refine_loop" => json!({"propose": {"n": 1}, "rounds": 1, "feedback": "f", "revise": "r"}),
+        "env" => json!({"train": 1, "val": 1, "test": 1, "tokens": 1}),
+        "env_rollout" => json!({"propose": {"n": 1}, "turns": 1}),
+        "env_return" => json!({}),
+        "success_classifier" => json!({"role": "critic"}),
         "debate" => json!({"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "o", "again": "a"}),
         "uct" | "puct" | "best_first" | "budget" => json!({}),
         "edit_distance" => json!({"below": 1}),
@@ -190,9 +192,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),
-        "builtin" => through::<TaskSet>(json!({ topic: least })).map(inside),
+        "builtin" | "env" => through::<TaskSet>(json!({ topic: least })).map(inside),
         "sample_k" | "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop"
-        | "debate" => through::<Search>(json!({ topic: least })).map(inside),
+        | "debate" | "env_rollout" => through::<Search>(json!({ topic: least })).map(inside),
         "weighted" => through::<Ballot>(json!({ topic: least })).map(inside),
         "uct" | "puct" | "best_first" => through::<Select>(json!({ topic: least })).map(inside),
         "edit_distance" => through::<Merge>(json!({ topic: least })).map(inside),
@@ -200,9 +202,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "parallel" => through::<Parallel>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
-        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor" => {
-            through::<Verifier>(json!({ topic: least })).map(inside)
-        }
+        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
+        | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {

@@ -11,6 +11,9 @@ use super::Split;
 pub const SINGLE_PLAYER: [&str; 8] =
     ["countdown", "arithmetic", "list_program", "text_world", "grid", "life", "bandit", "chain"];
 
+/// What asks for an action where a recipe does not say.
+pub const ASK: &str = "\n> ";
+
 /// An environment: built in by its `name`, or one behind HTTP by its `url`. Instances are numbered in each split and drawn from the run's
 /// seed; splits share none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +41,10 @@ pub struct Env {
     pub max_tokens: u32,
     /// What stands before the first observation.
     #[serde(default)]
-    pub instruction: String,
-    /// What stands behind each observation and asks for an action.
-    #[serde(default = "prompt_sign")]
-    pub ask: String,
+    pub instruction: Option<String>,
+    /// What stands behind each observation and asks for an action; [`ASK`] when absent.
+    #[serde(default)]
+    pub ask: Option<String>,
     /// Whether each observation is followed by what may be done.
     #[serde(default)]
     pub legal: bool,
@@ -55,10 +58,6 @@ pub struct Env {
 
 fn line() -> u32 {
     32
-}
-
-fn prompt_sign() -> String {
-    "\n> ".to_owned()
 }
 
 fn minute() -> u32 {
@@ -81,6 +80,18 @@ impl Env {
         }
     }
 
+    /// What stands behind each observation.
+    #[must_use]
+    pub fn ask(&self) -> &str {
+        self.ask.as_deref().unwrap_or(ASK)
+    }
+
+    /// What stands before the first observation.
+    #[must_use]
+    pub fn instruction(&self) -> &str {
+        self.instruction.as_deref().unwrap_or_default()
+    }
+
     /// The name or address.
     #[must_use]
     pub fn label(&self) -> &str {
@@ -90,12 +101,12 @@ impl Env {
     /// Every character that an episode may hold, as far as is known: environments write printable ASCII.
     #[must_use]
     pub fn characters(&self) -> BTreeSet<char> {
-        (' '..='~').chain(['\n']).chain(self.instruction.chars()).chain(self.ask.chars()).collect()
+        (' '..='~').chain(['\n']).chain(self.instruction().chars()).chain(self.ask().chars()).collect()
     }
 
     /// Characters of the longest episode, without its first observation.
     #[must_use]
     pub fn longest_sequence(&self) -> u64 {
-        u64::from(self.tokens) + self.instruction.chars().count() as u64
+        u64::from(self.tokens) + self.instruction().chars().count() as u64
     }
 }

@@ -6,7 +6,7 @@ use crate::ids::Name;
 use crate::recipe::curate::{Curate, From};
 use crate::recipe::path::Path;
 use crate::recipe::search::{Amount, Rollout};
-use crate::recipe::tasks::{Builtin, Split};
+use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::tournament::Selection;
 use crate::recipe::verify::Verifier;
 
@@ -28,7 +28,7 @@ impl Check<'_> {
         for (name, amount) in &rollout.tasks {
             let path = path.key("tasks").key(name);
             if let Some(source) = self.task_set(&path, name) {
-                self.amount(&path, *amount, Split::Train, source.train);
+                self.amount(&path, *amount, Split::Train, source.size(Split::Train));
             }
         }
         if rollout.verify.is_empty() {
@@ -55,7 +55,7 @@ impl Check<'_> {
             From::Dataset(name) => self.dataset(&path.key("from"), name, scope),
             From::Demonstrations { demonstrations } => {
                 let path = path.key("from").key("demonstrations");
-                if self.task_set(&path, demonstrations).is_some_and(|source| source.demonstrations == 0) {
+                if self.task_set(&path, demonstrations).is_some_and(|source| source.size(Split::Demonstrations) == 0) {
                     let help = format!("write `demonstrations: 100` under `tasks.{demonstrations}.builtin`");
                     self.refuse(&path, format!("the task set `{demonstrations}` holds no demonstrations"), help);
                 }
@@ -71,8 +71,8 @@ impl Check<'_> {
     }
 
     /// The task set of that name, or a refusal.
-    pub(super) fn task_set(&mut self, path: &Path, name: &Name) -> Option<Builtin> {
-        let source = self.recipe.tasks.get(name).map(|set| set.builtin().clone());
+    pub(super) fn task_set(&mut self, path: &Path, name: &Name) -> Option<TaskSet> {
+        let source = self.recipe.tasks.get(name).cloned();
         if source.is_none() {
             let known: Vec<_> = self.recipe.tasks.keys().map(Name::as_str).collect();
             self.refuse(path, format!("no task set is named `{name}`"), one_of("task sets", &known));

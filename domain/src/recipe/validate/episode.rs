@@ -43,7 +43,7 @@ impl Check<'_> {
         self.whole(&path.key("max_tokens"), env.max_tokens, 1, MAX_ACTION.min(env.tokens.max(1)));
         self.whole(&path.key("deadline"), env.deadline, 1, 3600);
         self.whole(&path.key("retries"), env.retries, 0, 20);
-        if env.ask.is_empty() {
+        if env.ask().is_empty() {
             let help = "write what stands between what the policy reads and what it does, for example `\"\\n> \"`";
             self.refuse(&path.key("ask"), "the text is empty", help);
         }

@@ -9,7 +9,7 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::parse::FORMAT_VERSION;
 use crate::recipe::path::Path;
 use crate::recipe::step::RecipeStep;
-use crate::recipe::tasks::Builtin;
+use crate::recipe::tasks::TaskSet;
 use crate::recipe::{Base, Characters, Head, StopRule};
 use crate::task::check_sizes;
 
@@ -111,13 +111,12 @@ impl Check<'_> {
         }
         alphabet.insert('\n');
         for (name, set) in &self.recipe.tasks {
-            let source = set.builtin();
-            let missing: String = source.family.characters().difference(&alphabet).collect();
+            let missing: String = set.characters().difference(&alphabet).collect();
             if !missing.is_empty() {
-                let message = format!("the tasks `{name}` ({}) use characters that the alphabet lacks", source.family);
+                let message = format!("the tasks `{name}` ({}) use characters that the alphabet lacks", set.label());
                 self.refuse(&path.key("alphabet"), message, format!("add {missing:?}"));
             }
-            let needed = longest_sequence(source);
+            let needed = set.longest_sequence();
             if needed > u64::from(shape.context) {
                 let message = format!("a context of {} is too short for the tasks `{name}`", shape.context);
                 self.refuse(&path.key("context"), message, format!("use at least {needed}"));
@@ -186,12 +185,16 @@ impl Check<'_> {
             self.refuse(&tasks, "there are no tasks", "add a task set");
         }
         for (name, set) in &recipe.tasks {
-            let path = tasks.key(name).key("builtin");
+            let path = tasks.key(name).key(set.word());
             self.short_name(&tasks.key(name), name);
-            let source = set.builtin();
-            self.whole(&path.key("shots"), source.shots, 0, 32);
-            for error in check_sizes(source) {
-                self.refuse(&path, error.to_string(), "ask for fewer");
+            self.whole(&path.key("shots"), set.shots(), 0, 32);
+            match set {
+                TaskSet::Env(env) => self.env(env, &path),
+                TaskSet::Builtin(source) => {
+                    for error in check_sizes(source) {
+                        self.refuse(&path, error.to_string(), "ask for fewer");
+                    }
+                }
             }
         }
     }
@@ -236,10 +239,4 @@ impl Check<'_> {
 fn policy() -> Name {
     #[expect(clippy::expect_used, reason = "a constant of letters is a name")]
     Name::new(POLICY).expect("`policy` is a name")
-}
-
-/// Characters of the longest sequence: few-shot prefix, prompt, completion.
-fn longest_sequence(source: &Builtin) -> u64 {
-    let (prompt, answer) = source.family.longest();
-    u64::from(source.shots) * u64::from(prompt + answer + 1) + u64::from(prompt + source.family.max_tokens())
 }

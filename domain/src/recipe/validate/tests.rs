@@ -3,6 +3,7 @@
 use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
+mod episodes;
 mod searches;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");

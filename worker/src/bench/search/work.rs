@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{Sampling, TaskSlice};
 use galapagos_domain::recipe::search::{Mcts, Search, Unit};
-use galapagos_domain::recipe::tasks::{Builtin, Split};
+use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::Family;
@@ -97,13 +97,19 @@ impl Side {
     /// Arithmetic questions whose answers nothing ends.
     fn tasks(&self, seed: u64) -> Result<Tasks, SearchBenchError> {
         let problems = self.size.problems;
-        let source =
-            Builtin { family: Family::LargestOfFive, train: problems, val: 0, test: 0, demonstrations: 0, shots: 2 };
+        let source = TaskSet::Builtin(Builtin {
+            family: Family::LargestOfFive,
+            train: problems,
+            val: 0,
+            test: 0,
+            demonstrations: 0,
+            shots: 2,
+        });
         let set: Name = "numbers".parse().map_err(|_| SearchBenchError::Model { source: EngineError::Panicked })?;
         let slice = TaskSlice { set, source, split: Split::Train, indices: (0..problems).collect(), seed: Seed(seed) };
         let tasks = Tasks::prepare(&slice, self.codec.as_ref(), Seed(seed), None);
         let tasks = tasks.map_err(|source| SearchBenchError::Tasks { source })?;
-        Ok(Tasks { stop: Vec::new(), terminator: '\0', max_tokens: LONG, ..tasks })
+        Ok(Tasks { stop: Vec::new(), terminator: None, max_tokens: LONG, ..tasks })
     }
 
     /// Grows all trees.

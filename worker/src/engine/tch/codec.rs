@@ -27,7 +27,7 @@ type Ending = (Vec<u32>, Option<char>);
 pub(super) struct HuggingFaceCodec {
     tokenizer: Arc<Tokenizer>,
     texts: Mutex<Option<Arc<TokenTexts>>>,
-    stops: Mutex<BTreeMap<char, Vec<u32>>>,
+    stops: Mutex<BTreeMap<Option<char>, Vec<u32>>>,
     guides: Mutex<Guides>,
 }
 
@@ -81,12 +81,15 @@ impl Codec for HuggingFaceCodec {
         self.tokenizer.decode(tokens).map_err(failed("decode"))
     }
 
-    fn stop_tokens(&self, terminator: char) -> Result<Vec<u32>, EngineError> {
+    fn stop_tokens(&self, terminator: Option<char>) -> Result<Vec<u32>, EngineError> {
         let mut known = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stop) = known.get(&terminator) {
             return Ok(stop.clone());
         }
-        let mut stop = self.tokenizer.tokens_containing(terminator).map_err(failed("decode"))?;
+        let mut stop = match terminator {
+            None => Vec::new(),
+            Some(terminator) => self.tokenizer.tokens_containing(terminator).map_err(failed("decode"))?,
+        };
         stop.extend(self.tokenizer.eos());
         stop.sort_unstable();
         stop.dedup();

@@ -59,6 +59,9 @@ type Play = (Start, String, Vec<String>);
 /// How long an answer of the engine is waited for while checks run too.
 const MOMENT: Duration = Duration::from_millis(2);
 
+/// What ends an action.
+const LINE: char = '\n';
+
 /// How often a forest that only waits for checks looks whether it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(200);
 
@@ -233,7 +236,7 @@ impl<'a> Running<'a> {
             }
         };
         let ended = match last {
-            Some(last) => self.forest.codec.decode(&[last])?.contains(self.forest.tasks.terminator),
+            Some(last) => self.forest.codec.decode(&[last])?.contains(LINE),
             None => false,
         };
         let id = self.next;
@@ -253,7 +256,7 @@ impl<'a> Running<'a> {
             Some(stage) => stage.world.wording().show(&seen, over),
             None => seen.observation,
         };
-        let text = format!("{}{shown}", self.forest.tasks.terminator);
+        let text = format!("{LINE}{shown}");
         let unread = if ended { shown.as_str() } else { &text };
         let tokens = self.forest.codec.encode(unread)?;
         Ok(Ok(Acted { reward, score, refused, over, text, tokens }))
@@ -371,13 +374,13 @@ impl<'a> Running<'a> {
             return Ok(Arc::clone(known));
         }
         let tasks = self.forest.tasks;
-        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: Some(tasks.terminator), texts: Vec::new() };
+        let mut stop = Stop { tokens: tasks.stop.clone(), terminator: tasks.terminator, texts: Vec::new() };
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
             (None, _) => {}
             (Some(one), None) => {
-                if one != tasks.terminator {
-                    stop.tokens.extend(self.forest.codec.stop_tokens(one)?);
+                if Some(one) != tasks.terminator {
+                    stop.tokens.extend(self.forest.codec.stop_tokens(Some(one))?);
                     stop.tokens.sort_unstable();
                     stop.tokens.dedup();
                     stop.terminator = None;
@@ -430,7 +433,7 @@ impl<'a> Running<'a> {
             self.forest.meter.add(0, tokens.len() as u64);
             let mut text = self.forest.codec.decode(&tokens)?;
             let mut answered = tokens.last().is_some_and(|last| tasks.stop.binary_search(last).is_ok());
-            if let Some(end) = text.find(tasks.terminator) {
+            if let Some(end) = tasks.terminator.and_then(|end| text.find(end)) {
                 text.truncate(end);
                 answered = true;
             }

@@ -4,7 +4,7 @@ use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
 pub const TOPICS: &[Topic] =
-    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, STOP, PLATEAU];
+    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, ENV, STOP, PLATEAU];
 
 const RECIPE: Topic = Topic {
     word: "recipe",
