@@ -7,7 +7,9 @@ mod base;
 mod bout;
 mod curate;
 mod evaluate;
+mod hindsight;
 pub mod meter;
+mod played;
 mod progress;
 mod rollout;
 pub mod stage;
@@ -96,6 +98,8 @@ pub enum JobError {
     Operators { source: Box<OperatorError> },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
+    #[error("task {task} cannot be played to its end: {reason}")]
+    Unplayed { task: String, reason: String },
     #[error("task {task} cannot be scored: {reason}")]
     Undecided { task: String, reason: String },
 }
@@ -105,7 +109,8 @@ impl JobError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         let transient = match self {
-            Self::Cancelled | Self::Scratch { .. } => true,
+            // Perhaps the environment is back by then.
+            Self::Cancelled | Self::Scratch { .. } | Self::Unplayed { .. } => true,
             Self::Store { source, .. } | Self::Checkpoint { source, .. } => source.is_transient(),
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),

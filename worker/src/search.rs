@@ -27,7 +27,7 @@ mod tree;
 mod value;
 mod width;
 
-pub use episodes::{Episodes, Limits};
+pub use episodes::{Episodes, Limits, replica};
 pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_telemetry::ErrorChain;
+use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::http::{HttpServer, Options};
@@ -83,6 +84,8 @@ pub struct Moved {
     pub refused: Option<String>,
     pub over: bool,
     pub seen: Seen,
+    /// The options under which what was reached so far is the goal, if the environment states them.
+    pub achieved: Option<Map<String, Value>>,
 }
 
 /// See the head of this file.
@@ -317,6 +320,7 @@ fn moved(episode: &Episode) -> Result<Moved, EnvError> {
         refused,
         over: episode.done().is_some(),
         seen: seen(episode)?,
+        achieved: turn.and_then(|turn| turn.info.get("achieved")?.as_object().cloned()),
     })
 }
 

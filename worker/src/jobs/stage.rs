@@ -71,7 +71,8 @@ pub(super) fn prepare(
     })
 }
 
-fn world(env: &Env, runtime: Handle) -> World {
+/// The environment of a task set.
+pub(super) fn world(env: &Env, runtime: Handle) -> World {
     let place = match (&env.url, &env.name) {
         (Some(url), _) => {
             Place::There { url: url.clone(), deadline: Duration::from_secs(u64::from(env.deadline.max(1))) }

@@ -162,5 +162,5 @@ impl Reverify for SoOften {
 }
 
 pub(super) fn with_means<T>(shelf: &Shelf, work: impl FnOnce(Means<'_>) -> T) -> T {
-    work(Means { sources: shelf, text: Some(&CharacterCodec), rules: Some(&SoOften), scratch: None })
+    work(Means { sources: shelf, text: Some(&CharacterCodec), rules: Some(&SoOften), worlds: None, scratch: None })
 }

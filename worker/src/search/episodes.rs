@@ -180,7 +180,7 @@ impl Episodes {
 
 /// The playing of the instance that a search of this seed sees: another one in every generation, the same in every attempt.
 #[must_use]
-pub(super) fn replica(seed: Seed) -> u32 {
+pub fn replica(seed: Seed) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of it will do")]
     let low = seed.derive("replica").0 as u32;
     low

@@ -98,7 +98,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "best_of" => words::<BestOf>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
-        | "relabel" | "noise" | "repeat_verify" => words::<Operator>(Some(find(topic)?.word)),
+        | "relabel" | "noise" | "repeat_verify" | "hindsight" => words::<Operator>(Some(find(topic)?.word)),
         "dedupe_by" => words::<DedupeBy>(None),
         "near" => words::<DedupeBy>(Some("near")),
         "mask" => words::<Mask>(None),
@@ -164,6 +164,7 @@ fn least(topic: &str) -> Value {
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({"pass": 1.0, "fail": 0.0}),
+        "hindsight" => json!({}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
         "masked" => json!({"token": 1}),
@@ -206,7 +207,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
-        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {
+        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" => {
             through::<Operator>(json!({ topic: least })).map(inside)
         }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),

@@ -11,6 +11,9 @@ use super::Split;
 pub const SINGLE_PLAYER: [&str; 8] =
     ["countdown", "arithmetic", "list_program", "text_world", "grid", "life", "bandit", "chain"];
 
+/// The built-in environments that state which goals are reached.
+pub const STATES_GOALS: [&str; 1] = ["grid"];
+
 /// What asks for an action where a recipe does not say.
 pub const ASK: &str = "\n> ";
 

@@ -1,10 +1,11 @@
 //! Rules about environments: task sets of them, searches that act in them, verifiers that know them; and those that do not.
 
 use super::Check;
+use crate::recipe::curate::Hindsight;
 use crate::recipe::path::Path;
 use crate::recipe::search::{Rollout, Search, Unit};
-use crate::recipe::tasks::Env;
-use crate::recipe::tasks::env::SINGLE_PLAYER;
+use crate::recipe::tasks::env::{SINGLE_PLAYER, STATES_GOALS};
+use crate::recipe::tasks::{Env, TaskSet};
 use crate::recipe::verify::{EnvReturn, Verifier};
 
 /// Most instances of a split.
@@ -117,6 +118,19 @@ impl Check<'_> {
                 self.refuse(path, message, "use `{env_return: {}}`");
             }
             _ => {}
+        }
+    }
+
+    /// Some environment must be able to state what was reached.
+    pub(super) fn hindsight(&mut self, how: Hindsight, path: &Path) {
+        self.between(&path.key("gamma"), how.gamma, 0.0, 1.0);
+        let mut envs = self.recipe.tasks.values().filter_map(TaskSet::env);
+        let states =
+            |env: &Env| env.url.is_some() || env.name.as_deref().is_some_and(|name| STATES_GOALS.contains(&name));
+        if !envs.any(states) {
+            let message = "no environment of this recipe states which goals are reached";
+            let help = format!("play {}, or a server that says `achieved` in its turns' info", STATES_GOALS.join(", "));
+            self.refuse(path, message, help);
         }
     }
 

@@ -24,6 +24,10 @@ impl Check<'_> {
         for (name, selection) in &tournament.tasks {
             let path = path.key("tasks").key(name);
             self.selection(&path, name, *selection, Phase::Each);
+            if self.recipe.tasks.get(name).is_some_and(|set| set.env().is_some()) {
+                let message = format!("`{name}` is played turn by turn, and bouts compare answers");
+                self.refuse(&path, message, "compare by `evaluate`, or name a task set that is answered");
+            }
             if matches!(selection.split, Split::Train | Split::Demonstrations) {
                 let message = format!("a gate on the {} split would reward memory", selection.split);
                 self.refuse(&path.key("split"), message, "use `val`");

@@ -248,7 +248,7 @@ impl<'a> Running<'a> {
 
     /// What an action brought, as the policy reads it.
     fn acted(&self, moved: Result<Moved, Verdict>, ended: bool) -> Result<Result<Acted, Verdict>, ForestError> {
-        let Moved { reward, score, refused, over, seen } = match moved {
+        let Moved { reward, score, refused, over, seen, .. } = match moved {
             Ok(moved) => moved,
             Err(verdict) => return Ok(Err(verdict)),
         };

@@ -89,6 +89,10 @@ fn each_broken_rule_of_an_environment_says_exactly_what_is_wrong() {
             "rollout.tasks: `world` is played turn by turn, and `numbers` is answered",
         ),
         (
+            broken(QUICKSTART, "[{keep: {verdict: pass}}, ", "[{hindsight: {}}, {keep: {verdict: pass}}, "),
+            "curate.apply[0].hindsight: no environment of this recipe states which goals are reached",
+        ),
+        (
             broken(QUICKSTART, SAMPLED, &format!("search: {{{EPISODES}}}")),
             "rollout.search: these tasks have no environment to act in",
         ),
