@@ -170,6 +170,12 @@ impl World {
         .map_err(|error| verdict(&error))
     }
 
+    /// Forgets all episodes: those that go on are played again, and not compared with what they were.
+    pub fn forget(&self) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.played.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Tries that may pass again; gives up on a server that only fails.
     fn patiently<T>(&self, one: impl Fn() -> Result<T, EnvError>) -> Result<T, EnvError> {
         let mut tries = 0;

@@ -20,9 +20,9 @@ use crate::operators::{Again, OperatorError};
 use crate::search::replica;
 use crate::verify::episode::env_return;
 
-/// Environments by task set.
+/// Environments by task set and split.
 pub(super) struct Worlds<'a> {
-    worlds: BTreeMap<Name, (World, TaskSlice)>,
+    worlds: BTreeMap<(Name, &'static str), (World, TaskSlice)>,
     codec: &'a dyn Codec,
 }
 
@@ -37,14 +37,16 @@ impl<'a> Worlds<'a> {
     pub(super) fn of(slices: &[TaskSlice], runtime: &Handle, codec: &'a dyn Codec) -> Self {
         let with = |slice: &TaskSlice| {
             let env = slice.source.env()?;
-            Some((slice.set.clone(), (world(env, runtime.clone()), slice.clone())))
+            Some(((slice.set.clone(), slice.split.name()), (world(env, runtime.clone()), slice.clone())))
         };
         Self { worlds: slices.iter().filter_map(with).collect(), codec }
     }
 
     fn start(&self, record: &Trajectory) -> Option<(&World, Start)> {
-        let (world, slice) = self.worlds.get(&record.task_set)?;
-        let index = record.task.strip_prefix(&format!("{}/", slice.split))?.parse().ok()?;
+        let (split, index) = record.task.split_once('/')?;
+        let of_it = |(set, known): &(Name, &str)| *set == record.task_set && *known == split;
+        let (_, (world, slice)) = self.worlds.iter().find(|(of, _)| of_it(of))?;
+        let index = index.parse().ok()?;
         let config = slice.source.env()?.config.clone();
         let replica = playing(record, slice.seed);
         Some((world, Start { seed: slice.seed, split: slice.split, index, replica, config }))
@@ -104,6 +106,8 @@ impl<'a> Worlds<'a> {
             return Ok(None);
         }
         let (prompt, turns) = self.play(world, &meant, &actions)?;
+        // Records are many, and each is seen once.
+        world.forget();
         self.write(record, (world, &prompt), &turns, gamma).map(Some)
     }
 

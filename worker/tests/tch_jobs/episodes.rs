@@ -312,7 +312,8 @@ fn in_hindsight_a_failed_walk_wanted_what_it_reached() {
     };
     let relabel = |env: &serde_json::Value, search: &str| {
         let JobKind::Rollout(spec) = setting.spec(env, search, 0..6) else { panic!() };
-        let tasks = vec![TaskSlice { indices: Vec::new(), ..spec.tasks.clone() }];
+        let given = |split| TaskSlice { indices: Vec::new(), split, ..spec.tasks.clone() };
+        let tasks = vec![given(Split::Train), given(Split::Demonstrations)];
         let JobOutput::Rollout { trajectories: file, .. } = run(JobKind::Rollout(spec)).unwrap() else { panic!() };
         let get = |digest: &Digest| setting.bench.runtime.block_on(setting.bench.shop.store.get(digest)).unwrap();
         let before = trajectories::decode(get(&file.digest)).unwrap();

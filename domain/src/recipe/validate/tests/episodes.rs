@@ -89,6 +89,18 @@ fn each_broken_rule_of_an_environment_says_exactly_what_is_wrong() {
             "rollout.tasks: `world` is played turn by turn, and `numbers` is answered",
         ),
         (
+            played(GRID, EPISODES, RETURN).replacen(
+                "tasks: {numbers: {split: val, n: 100}, ",
+                "tasks: {world: {split: val, n: 5}, ",
+                1,
+            ),
+            "tournament.tasks.world: `world` is played turn by turn, and bouts compare answers",
+        ),
+        (
+            played(GRID, EPISODES, RETURN).replacen("from: samples", "from: {demonstrations: world}", 1),
+            "curate.from.demonstrations: the task set `world` holds no demonstrations",
+        ),
+        (
             broken(QUICKSTART, "[{keep: {verdict: pass}}, ", "[{hindsight: {}}, {keep: {verdict: pass}}, "),
             "curate.apply[0].hindsight: no environment of this recipe states which goals are reached",
         ),
