@@ -1,10 +1,12 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
 mod answer;
+mod episode;
 mod judge;
 mod rules;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+pub use episode::{EnvReturn, SuccessClassifier};
 
 pub use judge::{
     Blank, Calibrate, FirstError, Generate, How, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
@@ -54,6 +56,10 @@ pub enum Verifier {
     JudgePair(Box<JudgePair>),
     Principles(Box<Principles>),
     FirstError(FirstError),
+    /// What an environment paid for the actions of an episode.
+    EnvReturn(EnvReturn),
+    /// A role that says behind an episode whether it succeeded.
+    SuccessClassifier(SuccessClassifier),
 }
 
 impl Verifier {
@@ -83,6 +89,8 @@ impl Verifier {
             Self::JudgePair(_) => "judge_pair",
             Self::Principles(_) => "principles",
             Self::FirstError(_) => "first_error",
+            Self::EnvReturn(_) => "env_return",
+            Self::SuccessClassifier(_) => "success_classifier",
         }
     }
 
@@ -95,6 +103,7 @@ impl Verifier {
             Self::JudgePair(pair) => pair.role.as_ref(),
             Self::Principles(principles) => principles.role.as_ref(),
             Self::FirstError(first) => first.by.role(),
+            Self::SuccessClassifier(classifier) => Some(&classifier.role),
             _ => None,
         }
     }
@@ -109,12 +118,18 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::StepExecutor(_) | Self::Rules(_) | Self::Judge(_) | Self::Principles(_) | Self::FirstError(_) => true,
+            Self::StepExecutor(_)
+            | Self::Rules(_)
+            | Self::Judge(_)
+            | Self::Principles(_)
+            | Self::FirstError(_)
+            | Self::SuccessClassifier(_) => true,
             other => other.checks_answers(),
         }
     }
 
-    /// Whether it compares an answer with the expected one, and needs a whole answer for that.
+    /// Whether it says what is right: compares an answer with the expected one, and needs a whole answer for that, or has it from the
+    /// environment.
     #[must_use]
     pub fn checks_answers(&self) -> bool {
         match self {
@@ -126,7 +141,8 @@ impl Verifier {
             | Self::Regex(_)
             | Self::JsonSchema(_)
             | Self::Math(_)
-            | Self::UnitTests(_) => true,
+            | Self::UnitTests(_)
+            | Self::EnvReturn(_) => true,
             Self::StepExecutor(_)
             | Self::Value(_)
             | Self::Orm(_)
@@ -139,7 +155,8 @@ impl Verifier {
             | Self::Judge(_)
             | Self::JudgePair(_)
             | Self::Principles(_)
-            | Self::FirstError(_) => false,
+            | Self::FirstError(_)
+            | Self::SuccessClassifier(_) => false,
         }
     }
 }
