@@ -283,6 +283,24 @@ fn a_server_that_hangs_or_dies_gives_errors_that_name_it_and_the_others_go_on() 
     assert_eq!(rows[0].reward(), Some(1.0));
 }
 
+/// Episodes that the environment failed stand beside no other; of the rest each has its number.
+#[test]
+fn pairs_are_made_of_the_episodes_that_were_played() {
+    let setting = Setting::new();
+    let env = json!({"url": unruly(), "train": 9, "val": 0, "test": 0, "tokens": 200, "deadline": 1, "retries": 0});
+    let twice = r#"{"env_rollout": {"propose": {"n": 2, "max_tokens": 3}, "turns": 3}}"#;
+    let pair = r#"[{"env_return": {}}, {"judge_pair": {"ask": "{prompt}{first}{second}", "fence": ["~(", ")~"], "first": "1",
+        "second": "0", "floor": 0, "calibrate": "none"}}]"#;
+    let JobKind::Rollout(spec) = setting.spec(&env, twice, 0..3) else { panic!() };
+    let verify: Vec<Verifier> = serde_json::from_str(pair).unwrap();
+    let (rows, _) = setting.read(setting.bench.run(JobKind::Rollout(RolloutSpec { verify, ..spec })).unwrap());
+    let outcomes: Vec<Outcome> = rows.iter().map(|row| row.verdict.outcome).collect();
+    let [pass, timeout, error] = [Outcome::Pass, Outcome::Timeout, Outcome::Error];
+    assert_eq!(outcomes, [pass, pass, timeout, timeout, error, error], "{rows:?}");
+    let paired = |row: &Trajectory| row.scores.iter().any(|score| score.by.starts_with("judge_pair/"));
+    assert_eq!(rows.iter().map(paired).collect::<Vec<_>>(), [true, true, false, false, false, false], "{rows:?}");
+}
+
 #[test]
 fn an_environment_that_is_not_there_at_all_is_for_another_attempt_and_wrong_options_are_for_nobody() {
     let setting = Setting::new();

@@ -118,3 +118,54 @@ fn each_broken_rule_of_an_environment_says_exactly_what_is_wrong() {
         assert!(message.contains(expected), "want {expected:?} in\n{message}");
     }
 }
+
+/// A judge is shown whole episodes; what it would have to know of right answers is refused.
+#[test]
+fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
+    let judged = |verify: &str| played(GRID, EPISODES, &format!("{RETURN}, {verify}"));
+    for verify in [
+        "{judge: {ask: \"{prompt} {answer}\", calibrate: none}}",
+        "{judge_pair: {ask: \"{first} {second}\", calibrate: none}}",
+        "{first_error: {by: {judge: {ask: \"{answer}\", calibrate: none}}}}",
+    ] {
+        parse(&judged(verify)).unwrap_or_else(|e| panic!("{verify}: {e}"));
+    }
+    let cases = [
+        (
+            "{judge: {ask: \"{answer}\"}}",
+            "rollout.verify[1].judge.calibrate: a judge is tried on known answers, and an environment has none",
+        ),
+        (
+            "{judge_pair: {ask: \"{first} {second} {expected}\", calibrate: none}}",
+            "rollout.verify[1].judge_pair.ask: {expected} is the right answer, and an environment has none",
+        ),
+        (
+            "{first_error: {by: {judge: {ask: \"{answer}\"}}}}",
+            "verify[1].first_error.by.judge.calibrate: a judge is tried on known answers",
+        ),
+        (
+            "{first_error: {by: {mc_rollout: {samples: 2}}}}",
+            "verify[1].first_error.by: `mc_rollout` needs a task with an answer, and an environment has none",
+        ),
+    ];
+    for (verify, expected) in cases {
+        let message = complaint(&judged(verify));
+        assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    }
+}
+
+/// Episodes are counted by `pass_at`; searches are measured beside the best of whole answers, of which an environment has none.
+#[test]
+fn environments_are_evaluated_but_no_search_of_them_is_measured() {
+    let finish = "{split: test, n: 200}, words: {split: test, n: 200}}";
+    let evaluated = |more: &str| {
+        let text = QUICKSTART.replacen("tasks:\n", &format!("tasks:\n  world: {{env: {{{GRID}}}}}\n"), 1);
+        text.replacen(finish, &format!("{{split: test, n: 200}}, world: {{split: test, n: 5}}}}{more}"), 1)
+    };
+    parse(&evaluated("")).unwrap_or_else(|e| panic!("{e}"));
+    let message = complaint(&evaluated(&format!("\n      searches: {{walks: {{{EPISODES}}}}}")));
+    let expected = "evaluate.tasks.world: `world` is played turn by turn, and searches are measured by their answers";
+    assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    let asked = broken(QUICKSTART, finish, &format!("{finish}\n      searches: {{walks: {{{EPISODES}}}}}"));
+    assert!(asked.contains("searches.walks: these tasks have no environment to act in"), "{asked}");
+}
