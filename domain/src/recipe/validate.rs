@@ -12,6 +12,7 @@ mod range;
 mod scope;
 mod search;
 mod train;
+mod wrap;
 
 use std::fmt;
 

@@ -1,8 +1,10 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
 mod answer;
+mod wrap;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+pub use wrap::{Agreement, Combine, Dropout, How, Member, Repeat, Spread, Uncertainty};
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -39,6 +41,12 @@ pub enum Verifier {
     Behaviour(Behaviour),
     /// How the answers of a task's trajectories agree.
     Consistency(Consistency),
+    /// What several verifiers come to.
+    Combine(Combine),
+    /// What a verifier that draws says when it is asked again and again.
+    Repeat(Repeat),
+    /// A role's number less its doubt.
+    Uncertainty(Uncertainty),
 }
 
 impl Verifier {
@@ -62,15 +70,21 @@ impl Verifier {
             Self::Prm(_) => "prm",
             Self::McRollout(_) => "mc_rollout",
             Self::SelfLogProb => "self_log_prob",
+            Self::Combine(_) => "combine",
+            Self::Repeat(_) => "repeat",
+            Self::Uncertainty(_) => "uncertainty",
         }
     }
 
-    /// The role whose weights it needs.
+    /// The roles whose weights it needs.
     #[must_use]
-    pub fn role(&self) -> Option<&Name> {
+    pub fn roles(&self) -> Vec<&Name> {
         match self {
-            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
-            _ => None,
+            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => vec![&model.role],
+            Self::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
+                verify.roles().into_iter().chain(others).collect()
+            }
+            other => other.members().into_iter().flat_map(Self::roles).collect(),
         }
     }
 
@@ -79,8 +93,17 @@ impl Verifier {
     pub fn decides(&self) -> bool {
         match self {
             Self::StepExecutor(_) => true,
+            Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
+            Self::Repeat(repeat) => repeat.verify.decides(),
+            Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
             other => other.checks_answers(),
         }
+    }
+
+    /// Whether it, or a part of it, can only be asked about a whole answer.
+    #[must_use]
+    pub fn needs_answers(&self) -> bool {
+        self.holds(&Self::checks_answers)
     }
 
     /// Whether it compares an answer with the expected one, and needs a whole answer for that.
@@ -102,7 +125,10 @@ impl Verifier {
             | Self::McRollout(_)
             | Self::SelfLogProb
             | Self::Behaviour(_)
-            | Self::Consistency(_) => false,
+            | Self::Consistency(_)
+            | Self::Uncertainty(_) => false,
+            Self::Combine(_) => self.decides() && self.members().into_iter().any(Self::checks_answers),
+            Self::Repeat(repeat) => repeat.verify.checks_answers(),
         }
     }
 }

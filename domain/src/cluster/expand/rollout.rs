@@ -52,7 +52,7 @@ fn critics<'a>(
     site: &Site<'_>,
     verifiers: impl Iterator<Item = &'a Verifier>,
 ) -> Result<BTreeMap<Name, Critic>, ResolveError> {
-    let roles: BTreeSet<&Name> = verifiers.filter_map(Verifier::role).collect();
+    let roles: BTreeSet<&Name> = verifiers.flat_map(Verifier::roles).collect();
     let critic = |name: &Name| {
         let member = site.evolution.current(name)?;
         let head = site.evolution.role(name)?.head;
