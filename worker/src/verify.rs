@@ -5,6 +5,7 @@ pub mod answer;
 pub mod behaviour;
 pub mod checks;
 pub mod consistency;
+pub mod known;
 pub mod math;
 mod rule;
 
