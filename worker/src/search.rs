@@ -7,9 +7,11 @@
 
 mod backup;
 mod budget;
+mod canaries;
 mod chains;
 mod checker;
 mod choice;
+mod composite;
 mod debate;
 mod extract;
 mod forest;
@@ -25,7 +27,7 @@ mod tree;
 mod value;
 mod width;
 
-pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
+pub use forest::{Forest, ForestError, Found, Harvest, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};

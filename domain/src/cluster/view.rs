@@ -11,7 +11,7 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::tasks::Split;
 use crate::seed::Seed;
 pub use crate::stats::Interval;
-use crate::trajectory::VerdictCounts;
+use crate::trajectory::{Audit, VerdictCounts};
 
 /// A snapshot of one evolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,6 +115,8 @@ pub enum Summary {
     },
     Rollout {
         counts: VerdictCounts,
+        #[serde(default)]
+        audit: Audit,
     },
     Curate {
         records: u64,

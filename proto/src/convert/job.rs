@@ -59,6 +59,7 @@ impl From<RolloutSpec> for v1::RolloutJob {
             search_json: to_json(&spec.search),
             verify_json: to_json(&spec.verify),
             critics_json: to_json(&spec.critics),
+            trust_json: to_json(&spec.trust),
         }
     }
 }
@@ -73,6 +74,7 @@ impl TryFrom<v1::RolloutJob> for RolloutSpec {
             search: fields.fragment("search_json", &wire.search_json)?,
             verify: fields.fragment("verify_json", &wire.verify_json)?,
             critics: fields.fragment("critics_json", &wire.critics_json)?,
+            trust: fields.fragment("trust_json", &wire.trust_json)?,
         })
     }
 }
@@ -187,10 +189,11 @@ impl From<JobOutput> for v1::JobOutput {
                 weights: Some(weights.into()),
                 source,
             }),
-            JobOutput::Rollout { trajectories, trees, counts, tokens } => Kind::Rollout(v1::RolloutOutput {
+            JobOutput::Rollout { trajectories, trees, counts, audit, tokens } => Kind::Rollout(v1::RolloutOutput {
                 trajectories: Some(trajectories.into()),
                 trees: trees.map(Into::into),
                 counts: Some(counts.into()),
+                audit_json: to_json(&audit),
                 tokens,
             }),
             JobOutput::Curate { dataset, operators } => {
@@ -224,6 +227,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
                     trajectories: fields.message("trajectories", rollout.trajectories)?,
                     trees: rollout.trees.map(TryInto::try_into).transpose()?,
                     counts: fields.message("counts", rollout.counts)?,
+                    audit: fields.fragment("audit_json", &rollout.audit_json)?,
                     tokens: rollout.tokens,
                 })
             }

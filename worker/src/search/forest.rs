@@ -2,9 +2,11 @@
 //! an answer goes back to its search as soon as it is there. A slow task holds no other; what a task finds depends on it alone.
 //!
 //! When a search is done, the recipe's verifiers judge every trajectory that it leaves. `running` is the loop, `decision` what the
-//! verifiers' verdicts come to.
+//! verifiers' verdicts come to, `inquiry` knows what they were asked, `ending` what is believed of it at the end of the job.
 
 mod decision;
+mod ending;
+mod inquiry;
 mod running;
 
 use std::collections::BTreeMap;
@@ -12,9 +14,9 @@ use std::sync::Arc;
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{FailureClass, Sampling};
-use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::search::{Search, Trust};
 use galapagos_domain::recipe::verify::Verifier;
-use galapagos_domain::trajectory::{Score, Verdict};
+use galapagos_domain::trajectory::{Audit, Score, Verdict};
 use galapagos_telemetry::SpawnError;
 
 use self::running::Running;
@@ -39,6 +41,8 @@ pub struct Forest<'a> {
     pub search: &'a Search,
     pub verify: &'a [Verifier],
     pub critics: &'a BTreeMap<Name, Critic>,
+    /// How far the verifiers are believed.
+    pub trust: &'a Trust,
     pub meter: &'a Meter,
     /// Where code of models runs.
     pub code: &'a Arc<Code>,
@@ -69,6 +73,17 @@ pub trait Keeper {
 
     /// Keeps searches by the place of their task; it has all that were ever handed over, the newest of each task.
     fn keep(&mut self, searches: &BTreeMap<usize, Kept>);
+}
+
+/// What the searches of a job left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Harvest {
+    /// In the order of the tasks.
+    pub searched: Vec<Searched>,
+    /// What was seen of the verifiers of trajectories.
+    pub audit: Audit,
+    /// Tasks of which a trajectory's verdict is an error.
+    pub erring: usize,
 }
 
 /// What the search of one task left.
@@ -127,11 +142,11 @@ impl From<EngineError> for ForestError {
 }
 
 impl Forest<'_> {
-    /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
+    /// Searches all tasks, from where `begun` has them.
     ///
     /// # Errors
     /// [`ForestError`]; nothing of any task is left then but what the keeper has.
-    pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Vec<Searched>, ForestError> {
+    pub fn search(&self, begun: BTreeMap<usize, Kept>, keeper: &mut dyn Keeper) -> Result<Harvest, ForestError> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
         let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
@@ -148,7 +163,7 @@ impl Forest<'_> {
         strategies: Vec<Box<dyn Strategy>>,
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
-    ) -> Result<Vec<Searched>, ForestError> {
+    ) -> Result<Harvest, ForestError> {
         Running::new(self, strategies, begun, keeper)?.finish()
     }
 }

@@ -34,7 +34,10 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Prm(_)
         | Verifier::McRollout(_)
         | Verifier::SelfLogProb
-        | Verifier::Consistency(_) => return None,
+        | Verifier::Consistency(_)
+        | Verifier::Combine(_)
+        | Verifier::Repeat(_)
+        | Verifier::Uncertainty(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))
 }

@@ -40,6 +40,7 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
                 search: Box::new(search.clone()),
                 verify: rollout.verify.clone(),
                 critics: critics.clone(),
+                trust: rollout.trust(),
             };
             jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);
         }

@@ -41,6 +41,7 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
+        self.trust(rollout, path);
         self.search(rollout, path, scope);
     }
 

@@ -1,10 +1,12 @@
-//! Rules about verifiers that are made of others: members that can be combined so, repetitions that say something, doubt about numbers.
+//! Rules about verifiers that are made of others (members that can be combined so, repetitions that say something, doubt about numbers),
+//! and about how far verifiers are believed.
 
 use super::Check;
 use super::scope::Scope;
 use super::search::MAX_NUMBER;
 use crate::ids::Name;
 use crate::recipe::path::Path;
+use crate::recipe::search::Rollout;
 use crate::recipe::verify::{Combine, Repeat, Spread, Uncertainty, Verifier};
 
 /// Most verifiers in one combination, and roles in an ensemble.
@@ -15,6 +17,13 @@ const MAX_TIMES: u32 = 64;
 const MAX_MASKS: u32 = 256;
 /// Most questions behind one.
 const MAX_QUESTIONS: u64 = 256;
+
+/// Most times that a question is asked again.
+const MAX_RETRY: u32 = 10;
+/// Most tasks of a job that begin with known answers.
+const MAX_FLOOR: u32 = 1000;
+/// Most known answers that are looked at together.
+const MAX_WINDOW: u32 = 10_000;
 
 impl Check<'_> {
     /// A verifier that is made of others; the rest of its rules are those of its members.
@@ -32,6 +41,32 @@ impl Check<'_> {
         }
     }
 
+    /// Retries, errors that a job may have, and known answers.
+    pub(super) fn trust(&mut self, rollout: &Rollout, path: &Path) {
+        self.whole(&path.key("retry"), rollout.retry, 0, MAX_RETRY);
+        let most = path.key("most_errors");
+        if rollout.most_errors <= 0.0 {
+            let message = format!("{} is out of range: one error would end a job", rollout.most_errors);
+            self.refuse(&most, message, "use a number greater than 0 and at most 1; 1 never ends a job");
+        } else {
+            self.between(&most, rollout.most_errors, 0.0, 1.0);
+        }
+        let Some(canaries) = rollout.canaries else { return };
+        let path = path.key("canaries");
+        if !(canaries.rate > 0.0 && canaries.rate <= 1.0) {
+            let help = "use a number greater than 0 and at most 1, for example 0.05";
+            self.refuse(&path.key("rate"), format!("{} is out of range", canaries.rate), help);
+        }
+        self.between(&path.key("right"), canaries.right, 0.0, 1.0);
+        self.whole(&path.key("floor"), canaries.floor, 0, MAX_FLOOR);
+        self.between(&path.key("tolerance"), canaries.tolerance, 0.0, 1.0);
+        self.whole(&path.key("window"), canaries.window, 1, MAX_WINDOW);
+        if !rollout.verify.iter().any(Verifier::knows_answers) {
+            let message = "no verifier says whether an answer is right, so known answers test none";
+            self.refuse(&path, message, "leave `canaries` out, or verify answers, for example by `rule` or `math`");
+        }
+    }
+
     fn member(&mut self, verifier: &Verifier, path: &Path, at: (&Scope, u32)) {
         self.verifier(verifier, path, at);
         if matches!(verifier, Verifier::Consistency(_)) {
@@ -44,7 +79,8 @@ impl Check<'_> {
         let (how, of) = (combine.how, path.key("of"));
         let count = u32::try_from(combine.of.len()).unwrap_or(u32::MAX);
         if !(2..=MAX_MEMBERS).contains(&count) {
-            let help = format!("list from 2 to {MAX_MEMBERS}, for example `[{{verify: rule}}, {{verify: {{math: {{}}}}}}]`");
+            let help =
+                format!("list from 2 to {MAX_MEMBERS}, for example `[{{verify: rule}}, {{verify: {{math: {{}}}}}}]`");
             self.refuse(&of, format!("{count} verifiers are no combination"), help);
         }
         for (index, member) in combine.of.iter().enumerate() {

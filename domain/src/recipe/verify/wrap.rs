@@ -180,6 +180,23 @@ impl Verifier {
         })
     }
 
+    /// Whether it says if an answer is the right one, so that known answers can test it: not so what looks at its form, or runs it.
+    #[must_use]
+    pub fn knows_answers(&self) -> bool {
+        match self {
+            Self::Rule
+            | Self::Exact(_)
+            | Self::Numeric(_)
+            | Self::List(_)
+            | Self::MultipleChoice(_)
+            | Self::Math(_) => true,
+            Self::Regex(regex) => regex.capture.is_some(),
+            Self::JsonSchema(schema) => schema.equal,
+            Self::Combine(_) | Self::Repeat(_) => self.decides() && self.members().into_iter().any(Self::knows_answers),
+            _ => false,
+        }
+    }
+
     /// Whether its errors may be those of a moment: what runs elsewhere, and what draws.
     #[must_use]
     pub fn errs_by_chance(&self) -> bool {
