@@ -4,6 +4,7 @@ pub mod line;
 pub mod live;
 pub mod table;
 pub mod tree;
+pub mod verifiers;
 
 use galapagos_domain::cluster::view::Interval;
 use galapagos_domain::recipe::evaluate::Metric;

@@ -5,7 +5,7 @@ use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
 
-use super::{duration, interval, metric};
+use super::{duration, interval, metric, verifiers};
 
 /// The text after the verb, without the time.
 #[must_use]
@@ -13,7 +13,9 @@ pub fn detail(step: &StepView) -> String {
     match &step.summary {
         None => progress(step),
         Some(Summary::Base { member }) => format!("checked and stored as {member}"),
-        Some(Summary::Rollout { counts }) => format!("{}  {}", progress(step), verdicts(counts)),
+        Some(Summary::Rollout { counts, audit }) => {
+            format!("{}  {}{}", progress(step), verdicts(counts), verifiers::words(audit))
+        }
         Some(Summary::Curate { records, operators }) => curated(*records, operators),
         Some(Summary::Train {
             role,
@@ -120,6 +122,7 @@ mod tests {
     use super::*;
     use galapagos_domain::cluster::view::Phase;
     use galapagos_domain::job::Oracle;
+    use galapagos_domain::trajectory::Audit;
 
     fn step(summary: Option<Summary>) -> StepView {
         StepView {
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn a_rollout_shows_rate_and_every_kind_of_loss() {
         let counts = VerdictCounts { pass: 216, fail: 784, error: 2, timeout: 1, suspect: 0 };
-        let text = whole(&step(Some(Summary::Rollout { counts })));
+        let text = whole(&step(Some(Summary::Rollout { counts, audit: Audit::default() })));
         assert_eq!(text, "  rollout      800/1600  412 tok/s  pass 21.5%  error 2  timeout 1  0:41");
     }
 

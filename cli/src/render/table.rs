@@ -33,7 +33,7 @@ fn generation_rows(view: &EvolutionView, phase: Phase) -> Vec<Vec<String>> {
     let (mut pass, mut kept, mut gate, mut scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for step in view.steps.iter().filter(|s| s.phase == phase) {
         match &step.summary {
-            Some(Summary::Rollout { counts }) => {
+            Some(Summary::Rollout { counts, .. }) => {
                 pass.push(format!("{:.1}%", 100.0 * counts.pass as f64 / counts.total().max(1) as f64));
             }
             Some(Summary::Curate { records, .. }) => kept.push(format!("{} {records}", step.name)),

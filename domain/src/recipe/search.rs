@@ -46,7 +46,7 @@ pub struct Rollout {
     #[serde(default = "usual_errors")]
     pub most_errors: f64,
     /// Known answers among the real ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "trust::written")]
     pub canaries: Option<Canaries>,
 }
 

@@ -14,7 +14,7 @@ use galapagos_domain::recipe::curate::{
     BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per,
 };
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
+use galapagos_domain::recipe::search::{Canaries, Evaluate, IdSampling, Mcts, Merge, Propose, Search, Trust, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split};
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};

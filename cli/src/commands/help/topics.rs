@@ -9,6 +9,7 @@ mod operators;
 mod searching;
 mod training;
 mod verifying;
+mod wrapping;
 
 use super::topic::{Entry, Preset, Topic};
 
@@ -19,6 +20,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         making::TOPICS,
         searching::TOPICS,
         verifying::TOPICS,
+        wrapping::TOPICS,
         training::VERB,
         losses::TOPICS,
         training::TOPICS,

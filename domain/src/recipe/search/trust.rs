@@ -27,33 +27,24 @@ impl Default for Trust {
     }
 }
 
-/// Answers known to be right or wrong, asked among the real ones: a rate, or a map with more.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// Answers known to be right or wrong, asked among the real ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Canaries {
     /// Known answers for each trajectory and verifier.
     pub rate: f64,
     /// The share of them that is right.
+    #[serde(default = "half")]
     pub right: f64,
     /// Tasks of every job that begin with a right and a wrong one.
+    #[serde(default = "one")]
     pub floor: u32,
     /// The share of `window` that may fail of right ones.
+    #[serde(default = "fifth")]
     pub tolerance: f64,
     /// How many right ones are looked at together.
-    pub window: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    rate: f64,
-    #[serde(default = "half")]
-    right: f64,
-    #[serde(default = "one")]
-    floor: u32,
-    #[serde(default = "fifth")]
-    tolerance: f64,
     #[serde(default = "ten")]
-    window: u32,
+    pub window: u32,
 }
 
 fn half() -> f64 {
@@ -80,16 +71,22 @@ impl Canaries {
     }
 }
 
-impl<'de> Deserialize<'de> for Canaries {
+/// As a recipe has them: a rate, or a map with more.
+struct Written(Canaries);
+
+impl<'de> Deserialize<'de> for Written {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const EXPECTED: &str = "a rate, for example 0.05, or {rate: 0.05, right: 0.5}";
-        match shape::read::<D, Fields, Never>(deserializer, EXPECTED)? {
-            Shape::Number(rate) => Ok(Self::at(rate)),
-            Shape::Map(Fields { rate, right, floor, tolerance, window }) => {
-                Ok(Self { rate, right, floor, tolerance, window })
-            }
+        match shape::read::<D, Canaries, Never>(deserializer, EXPECTED)? {
+            Shape::Number(rate) => Ok(Self(Canaries::at(rate))),
+            Shape::Map(canaries) => Ok(Self(canaries)),
             Shape::Text(text) => Err(D::Error::invalid_type(Unexpected::Str(&text), &EXPECTED)),
             Shape::List(never) => match never {},
         }
     }
+}
+
+/// Reads what a recipe says of them.
+pub(super) fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Canaries>, D::Error> {
+    Ok(Option::<Written>::deserialize(deserializer)?.map(|Written(canaries)| canaries))
 }

@@ -4,6 +4,7 @@ use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
 mod searches;
+mod wrap;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
 const TINY: &str = include_str!("../../../../recipes/tiny.yaml");

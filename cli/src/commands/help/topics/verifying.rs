@@ -45,6 +45,9 @@ const VERIFY: Topic = Topic {
         word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
         word("consistency", "choice", "a number: how the answers of a task agree; in `verify` only"),
+        word("combine", "map", "what several verifiers come to"),
+        word("repeat", "map", "what a verifier that draws says when it is asked several times"),
+        word("uncertainty", "map", "a role's number less its doubt"),
     ],
     example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}, {consistency: share}]",
 };
