@@ -169,6 +169,9 @@ pub(super) fn store_rows(shop: &Workshop, rows: &[Trajectory]) -> Result<Artifac
 }
 
 #[cfg(test)]
+mod believed;
+
+#[cfg(test)]
 mod tests {
     use super::super::test_bench::Bench;
     use super::*;

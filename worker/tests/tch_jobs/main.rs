@@ -19,6 +19,7 @@ mod adapters;
 mod bench;
 mod probes;
 mod searches;
+mod wrappers;
 
 #[test]
 fn a_character_model_is_a_function_of_the_seed_and_imports_as_what_it_is() {

@@ -32,7 +32,7 @@ use crate::bench::{Bench, slice};
 use crate::probes::{commit, model};
 
 /// The same engine, which computes lists only: every stream goes in waves.
-struct Waves(TchEngine);
+pub struct Waves(pub TchEngine);
 
 impl Engine for Waves {
     fn codec(&mut self, checkpoint: &CheckpointDir) -> Result<Arc<dyn Codec>, EngineError> {
