@@ -56,7 +56,7 @@ fn tested(tested: &Tested) -> String {
 }
 
 fn short(reason: &str) -> String {
-    let line = reason.replace('\n', " ");
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(REASON) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,

@@ -73,9 +73,11 @@ fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: us
     if erring < ERRING_TASKS || counts.error as f64 <= allowed {
         return Ok(());
     }
+    // One line, whatever the verifier said.
+    let line = |reason: &str| reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let (verifier, reason) = audit
         .most(Outcome::Error)
-        .map_or_else(Default::default, |trouble| (trouble.verifier.clone(), trouble.reason.clone()));
+        .map_or_else(Default::default, |trouble| (trouble.verifier.clone(), line(&trouble.reason)));
     let by_chance = spec.verify.iter().any(|verifier| verifier.holds(&Verifier::errs_by_chance));
     Err(JobError::Verifier { errors: counts.error, verdicts: counts.total(), verifier, reason, by_chance })
 }

@@ -14,6 +14,8 @@ use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Tested, Verdict};
 use rand::RngExt;
 
+use crate::verify::known;
+
 /// A known answer that a verifier is to be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Canary {
@@ -24,6 +26,15 @@ pub(super) struct Canary {
     pub(super) right: bool,
     /// For whoever makes the answer, and for a verifier that draws.
     pub(super) seed: Seed,
+}
+
+impl Canary {
+    /// The known answer to a task that expects `expected`, where `truth` decides on answers; `None` if there is none of its kind. A
+    /// wrong one is made of the right one alone, so that it does not depend on the other tasks of the job.
+    pub(super) fn answer(self, expected: &str, truth: &dyn Fn(&str) -> Outcome) -> Option<String> {
+        let pair = known::pair(&[expected], 0, self.seed, &|_, answer| truth(answer))?;
+        Some(if self.right { pair.right } else { pair.wrong })
+    }
 }
 
 /// A canary with what was said of it.
@@ -289,6 +300,18 @@ mod tests {
         assert!(rest.is_sorted_by_key(|canary| (canary.after, canary.verifier)));
         let wrong_only = Canaries { right: 0.0, ..canaries };
         assert!(plan(&wrong_only, &verify, (0, Seed(9)), 100).iter().all(|canary| !canary.right));
+    }
+
+    #[test]
+    fn an_answer_is_right_or_wrong_by_the_rule_and_missing_where_the_rule_knows_none() {
+        let canary = |right, seed| Canary { verifier: 0, after: 1, right, seed: Seed(seed) };
+        let exact = |answer: &str| if answer == "1234" { Outcome::Pass } else { Outcome::Fail };
+        assert_eq!(canary(true, 1).answer("1234", &exact).as_deref(), Some("1234"));
+        let wrong: Vec<_> = (0..20).filter_map(|seed| canary(false, seed).answer("1234", &exact)).collect();
+        assert!(wrong.len() == 20 && wrong.iter().all(|wrong| wrong != "1234"), "{wrong:?}");
+        assert!(wrong.iter().any(|other| *other != wrong[0]), "not always the same: {wrong:?}");
+        assert_eq!(canary(false, 1).answer("1234", &|_| Outcome::Pass), None, "everything is right");
+        assert_eq!(canary(true, 1).answer("1234", &|_| Outcome::Error), None, "nothing is known");
     }
 
     #[test]

@@ -23,9 +23,7 @@ use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
 use galapagos_worker::jobs::tasks::Tasks;
 use galapagos_worker::sandbox::{FloorName, Walls};
-use galapagos_worker::search::{
-    Answer, Forest, Keeper, Kept, NodeId, Pace, Part, Piece, Strategy, Tree, Want,
-};
+use galapagos_worker::search::{Answer, Forest, Keeper, Kept, NodeId, Pace, Part, Piece, Strategy, Tree, Want};
 
 use crate::bench::{Bench, samples, slice};
 use crate::probes::{commit, model};
@@ -44,14 +42,12 @@ impl Setting {
         let policy = model(64, 1);
         let critic = |seed| (model(64, seed).0.to_scalar(seed + 10).unwrap(), model(64, seed).1);
         let (first, second) = (critic(2), critic(3));
-        let named = |name: &str, checkpoint| {
-            (name.parse().unwrap(), Critic { checkpoint, head: Head::Scalar, shots: true })
-        };
+        let named =
+            |name: &str, checkpoint| (name.parse().unwrap(), Critic { checkpoint, head: Head::Scalar, shots: true });
         let [policy, first, second] = [&policy, &first, &second].map(committed);
         let critics = [named("critic", first), named("other", second)].into_iter().collect();
         Self { bench, policy, critics }
     }
-
 
     fn run(&self, verify: &str, indices: std::ops::Range<u32>) -> Result<Vec<Trajectory>, String> {
         let spec = samples(self.policy, slice(Split::Train, indices), 3, Sampling::at(1.0));
@@ -80,7 +76,8 @@ fn numbers_are_combined_as_by_hand_and_depend_on_their_task_alone() {
     for row in &rows {
         let by: Vec<&str> = row.scores.iter().map(|score| score.by.split('/').next().unwrap()).collect();
         assert_eq!(by, ["orm", "orm", "uncertainty", "uncertainty", "combine"]);
-        let [first, second, both, masked, mean] = [0, 1, 2, 3, 4].map(|place: usize| f64::from(row.scores[place].value));
+        let [first, second, both, masked, mean] =
+            [0, 1, 2, 3, 4].map(|place: usize| f64::from(row.scores[place].value));
         // The deviation of a sample of two is their difference by the root of 2.
         let expected = (first + second) / 2.0 - (first - second).abs() / 2f64.sqrt();
         assert!((both - expected).abs() < 1e-5, "{first} and {second}: {both}, not {expected}");

@@ -19,7 +19,7 @@ use crate::search::checker::Checker;
 use crate::search::referee::{Check, Critic, Need, Referee, read, read_masked};
 use crate::search::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, verdicts};
 use crate::search::tree::{NodeId, Path};
-use crate::verify::{Panel, known};
+use crate::verify::Panel;
 
 /// What an answer of the engine is for.
 enum Purpose {
@@ -259,35 +259,15 @@ impl<'a> Running<'a> {
         let mut canaries = Vec::new();
         let planned = self.forest.trust.canaries.as_ref();
         for canary in planned.map(|rate| plan(rate, &self.verify, (task, seed), found.len())).unwrap_or_default() {
-            let Some(answer) = self.known(task, canary) else { continue };
-            let (verifier, path) = (Arc::clone(&self.verify[canary.verifier]), self.path_of(&answer)?);
+            let truth = |answer: &str| self.referee.rule(task, answer).outcome;
+            let Some(answer) = canary.answer(&self.forest.tasks.items[task].problem.answer, &truth) else { continue };
+            let tokens = self.forest.codec.encode(&format!("{answer}{}", self.forest.tasks.terminator))?;
+            let (verifier, path) = (Arc::clone(&self.verify[canary.verifier]), Path::told(tokens, &answer));
             wants.push(Want::Judge(Question { verifier, path, answered: true, seed: canary.seed }));
             canaries.push((canary, answer));
         }
         self.slots[task].judging = Some(Judging { found, canaries });
         Ok(wants)
-    }
-
-    /// A known answer to the task, by its rule; `None` if there is none of that kind.
-    fn known(&self, task: usize, canary: Canary) -> Option<String> {
-        let expected = [self.forest.tasks.items[task].problem.answer.as_str()];
-        let truth = |_, answer: &str| self.referee.rule(task, answer).outcome;
-        let pair = known::pair(&expected, 0, canary.seed, &truth)?;
-        Some(if canary.right { pair.right } else { pair.wrong })
-    }
-
-    /// An answer as if the policy had written it.
-    fn path_of(&self, answer: &str) -> Result<Path, EngineError> {
-        let tokens = self.forest.codec.encode(&format!("{answer}{}", self.forest.tasks.terminator))?;
-        Ok(Path {
-            nodes: Vec::new(),
-            log_probs: vec![0.0; tokens.len()],
-            sampled: vec![false; tokens.len()],
-            tokens,
-            text: answer.to_owned(),
-            steps: vec![answer.to_owned()],
-            answer: answer.to_owned(),
-        })
     }
 
     fn dispatch(&mut self, task: usize, want: Place, what: Want) -> Result<(), ForestError> {
