@@ -60,32 +60,34 @@ impl Setting {
     }
 }
 
-/// Two critics, both together, one under masks, and a mean of both kinds.
+/// Two critics, both together, one under masks, a mean of both, and masks again and again.
 const DOUBTS: &str = r#"["rule", {"orm": "critic"}, {"orm": "other"},
     {"uncertainty": {"verify": {"orm": "critic"}, "how": {"ensemble": ["other"]}}},
     {"uncertainty": {"verify": {"orm": "critic"}, "how": {"mc_dropout": {"samples": 64, "rate": 0.2}}, "penalty": 0}},
-    {"combine": {"how": "mean", "of": [{"verify": {"orm": "other"}, "weight": 3},
-        {"verify": {"repeat": {"times": 4, "how": "mean",
-            "verify": {"uncertainty": {"verify": {"orm": "critic"}, "how": {"mc_dropout": {"samples": 2, "rate": 0.1}}}}}}}]}}]"#;
+    {"combine": {"how": "mean", "of": [{"verify": {"orm": "other"}, "weight": 3}, {"verify": {"orm": "critic"}}]}},
+    {"repeat": {"times": 4, "how": "mean",
+        "verify": {"uncertainty": {"verify": {"orm": "critic"}, "how": {"mc_dropout": {"samples": 2, "rate": 0.2}}}}}}]"#;
 
 #[test]
 fn numbers_are_combined_as_by_hand_and_depend_on_their_task_alone() {
     let mut setting = Setting::new();
     let rows = setting.run(DOUBTS, 0..6).unwrap();
-    let mut masks = Vec::new();
+    let (mut masks, mut penalised) = (Vec::new(), Vec::new());
     for row in &rows {
         let by: Vec<&str> = row.scores.iter().map(|score| score.by.split('/').next().unwrap()).collect();
-        assert_eq!(by, ["orm", "orm", "uncertainty", "uncertainty", "combine"]);
-        let [first, second, both, masked, mean] =
-            [0, 1, 2, 3, 4].map(|place: usize| f64::from(row.scores[place].value));
+        assert_eq!(by, ["orm", "orm", "uncertainty", "uncertainty", "combine", "repeat"]);
+        let number = |place: usize| f64::from(row.scores[place].value);
+        let (first, second) = (number(0), number(1));
         // The deviation of a sample of two is their difference by the root of 2.
         let expected = (first + second) / 2.0 - (first - second).abs() / 2f64.sqrt();
-        assert!((both - expected).abs() < 1e-5, "{first} and {second}: {both}, not {expected}");
-        masks.push((masked - first).abs());
-        assert!((mean - 0.75 * second).is_finite());
+        assert!((number(2) - expected).abs() < 1e-5, "{first} and {second}: {}, not {expected}", number(2));
+        assert!((number(4) - (3.0 * second + first) / 4.0).abs() < 1e-5, "{first} and {second}: {}", number(4));
+        masks.push((number(3) - first).abs());
+        // Eight masks less their deviations lie further from the number than sixty-four.
+        penalised.push((number(5) - first).abs());
     }
-    let [least, most] = [f64::min, f64::max].map(|of| masks.iter().copied().reduce(of).unwrap());
-    assert!(most > 0.0 && least < 0.5, "means of 64 masks lie near the number: {masks:?}");
+    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+    assert!(mean(&masks) > 0.0 && mean(&masks) < mean(&penalised), "{masks:?} and {penalised:?}");
     let pieces = [0..1, 1..4, 4..6].map(|piece| setting.run(DOUBTS, piece).unwrap()).concat();
     assert_eq!(rows, pieces);
     setting.bench.shop.engine = EngineHandle::start(|| Box::new(Waves(TchEngine::new()))).unwrap();

@@ -89,8 +89,7 @@ impl Inquiries {
             verdict.cost = tried.cost;
             self.tries.remove(&(task, to));
         }
-        loop {
-            let Place::Part { inquiry, part } = to else { break };
+        while let Place::Part { inquiry, part } = to {
             let Some(open) = self.open.get_mut(&inquiry) else { return Next::Wait };
             open.said[part] = Some(verdict);
             if open.said.iter().any(Option::is_none) {
