@@ -7,9 +7,11 @@
 
 mod backup;
 mod budget;
+mod canaries;
 mod chains;
 mod checker;
 mod choice;
+mod composite;
 mod court;
 mod debate;
 mod extract;
@@ -27,7 +29,7 @@ mod value;
 mod width;
 
 pub use court::{Court, SeatError};
-pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
+pub use forest::{Forest, ForestError, Found, Harvest, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};

@@ -14,6 +14,7 @@ mod range;
 mod scope;
 mod search;
 mod train;
+mod wrap;
 
 use std::fmt;
 

@@ -3,12 +3,14 @@
 mod answer;
 mod judge;
 mod rules;
+mod wrap;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+pub use wrap::{Agreement, Combine, Dropout, How, Member, Repeat, Spread, Uncertainty};
 
 pub use judge::{
-    Blank, Calibrate, FirstError, Generate, How, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
-    PrinciplesFrom, Rationale, Template, TemplateError,
+    Blank, Calibrate, FirstError, Generate, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
+    PrinciplesFrom, Rationale, Sweep, Template, TemplateError,
 };
 pub use rules::{Equations, Must, Rule, Rules};
 
@@ -54,6 +56,12 @@ pub enum Verifier {
     JudgePair(Box<JudgePair>),
     Principles(Box<Principles>),
     FirstError(FirstError),
+    /// What several verifiers come to.
+    Combine(Combine),
+    /// What a verifier that draws says when it is asked again and again.
+    Repeat(Repeat),
+    /// A role's number less its doubt.
+    Uncertainty(Uncertainty),
 }
 
 impl Verifier {
@@ -83,19 +91,25 @@ impl Verifier {
             Self::JudgePair(_) => "judge_pair",
             Self::Principles(_) => "principles",
             Self::FirstError(_) => "first_error",
+            Self::Combine(_) => "combine",
+            Self::Repeat(_) => "repeat",
+            Self::Uncertainty(_) => "uncertainty",
         }
     }
 
-    /// The role whose weights it needs.
+    /// The roles whose weights it needs.
     #[must_use]
-    pub fn role(&self) -> Option<&Name> {
+    pub fn roles(&self) -> Vec<&Name> {
         match self {
-            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
-            Self::Judge(judge) => judge.role.as_ref(),
-            Self::JudgePair(pair) => pair.role.as_ref(),
-            Self::Principles(principles) => principles.role.as_ref(),
-            Self::FirstError(first) => first.by.role(),
-            _ => None,
+            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => vec![&model.role],
+            Self::Judge(judge) => judge.role.iter().collect(),
+            Self::JudgePair(pair) => pair.role.iter().collect(),
+            Self::Principles(principles) => principles.role.iter().collect(),
+            Self::FirstError(first) => first.by.roles(),
+            Self::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
+                verify.roles().into_iter().chain(others).collect()
+            }
+            other => other.members().into_iter().flat_map(Self::roles).collect(),
         }
     }
 
@@ -110,8 +124,17 @@ impl Verifier {
     pub fn decides(&self) -> bool {
         match self {
             Self::StepExecutor(_) | Self::Rules(_) | Self::Judge(_) | Self::Principles(_) | Self::FirstError(_) => true,
+            Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
+            Self::Repeat(repeat) => repeat.verify.decides(),
+            Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
             other => other.checks_answers(),
         }
+    }
+
+    /// Whether it, or a part of it, can only be asked about a whole answer.
+    #[must_use]
+    pub fn needs_answers(&self) -> bool {
+        self.holds(&Self::checks_answers)
     }
 
     /// Whether it compares an answer with the expected one, and needs a whole answer for that.
@@ -139,7 +162,10 @@ impl Verifier {
             | Self::Judge(_)
             | Self::JudgePair(_)
             | Self::Principles(_)
-            | Self::FirstError(_) => false,
+            | Self::FirstError(_)
+            | Self::Uncertainty(_) => false,
+            Self::Combine(_) => self.decides() && self.members().into_iter().any(Self::checks_answers),
+            Self::Repeat(repeat) => repeat.verify.checks_answers(),
         }
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::verify::{McRollout, Model, UnitTests, Verifier};
+use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Spread, Uncertainty, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
+use super::composite;
 use super::court::inquiry::Inquiry;
 use super::court::locate::Locate;
 use super::court::{Case, Court};
@@ -36,6 +37,10 @@ pub(super) enum Need {
     Decided(Verdict),
     /// What a critic says behind these tokens.
     Number { critic: Critic, tokens: Vec<u32>, model: Model },
+    /// The same under masks, and what the numbers come to.
+    Spread { critic: Critic, tokens: Vec<u32>, model: Model, dropout: Dropout, uncertainty: Uncertainty },
+    /// Verdicts of others, which the question's verifier combines.
+    Parts(Vec<Question>),
     /// Answers of the policy to go on from there.
     Answers(Draw),
     /// Something that takes a while, on another thread.
@@ -103,15 +108,13 @@ impl Referee<'_> {
                 seconds: executor.seconds,
             })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                let Some(critic) = self.critics.get(&model.role) else {
-                    let reason = format!("the job brought no weights for the role `{}`", model.role);
-                    return Need::Decided(Verdict::new(Outcome::Error, reason));
-                };
-                let prompt =
-                    if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
-                let tokens = [prompt, question.path.tokens.clone()].concat();
-                Need::Number { critic: critic.clone(), tokens, model: model.clone() }
+                match self.number(place, question, model) {
+                    Ok((critic, tokens)) => Need::Number { critic, tokens, model: model.clone() },
+                    Err(verdict) => Need::Decided(verdict),
+                }
             }
+            Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
+            Verifier::Combine(_) | Verifier::Repeat(_) => Need::Parts(composite::parts(question)),
             Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
             Verifier::Exact(_)
             | Verifier::Numeric(_)
@@ -163,8 +166,35 @@ impl Referee<'_> {
         }
     }
 
+    /// The critic of a role, and what it reads.
+    fn number(&self, place: usize, question: &Question, model: &Model) -> Result<(Critic, Vec<u32>), Verdict> {
+        let Some(critic) = self.critics.get(&model.role) else {
+            let reason = format!("the job brought no weights for the role `{}`", model.role);
+            return Err(Verdict::new(Outcome::Error, reason));
+        };
+        let prompt = if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
+        Ok((critic.clone(), [prompt, question.path.tokens.clone()].concat()))
+    }
+
+    fn doubt(&self, place: usize, question: &Question, uncertainty: &Uncertainty) -> Need {
+        let dropout = match uncertainty.how {
+            Spread::Ensemble(_) => return Need::Parts(composite::parts(question)),
+            Spread::McDropout(dropout) => dropout,
+        };
+        let (Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model)) = &*uncertainty.verify else {
+            let reason = format!("`{}` is no role that gives a number", uncertainty.verify.name());
+            return Need::Decided(Verdict::new(Outcome::Error, reason));
+        };
+        match self.number(place, question, model) {
+            Ok((critic, tokens)) => {
+                Need::Spread { critic, tokens, model: model.clone(), dropout, uncertainty: uncertainty.clone() }
+            }
+            Err(verdict) => Need::Decided(verdict),
+        }
+    }
+
     /// The rule on an answer.
-    fn rule(&self, place: usize, answer: &str) -> Verdict {
+    pub(super) fn rule(&self, place: usize, answer: &str) -> Verdict {
         self.rule.judge(self.tasks.claim(place, answer))
     }
 
@@ -244,6 +274,17 @@ pub(super) fn read(numbers: &[f32], critic: &Critic, model: &Model, word: &str) 
         Some(score) if score.is_finite() => Verdict::pass(format!("{score:.4}")).scored(score as f32).by(by),
         _ => Verdict::new(Outcome::Error, format!("the head of {} gave {numbers:?}", critic.head)).by(by),
     }
+}
+
+/// What a critic's numbers under masks mean; the doubtful number of the role that `uncertainty` asks.
+pub(super) fn read_masked(numbers: &[f32], critic: &Critic, model: &Model, uncertainty: &Uncertainty) -> Verdict {
+    let width = match critic.head {
+        Head::Classes(count) => count as usize,
+        Head::Scalar | Head::Lm => 1,
+    };
+    let word = uncertainty.verify.name();
+    let said: Vec<Verdict> = numbers.chunks(width.max(1)).map(|numbers| read(numbers, critic, model, word)).collect();
+    composite::spread(uncertainty, &said).by("uncertainty/1")
 }
 
 #[cfg(test)]

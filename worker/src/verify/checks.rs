@@ -40,7 +40,10 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Judge(_)
         | Verifier::JudgePair(_)
         | Verifier::Principles(_)
-        | Verifier::FirstError(_) => return None,
+        | Verifier::FirstError(_)
+        | Verifier::Combine(_)
+        | Verifier::Repeat(_)
+        | Verifier::Uncertainty(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))
 }

@@ -6,6 +6,7 @@ use crate::recipe::diagnostic::Diagnostics;
 mod datasets;
 mod opinions;
 mod searches;
+mod wrap;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
 const TINY: &str = include_str!("../../../../recipes/tiny.yaml");

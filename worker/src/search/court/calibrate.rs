@@ -13,9 +13,9 @@ use crate::engine::stream::{Asked, Given, Stream};
 use crate::engine::{EngineError, EngineHandle};
 use crate::search::forest::{Forest, ForestError};
 use crate::search::referee::Referee;
-use crate::verify::{Claim, Panel};
 use crate::verify::judge::calibration::Sheet;
 use crate::verify::known;
+use crate::verify::{Claim, Panel};
 
 /// The figures of the judge at `place`.
 pub(super) fn figures(
