@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StructArray, types::Int32Type};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use galapagos_domain::recipe::tasks::files::Files;
 use galapagos_domain::recipe::Recipe;
+use galapagos_domain::recipe::tasks::files::Files;
 use galapagos_domain::task::dataset::Row;
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -202,7 +202,8 @@ fn the_example_reads_its_rows_and_their_digest_is_part_of_the_recipe() {
     let text = std::fs::read_to_string(folder.join("sums.yaml")).unwrap();
     let read = |folder: &Path| {
         let mut shelves = Shelves::new(folder);
-        let recipe = Recipe::parse_filled("sums.yaml", &text, &|_| Err("none".to_owned()), &mut |recipe| shelves.fill(recipe));
+        let recipe =
+            Recipe::parse_filled("sums.yaml", &text, &|_| Err("none".to_owned()), &mut |recipe| shelves.fill(recipe));
         recipe.map(|recipe| (recipe, shelves))
     };
     let (recipe, shelves) = read(&folder).unwrap_or_else(|e| panic!("{e}"));
