@@ -5,6 +5,7 @@ pub mod line;
 pub mod live;
 pub mod table;
 pub mod tree;
+pub mod verifiers;
 
 use galapagos_domain::cluster::view::{Interval, Score};
 use galapagos_domain::ids::Name;

@@ -5,7 +5,7 @@ use galapagos_domain::cluster::Record;
 use serde::{Deserialize, Serialize};
 
 /// Version of a record's JSON.
-const RECORD_VERSION: u32 = 2;
+const RECORD_VERSION: u32 = 3;
 
 #[derive(Serialize)]
 struct Written<'a> {

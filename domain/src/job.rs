@@ -11,12 +11,12 @@ use crate::ids::{Digest, EvolutionId, JobId, Name};
 use crate::recipe::curate::Operator;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::guide::{Guide, Speculate};
-use crate::recipe::search::{Propose, Search};
+use crate::recipe::search::{Propose, Search, Trust};
 use crate::recipe::tasks::{Split, TaskSet};
 use crate::recipe::verify::Verifier;
 use crate::recipe::{Base, Head};
 use crate::seed::Seed;
-use crate::trajectory::VerdictCounts;
+use crate::trajectory::{Audit, VerdictCounts};
 
 /// One unit of work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,6 +149,9 @@ pub struct RolloutSpec {
     pub verify: Vec<Verifier>,
     /// The roles that verifiers name.
     pub critics: BTreeMap<Name, Critic>,
+    /// How far the verifiers are believed.
+    #[serde(default)]
+    pub trust: Trust,
 }
 
 /// A role that gives numbers, as it is now.
@@ -248,6 +251,9 @@ pub enum JobOutput {
         #[serde(default)]
         trees: Option<ArtifactRef>,
         counts: VerdictCounts,
+        /// What was seen of the verifiers.
+        #[serde(default)]
+        audit: Audit,
         /// Tokens sampled.
         tokens: u64,
         /// How good the language models that judged were on answers whose truth is known.

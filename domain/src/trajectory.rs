@@ -1,6 +1,10 @@
 //! Trajectories and verdicts: what a rollout leaves behind. A verdict is typed; an error is never a zero reward.
 
+mod audit;
+
 use serde::{Deserialize, Serialize};
+
+pub use audit::{Audit, Tested, Trouble};
 
 use crate::ids::{Digest, JobId, Name};
 

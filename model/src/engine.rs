@@ -61,7 +61,7 @@ pub use ids::{AdapterId, RequestId, WeightVersion};
 pub use invariance::Invariance;
 pub use memory::PageCounts;
 pub use options::{EngineOptions, Stats};
-pub use request::{Read, Request, RequestError, ScoreRequest, Speculation};
+pub use request::{Masks, Read, Request, RequestError, ScoreRequest, Speculation};
 pub use swap::SwapPolicy;
 
 /// A model ready to generate and to score. See the head of this module.
@@ -286,7 +286,7 @@ impl Engine {
     fn check_score(&self, request: &ScoreRequest) -> Result<(), RequestError> {
         self.check_head(match request.read {
             Read::LogProbs { .. } | Read::Next { .. } => true,
-            Read::Values { .. } => false,
+            Read::Values { .. } | Read::Masked(_) => false,
         })?;
         if let Read::Next { tokens } = &request.read {
             self.check_vocabulary(tokens)?;

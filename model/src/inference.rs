@@ -115,6 +115,11 @@ impl InferenceModel {
         self.network.labels(&self.network.normed(x)?)
     }
 
+    /// The same of one row, its normed state multiplied with each of `masks` [masks, hidden]: [masks, labels].
+    pub(crate) fn masked_labels(&self, x: &Tensor, masks: &Tensor) -> Result<Option<Tensor>, TchError> {
+        self.network.labels(&self.network.normed(x)?.f_mul(masks)?)
+    }
+
     fn products(&self) -> Products<'static> {
         Products::new(self.kind())
     }

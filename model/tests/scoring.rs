@@ -1,7 +1,7 @@
 //! Scores of given sequences: log-probabilities of continuations, and what scalar heads and classifiers say at chosen positions.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-use galapagos_model::engine::Read;
+use galapagos_model::engine::{Masks, Read};
 use galapagos_model::{
     Decoder, Engine, EngineOptions, GenerateError, ModelConfig, ModelKind, Precision, Request, RunControl, Sampling,
     ScoreRequest,
@@ -210,4 +210,62 @@ fn tokens_that_may_come_next_are_weighed_in_one_request_as_one_by_one() {
         let error = engine.score(&[ScoreRequest::next(context.clone(), wrong)], &mut RunControl::default());
         assert!(matches!(error, Err(GenerateError::Request { .. })), "{error:?}");
     }
+}
+
+fn masked(tokens: &[u32], rate: f64, count: usize, seed: u64) -> ScoreRequest {
+    ScoreRequest::masked(tokens.to_vec(), Masks { rate, count, seed })
+}
+
+/// Monte-Carlo dropout before the head: nothing left out is the plain number; the same seed gives the same numbers in any batch; their
+/// mean is the plain number.
+#[test]
+fn numbers_under_masks_are_seeded_and_their_mean_is_the_plain_number() {
+    let _no_gradients = tch::no_grad_guard();
+    let labels = (0..2).map(|label| format!("LABEL_{label}")).collect();
+    let judge = model().with_head(ModelKind::SequenceClassifier, labels, 2).unwrap();
+    for (critic, width) in [(model().to_scalar(2).unwrap(), 1), (judge, 2)] {
+        let mut engine = Engine::new(&critic, options(Precision::F32)).unwrap();
+        let sequence = tokens(3, 40);
+        let plain = score(&mut engine, &[ScoreRequest::last_value(sequence.clone())]).remove(0);
+        assert_eq!(plain.len(), width);
+        for whole in score(&mut engine, &[masked(&sequence, 0.0, 3, 1)])[0].chunks(width) {
+            for (whole, plain) in whole.iter().zip(&plain) {
+                assert!((whole - plain).abs() < 1e-6, "{whole} and {plain}");
+            }
+        }
+        let one = score(&mut engine, &[masked(&sequence, 0.3, 5, 7)]).remove(0);
+        let others: Vec<_> = (0..9).map(|seed| masked(&tokens(seed, 30), 0.5, 2, 7)).collect();
+        let among = [&others[..], &[masked(&sequence, 0.3, 5, 7), ScoreRequest::last_value(sequence.clone())]].concat();
+        let small = EngineOptions { max_rows: 9, max_sequences: 3, ..options(Precision::F32) };
+        let mut fresh = Engine::new(&critic, small).unwrap();
+        let among = score(&mut fresh, &among);
+        assert_eq!((&among[9], &among[10]), (&one, &plain));
+        assert_ne!(score(&mut engine, &[masked(&sequence, 0.3, 5, 8)])[0], one);
+        let count = 4000;
+        let many = score(&mut engine, &[masked(&sequence, 0.3, count, 11)]).remove(0);
+        for (label, plain) in plain.iter().enumerate() {
+            let said: Vec<f64> = many.chunks(width).map(|said| f64::from(said[label])).collect();
+            let mean = said.iter().sum::<f64>() / count as f64;
+            let deviation = (said.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
+            assert!(deviation > 1e-4, "the masks do nothing: {deviation}");
+            let error = (mean - f64::from(*plain)).abs();
+            assert!(error < 5.0 * deviation / (count as f64).sqrt(), "{mean} and {plain}: {error} of {deviation}");
+        }
+    }
+}
+
+#[test]
+fn masks_that_leave_nothing_are_refused() {
+    let model = model();
+    let mut critic = Engine::new(&model.to_scalar(2).unwrap(), options(Precision::F32)).unwrap();
+    let mut policy = Engine::new(&model, options(Precision::F32)).unwrap();
+    let refused = |engine: &mut Engine, rate, count| {
+        let result = engine.score(&[masked(&[1, 2], rate, count, 1)], &mut RunControl::default());
+        assert!(matches!(result, Err(GenerateError::Request { index: 0, .. })), "{result:?}");
+    };
+    refused(&mut critic, 1.0, 2);
+    refused(&mut critic, -0.1, 2);
+    refused(&mut critic, f64::NAN, 2);
+    refused(&mut critic, 0.5, 0);
+    refused(&mut policy, 0.5, 2);
 }

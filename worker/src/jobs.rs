@@ -121,6 +121,18 @@ pub enum JobError {
     Search { source: Box<ForestError> },
     #[error("cannot apply the data operators")]
     Operators { source: Box<OperatorError> },
+    #[error(
+        "{errors} of {verdicts} verdicts are errors, so the job says too little about its tasks; the most frequent one is of \
+         `{verifier}`: {reason}"
+    )]
+    Verifier {
+        errors: u64,
+        verdicts: u64,
+        verifier: String,
+        reason: String,
+        /// Whether it might not happen again.
+        by_chance: bool,
+    },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
     #[error("task {task} cannot be played to its end: {reason}")]
@@ -141,6 +153,7 @@ impl JobError {
             Self::Search { source } => return source.class(),
             Self::Operators { source } => source.is_transient(),
             Self::Environment { source, .. } => source.may_pass(),
+            Self::Verifier { by_chance, .. } => *by_chance,
             Self::NotRead { .. }
             | Self::Rows { .. }
             | Self::NoEnd { .. }

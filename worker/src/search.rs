@@ -8,9 +8,11 @@
 mod backup;
 mod beside;
 mod budget;
+mod canaries;
 mod chains;
 mod checker;
 mod choice;
+mod composite;
 mod court;
 mod debate;
 mod episodes;
@@ -30,7 +32,7 @@ mod width;
 
 pub use court::{Court, SeatError};
 pub use episodes::{Episodes, Limits, replica};
-pub use forest::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
+pub use forest::{Forest, ForestError, Found, Harvest, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};

@@ -39,10 +39,11 @@ fn text(view: &EvolutionView) -> String {
         .iter()
         .map(|step| {
             format!(
-                "{:<6} {}{}",
+                "{:<6} {}{}{}",
                 step.phase.to_string(),
                 render::line::whole(step).trim_start(),
-                if step.done { "" } else { " ..." }
+                if step.done { "" } else { " ..." },
+                render::verifiers::below(step, 20)
             )
         })
         .collect();

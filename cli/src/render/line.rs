@@ -6,7 +6,7 @@ use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
 
-use super::{duration, score};
+use super::{duration, score, verifiers};
 
 /// The text after the verb, without the time.
 #[must_use]
@@ -14,8 +14,8 @@ pub fn detail(step: &StepView) -> String {
     match &step.summary {
         None => progress(step),
         Some(Summary::Base { member }) => format!("checked and stored as {member}"),
-        Some(Summary::Rollout { counts, judges }) => {
-            format!("{}  {}{}", progress(step), verdicts(counts), judged(judges))
+        Some(Summary::Rollout { counts, judges, audit }) => {
+            format!("{}  {}{}{}", progress(step), verdicts(counts), judged(judges), verifiers::words(audit))
         }
         Some(Summary::Curate { records, operators }) => curated(*records, operators),
         Some(Summary::Train {
@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use galapagos_domain::cluster::view::Phase;
     use galapagos_domain::job::Oracle;
+    use galapagos_domain::trajectory::Audit;
 
     fn step(summary: Option<Summary>) -> StepView {
         StepView {
@@ -148,7 +149,8 @@ mod tests {
     #[test]
     fn a_rollout_shows_rate_and_every_kind_of_loss() {
         let counts = VerdictCounts { pass: 216, fail: 784, error: 2, timeout: 1, suspect: 0 };
-        let text = whole(&step(Some(Summary::Rollout { counts, judges: Vec::new() })));
+        let (judges, audit) = (Vec::new(), Audit::default());
+        let text = whole(&step(Some(Summary::Rollout { counts, judges, audit })));
         assert_eq!(text, "  rollout      800/1600  412 tok/s  pass 21.5%  error 2  timeout 1  0:41");
     }
 

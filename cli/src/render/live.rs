@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use galapagos_domain::cluster::view::{EvolutionView, Phase, StepView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::line;
+use super::{line, verifiers};
 
 const PLAIN_REMINDER_MS: u64 = 10_000;
 
@@ -88,7 +88,7 @@ impl Live {
             Mode::Json => self.print(&serde_json::json!({ "phase": step.phase.to_string(), "step": step }).to_string()),
             Mode::Bar | Mode::Plain => {
                 self.heading(step.phase)?;
-                self.print(&line::whole(step))
+                self.print(&format!("{}{}", line::whole(step), verifiers::below(step, 15)))
             }
             Mode::Silent => Ok(()),
         }

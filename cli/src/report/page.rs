@@ -145,7 +145,11 @@ fn steps(view: &EvolutionView) -> String {
         let time = render::duration(step.elapsed_ms);
         vec![step.phase.to_string(), step.name.to_string(), step.verb.clone(), time, render::line::detail(step)]
     };
-    render::table::aligned(&view.steps.iter().map(row).collect::<Vec<_>>())
+    let notes = view.steps.iter().flat_map(|step| {
+        render::verifiers::notes(step).into_iter().map(move |note| format!("\n{} {}: {note}", step.phase, step.name))
+    });
+    let table = render::table::aligned(&view.steps.iter().map(row).collect::<Vec<_>>());
+    format!("{table}{}", notes.collect::<String>())
 }
 
 fn scores(view: &EvolutionView) -> String {

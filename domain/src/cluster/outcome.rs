@@ -12,7 +12,7 @@ use crate::recipe::evaluate::{Evaluate, Metric};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
 use crate::stats::{Interval, pass_at_k, wilson95};
-use crate::trajectory::VerdictCounts;
+use crate::trajectory::{Audit, VerdictCounts};
 
 /// A job with its output.
 pub(super) type Ended<'a> = (&'a JobSpec, &'a JobOutput);
@@ -48,7 +48,7 @@ pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
         (_, Some((_, JobOutput::Curate { dataset, operators }))) => {
             Summary::Curate { records: dataset.rows, operators: operators.clone() }
         }
-        _ => Summary::Rollout { counts: counts(ended), judges: judges(ended) },
+        _ => rolled_out(ended),
     }
 }
 
@@ -67,11 +67,14 @@ fn judges(ended: &[Ended<'_>]) -> Vec<Calibration> {
     judges
 }
 
-fn counts(ended: &[Ended<'_>]) -> VerdictCounts {
-    let mut sum = VerdictCounts::default();
+fn rolled_out(ended: &[Ended<'_>]) -> Summary {
+    let (mut sum, mut seen) = (VerdictCounts::default(), Audit::default());
     for (_, output) in ended {
         match output {
-            JobOutput::Rollout { counts, .. } => sum.add(counts),
+            JobOutput::Rollout { counts, audit, .. } => {
+                sum.add(counts);
+                seen.add(audit);
+            }
             JobOutput::Base { .. }
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
@@ -79,7 +82,7 @@ fn counts(ended: &[Ended<'_>]) -> VerdictCounts {
             | JobOutput::Measure { .. } => {}
         }
     }
-    sum
+    Summary::Rollout { counts: sum, judges: judges(ended), audit: seen }
 }
 
 /// Tokens behind an output.

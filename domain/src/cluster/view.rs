@@ -12,7 +12,7 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::tasks::Split;
 use crate::seed::Seed;
 pub use crate::stats::Interval;
-use crate::trajectory::VerdictCounts;
+use crate::trajectory::{Audit, VerdictCounts};
 
 /// A snapshot of one evolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +119,8 @@ pub enum Summary {
         /// The language models that judged, each once.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         judges: Vec<Calibration>,
+        #[serde(default)]
+        audit: Audit,
     },
     Curate {
         records: u64,

@@ -71,6 +71,7 @@ pub struct BestOf {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rerank {
+    #[serde(default = "eight")]
     pub n: u32,
     /// The first verifier of the searches that reads answers with a role's head when absent, else the policy's own mean
     /// log-probability.
@@ -86,8 +87,12 @@ impl Rerank {
 
 impl Default for Rerank {
     fn default() -> Self {
-        Self { n: 8, by: None }
+        Self { n: eight(), by: None }
     }
+}
+
+fn eight() -> u32 {
+    8
 }
 
 impl Evaluate {
@@ -111,7 +116,10 @@ impl Evaluate {
 
     fn ranks(&self) -> Verifier {
         let mut asked = self.searches.values().flat_map(Search::verifiers);
-        asked.find(|verifier| verifier.role().is_some()).cloned().unwrap_or(Verifier::SelfLogProb)
+        asked
+            .find(|verifier| !verifier.roles().is_empty() && !verifier.is_told())
+            .cloned()
+            .unwrap_or(Verifier::SelfLogProb)
     }
 
     /// Every metric, in the order in which they are shown.
@@ -141,7 +149,7 @@ mod tests {
         assert_eq!(name.as_str(), "a");
         let Propose { n: 8, max_tokens: None, unit: Unit::Answer, temperature, .. } = &best.propose else { panic!() };
         assert_eq!(*temperature, Number::Value(0.7));
-        assert_eq!(best.by[0].verifier.role().unwrap().as_str(), "ppm");
+        assert_eq!(best.by[0].verifier.roles()[0].as_str(), "ppm");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod episode;
 mod propose;
 mod resolve;
 mod tree;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ pub use tree::{
     Backup, BestFirst, Budget, Escalate, Evaluate, Extra, Extract, Mcts, Parallel, Prior, Puct, Reach, Select,
     Simulate, StepBeam, Uct, Unvisited, When, Width, Worth,
 };
+pub use trust::{Canaries, ERRING_TASKS, MOST_ERRORS, RETRY, Trust};
 
 /// Reads a role and tasks; makes verified trajectories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,31 @@ pub struct Rollout {
     pub search: Search,
     #[serde(default = "rule_only")]
     pub verify: Vec<Verifier>,
+    /// Times that a question is asked again when its verifier erred by chance.
+    #[serde(default = "usual_retry")]
+    pub retry: u32,
+    /// The share of errors among a job's verdicts above which the job fails.
+    #[serde(default = "usual_errors")]
+    pub most_errors: f64,
+    /// Known answers among the real ones.
+    #[serde(default, deserialize_with = "trust::written")]
+    pub canaries: Option<Canaries>,
+}
+
+impl Rollout {
+    /// How far its verifiers are believed.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust { retry: self.retry, most_errors: self.most_errors, canaries: self.canaries }
+    }
+}
+
+fn usual_retry() -> u32 {
+    RETRY
+}
+
+fn usual_errors() -> f64 {
+    MOST_ERRORS
 }
 
 fn rule_only() -> Vec<Verifier> {
@@ -167,8 +194,7 @@ impl Search {
     /// Whether it asks for the right answer on its way, as no user of a model can.
     #[must_use]
     pub fn knows_answers(&self) -> bool {
-        let asks = |verifier: &Verifier| verifier.checks_answers() || matches!(verifier, Verifier::McRollout(_));
-        self.verifiers().any(asks)
+        self.verifiers().any(Verifier::is_told)
     }
 
     /// How many trajectories it leaves of one task; `None` where that is seen only when it has run.

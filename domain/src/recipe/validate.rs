@@ -15,6 +15,7 @@ mod range;
 mod scope;
 mod search;
 mod train;
+mod wrap;
 
 use std::fmt;
 

@@ -4,13 +4,15 @@ mod answer;
 mod episode;
 mod judge;
 mod rules;
+mod wrap;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
 pub use episode::{EnvReturn, SuccessClassifier};
+pub use wrap::{Agreement, Combine, Dropout, How, Member, Repeat, Spread, Uncertainty};
 
 pub use judge::{
-    Blank, Calibrate, FirstError, Generate, How, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
-    PrinciplesFrom, Rationale, Template, TemplateError,
+    Blank, Calibrate, FirstError, Generate, Judge, JudgePair, Logits, Mode, Part, Principle, Principles,
+    PrinciplesFrom, Rationale, Sweep, Template, TemplateError,
 };
 pub use rules::{Equations, Must, Rule, Rules};
 
@@ -60,6 +62,12 @@ pub enum Verifier {
     EnvReturn(EnvReturn),
     /// A role that says behind an episode whether it succeeded.
     SuccessClassifier(SuccessClassifier),
+    /// What several verifiers come to.
+    Combine(Combine),
+    /// What a verifier that draws says when it is asked again and again.
+    Repeat(Repeat),
+    /// A role's number less its doubt.
+    Uncertainty(Uncertainty),
 }
 
 impl Verifier {
@@ -91,20 +99,26 @@ impl Verifier {
             Self::FirstError(_) => "first_error",
             Self::EnvReturn(_) => "env_return",
             Self::SuccessClassifier(_) => "success_classifier",
+            Self::Combine(_) => "combine",
+            Self::Repeat(_) => "repeat",
+            Self::Uncertainty(_) => "uncertainty",
         }
     }
 
-    /// The role whose weights it needs.
+    /// The roles whose weights it needs.
     #[must_use]
-    pub fn role(&self) -> Option<&Name> {
+    pub fn roles(&self) -> Vec<&Name> {
         match self {
-            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => Some(&model.role),
-            Self::Judge(judge) => judge.role.as_ref(),
-            Self::JudgePair(pair) => pair.role.as_ref(),
-            Self::Principles(principles) => principles.role.as_ref(),
-            Self::FirstError(first) => first.by.role(),
-            Self::SuccessClassifier(classifier) => Some(&classifier.role),
-            _ => None,
+            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => vec![&model.role],
+            Self::Judge(judge) => judge.role.iter().collect(),
+            Self::JudgePair(pair) => pair.role.iter().collect(),
+            Self::Principles(principles) => principles.role.iter().collect(),
+            Self::FirstError(first) => first.by.roles(),
+            Self::SuccessClassifier(classifier) => vec![&classifier.role],
+            Self::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
+                verify.roles().into_iter().chain(others).collect()
+            }
+            other => other.members().into_iter().flat_map(Self::roles).collect(),
         }
     }
 
@@ -124,6 +138,21 @@ impl Verifier {
             | Self::Principles(_)
             | Self::FirstError(_)
             | Self::SuccessClassifier(_) => true,
+            Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
+            Self::Repeat(repeat) => repeat.verify.decides(),
+            Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
+            other => other.checks_answers(),
+        }
+    }
+
+    /// Whether it, or a part of it, can only be asked about a whole answer; environments pay for every action.
+    #[must_use]
+    pub fn needs_answers(&self) -> bool {
+        match self {
+            Self::EnvReturn(_) => false,
+            Self::Combine(_) | Self::Repeat(_) | Self::Uncertainty(_) => {
+                self.members().into_iter().any(Self::needs_answers)
+            }
             other => other.checks_answers(),
         }
     }
@@ -156,7 +185,10 @@ impl Verifier {
             | Self::JudgePair(_)
             | Self::Principles(_)
             | Self::FirstError(_)
-            | Self::SuccessClassifier(_) => false,
+            | Self::SuccessClassifier(_)
+            | Self::Uncertainty(_) => false,
+            Self::Combine(_) => self.decides() && self.members().into_iter().any(Self::checks_answers),
+            Self::Repeat(repeat) => repeat.verify.checks_answers(),
         }
     }
 }

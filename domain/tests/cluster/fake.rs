@@ -8,7 +8,7 @@ use galapagos_domain::job::{
 };
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
-use galapagos_domain::trajectory::VerdictCounts;
+use galapagos_domain::trajectory::{Audit, VerdictCounts};
 use serde::Serialize;
 
 fn digest(of: &impl Serialize) -> Digest {
@@ -36,7 +36,8 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let grows = matches!(*rollout.search, Search::Mcts(_) | Search::StepBeam(_));
             let trees =
                 grows.then(|| ArtifactRef { digest: Digest::of(made.hex().as_bytes()), bytes: 10, rows: 5 * all });
-            JobOutput::Rollout { trajectories, trees, counts, tokens: 7 * all, judges: Vec::new() }
+            let (audit, judges) = (Audit::default(), Vec::new());
+            JobOutput::Rollout { trajectories, trees, counts, audit, tokens: 7 * all, judges }
         }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {

@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
 use super::ids::AdapterId;
 use crate::guide::Guide;
 use crate::sampling::{Sampling, SamplingError};
@@ -92,7 +95,7 @@ pub struct ScoreRequest {
 }
 
 /// What a [`ScoreRequest`] reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Read {
     /// The log-probability, at temperature 1, of each token from position `from` (at least 1) to the end, given those before.
     LogProbs {
@@ -111,6 +114,38 @@ pub enum Read {
         /// Ascending, without repetition.
         positions: Vec<usize>,
     },
+    /// What the head says at the last token under each of several masks of the last hidden state, mask after mask.
+    Masked(Masks),
+}
+
+/// Masks of the hidden state that a head reads (Monte-Carlo dropout, Gal and Ghahramani, arXiv 1506.02142, at the last layer): each
+/// number of it is left out with probability `rate`, and what stays is divided by 1 - `rate`, so that the mean over masks of what a
+/// linear head says is what it says without.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Masks {
+    /// From 0 to below 1; at 0 every mask leaves the state as it is.
+    pub rate: f64,
+    /// How many, at least 1.
+    pub count: usize,
+    /// Mask i draws from a stream of (seed, i).
+    pub seed: u64,
+}
+
+impl Masks {
+    /// The masks of a state of so many numbers, one after the other.
+    pub(super) fn factors(&self, width: usize) -> Vec<f32> {
+        let kept = 1.0 - self.rate;
+        let factor = (1.0 / kept) as f32;
+        let mask = |index: usize| {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(index as u64);
+            // 53 random bits as a number from 0 to below 1.
+            std::iter::repeat_with(move || (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64)
+                .take(width)
+                .map(move |drawn| if drawn < kept { factor } else { 0.0 })
+        };
+        (0..self.count).flat_map(mask).collect()
+    }
 }
 
 impl ScoreRequest {
@@ -134,11 +169,26 @@ impl ScoreRequest {
         Self { tokens, adapter: None, read }
     }
 
+    /// [`Read::Masked`] of `tokens`.
+    #[must_use]
+    pub fn masked(tokens: Vec<u32>, masks: Masks) -> Self {
+        Self { tokens, adapter: None, read: Read::Masked(masks) }
+    }
+
     /// Numbers that are read at each position, of a model with that many labels.
     pub(super) fn width(&self, labels: usize) -> usize {
         match self.read {
             Read::LogProbs { .. } | Read::Next { .. } => 1,
             Read::Values { .. } => labels,
+            Read::Masked(masks) => labels * masks.count,
+        }
+    }
+
+    /// The masks under which it is read, if it is.
+    pub(super) fn masks(&self) -> Option<Masks> {
+        match self.read {
+            Read::Masked(masks) => Some(masks),
+            Read::LogProbs { .. } | Read::Next { .. } | Read::Values { .. } => None,
         }
     }
 
@@ -148,6 +198,7 @@ impl ScoreRequest {
             Read::LogProbs { from } => (from - 1..self.tokens.len() - 1).collect(),
             Read::Next { tokens } => vec![self.tokens.len().saturating_sub(1); tokens.len()],
             Read::Values { positions } => positions.clone(),
+            Read::Masked(_) => vec![self.tokens.len().saturating_sub(1)],
         }
     }
 
@@ -180,7 +231,14 @@ impl ScoreRequest {
                 }
                 None => Ok(()),
             },
-            Read::LogProbs { .. } | Read::Next { .. } => Ok(()),
+            Read::Masked(masks) if !(0.0..1.0).contains(&masks.rate) => {
+                let expected = "from 0 to below 1: something of the state must stay";
+                Err(RequestError::Setting { name: "rate", value: masks.rate, expected })
+            }
+            Read::Masked(masks) if masks.count == 0 => {
+                Err(RequestError::Setting { name: "count", value: 0.0, expected: "at least 1" })
+            }
+            Read::LogProbs { .. } | Read::Next { .. } | Read::Masked(_) => Ok(()),
         }
     }
 }

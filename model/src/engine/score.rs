@@ -2,7 +2,7 @@
 
 use super::event::SampleError;
 use super::ids::RequestId;
-use super::request::{Read, ScoreRequest};
+use super::request::{Masks, Read, ScoreRequest};
 
 /// One score request.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Score {
     targets: Vec<u32>,
     /// Numbers read at each of them.
     width: usize,
+    /// Under which the row is read, if there are any.
+    pub(super) masks: Option<Masks>,
     /// Row by row.
     pub(super) values: Vec<f32>,
 }
@@ -24,9 +26,10 @@ impl Score {
         let targets = match asked.read {
             Read::LogProbs { from } => asked.tokens[from..].to_vec(),
             Read::Next { ref tokens } => tokens.clone(),
-            Read::Values { .. } => Vec::new(),
+            Read::Values { .. } | Read::Masked(_) => Vec::new(),
         };
-        Self { request, rows: asked.rows(), targets, width: asked.width(labels), values: Vec::new() }
+        let (rows, width, masks) = (asked.rows(), asked.width(labels), asked.masks());
+        Self { request, rows, targets, width, masks, values: Vec::new() }
     }
 
     /// Begins again.

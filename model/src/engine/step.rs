@@ -10,6 +10,7 @@ use tch::{TchError, Tensor};
 use super::context::Tokens;
 use super::event::{Event, SampleError, TokenEvent};
 use super::layout::Layout;
+use super::request::Masks;
 use super::sample::{Chooser, Work};
 use super::schedule::{Entry, Goal, Plan, Sequence, SequenceId};
 use super::store::on_cpu;
@@ -34,6 +35,7 @@ struct ReadRow {
     sequence: SequenceId,
     /// The token whose log-probability is wanted; all that the head says without one.
     target: Option<u32>,
+    masks: Option<Masks>,
 }
 
 /// What a step's rows gave.
@@ -161,6 +163,9 @@ impl Engine {
     ) -> Result<(), TchError> {
         let mut reads = self.read_rows(plan, layout);
         reads.sort_by_key(|read| read.row);
+        for row in reads.extract_if(.., |row| row.masks.is_some()) {
+            self.read_masked(plan, x, row, found)?;
+        }
         let (log_probs, values): (Vec<ReadRow>, Vec<ReadRow>) = reads.into_iter().partition(|row| row.target.is_some());
         for reads in log_probs.chunks(LOGIT_ROWS) {
             // A row that is read several times is computed once.
@@ -178,6 +183,23 @@ impl Engine {
             let rows = values.iter().zip(f32s(&said)?.chunks_exact(self.config.label_count()));
             found.extend(rows.flat_map(|(row, numbers)| numbers.iter().map(|number| (row.sequence, *number))));
         }
+        Ok(())
+    }
+
+    fn read_masked(
+        &self,
+        plan: &Plan,
+        x: &Tensor,
+        row: ReadRow,
+        found: &mut Vec<(SequenceId, f32)>,
+    ) -> Result<(), TchError> {
+        let Some(masks) = row.masks else { return Ok(()) };
+        let (width, count) = (self.config.hidden_size, masks.count);
+        let factors = Tensor::f_from_slice(&masks.factors(width))?.f_reshape([count as i64, width as i64])?;
+        let x = pick(x, std::iter::once(row.row))?;
+        let said = self.models[&plan.version].masked_labels(&x, &factors.f_to_device(x.device())?)?;
+        let said = on_cpu(&said.ok_or_else(|| TchError::Shape("the model's head gives no values".to_owned()))?)?;
+        found.extend(f32s(&said)?.iter().map(|number| (row.sequence, *number)));
         Ok(())
     }
 
@@ -214,6 +236,7 @@ impl Engine {
                     row: row(position),
                     sequence: entry.sequence,
                     target,
+                    masks: score.masks,
                 }));
             }
         }

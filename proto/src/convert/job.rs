@@ -62,6 +62,7 @@ impl From<RolloutSpec> for v1::RolloutJob {
             search_json: to_json(&spec.search),
             verify_json: to_json(&spec.verify),
             critics_json: to_json(&spec.critics),
+            trust_json: to_json(&spec.trust),
         }
     }
 }
@@ -76,6 +77,7 @@ impl TryFrom<v1::RolloutJob> for RolloutSpec {
             search: fields.fragment("search_json", &wire.search_json)?,
             verify: fields.fragment("verify_json", &wire.verify_json)?,
             critics: fields.fragment("critics_json", &wire.critics_json)?,
+            trust: fields.fragment("trust_json", &wire.trust_json)?,
         })
     }
 }
@@ -216,13 +218,16 @@ impl From<JobOutput> for v1::JobOutput {
                 weights: Some(weights.into()),
                 source,
             }),
-            JobOutput::Rollout { trajectories, trees, counts, tokens, judges } => Kind::Rollout(v1::RolloutOutput {
-                trajectories: Some(trajectories.into()),
-                trees: trees.map(Into::into),
-                counts: Some(counts.into()),
-                tokens,
-                judges: all_into(judges),
-            }),
+            JobOutput::Rollout { trajectories, trees, counts, audit, tokens, judges } => {
+                Kind::Rollout(v1::RolloutOutput {
+                    trajectories: Some(trajectories.into()),
+                    trees: trees.map(Into::into),
+                    counts: Some(counts.into()),
+                    audit_json: to_json(&audit),
+                    tokens,
+                    judges: all_into(judges),
+                })
+            }
             JobOutput::Curate { dataset, operators } => {
                 Kind::Curate(v1::CurateOutput { dataset: Some(dataset.into()), operators: all_into(operators) })
             }
@@ -255,6 +260,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
                     trajectories: fields.message("trajectories", rollout.trajectories)?,
                     trees: rollout.trees.map(TryInto::try_into).transpose()?,
                     counts: fields.message("counts", rollout.counts)?,
+                    audit: fields.fragment("audit_json", &rollout.audit_json)?,
                     tokens: rollout.tokens,
                     judges: all(rollout.judges)?,
                 })

@@ -16,7 +16,7 @@ use galapagos_domain::recipe::curate::{
 };
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::{Evaluate, IdSampling, Mcts, Merge, Propose, Search, Unit};
+use galapagos_domain::recipe::search::{Canaries, Evaluate, IdSampling, Mcts, Merge, Propose, Search, Trust, Unit};
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
@@ -24,7 +24,7 @@ use galapagos_domain::recipe::{Base, Characters, Head, Number, Shuffled};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
-use galapagos_domain::trajectory::{Outcome, VerdictCounts};
+use galapagos_domain::trajectory::{Audit, Outcome, Tested, Trouble, VerdictCounts};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -153,10 +153,35 @@ fn operator() -> BoxedStrategy<Operator> {
 }
 
 fn rollout() -> BoxedStrategy<JobKind> {
-    (digest(), slice(), search().prop_map(Box::new), vec(verifier(), 0..3), critics())
-        .prop_map(|(policy, tasks, search, verify, critics)| {
-            JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics })
+    (digest(), slice(), search().prop_map(Box::new), vec(verifier(), 0..3), critics(), trust())
+        .prop_map(|(policy, tasks, search, verify, critics, trust)| {
+            JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics, trust })
         })
+        .boxed()
+}
+
+fn trust() -> BoxedStrategy<Trust> {
+    let canaries = (number(), number(), any::<[u32; 2]>(), number())
+        .prop_map(|(rate, right, [floor, window], tolerance)| Canaries { rate, right, floor, tolerance, window });
+    (any::<u32>(), number(), option::of(canaries))
+        .prop_map(|(retry, most_errors, canaries)| Trust { retry, most_errors, canaries })
+        .boxed()
+}
+
+fn audit() -> BoxedStrategy<Audit> {
+    let outcome = prop_oneof![Just(Outcome::Error), Just(Outcome::Timeout), Just(Outcome::Suspect)];
+    let trouble = (text(), outcome, any::<u64>(), text()).prop_map(|(verifier, outcome, count, reason)| Trouble {
+        verifier,
+        outcome,
+        count,
+        reason,
+    });
+    let tested = (text(), any::<[u64; 7]>(), option::of(text())).prop_map(|(verifier, counts, reason)| {
+        let [wrong, passed_wrong, right, failed_right, undecided, suspended, marked] = counts;
+        Tested { verifier, wrong, passed_wrong, right, failed_right, undecided, suspended, marked, reason }
+    });
+    (any::<u64>(), vec(trouble, 0..3), vec(tested, 0..3))
+        .prop_map(|(retried, troubles, tested)| Audit { retried, troubles, tested })
         .boxed()
 }
 
@@ -326,11 +351,12 @@ fn output() -> BoxedStrategy<JobOutput> {
             weights,
             source
         }),
-        (artifact(), option::of(artifact()), counts(), any::<u64>(), vec(calibration(), 0..3)).prop_map(
-            |(trajectories, trees, counts, tokens, judges)| JobOutput::Rollout {
+        (artifact(), option::of(artifact()), counts(), (audit(), any::<u64>()), vec(calibration(), 0..3)).prop_map(
+            |(trajectories, trees, counts, (audit, tokens), judges)| JobOutput::Rollout {
                 trajectories,
                 trees,
                 counts,
+                audit,
                 tokens,
                 judges
             }

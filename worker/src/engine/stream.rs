@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::Sampling;
+use galapagos_domain::recipe::verify::Dropout;
 use galapagos_domain::seed::Seed;
 use galapagos_telemetry::ErrorChain;
 
@@ -41,6 +42,12 @@ pub enum Wanted {
     Likely {
         behind: Vec<u32>,
         next: Vec<u32>,
+    },
+    /// The numbers with parts of the last hidden state left out, at random by `seed`: mask after mask.
+    Masked {
+        tokens: Vec<u32>,
+        dropout: Dropout,
+        seed: Seed,
     },
 }
 
@@ -284,6 +291,10 @@ fn compute<E: Engine + ?Sized>(
                 });
                 batch.requests.push(Request { prompt, samples, seed, sampling });
                 ids.push(id);
+            }
+            Wanted::Masked { .. } => {
+                let what = "leave out parts of a hidden state (`mc_dropout`)".to_owned();
+                return Err(EngineError::Unsupported { what });
             }
             Wanted::Numbers(tokens) => {
                 let (batch, ids) = scores.entry(checkpoint.checkpoint).or_insert_with(|| {

@@ -156,9 +156,12 @@ impl Sources for Files<'_> {
     }
 }
 
+/// A problem, who decides about it, and what it brings for programs.
+type Ruled = (TaskRule, Problem, Option<Arc<ProgramTests>>);
+
 /// The problems that records may be of, by task set and key.
 struct Rules {
-    problems: BTreeMap<(Name, String), (TaskRule, Problem, Option<Arc<ProgramTests>>)>,
+    problems: BTreeMap<(Name, String), Ruled>,
     panel: Panel,
 }
 

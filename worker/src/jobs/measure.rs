@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use galapagos_domain::job::{JobOutput, JobSpec, MeasureSpec, Moment, TaskCurve};
+use galapagos_domain::recipe::search::Trust;
 use galapagos_domain::recipe::verify::Verifier;
 
 use super::evaluate::passes;
@@ -32,13 +33,14 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Me
         critics: &critics,
         meter,
         code: &shop.code,
+        trust: &Trust::default(),
         pace: Pace::Free,
     };
-    let searched = forest.measure().map_err(search_failed)?;
+    let (searched, moments) = forest.measure().map_err(search_failed)?;
     let panel = Panel::rule_with(&shop.code);
     let mut curves = Vec::with_capacity(tasks.items.len());
-    for (place, (searched, moments)) in searched.into_iter().enumerate() {
-        curves.push(curve((&panel, &tasks), place, &searched.tree, &moments)?);
+    for (place, (searched, moments)) in searched.into_iter().zip(&moments).enumerate() {
+        curves.push(curve((&panel, &tasks), place, &searched.tree, moments)?);
     }
     Ok(JobOutput::Measure { tasks: curves, tokens: meter.tokens() })
 }

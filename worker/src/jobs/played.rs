@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::search::{EnvRollout, Propose, Search};
+use galapagos_domain::recipe::search::{EnvRollout, Propose, Search, Trust};
 use galapagos_domain::recipe::verify::{EnvReturn, Verifier};
 use galapagos_domain::trajectory::Outcome;
 
@@ -55,6 +55,7 @@ pub(super) fn play(
         search: &search,
         verify: &[Verifier::EnvReturn(EnvReturn::default())],
         critics: &BTreeMap::new(),
+        trust: &Trust::default(),
         meter: policy.meter,
         code: &shop.code,
         pace: Pace::Free,
@@ -67,7 +68,7 @@ pub(super) fn play(
         })
     };
     let strategies = tasks.items.iter().enumerate().map(strategy).collect();
-    let searched = forest.drive(strategies, BTreeMap::new(), &mut Nowhere).map_err(|error| match error {
+    let harvest = forest.drive(strategies, BTreeMap::new(), &mut Nowhere).map_err(|error| match error {
         ForestError::Cancelled => JobError::Cancelled,
         error => JobError::Search { source: Box::new(error) },
     })?;
@@ -85,5 +86,5 @@ pub(super) fn play(
     let of_task = |(place, searched): (usize, crate::search::Searched)| {
         searched.found.into_iter().map(|found| read((place, found))).collect()
     };
-    searched.into_iter().enumerate().map(of_task).collect()
+    harvest.searched.into_iter().enumerate().map(of_task).collect()
 }

@@ -9,15 +9,16 @@ use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
-use galapagos_domain::recipe::search::Search;
-use galapagos_domain::trajectory::{Credit, Leaf, Span, Trajectory, VerdictCounts};
+use galapagos_domain::recipe::search::{ERRING_TASKS, Search};
+use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::trajectory::{Audit, Credit, Leaf, Outcome, Span, Trajectory, VerdictCounts};
 use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed, stage, store_failed};
-use crate::search::{Critic, Forest, ForestError, Found, NodeId, Origin, Pace, Searched, Tree, records};
+use crate::search::{Critic, Forest, ForestError, Found, Harvest, NodeId, Origin, Pace, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -37,6 +38,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
         search: &spec.search,
         verify: &spec.verify,
         critics: &critics,
+        trust: &spec.trust,
         meter,
         code: &shop.code,
         pace: Pace::Free,
@@ -46,7 +48,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
     let begun = if grows { progress.begun() } else { BTreeMap::new() };
     let court = forest.court().map_err(search_failed)?;
-    let searched = forest.search(&court, begun, &mut progress).map_err(search_failed)?;
+    let Harvest { searched, audit, erring } = forest.search(&court, begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());
     for (origin, Searched { tree, found }) in origins.iter().zip(searched) {
         let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
@@ -58,12 +60,30 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     }
     let mut counts = VerdictCounts::default();
     rows.iter().for_each(|row| counts.count(row.verdict.outcome));
+    believe(spec, &counts, &audit, erring)?;
     let trees = if grows { Some(store_trees(shop, &nodes)?) } else { None };
     let trajectories = store_rows(shop, &rows)?;
     if grows {
         forget(shop, &job.id);
     }
-    Ok(JobOutput::Rollout { trajectories, trees, counts, tokens: meter.tokens(), judges: court.calibrations() })
+    let judges = court.calibrations();
+    Ok(JobOutput::Rollout { trajectories, trees, counts, audit, tokens: meter.tokens(), judges })
+}
+
+/// Fails a job whose verifier is broken: more errors than the recipe allows, on several tasks, and not on one that is at fault itself.
+fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: usize) -> Result<(), JobError> {
+    let allowed = spec.trust.most_errors * counts.total() as f64;
+    if erring < ERRING_TASKS || counts.error as f64 <= allowed {
+        return Ok(());
+    }
+    // One line, whatever the verifier said.
+    let line = |reason: &str| reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (verifier, reason) = audit
+        .most(Outcome::Error)
+        .map_or_else(Default::default, |trouble| (trouble.verifier.clone(), line(&trouble.reason)));
+    let elsewhere = spec.tasks.source.env().is_some_and(|env| env.url.is_some());
+    let by_chance = elsewhere || spec.verify.iter().any(|verifier| verifier.holds(&Verifier::errs_by_chance));
+    Err(JobError::Verifier { errors: counts.error, verdicts: counts.total(), verifier, reason, by_chance })
 }
 
 /// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the
@@ -183,9 +203,10 @@ pub(super) fn store_rows(shop: &Workshop, rows: &[Trajectory]) -> Result<Artifac
 }
 
 #[cfg(test)]
-mod tests {
-    use galapagos_domain::trajectory::Outcome;
+mod believed;
 
+#[cfg(test)]
+mod tests {
     use super::super::test_bench::Bench;
     use super::*;
 

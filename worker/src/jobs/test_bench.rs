@@ -8,7 +8,7 @@ use galapagos_artifacts::{ArtifactStore, checkpoint, trajectories};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
-use galapagos_domain::recipe::search::{Propose, Search};
+use galapagos_domain::recipe::search::{Propose, Search, Trust};
 use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
@@ -79,6 +79,7 @@ impl Bench {
             search: Box::new(Search::SampleK(Propose::answers(3, 0.8))),
             verify: vec![Verifier::Rule],
             critics: BTreeMap::new(),
+            trust: Trust::default(),
         })
     }
 

@@ -21,9 +21,6 @@ const THREADS: usize = 2;
 /// Checks that may wait to be taken, and verdicts likewise.
 const WAITING: usize = 1024;
 
-/// Runs of a check that gave no verdict on the solution.
-const TRIES: u32 = 2;
-
 /// See the head of this file. Threads end with the last check.
 pub(super) struct Checker {
     asked: SyncSender<(u64, Check)>,
@@ -101,19 +98,13 @@ fn judge(code: &Code, check: &Check) -> Verdict {
     }
 }
 
-/// The verdict on the last step. What went wrong with the sandbox, and a step that ran out of time, is tried once more and then said
-/// as it is: it is no fault of the step.
+/// The verdict on the last step. What went wrong with the sandbox, and a step that ran out of time, is said as it is: it is no fault of
+/// the step, and whoever asked may ask again.
 fn decide(code: &Code, check: &Steps) -> Verdict {
-    let mut verdict = Verdict::new(Outcome::Error, "nothing was tried");
-    for _ in 0..TRIES {
-        verdict = match code.pool() {
-            Ok(pool) => run(&pool, check),
-            Err(error) => return Verdict::new(Outcome::Error, error.to_string()).by(BY),
-        };
-        if verdict.outcome.is_decided() {
-            break;
-        }
-    }
+    let verdict = match code.pool() {
+        Ok(pool) => run(&pool, check),
+        Err(error) => Verdict::new(Outcome::Error, error.to_string()),
+    };
     verdict.by(BY)
 }
 

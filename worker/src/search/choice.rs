@@ -7,11 +7,12 @@ use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 
 use super::chains::Chains;
-use super::extract::{best, elect, pool};
+use super::extract::{best, elect};
 use super::strategy::{Answer, Moment, Question, Strategy, Want, verdicts};
 use super::tree::{NodeId, Tree};
 use super::value::{Given, take};
 use crate::engine::EngineError;
+use crate::verify::consistency::pool;
 
 /// What an answer is to a vote: equal texts are votes for the same; `None` does not vote.
 pub type Key = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -74,13 +74,16 @@ impl Court {
     /// [`ForestError`] if a judge cannot be opened or asked.
     pub(super) fn sit(forest: &Forest<'_>) -> Result<Self, ForestError> {
         let mut court = Self::default();
-        for verifier in forest.search.verifiers().chain(forest.verify) {
+        let mut asked: Vec<&Verifier> = forest.search.verifiers().chain(forest.verify).collect();
+        while let Some(verifier) = asked.pop() {
+            asked.extend(verifier.members());
             let judge = judge_of(verifier);
             if judge.is_judge() && !court.0.iter().any(|(known, _)| known == judge) {
                 let seat = Seat::open(forest, judge)?;
                 court.0.push((judge.clone(), Arc::new(seat)));
             }
         }
+        court.0.reverse();
         for place in 0..court.0.len() {
             let Some(wanted) = court.0[place].0.calibrate() else { continue };
             let figures = calibrate::figures(forest, &court, place, wanted)?;
@@ -205,7 +208,7 @@ impl<'a> Terms<'a> {
 
 impl Seat {
     fn open(forest: &Forest<'_>, verifier: &Verifier) -> Result<Self, ForestError> {
-        let checkpoint = match verifier.role() {
+        let checkpoint = match verifier.roles().first().copied() {
             None => Arc::clone(&forest.policy),
             Some(role) => {
                 let critic = forest.critics.get(role).ok_or_else(|| ForestError::NoRole(role.clone()))?;

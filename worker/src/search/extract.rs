@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use galapagos_domain::recipe::search::{Extract, Pool};
+use galapagos_domain::recipe::search::Extract;
 use galapagos_domain::trajectory::Outcome;
 
 use super::tree::{End, NodeId, Tree};
@@ -39,19 +39,6 @@ pub fn best(candidates: impl Iterator<Item = (NodeId, Option<f64>)>) -> Option<N
             score(one).total_cmp(&score(other)).then(Reverse(a).cmp(&Reverse(b)))
         })
         .map(|(node, _)| node)
-}
-
-/// The score of a path from those of its steps; `None` without steps.
-#[must_use]
-pub fn pool(steps: &[f64], how: Pool) -> Option<f64> {
-    let last = *steps.last()?;
-    Some(match how {
-        Pool::Sum => steps.iter().sum(),
-        Pool::Mean => steps.iter().sum::<f64>() / steps.len() as f64,
-        Pool::Product => steps.iter().product(),
-        Pool::Min => steps.iter().copied().fold(f64::INFINITY, f64::min),
-        Pool::Last => last,
-    })
 }
 
 /// Of the class with the most weight the ballot that weighs most; ties, among classes too, go to the earliest. Ballots are (node,
@@ -92,14 +79,6 @@ mod tests {
         assert_eq!(extract(&tree, Extract::Ends), ids);
         assert_eq!(extract(&tree, Extract::Correct), [ids[0]]);
         assert_eq!(extract(&tree, Extract::Top(2)), [ids[2], ids[3]], "ties go to the earliest");
-    }
-
-    #[test]
-    fn steps_are_pooled_by_hand_computed_values() {
-        let steps = [0.5, 0.25, 1.0];
-        let pooled = [Pool::Sum, Pool::Mean, Pool::Product, Pool::Min, Pool::Last].map(|how| pool(&steps, how));
-        assert_eq!(pooled, [1.75, 1.75 / 3.0, 0.125, 0.25, 1.0].map(Some));
-        assert_eq!(pool(&[], Pool::Sum), None);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! an answer goes back to its search as soon as it is there. A slow task holds no other; what a task finds depends on it alone.
 //!
 //! When a search is done, the recipe's verifiers judge every trajectory that it leaves. `running` is the loop, `decision` what the
-//! verifiers' verdicts come to.
+//! verifiers' verdicts come to, `inquiry` knows what they were asked, `ending` what is believed of it at the end of the job.
 
 mod decision;
+mod ending;
+mod inquiry;
 mod running;
 
 use std::collections::BTreeMap;
@@ -12,9 +14,9 @@ use std::sync::Arc;
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{FailureClass, Sampling};
-use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::search::{Search, Trust};
 use galapagos_domain::recipe::verify::Verifier;
-use galapagos_domain::trajectory::{Score, Verdict};
+use galapagos_domain::trajectory::{Audit, Score, Verdict};
 use galapagos_telemetry::SpawnError;
 
 use self::running::Running;
@@ -41,6 +43,8 @@ pub struct Forest<'a> {
     pub search: &'a Search,
     pub verify: &'a [Verifier],
     pub critics: &'a BTreeMap<Name, Critic>,
+    /// How far the verifiers are believed.
+    pub trust: &'a Trust,
     pub meter: &'a Meter,
     /// Where code of models runs.
     pub code: &'a Arc<Code>,
@@ -83,6 +87,17 @@ impl Keeper for Nowhere {
     }
 
     fn keep(&mut self, _: &BTreeMap<usize, Kept>) {}
+}
+
+/// What the searches of a job left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Harvest {
+    /// In the order of the tasks.
+    pub searched: Vec<Searched>,
+    /// What was seen of the verifiers of trajectories.
+    pub audit: Audit,
+    /// Tasks of which a trajectory's verdict is an error.
+    pub erring: usize,
 }
 
 /// What the search of one task left.
@@ -155,7 +170,7 @@ impl Forest<'_> {
         Court::sit(self)
     }
 
-    /// Searches all tasks, from where `begun` has them; the results stand in the order of the tasks.
+    /// Searches all tasks, from where `begun` has them.
     ///
     /// # Errors
     /// [`ForestError`]; nothing of any task is left then but what the keeper has.
@@ -164,20 +179,20 @@ impl Forest<'_> {
         court: &Court,
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
-    ) -> Result<Vec<Searched>, ForestError> {
-        let searched = Running::new(self, court, (self.strategies()?, begun), keeper)?.finish()?;
-        Ok(searched.into_iter().map(|(searched, _)| searched).collect())
+    ) -> Result<Harvest, ForestError> {
+        Ok(Running::new(self, court, (self.strategies()?, begun), keeper)?.finish()?.0)
     }
 
     /// [`Forest::search`], telling of each task also what it would have found with fewer tokens.
     ///
     /// # Errors
     /// As [`Forest::search`].
-    pub fn measure(&self) -> Result<Vec<(Searched, Vec<Moment>)>, ForestError> {
+    pub fn measure(&self) -> Result<(Vec<Searched>, Vec<Vec<Moment>>), ForestError> {
         let (court, mut nowhere) = (self.court()?, Nowhere);
         let mut running = Running::new(self, &court, (self.strategies()?, BTreeMap::new()), &mut nowhere)?;
         running.recording = true;
-        running.finish()
+        let (harvest, moments) = running.finish()?;
+        Ok((harvest.searched, moments))
     }
 
     fn strategies(&self) -> Result<Vec<Box<dyn Strategy>>, ForestError> {
@@ -202,8 +217,7 @@ impl Forest<'_> {
         strategies: Vec<Box<dyn Strategy>>,
         begun: BTreeMap<usize, Kept>,
         keeper: &mut dyn Keeper,
-    ) -> Result<Vec<Searched>, ForestError> {
-        let searched = Running::new(self, &self.court()?, (strategies, begun), keeper)?.finish()?;
-        Ok(searched.into_iter().map(|(searched, _)| searched).collect())
+    ) -> Result<Harvest, ForestError> {
+        Ok(Running::new(self, &self.court()?, (strategies, begun), keeper)?.finish()?.0)
     }
 }

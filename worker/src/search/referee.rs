@@ -7,10 +7,11 @@ use std::sync::Arc;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::verify::{McRollout, Model, UnitTests, Verifier};
+use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Spread, Uncertainty, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_domain::tree::TreeTurn;
 
+use super::composite;
 use super::court::inquiry::Inquiry;
 use super::court::locate::Locate;
 use super::court::{Case, Court};
@@ -38,6 +39,10 @@ pub(super) enum Need {
     Decided(Verdict),
     /// What a critic says behind these tokens.
     Number { critic: Critic, tokens: Vec<u32>, model: Model, pass_at: Option<f64> },
+    /// The same under masks, and what the numbers come to.
+    Spread { critic: Critic, tokens: Vec<u32>, model: Model, dropout: Dropout, uncertainty: Uncertainty },
+    /// Verdicts of others, which the question's verifier combines.
+    Parts(Vec<Question>),
     /// Answers of the policy to go on from there.
     Answers(Draw),
     /// Something that takes a while, on another thread.
@@ -109,13 +114,15 @@ impl Referee<'_> {
                 seconds: executor.seconds,
             })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                self.number(place, question, model.clone(), None)
+                self.decision(place, question, model.clone(), None)
             }
             Verifier::EnvReturn(rule) => Need::Decided(env_return(rule, &question.path.turns)),
             Verifier::SuccessClassifier(classifier) => {
                 let model = Model { role: classifier.role.clone(), squash: classifier.squash };
-                self.number(place, question, model, Some(classifier.pass_at))
+                self.decision(place, question, model, Some(classifier.pass_at))
             }
+            Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
+            Verifier::Combine(_) | Verifier::Repeat(_) => Need::Parts(composite::parts(question)),
             Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
             Verifier::Exact(_)
             | Verifier::Numeric(_)
@@ -173,19 +180,42 @@ impl Referee<'_> {
     }
 
     /// What a critic is asked behind the path; `pass_at` decides by its number.
-    fn number(&self, place: usize, question: &Question, model: Model, pass_at: Option<f64>) -> Need {
+    fn decision(&self, place: usize, question: &Question, model: Model, pass_at: Option<f64>) -> Need {
+        match self.number(place, question, &model) {
+            Ok((critic, tokens)) => Need::Number { critic, tokens, model, pass_at },
+            Err(verdict) => Need::Decided(verdict),
+        }
+    }
+
+    /// The critic of a role, and what it reads.
+    fn number(&self, place: usize, question: &Question, model: &Model) -> Result<(Critic, Vec<u32>), Verdict> {
         let Some(critic) = self.critics.get(&model.role) else {
             let reason = format!("the job brought no weights for the role `{}`", model.role);
+            return Err(Verdict::new(Outcome::Error, reason));
+        };
+        let prompt = if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
+        Ok((critic.clone(), [prompt, question.path.tokens.clone()].concat()))
+    }
+
+    fn doubt(&self, place: usize, question: &Question, uncertainty: &Uncertainty) -> Need {
+        let dropout = match uncertainty.how {
+            Spread::Ensemble(_) => return Need::Parts(composite::parts(question)),
+            Spread::McDropout(dropout) => dropout,
+        };
+        let (Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model)) = &*uncertainty.verify else {
+            let reason = format!("`{}` is no role that gives a number", uncertainty.verify.name());
             return Need::Decided(Verdict::new(Outcome::Error, reason));
         };
-        let item = &self.tasks.items[place];
-        let prompt = if critic.shots { self.tasks.full_prompt(place) } else { item.prompt.clone() };
-        let tokens = [prompt, question.path.tokens.clone()].concat();
-        Need::Number { critic: critic.clone(), tokens, model, pass_at }
+        match self.number(place, question, model) {
+            Ok((critic, tokens)) => {
+                Need::Spread { critic, tokens, model: model.clone(), dropout, uncertainty: uncertainty.clone() }
+            }
+            Err(verdict) => Need::Decided(verdict),
+        }
     }
 
     /// The rule on an answer.
-    fn rule(&self, place: usize, answer: &str) -> Verdict {
+    pub(super) fn rule(&self, place: usize, answer: &str) -> Verdict {
         self.rule.judge(self.tasks.claim(place, answer))
     }
 
@@ -281,6 +311,17 @@ pub(super) fn at_least(verdict: Verdict, pass_at: Option<f64>) -> Verdict {
         }
         (Some(_) | None, _) => verdict,
     }
+}
+
+/// What a critic's numbers under masks mean; the doubtful number of the role that `uncertainty` asks.
+pub(super) fn read_masked(numbers: &[f32], critic: &Critic, model: &Model, uncertainty: &Uncertainty) -> Verdict {
+    let width = match critic.head {
+        Head::Classes(count) => count as usize,
+        Head::Scalar | Head::Lm => 1,
+    };
+    let word = uncertainty.verify.name();
+    let said: Vec<Verdict> = numbers.chunks(width.max(1)).map(|numbers| read(numbers, critic, model, word)).collect();
+    composite::spread(uncertainty, &said).by("uncertainty/1")
 }
 
 #[cfg(test)]

@@ -132,6 +132,21 @@ pub struct Path {
 }
 
 impl Path {
+    /// An answer in one piece that no search found.
+    #[must_use]
+    pub fn told(tokens: Vec<u32>, answer: &str) -> Self {
+        Self {
+            nodes: Vec::new(),
+            log_probs: vec![0.0; tokens.len()],
+            sampled: vec![false; tokens.len()],
+            tokens,
+            text: answer.to_owned(),
+            steps: vec![answer.to_owned()],
+            answer: answer.to_owned(),
+            turns: Vec::new(),
+        }
+    }
+
     /// The first `tokens` tokens of it; the texts stay whole.
     #[must_use]
     pub fn cut(mut self, tokens: usize) -> Self {

@@ -1,6 +1,8 @@
 //! What several answers to one question say together: classes of equal answers, their shares of the vote, the majority, the entropy.
 //! Which answers are equal is the caller's function; nothing here reads an answer.
 
+use galapagos_domain::recipe::search::Pool;
+
 /// Answers that are equal, by the places of their members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
@@ -104,35 +106,17 @@ fn check(answers: usize, weights: Option<&[f64]>) -> Result<(), VoteError> {
     Ok(())
 }
 
-/// How the scores of a solution's steps become the weight of its vote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fold {
-    Sum,
-    Mean,
-    Product,
-    Min,
-    Last,
-}
-
-impl Fold {
-    /// The weight of one solution; `None` without steps.
-    #[must_use]
-    pub fn of(self, scores: &[f64]) -> Option<f64> {
-        let last = *scores.last()?;
-        Some(match self {
-            Self::Sum => scores.iter().sum(),
-            Self::Mean => scores.iter().sum::<f64>() / scores.len() as f64,
-            Self::Product => scores.iter().product(),
-            Self::Min => scores.iter().copied().fold(last, f64::min),
-            Self::Last => last,
-        })
-    }
-
-    /// The weights of solutions from the scores of their steps; a solution without steps has weight 0.
-    #[must_use]
-    pub fn weights(self, scores: &[Vec<f64>]) -> Vec<f64> {
-        scores.iter().map(|steps| self.of(steps).unwrap_or(0.0)).collect()
-    }
+/// The score of a solution from those of its steps, also the weight of its vote; `None` without steps.
+#[must_use]
+pub fn pool(steps: &[f64], how: Pool) -> Option<f64> {
+    let last = *steps.last()?;
+    Some(match how {
+        Pool::Sum => steps.iter().sum(),
+        Pool::Mean => steps.iter().sum::<f64>() / steps.len() as f64,
+        Pool::Product => steps.iter().product(),
+        Pool::Min => steps.iter().copied().fold(last, f64::min),
+        Pool::Last => last,
+    })
 }
 
 #[cfg(test)]
@@ -168,18 +152,19 @@ mod tests {
     #[test]
     fn folds_of_step_scores_by_hand() {
         let scores = [0.5, 0.2, 0.4];
-        for (fold, value) in
-            [(Fold::Sum, 1.1), (Fold::Mean, 1.1 / 3.0), (Fold::Product, 0.04), (Fold::Min, 0.2), (Fold::Last, 0.4)]
+        for (how, value) in
+            [(Pool::Sum, 1.1), (Pool::Mean, 1.1 / 3.0), (Pool::Product, 0.04), (Pool::Min, 0.2), (Pool::Last, 0.4)]
         {
-            assert!(close(fold.of(&scores).unwrap(), value), "{fold:?}");
+            assert!(close(pool(&scores, how).unwrap(), value), "{how:?}");
         }
-        assert_eq!(Fold::Min.of(&[]), None);
+        assert_eq!(pool(&[], Pool::Min), None);
         // One sure solution outvotes two weak ones by product, but not by the sum of all steps.
         let steps = [vec![0.9, 0.9], vec![0.6, 0.6, 0.6], vec![0.6, 0.6, 0.6]];
-        let vote = |fold: Fold| {
-            Consistency::of(&["a", "b", "b"], Some(&fold.weights(&steps)), |x, y| x == y).unwrap().chosen()
+        let vote = |how: Pool| {
+            let weights: Vec<f64> = steps.iter().filter_map(|steps| pool(steps, how)).collect();
+            Consistency::of(&["a", "b", "b"], Some(&weights), |x, y| x == y).unwrap().chosen()
         };
-        assert_eq!((vote(Fold::Product), vote(Fold::Sum)), (Some(0), Some(1)));
+        assert_eq!((vote(Pool::Product), vote(Pool::Sum)), (Some(0), Some(1)));
     }
 
     #[test]

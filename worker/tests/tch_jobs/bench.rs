@@ -8,7 +8,7 @@ use galapagos_artifacts::{ArtifactStore, trajectories};
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
 use galapagos_domain::recipe::guide::Guide;
-use galapagos_domain::recipe::search::{Propose, Search};
+use galapagos_domain::recipe::search::{Propose, Search, Trust};
 use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::recipe::{Base, Characters, Number};
@@ -133,7 +133,7 @@ pub fn samples(policy: Digest, tasks: TaskSlice, n: u32, sampling: Sampling) -> 
         ..Propose::answers(n, sampling.temperature)
     };
     let (search, verify, critics) = (Box::new(Search::SampleK(propose)), vec![Verifier::Rule], BTreeMap::new());
-    RolloutSpec { policy, tasks, search, verify, critics }
+    RolloutSpec { policy, tasks, search, verify, critics, trust: Trust::default() }
 }
 
 pub fn shape() -> Characters {

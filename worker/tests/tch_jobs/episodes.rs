@@ -13,7 +13,7 @@ use galapagos_domain::job::{
     CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice,
 };
 use galapagos_domain::recipe::guide::Guide;
-use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::search::{Search, Trust};
 use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
@@ -71,7 +71,14 @@ impl Setting {
         let set = "world".parse().unwrap();
         let tasks = TaskSlice { set, source, split: Split::Train, indices: indices.collect(), seed: Seed(7) };
         let critics = BTreeMap::new();
-        JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search: Box::new(search), verify, critics })
+        JobKind::Rollout(RolloutSpec {
+            policy: self.policy,
+            tasks,
+            search: Box::new(search),
+            verify,
+            critics,
+            trust: Trust::default(),
+        })
     }
 
     fn read(&self, output: JobOutput) -> (Vec<Trajectory>, Vec<TreeNode>) {

@@ -22,6 +22,7 @@ mod judges;
 mod probes;
 mod programs;
 mod searches;
+mod wrappers;
 
 #[test]
 fn a_character_model_is_a_function_of_the_seed_and_imports_as_what_it_is() {

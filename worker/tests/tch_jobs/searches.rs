@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::ids::{Digest, JobId};
 use galapagos_domain::job::{Critic, JobKind, JobOutput, RolloutSpec};
-use galapagos_domain::recipe::search::Search;
+use galapagos_domain::recipe::search::{Search, Trust};
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::recipe::{Characters, Head};
@@ -111,6 +111,7 @@ impl Setting {
             search: Box::new(search),
             verify: vec![Verifier::Rule],
             critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
+            trust: Trust::default(),
         })
     }
 

@@ -4,8 +4,8 @@ use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Ope
 use galapagos_domain::recipe::evaluate::{BestOf, Metric, Rerank};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
-    Backup, Ballot, Budget, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate, Unit,
-    Unvisited, Width,
+    Backup, Ballot, Budget, Canaries, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate,
+    Unit, Unvisited, Width,
 };
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
@@ -15,7 +15,7 @@ use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
     Schedule, Start, Surrogate,
 };
-use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, McRollout, Place, Verifier};
+use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, Dropout, How, McRollout, Place, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use serde_json::{Value, json};
 
@@ -65,6 +65,10 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "parallel" => words::<Parallel>(None),
         "extract" => words::<Extract>(None),
         "mc_rollout" => words::<McRollout>(None),
+        "combine" | "repeat" | "uncertainty" => words::<Verifier>(Some(find(topic)?.word)),
+        "how" => words::<How>(None),
+        "mc_dropout" => words::<Dropout>(None),
+        "canaries" => words::<Canaries>(None),
         "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
         | "unit_tests" | "env_return" | "success_classifier" => words::<Verifier>(Some(find(topic)?.word)),
         "rules" => words::<verify::Rule>(None),
@@ -167,6 +171,11 @@ fn least(topic: &str) -> Value {
         "parallel" => json!({"leaves": 1}),
         "evaluator" => json!({"verifier": "rule"}),
         "mc_rollout" => json!({"samples": 1}),
+        "combine" => json!({"of": [], "how": "all"}),
+        "repeat" => json!({"verify": "rule", "times": 2}),
+        "uncertainty" => json!({"verify": "rule", "how": {"ensemble": []}}),
+        "mc_dropout" => json!({"samples": 2, "rate": 0.1}),
+        "canaries" => json!({"rate": 0.1}),
         "exact" | "numeric" | "list" | "multiple_choice" | "math" | "step_executor" | "unit_tests" | "columns"
         | "splits" | "logits" | "rationale" => json!({}),
         "files" => json!({"path": "p"}),
@@ -226,15 +235,16 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "parallel" => through::<Parallel>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
+        "mc_dropout" => through::<Dropout>(least),
+        "canaries" => through::<Canaries>(least),
         "rules" => through::<verify::Rule>(least),
         "judging" => through::<verify::Judge>(least),
         "logits" => through::<verify::Logits>(least),
         "rationale" => through::<verify::Rationale>(least),
         "generate" => through::<verify::Generate>(least),
-        "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
-        | "unit_tests" | "judge_pair" | "principles" | "first_error" | "env_return" | "success_classifier" => {
-            through::<Verifier>(json!({ topic: least })).map(inside)
-        }
+        "combine" | "repeat" | "uncertainty" | "exact" | "numeric" | "list" | "multiple_choice" | "regex"
+        | "json_schema" | "math" | "step_executor" | "unit_tests" | "judge_pair" | "principles" | "first_error"
+        | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" => {

@@ -11,6 +11,7 @@ mod opinions;
 mod searching;
 mod training;
 mod verifying;
+mod wrapping;
 
 use super::topic::{Entry, Preset, Topic};
 
@@ -23,6 +24,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         searching::TOPICS,
         verifying::TOPICS,
         opinions::TOPICS,
+        wrapping::TOPICS,
         training::VERB,
         losses::TOPICS,
         training::TOPICS,

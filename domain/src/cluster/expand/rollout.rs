@@ -30,6 +30,7 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
                 search: Box::new(search.clone()),
                 verify: rollout.verify.clone(),
                 critics: critics.clone(),
+                trust: rollout.trust(),
             };
             jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);
         }
@@ -58,7 +59,7 @@ pub(super) fn critics<'a>(
     site: &Site<'_>,
     verifiers: impl Iterator<Item = &'a Verifier>,
 ) -> Result<BTreeMap<Name, Critic>, ResolveError> {
-    let roles: BTreeSet<&Name> = verifiers.filter_map(Verifier::role).collect();
+    let roles: BTreeSet<&Name> = verifiers.flat_map(Verifier::roles).collect();
     let critic = |name: &Name| {
         let member = site.evolution.current(name)?;
         let head = site.evolution.role(name)?.head;

@@ -54,7 +54,10 @@ fn every_unknown_field_is_shown_at_once() {
     let diagnostics = parse(&text).unwrap_err();
     let messages: Vec<_> = diagnostics.all().iter().map(|d| d.message.as_str()).collect();
     assert_eq!(messages, ["unknown field `color` in rollout", "unknown field `momentum` in train"]);
-    assert_eq!(diagnostics.all()[0].help.as_deref(), Some("known here: as, role, tasks, search, verify"));
+    assert_eq!(
+        diagnostics.all()[0].help.as_deref(),
+        Some("known here: as, role, tasks, search, verify, retry, most_errors, canaries")
+    );
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Check<'_> {
         }
         self.tests_are_there(rollout, path);
         self.episodes(rollout, path);
+        self.trust(rollout, path);
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 

@@ -134,6 +134,16 @@ impl Check<'_> {
             Verifier::Judge(judge) if plays => self.knows_no_answer(verifier, &judge.ask, &path.key(name)),
             Verifier::JudgePair(pair) if plays => self.knows_no_answer(verifier, &pair.ask, &path.key(name)),
             Verifier::Principles(listed) if plays => self.knows_no_answer(verifier, &listed.ask, &path.key(name)),
+            Verifier::Combine(combine) => {
+                for (index, member) in combine.of.iter().enumerate() {
+                    self.knows(&member.verify, &path.key(name).key("of").index(index).key("verify"), plays);
+                }
+            }
+            Verifier::Repeat(_) | Verifier::Uncertainty(_) => {
+                for member in verifier.members() {
+                    self.knows(member, &path.key(name).key("verify"), plays);
+                }
+            }
             Verifier::FirstError(first) => self.knows(&first.by, &path.key(name).key("by"), plays),
             _ => {}
         }

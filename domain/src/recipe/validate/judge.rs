@@ -152,7 +152,7 @@ impl Check<'_> {
         if let Some(verifier) = &evaluate.rerank.by {
             let path = rerank.key("by");
             self.verifier(verifier, &path, (scope, 1));
-            if verifier.checks_answers() {
+            if verifier.is_told() {
                 let message =
                     format!("`{}` knows the right answer, which a user of the model does not", verifier.name());
                 self.refuse(&path, message, "rank by a role, for example `{orm: critic}`, or by `self_log_prob`");

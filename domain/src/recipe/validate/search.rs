@@ -17,7 +17,12 @@ const MAX_DEPTH: u32 = 1000;
 /// Most of anything that is counted per tree.
 const MAX_COUNT: u32 = 1_000_000;
 /// Largest value, weight or constant.
-const MAX_NUMBER: f64 = 1.0e6;
+pub(super) const MAX_NUMBER: f64 = 1.0e6;
+
+/// What says nothing of a part of an answer, or draws continuations of a whole one.
+fn cannot_weigh(verifier: &Verifier) -> bool {
+    verifier.checks_answers() || matches!(verifier, Verifier::McRollout(_))
+}
 
 impl Check<'_> {
     /// The search at `path`, of tasks of `sets`.
@@ -224,7 +229,7 @@ impl Check<'_> {
             }
         }
         let at_answers = evaluate.when == When::Terminal;
-        if evaluate.verifier.checks_answers() && !at_answers && !matches!(evaluate.verifier, Verifier::EnvReturn(_)) {
+        if evaluate.verifier.needs_answers() && !at_answers {
             let message = format!("`{}` can only decide on answers", evaluate.verifier.name());
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
             self.refuse(&path.key("when"), message, help);
@@ -234,7 +239,7 @@ impl Check<'_> {
             let message = format!("`{name}` speaks of all answers of a task, which are known when the search is over");
             self.refuse(&path.key("verifier"), message, "put it into `verify` beside `rule`");
         }
-        if matches!(evaluate.verifier, Verifier::McRollout(_)) && at_answers {
+        if evaluate.verifier.holds(&|verifier| matches!(verifier, Verifier::McRollout(_))) && at_answers {
             let message = "an answer has no continuations";
             self.refuse(&path.key("when"), message, "write `when: leaf`, and `rule` at the answers");
         }
@@ -295,11 +300,14 @@ impl Check<'_> {
                 self.inside(&path.key("temperature"), mc.temperature, 0.0, 5.0);
                 self.max_tokens(mc.max_tokens, &path);
             }
+            Verifier::Combine(_) | Verifier::Repeat(_) | Verifier::Uncertainty(_) => {
+                self.wrapper(verifier, path, (scope, generation));
+            }
         }
     }
 
     /// A role that gives a number, and was trained to by then.
-    fn numbers_role(&mut self, path: &Path, name: &Name, (scope, generation): (&Scope, u32)) {
+    pub(super) fn numbers_role(&mut self, path: &Path, name: &Name, (scope, generation): (&Scope, u32)) {
         match self.role(path, name) {
             Some(Head::Scalar | Head::Classes(2)) if !scope.is_trained(name) => {
                 let later = self.trained_later(name);
@@ -351,7 +359,7 @@ impl Check<'_> {
             Search::BestOfN(_) => {}
             Search::Vote(vote) => {
                 if let Ballot::Weighted { verifier, .. } = &vote.by
-                    && !weighs(verifier)
+                    && (!weighs(verifier) || verifier.holds(&cannot_weigh))
                 {
                     let message = format!("`{}` cannot weigh votes", verifier.name());
                     self.refuse(

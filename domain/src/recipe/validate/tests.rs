@@ -7,6 +7,7 @@ mod datasets;
 mod episodes;
 mod opinions;
 mod searches;
+mod wrap;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
 const MAZE: &str = include_str!("../../../../recipes/maze.yaml");

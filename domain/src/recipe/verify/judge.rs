@@ -35,7 +35,7 @@ pub struct Judge {
     pub calibrate: Calibrate,
 }
 
-/// How a judge's word is read.
+/// Sweep a judge's word is read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -192,13 +192,13 @@ pub struct FirstError {
     #[serde(default = "half")]
     pub below: f64,
     #[serde(default)]
-    pub how: How,
+    pub how: Sweep,
 }
 
 /// Which steps are asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum Sweep {
     /// All of them.
     #[default]
     Scan,
@@ -222,6 +222,18 @@ impl Default for Calibrate {
 }
 
 impl Verifier {
+    /// Whether the text that a judge reads has the right answer.
+    pub(super) fn shows_expected(&self) -> bool {
+        let ask = match self {
+            Self::Judge(judge) => &judge.ask,
+            Self::JudgePair(pair) => &pair.ask,
+            Self::Principles(principles) => &principles.ask,
+            Self::FirstError(first) => return first.by.is_told(),
+            _ => return false,
+        };
+        Template::parse(ask).is_ok_and(|template| template.blanks().any(|blank| blank == Blank::Expected))
+    }
+
     /// Whether a language model is asked for its opinion, and tried beforehand.
     #[must_use]
     pub fn calibrate(&self) -> Option<Calibrate> {
@@ -400,7 +412,7 @@ mod tests {
         );
         assert!(listed.is_judge());
         let first = verifier(r#"{"first_error": {"by": {"judge": {"role": "j", "ask": "a"}}, "how": "bisect"}}"#);
-        assert_eq!(first.role().map(Name::as_str), Some("j"));
+        assert_eq!(first.roles()[0].as_str(), "j");
         assert!(first.is_judge() && first.calibrate().is_some());
         verifier(r#"{"judge_pair": {"ask": "{first} {second}"}}"#);
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{Sampling, TaskSlice};
-use galapagos_domain::recipe::search::{Mcts, Search, Unit};
+use galapagos_domain::recipe::search::{Mcts, Search, Trust, Unit};
 use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
@@ -135,6 +135,7 @@ impl Side {
             search: &Search::Mcts(mcts.clone()),
             verify: &[Verifier::SelfLogProb],
             critics: &BTreeMap::new(),
+            trust: &Trust::default(),
             meter: &meter,
             code: &Arc::new(Code::nowhere("nothing is checked in this benchmark")),
             pace: self.pace,
@@ -142,7 +143,7 @@ impl Side {
         let (searched, seconds) = timed(|| forest.drive(strategies, BTreeMap::new(), &mut Nobody));
         let searched = searched.map_err(|source| SearchBenchError::Search { source })?;
         let asked = std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner));
-        let trees = searched.into_iter().map(|searched| searched.tree).collect();
+        let trees = searched.searched.into_iter().map(|searched| searched.tree).collect();
         Ok(Grown { trees, asked, seconds: seconds.wall })
     }
 

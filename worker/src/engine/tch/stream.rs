@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use galapagos_domain::ids::Digest;
-use galapagos_model::engine::{AdapterId, Event, RequestId, SampleError};
+use galapagos_model::engine::{AdapterId, Event, Masks, RequestId, SampleError};
 use galapagos_model::speculate::VerifyError;
 use galapagos_model::{GenerateError, ModelKind, RequestError, ScoreRequest};
 
@@ -92,8 +92,12 @@ impl Running<'_> {
         let checkpoint = Arc::clone(&asked.checkpoint);
         let (submitted, samples, guide) = match &asked.what {
             Wanted::Completions(want) => self.completions(&checkpoint, want)?,
-            Wanted::Numbers(tokens) => (self.numbers(&checkpoint, tokens)?, 0, None),
+            Wanted::Numbers(tokens) => (self.numbers(&checkpoint, ScoreRequest::last_value(tokens.clone()))?, 0, None),
             Wanted::Likely { behind, next } => (self.likely(&checkpoint, behind, next)?, 0, None),
+            Wanted::Masked { tokens, dropout, seed } => {
+                let masks = Masks { rate: dropout.rate, count: dropout.samples as usize, seed: seed.0 };
+                (self.numbers(&checkpoint, ScoreRequest::masked(tokens.clone(), masks))?, 0, None)
+            }
         };
         match submitted {
             Ok(id) => {
@@ -138,13 +142,13 @@ impl Running<'_> {
     fn numbers(
         &mut self,
         checkpoint: &CheckpointDir,
-        tokens: &[u32],
+        request: ScoreRequest,
     ) -> Result<Result<RequestId, RequestError>, EngineError> {
         let (model, adapter): (_, Option<AdapterId>) = self.engine.policy(checkpoint)?;
         if model.config().kind == ModelKind::CausalLm {
             return Err(wrong_head(checkpoint, "give numbers: it has a language-model head"));
         }
-        Ok(model.submit_score(&ScoreRequest { adapter, ..ScoreRequest::last_value(tokens.to_vec()) }))
+        Ok(model.submit_score(&ScoreRequest { adapter, ..request }))
     }
 
     fn likely(

@@ -7,21 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use galapagos_domain::recipe::search::Unit;
-use galapagos_domain::recipe::verify::{Model, Verifier};
-use galapagos_domain::trajectory::{Outcome, Score, Verdict};
+use galapagos_domain::recipe::verify::{Model, Uncertainty, Verifier};
+use galapagos_domain::trajectory::{Outcome, Verdict};
+use galapagos_domain::tree::TreeTurn;
 
-use super::decision::{agreement, decide, right_steps};
-use super::{Forest, ForestError, Found, Keeper, Kept, Pace, Searched};
+use super::decision::agreement;
+use super::ending::{Ended, harvest};
+use super::inquiry::{Inquiries, Next, Place};
+use super::{Forest, ForestError, Harvest, Keeper, Kept, Pace};
 use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Completion, EngineError};
 use crate::env::Start;
 use crate::env::world::Moved;
 use crate::search::beside::Beside;
+use crate::search::canaries::{Canary, Said, Sung, plan};
 use crate::search::checker::Checker;
 use crate::search::court::Court;
-use crate::search::referee::{Check, Critic, Need, Referee, at_least, read};
+use crate::search::referee::{Check, Critic, Need, Referee, at_least, read, read_masked};
 use crate::search::strategy::{Act, Acted, Answer, Draw, Drawn, Moment, Question, Strategy, Want, verdicts};
-use crate::search::tree::NodeId;
+use crate::search::tree::{NodeId, Path};
 use crate::verify::Panel;
 use hearing::Hearing;
 
@@ -33,6 +37,12 @@ enum Purpose {
         model: Model,
         word: &'static str,
         pass_at: Option<f64>,
+    },
+    /// The same under masks.
+    Spread {
+        critic: Critic,
+        model: Model,
+        uncertainty: Uncertainty,
     },
     /// Continuations that the rule judges.
     Share(Box<Question>),
@@ -79,8 +89,8 @@ const CANCEL_CHECK: Duration = Duration::from_millis(200);
 /// One want that is under way.
 struct Pending {
     task: usize,
-    /// Place among the wants of its search.
-    want: usize,
+    /// Where its answer goes.
+    want: Place,
     purpose: Purpose,
     unit: Unit,
 }
@@ -91,8 +101,8 @@ struct Slot {
     answers: Vec<Option<Answer>>,
     missing: usize,
     /// What the search left, once its trajectories are being judged.
-    judging: Option<Vec<NodeId>>,
-    done: Option<Searched>,
+    judging: Option<Judging>,
+    done: Option<Ended>,
     /// Tokens that the search has cost.
     spent: u64,
     /// What it would have found if it had ended with one of its batches; one for each change.
@@ -129,6 +139,12 @@ impl Slot {
     }
 }
 
+/// Trajectories that are being judged, and the known answers among them.
+struct Judging {
+    found: Vec<NodeId>,
+    canaries: Vec<(Canary, String)>,
+}
+
 /// A forest that grows.
 pub(super) struct Running<'a> {
     forest: &'a Forest<'a>,
@@ -141,6 +157,11 @@ pub(super) struct Running<'a> {
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
     verify: Vec<Arc<Verifier>>,
+    inquiries: Inquiries,
+    /// What is to be asked once more.
+    again: VecDeque<(usize, Place, Question)>,
+    /// Questions about trajectories that were.
+    retried: u64,
     /// Started with the first check.
     checker: Option<Checker>,
     /// Started with the first action.
@@ -183,6 +204,9 @@ impl<'a> Running<'a> {
             early: VecDeque::new(),
             stops: BTreeMap::new(),
             verify: forest.verify.iter().cloned().map(Arc::new).collect(),
+            inquiries: Inquiries::new(forest.trust.retry),
+            again: VecDeque::new(),
+            retried: 0,
             checker: None,
             players: None,
             keeper,
@@ -193,15 +217,13 @@ impl<'a> Running<'a> {
         })
     }
 
-    /// Searches to the end; the results stand in the order of the tasks, each with what its search would have found before.
-    pub(super) fn finish(mut self) -> Result<Vec<(Searched, Vec<Moment>)>, ForestError> {
+    /// Searches to the end; of each task, in order, also what its search would have found before.
+    pub(super) fn finish(mut self) -> Result<(Harvest, Vec<Vec<Moment>>), ForestError> {
         self.run()?;
         self.stream.finish()?;
-        let ended = |mut slot: Slot| {
-            let moments = slot.moments();
-            slot.done.map(|searched| (searched, moments))
-        };
-        Ok(self.slots.into_iter().filter_map(ended).collect())
+        let moments = if self.recording { self.slots.iter_mut().map(Slot::moments).collect() } else { Vec::new() };
+        let ended = self.slots.into_iter().filter_map(|slot| slot.done).collect();
+        Ok((harvest(self.forest.trust, &self.verify, ended, self.retried), moments))
     }
 
     fn run(&mut self) -> Result<(), ForestError> {
@@ -235,6 +257,7 @@ impl<'a> Running<'a> {
                 }
                 None => continue,
             };
+            self.ask_again()?;
             match self.forest.pace {
                 Pace::Free if self.slots[task].missing == 0 => self.advance(task)?,
                 Pace::Lockstep if self.pending.is_empty() => {
@@ -278,7 +301,7 @@ impl<'a> Running<'a> {
     }
 
     /// Has the environment play a turn.
-    fn act(&mut self, task: usize, want: usize, act: Act) -> Result<(), ForestError> {
+    fn act(&mut self, task: usize, want: Place, act: Act) -> Result<(), ForestError> {
         let Act { replica, actions, last } = act;
         let stage = self.forest.tasks.stage.as_ref();
         let Some((stage, (start, first))) = stage.and_then(|stage| Some((stage, stage.start(task, replica)?))) else {
@@ -336,8 +359,8 @@ impl<'a> Running<'a> {
         while self.slots[task].missing == 0 && self.slots[task].done.is_none() {
             let answers: Vec<Answer> = self.slots[task].answers.drain(..).flatten().collect();
             let wants = match self.slots[task].judging.take() {
-                Some(found) => {
-                    self.conclude(task, found, answers);
+                Some(judging) => {
+                    self.conclude(task, judging, answers);
                     return Ok(());
                 }
                 None => {
@@ -349,19 +372,29 @@ impl<'a> Running<'a> {
                 }
             };
             self.copy(task);
-            let wants = if wants.is_empty() { self.judge(task) } else { wants };
+            let wants = if wants.is_empty() { self.judge(task)? } else { wants };
             self.slots[task].answers = vec![None; wants.len()];
             self.slots[task].missing = wants.len();
             for (place, want) in wants.into_iter().enumerate() {
-                self.dispatch(task, place, want)?;
+                self.dispatch(task, Place::Want(place), want)?;
             }
             self.compare(task)?;
+            self.ask_again()?;
         }
         Ok(())
     }
 
-    /// What the recipe's verifiers are asked about everything that a search left.
-    fn judge(&mut self, task: usize) -> Vec<Want> {
+    /// Asks what said nothing by chance once more.
+    fn ask_again(&mut self) -> Result<(), ForestError> {
+        while let Some((task, to, question)) = self.again.pop_front() {
+            self.retried += u64::from(self.slots[task].judging.is_some());
+            self.question(task, to, question)?;
+        }
+        Ok(())
+    }
+
+    /// What the recipe's verifiers are asked about everything that a search left, and about known answers.
+    fn judge(&mut self, task: usize) -> Result<Vec<Want>, ForestError> {
         let strategy = &self.slots[task].strategy;
         let (found, tree) = (strategy.found(), strategy.tree());
         let seed = self.forest.tasks.items[task].seed;
@@ -373,19 +406,38 @@ impl<'a> Running<'a> {
                 wants.push(Want::Judge(Question { verifier, path, answered: true, seed }));
             }
         }
-        self.slots[task].judging = Some(found);
-        wants
+        let mut canaries = Vec::new();
+        let planned = self.forest.trust.canaries.as_ref();
+        for canary in planned.map(|rate| plan(rate, &self.verify, (task, seed), found.len())).unwrap_or_default() {
+            let truth = |answer: &str| self.referee.rule(task, answer).outcome;
+            let Some(answer) = canary.answer(&self.forest.tasks.items[task].problem.answer, &truth) else { continue };
+            let tokens = self
+                .forest
+                .codec
+                .encode(&format!("{answer}{}", self.forest.tasks.terminator.map_or_else(String::new, String::from)))?;
+            let (verifier, path) = (Arc::clone(&self.verify[canary.verifier]), Path::told(tokens, &answer));
+            wants.push(Want::Judge(Question { verifier, path, answered: true, seed: canary.seed }));
+            canaries.push((canary, answer));
+        }
+        self.slots[task].judging = Some(Judging { found, canaries });
+        Ok(wants)
     }
 
-    fn dispatch(&mut self, task: usize, want: usize, what: Want) -> Result<(), ForestError> {
+    fn dispatch(&mut self, task: usize, want: Place, what: Want) -> Result<(), ForestError> {
         match what {
             Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
             Want::Act(act) => self.act(task, want, act),
-            Want::Judge(question) => self.question(task, want, question),
+            Want::Judge(question) => {
+                // What an environment failed is decided, and asked once.
+                if !matches!(question.path.turns.last(), Some(TreeTurn::Failed(_))) {
+                    self.inquiries.begin(task, want, &question);
+                }
+                self.question(task, want, question)
+            }
         }
     }
 
-    fn question(&mut self, task: usize, want: usize, question: Question) -> Result<(), ForestError> {
+    fn question(&mut self, task: usize, want: Place, question: Question) -> Result<(), ForestError> {
         let pending = |purpose| Pending { task, want, purpose, unit: Unit::Answer };
         match self.referee.needs(task, &question, Some(self.slots[task].strategy.tree())) {
             Need::Decided(verdict) => {
@@ -397,8 +449,20 @@ impl<'a> Running<'a> {
                 let purpose = Purpose::Number { critic, model, word, pass_at };
                 self.ask(checkpoint, Wanted::Numbers(tokens), pending(purpose))
             }
+            Need::Spread { critic, tokens, model, dropout, uncertainty } => {
+                let (checkpoint, seed) = (Arc::clone(&critic.checkpoint), question.seed);
+                let purpose = Purpose::Spread { critic, model, uncertainty };
+                self.ask(checkpoint, Wanted::Masked { tokens, dropout, seed }, pending(purpose))
+            }
+            Need::Parts(parts) => {
+                let places = self.inquiries.open(want, question, parts.len());
+                for (place, part) in places.into_iter().zip(parts) {
+                    self.dispatch(task, place, Want::Judge(part))?;
+                }
+                Ok(())
+            }
             Need::Group => {
-                // Filled in when the search is over: [`Running::finish`].
+                // Filled in when the search is over: [`Running::conclude`].
                 self.fill(task, want, Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")));
                 Ok(())
             }
@@ -410,7 +474,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn check(&mut self, task: usize, want: usize, check: Check) -> Result<(), ForestError> {
+    fn check(&mut self, task: usize, want: Place, check: Check) -> Result<(), ForestError> {
         self.forest.code.check().map_err(ForestError::Code)?;
         let checker = match self.checker.take() {
             Some(checker) => checker,
@@ -488,7 +552,7 @@ impl<'a> Running<'a> {
                 let (checkpoint, source) = (self.forest.policy.checkpoint, why.into());
                 return Err(ForestError::Engine(EngineError::Request { checkpoint, source }));
             }
-            (Purpose::Share(_) | Purpose::Number { .. }, Given::Refused(why)) => {
+            (Purpose::Share(_) | Purpose::Number { .. } | Purpose::Spread { .. }, Given::Refused(why)) => {
                 Answer::Judged(Verdict::new(Outcome::Error, format!("the model cannot be asked: {why}")))
             }
             (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
@@ -499,8 +563,14 @@ impl<'a> Running<'a> {
             (Purpose::Number { critic, model, word, pass_at }, Given::Numbers(numbers)) => {
                 Answer::Judged(at_least(read(&numbers, &critic, &model, word), pass_at))
             }
+            (Purpose::Spread { critic, model, uncertainty }, Given::Numbers(numbers)) => {
+                Answer::Judged(read_masked(&numbers, &critic, &model, &uncertainty))
+            }
             (Purpose::Draw | Purpose::Share(_) | Purpose::Check | Purpose::Act { .. }, Given::Numbers(_))
-            | (Purpose::Number { .. } | Purpose::Check | Purpose::Act { .. }, Given::Completions(_)) => {
+            | (
+                Purpose::Number { .. } | Purpose::Spread { .. } | Purpose::Check | Purpose::Act { .. },
+                Given::Completions(_),
+            ) => {
                 return Err(ForestError::Engine(EngineError::Panicked));
             }
         };
@@ -508,7 +578,17 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn fill(&mut self, task: usize, want: usize, answer: Answer) {
+    /// Takes an answer, or puts its question back to be asked once more.
+    fn fill(&mut self, task: usize, want: Place, answer: Answer) {
+        let (want, answer) = match (answer, want) {
+            (Answer::Judged(verdict), to) => match self.inquiries.take(task, to, verdict) {
+                Next::Answer(want, verdict) => (want, Answer::Judged(verdict)),
+                Next::Again(to, question) => return self.again.push_back((task, to, question)),
+                Next::Wait => return,
+            },
+            (drawn @ (Answer::Drawn(_) | Answer::Acted(_)), Place::Want(want)) => (want, drawn),
+            (Answer::Drawn(_) | Answer::Acted(_), Place::Part { .. }) => return,
+        };
         let slot = &mut self.slots[task];
         if slot.judging.is_none() {
             slot.spent += match &answer {
@@ -537,33 +617,30 @@ impl<'a> Running<'a> {
         made.into_iter().map(drawn).collect()
     }
 
-    /// The end of a search: every trajectory with its verdict, the first verifier that does not pass deciding.
-    fn conclude(&mut self, task: usize, found: Vec<NodeId>, answers: Vec<Answer>) {
+    /// The end of a search: everything that was said about its trajectories and about known answers.
+    fn conclude(&mut self, task: usize, Judging { found, canaries }: Judging, answers: Vec<Answer>) {
         let mut verdicts = verdicts(answers)
             .map(|verdict| verdict.unwrap_or_else(|| Verdict::new(Outcome::Error, "the verifier gave no verdict")));
         let slot = &mut self.slots[task];
         let tree = slot.strategy.tree().clone();
         let key = self.forest.tasks.key();
         let classes: Vec<Option<String>> = found.iter().map(|node| key(&tree.path(*node).answer)).collect();
-        let found = found.into_iter().enumerate().map(|(place, node)| {
+        let mut of_each = Vec::with_capacity(found.len());
+        for place in 0..found.len() {
             let mut said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
             for (said, verifier) in said.iter_mut().zip(&self.verify) {
                 if let Verifier::Consistency(what) = **verifier {
                     *said = agreement(what, &classes, place);
                 }
             }
-            let scores = said
-                .iter()
-                .filter_map(|verdict| verdict.score.map(|value| Score { by: verdict.verifier.clone(), value }));
-            let scores: Vec<Score> = scores.collect();
-            let path = tree.path(node);
-            let steps = path.nodes.iter().filter(|node| tree[**node].piece.part.is_sampled()).count();
-            let right_steps = right_steps(&self.verify, &said, steps);
-            Found { node, path, verdict: decide(&self.verify, said), scores, right_steps }
-        });
-        let found: Vec<Found> = found.collect();
+            of_each.push(said);
+        }
+        let sung = canaries.into_iter().zip(verdicts);
+        let canaries = sung.map(|((canary, answer), verdict)| Sung { canary, answer, verdict }).collect();
         let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);
         self.forest.meter.add(units, 0);
-        slot.done = Some(Searched { tree, found });
+        let task = self.forest.tasks.items[task].problem.key.clone();
+        let said = Said { task, verdicts: of_each, canaries };
+        slot.done = Some(Ended { tree, found, said });
     }
 }

@@ -1,7 +1,7 @@
 //! The verbs that make data and members: `rollout`, `curate`, `train`.
 
 use super::super::topic::{Form, Topic};
-use super::{preset, required, word};
+use super::{optional, preset, required, word};
 
 pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, CURATE];
 
@@ -20,6 +20,23 @@ const ROLLOUT: Topic = Topic {
         ),
         required("search", "choice", "how a task is searched"),
         preset("verify", "list", "[rule]", "what decides pass or fail"),
+        preset(
+            "retry",
+            "count",
+            "2",
+            "times that a verifier is asked again that erred or ran out of time and may do so by chance (it runs programs, or draws); then it stays an error",
+        ),
+        preset(
+            "most_errors",
+            "number",
+            "0.5",
+            "the share of errors among a job's verdicts above which it fails with the most frequent reason, if they are of 4 tasks or more; 1: never",
+        ),
+        optional(
+            "canaries",
+            "rate or map",
+            "known answers among the real ones, which find verifiers that pass what is wrong",
+        ),
     ],
     example: "- rollout: {as: samples, role: policy, tasks: {numbers: 200}, search: {sample_k: {n: 8, temperature: $temperature}}}",
 };

@@ -56,6 +56,9 @@ const VERIFY: Topic = Topic {
         word("judge_pair", "map", "a number: how the answer does against the others of its task; in `verify` only"),
         word("principles", "map", "a language model judges by one principle at a time"),
         word("first_error", "map", "no step is wrong; else which is the first"),
+        word("combine", "map", "what several verifiers come to"),
+        word("repeat", "map", "what a verifier that draws says when it is asked several times"),
+        word("uncertainty", "map", "a role's number less its doubt"),
     ],
     example: "verify: [rule, {prm: {role: critic, squash: sigmoid}}, {consistency: share}]",
 };

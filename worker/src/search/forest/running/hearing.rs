@@ -11,13 +11,14 @@ use super::{Pending, Purpose, Running};
 use crate::engine::stream::Given;
 use crate::search::court::inquiry::{Call, Inquiry, Reply, Turn};
 use crate::search::forest::ForestError;
+use crate::search::forest::inquiry::Place;
 use crate::search::strategy::Answer;
 
 /// An inquiry that waits.
 pub(super) struct Hearing {
     task: usize,
     /// Wants of its task that its verdicts fill, in order.
-    wants: Vec<usize>,
+    wants: Vec<Place>,
     verifier: Arc<Verifier>,
     inquiry: Box<dyn Inquiry>,
     replies: Vec<Option<Reply>>,
@@ -25,7 +26,7 @@ pub(super) struct Hearing {
 
 impl Hearing {
     /// One that has not been asked yet.
-    pub(super) fn new(task: usize, wants: Vec<usize>, (verifier, inquiry): (Arc<Verifier>, Box<dyn Inquiry>)) -> Self {
+    pub(super) fn new(task: usize, wants: Vec<Place>, (verifier, inquiry): (Arc<Verifier>, Box<dyn Inquiry>)) -> Self {
         Self { task, wants, verifier, inquiry, replies: Vec::new() }
     }
 }
@@ -59,7 +60,7 @@ impl Running<'_> {
                         }
                     };
                     let purpose = Purpose::Inquiry { number, place, draws };
-                    self.ask(checkpoint, what, Pending { task, want: 0, purpose, unit })?;
+                    self.ask(checkpoint, what, Pending { task, want: Place::Want(0), purpose, unit })?;
                 }
                 Ok(())
             }
@@ -94,7 +95,7 @@ impl Running<'_> {
 
     /// Begins what is asked about all trajectories of a task together, once its search has left them.
     pub(super) fn compare(&mut self, task: usize) -> Result<(), ForestError> {
-        let Some(found) = self.slots[task].judging.clone() else { return Ok(()) };
+        let Some(found) = self.slots[task].judging.as_ref().map(|judging| judging.found.clone()) else { return Ok(()) };
         let verifiers: Vec<_> = self.verify.iter().cloned().enumerate().collect();
         let pairing = verifiers.iter().filter(|(_, verifier)| matches!(**verifier, Verifier::JudgePair(_)));
         for (place, verifier) in pairing {
@@ -106,7 +107,7 @@ impl Running<'_> {
                 continue;
             }
             let answers: Vec<String> = open.iter().map(|(node, _)| self.referee.shown(&tree.path(*node))).collect();
-            let wants: Vec<usize> = open.into_iter().map(|(_, want)| want).collect();
+            let wants: Vec<Place> = open.into_iter().map(|(_, want)| Place::Want(want)).collect();
             let item = &self.forest.tasks.items[task];
             let seed = item.seed.derive(&format!("verify/{place}"));
             let asked = (item.problem.prompt.as_str(), item.problem.answer.as_str());
