@@ -1,7 +1,7 @@
 //! Which step is the first that is wrong, by a verifier that judges what was written up to a step: every step is asked about, or the
 //! middle of what is left, again and again.
 
-use galapagos_domain::recipe::verify::{FirstError, How, Verifier};
+use galapagos_domain::recipe::verify::{FirstError, Sweep, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::inquiry::{Call, Inquiry, OfCritic, OfShare, Reply, Turn};
@@ -135,13 +135,13 @@ impl Inquiry for Locate {
             return Turn::Ask(calls);
         }
         match self.first.how {
-            How::Scan => {
+            Sweep::Scan => {
                 let unasked = (0..self.said.len()).filter(|step| self.said[*step].is_none()).collect::<Vec<_>>();
                 self.open(referee, unasked);
                 let calls = self.hear(referee, Vec::new());
                 if calls.is_empty() { self.done(self.scan()) } else { Turn::Ask(calls) }
             }
-            How::Bisect => loop {
+            Sweep::Bisect => loop {
                 match self.bisect() {
                     Err(verdict) => return self.done(verdict),
                     Ok(step) => {
@@ -173,7 +173,7 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
         }
         Need::Answers(draw) => Ok(Box::new(OfShare { place, question: question.clone(), draw: Some(draw) })),
         Need::Inquire(inquiry) => Ok(inquiry),
-        Need::Check(_) | Need::Group | Need::Later => {
+        Need::Check(_) | Need::Group | Need::Later | Need::Spread { .. } | Need::Parts(_) => {
             let reason = format!("`{}` gives no score to what was written up to a step", question.verifier.name());
             Err(Verdict::new(Outcome::Error, reason))
         }
