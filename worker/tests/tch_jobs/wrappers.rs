@@ -21,7 +21,7 @@ use galapagos_worker::engine::tch::TchEngine;
 use galapagos_worker::engine::{EngineError, EngineHandle};
 use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
-use galapagos_worker::jobs::tasks::Tasks;
+use galapagos_worker::jobs::tasks::{Shelf, Tasks};
 use galapagos_worker::sandbox::{FloorName, Walls};
 use galapagos_worker::search::{Answer, Forest, Keeper, Kept, NodeId, Pace, Part, Piece, Strategy, Tree, Want};
 
@@ -134,7 +134,9 @@ fn a_program_that_never_ends_is_tried_again_within_the_budget_and_is_then_a_time
     let code = Arc::new(Code::walled(&Walls { sandbox_floor: FloorName::Strict, sandbox_python: None }));
     let policy = Arc::new(setting.bench.runtime.block_on(shop.checkpoints.open(&setting.policy)).unwrap());
     let codec = shop.engine.codec(&policy).unwrap();
-    let tasks = Tasks::prepare(&slice(Split::Train, 0..1), codec.as_ref(), Seed(1), None).unwrap();
+    let tasks =
+        Tasks::prepare(&slice(Split::Train, 0..1), &Shelf::Given(&BTreeMap::new()), codec.as_ref(), Seed(1), None)
+            .unwrap();
     let search: Search = serde_json::from_str(r#"{"sample_k": {"n": 1}}"#).unwrap();
     let meter = Meter::new(Cancel::default(), Arc::new(|_| {}));
     let verify: Vec<Verifier> = serde_json::from_str(r#"[{"step_executor": {"seconds": 1}}]"#).unwrap();

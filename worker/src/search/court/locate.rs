@@ -173,7 +173,7 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
         }
         Need::Answers(draw) => Ok(Box::new(OfShare { place, question: question.clone(), draw: Some(draw) })),
         Need::Inquire(inquiry) => Ok(inquiry),
-        Need::Spread { .. } | Need::Parts(_) | Need::Check(_) | Need::Group | Need::Later => {
+        Need::Check(_) | Need::Group | Need::Later | Need::Spread { .. } | Need::Parts(_) => {
             let reason = format!("`{}` gives no score to what was written up to a step", question.verifier.name());
             Err(Verdict::new(Outcome::Error, reason))
         }

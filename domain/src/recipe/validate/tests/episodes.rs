@@ -24,8 +24,10 @@ fn complaint(text: &str) -> String {
 fn environments_are_played_and_survive_their_filled_in_form() {
     let tree = "mcts: {propose: {n: 3, unit: turn}, budget: {simulations: 4, depth: 6}, \
                 evaluate: [{verifier: {env_return: {gamma: 0.9}}, when: every}]}";
+    let both = "mcts: {propose: {n: 3, unit: turn}, budget: {simulations: 4, depth: 6}, evaluate: [{verifier: {combine: {of: \
+                [{verify: {env_return: {}}}, {verify: {env_return: {gamma: 0.5}}}], how: mean}}, when: every}]}";
     let there = "url: \"http://127.0.0.1:8080\", train: 20, val: 5, test: 5, tokens: 900";
-    for (env, search) in [(GRID, EPISODES), (GRID, tree), (there, EPISODES)] {
+    for (env, search) in [(GRID, EPISODES), (GRID, tree), (GRID, both), (there, EPISODES)] {
         let text = played(env, search, "{env_return: {pass_at: 0.5}}");
         let recipe = parse(&text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(parse(&recipe.to_yaml()).unwrap(), recipe);
@@ -142,6 +144,18 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
         (
             "{first_error: {by: {judge: {ask: \"{answer}\"}}}}",
             "verify[1].first_error.by.judge.calibrate: a judge is tried on known answers",
+        ),
+        (
+            "{combine: {of: [{verify: rule}, {verify: {env_return: {}}}], how: all}}",
+            "verify[1].combine.of[0].verify: `rule` needs a task with an answer, and an environment has none",
+        ),
+        (
+            "{repeat: {verify: {mc_rollout: {samples: 2}}, times: 2}}",
+            "verify[1].repeat.verify: `mc_rollout` needs a task with an answer, and an environment has none",
+        ),
+        (
+            "{combine: {of: [{verify: {env_return: {}}}, {verify: {judge_pair: {ask: \"{first} {second}\", calibrate: none}}}], how: mean}}",
+            "of[1].verify: `judge_pair` speaks of all answers of a task, and a wrapper asks about one",
         ),
         (
             "{first_error: {by: {mc_rollout: {samples: 2}}}}",
