@@ -13,7 +13,8 @@
 //! | `prefix_len` | uint32 | of the root: tokens that are the few-shot prefix |
 //! | `log_probs` | list of float32 | of sampled tokens, natural, at temperature 1 |
 //! | `text` | utf8 | the tokens decoded |
-//! | `end` | utf8, null: none | `answered`, `killed`, `cut` or `empty` |
+//! | `turn` | utf8, null: none | JSON: what an environment made of the action; absent in older tables |
+//! | `end` | utf8, null: none | `answered`, `killed`, `cut`, `empty` or `failed` |
 //! | `closed`, `found` | bool | nothing left to try; a trajectory ends here |
 //! | `visits`, `sum`, `q` | float64 | N, W, Q |
 //! | `own` | float64, null: none | value of the node itself |
@@ -35,7 +36,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use galapagos_domain::trajectory::{Score, Verdict};
-use galapagos_domain::tree::{NodeEnd, NodePart, TreeNode};
+use galapagos_domain::tree::{NodeEnd, NodePart, TreeNode, TreeTurn};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
@@ -52,8 +53,8 @@ const READ_NODES: usize = 256;
 const NOTE: &str = "galapagos.note";
 
 /// Columns that may hold null.
-const NULLABLE: [&str; 9] =
-    ["parent", "end", "own", "outcome", "reason", "verifier", "verdict_score", "confidence", "cost"];
+const NULLABLE: [&str; 10] =
+    ["parent", "turn", "end", "own", "outcome", "reason", "verifier", "verdict_score", "confidence", "cost"];
 
 /// Encodes nodes as one Parquet file, with a note for whoever goes on from there. Equal nodes give equal bytes.
 ///
@@ -168,6 +169,7 @@ fn places(nodes: &[TreeNode]) -> Columns {
         ("prefix_len", wholes(nodes, |n| n.prefix_len)),
         ("log_probs", lists::<Float32Type, _>(nodes, |n| &n.log_probs)),
         ("text", texts(nodes, |n| Some(n.text.clone()))),
+        ("turn", texts(nodes, |n| n.turn.as_ref().and_then(|turn| serde_json::to_string(turn).ok()))),
         ("end", texts(nodes, |n| n.end.map(|end| end_name(end).to_owned()))),
     ]
 }
@@ -287,6 +289,15 @@ impl Row<'_> {
         }))
     }
 
+    /// Older tables have no such column.
+    fn turn(&self) -> Result<Option<TreeTurn>, Cause> {
+        if self.batch.column_by_name("turn").is_none() {
+            return Ok(None);
+        }
+        let Some(text) = self.maybe_text("turn")? else { return Ok(None) };
+        Ok(Some(serde_json::from_str(&text).map_err(|error| format!("the column `turn` holds `{text}`: {error}"))?))
+    }
+
     fn scores(&self) -> Result<Vec<Score>, Cause> {
         let item = Arc::new(Field::new("item", DataType::Utf8, false));
         let by = typed_column(self.batch, "score_by", &DataType::List(item))?.as_list::<i32>().value(self.row);
@@ -320,6 +331,7 @@ impl Row<'_> {
             prefix_len: self.whole("prefix_len")?,
             log_probs: list::<Float32Type>(self.batch, "log_probs", self.row)?,
             text: self.text("text")?,
+            turn: self.turn()?,
             end: self.maybe_text("end")?.map(end).transpose()?,
             closed: self.flag("closed")?,
             found: self.flag("found")?,
@@ -341,6 +353,7 @@ impl Row<'_> {
 mod tests {
     use galapagos_domain::ids::Digest;
     use galapagos_domain::trajectory::Outcome;
+    use galapagos_domain::tree::PlayedTurn;
 
     use super::*;
 
@@ -359,7 +372,18 @@ mod tests {
             prefix_len: 3 * u32::from(number == 0),
             log_probs: (0..number).map(|i| -0.25 * i as f32).collect(),
             text: "2 + 2 = \u{1F426}".to_owned(),
-            end: (number > 0).then(|| NodeEnd::NAMES[number as usize % 4].0),
+            turn: match number {
+                3 => Some(TreeTurn::Failed(Verdict::new(Outcome::Timeout, "http://there is silent"))),
+                4 => Some(TreeTurn::Played(PlayedTurn {
+                    reward: 0.1,
+                    score: 1.0 / 3.0,
+                    refused: Some("a wall".to_owned()),
+                    over: true,
+                    shown: "\"#\"\n> ".to_owned(),
+                })),
+                _ => None,
+            },
+            end: (number > 0).then(|| NodeEnd::NAMES[number as usize % 5].0),
             closed: number.is_multiple_of(2),
             found: number == 4,
             visits: f64::from(number),

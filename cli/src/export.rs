@@ -10,7 +10,7 @@ use galapagos_domain::ids::Digest;
 use galapagos_domain::member::Member;
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::tasks::files::Files;
-use galapagos_domain::recipe::tasks::{Split, TaskSet};
+use galapagos_domain::recipe::tasks::{Env, Split, TaskSet};
 use galapagos_domain::task::dataset::{decode, solved};
 use galapagos_domain::task::{TaskSetData, few_shot_prefix};
 
@@ -91,6 +91,7 @@ async fn tasks_jsonl(
     let failed = |error: galapagos_domain::task::TaskError| Error::Failed { message: error.to_string() };
     let Some(set) = recipe.tasks.get(name) else { return Ok(String::new()) };
     let (data, prefix) = match set {
+        TaskSet::Env(env) => return Ok(instances(view, env)),
         TaskSet::Builtin(source) => (
             TaskSetData::generate(source, Split::Test, view.seed).map_err(failed)?,
             few_shot_prefix(source, view.seed).map_err(failed)?,
@@ -119,6 +120,18 @@ async fn stored_rows(store: &ArtifactStore, files: &Files, set: &str) -> Result<
     let examples = examples.problems().iter().zip(&right);
     let prefix = examples.map(|(problem, given)| solved(files, &problem.prompt, &given.completion)).collect();
     Ok((data, prefix))
+}
+
+/// One JSON object for each instance: `key`, and what an episode of it starts from.
+fn instances(view: &EvolutionView, env: &Env) -> String {
+    let line = |index: u32| {
+        let start = serde_json::json!({
+            "seed": view.seed, "split": Split::Test, "index": index, "replica": 0, "config": env.config,
+        });
+        let key = format!("{}/{index}", Split::Test);
+        format!("{}\n", serde_json::json!({ "key": key, "environment": env.label(), "start": start }))
+    };
+    (0..env.size(Split::Test)).map(line).collect()
 }
 
 fn card(view: &EvolutionView, recipe: &Recipe, exported: &Member) -> String {

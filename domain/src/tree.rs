@@ -26,9 +26,11 @@ pub struct TreeNode {
     pub tokens: Vec<u32>,
     /// Of the root: how many of its tokens are the shared few-shot prefix.
     pub prefix_len: u32,
-    /// One for each token that the policy sampled; empty for others.
+    /// One for each token that the policy sampled, which come first; the others were shown to it.
     pub log_probs: Vec<f32>,
     pub text: String,
+    /// Of an action: what the environment made of it. The tokens of what it showed then stand behind the action's.
+    pub turn: Option<TreeTurn>,
     /// Why nothing follows; absent if something may.
     pub end: Option<NodeEnd>,
     /// Whether nothing below it was left to try.
@@ -54,6 +56,29 @@ pub struct TreeNode {
     pub batch: u32,
     /// Whether a trajectory of the rollout ends here.
     pub found: bool,
+}
+
+/// What an environment made of an action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeTurn {
+    Played(PlayedTurn),
+    /// It failed, and nothing is known of the action: a verdict of error or timeout that names it.
+    Failed(Verdict),
+}
+
+/// A turn that was played.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlayedTurn {
+    pub reward: f64,
+    /// How well the player has done so far, from 0 to 1.
+    pub score: f64,
+    /// Why the action was not done; absent if it was.
+    pub refused: Option<String>,
+    /// Whether the environment said that the episode is over.
+    pub over: bool,
+    /// What the policy was shown behind the action; empty if it did not fit.
+    pub shown: String,
 }
 
 /// Who wrote a node.
@@ -94,10 +119,17 @@ pub enum NodeEnd {
     Cut,
     /// The policy added nothing.
     Empty,
+    /// The environment failed, which says nothing about the policy.
+    Failed,
 }
 
 impl NodeEnd {
     /// All, with their names in tables.
-    pub const NAMES: [(Self, &str); 4] =
-        [(Self::Answered, "answered"), (Self::Killed, "killed"), (Self::Cut, "cut"), (Self::Empty, "empty")];
+    pub const NAMES: [(Self, &str); 5] = [
+        (Self::Answered, "answered"),
+        (Self::Killed, "killed"),
+        (Self::Cut, "cut"),
+        (Self::Empty, "empty"),
+        (Self::Failed, "failed"),
+    ];
 }

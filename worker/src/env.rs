@@ -19,6 +19,7 @@ mod matrix;
 #[cfg(test)]
 mod testing;
 mod text_world;
+pub mod world;
 
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::seed::Seed;

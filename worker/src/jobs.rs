@@ -9,12 +9,15 @@ mod curate;
 #[cfg(test)]
 mod dataset_tests;
 mod evaluate;
+mod hindsight;
 #[cfg(test)]
 mod judging_tests;
 mod measure;
 pub mod meter;
+mod played;
 mod progress;
 mod rollout;
+pub mod stage;
 pub mod tasks;
 #[cfg(test)]
 mod test_bench;
@@ -30,6 +33,7 @@ use galapagos_domain::task::TaskError;
 use crate::checkpoints::Checkpoints;
 use crate::code::Code;
 use crate::engine::{EngineError, EngineHandle};
+use crate::env::EnvError;
 use crate::operators::OperatorError;
 use crate::search::ForestError;
 use meter::Meter;
@@ -109,6 +113,10 @@ pub enum JobError {
     NoModel { name: String, looked: PathBuf },
     #[error("cannot make a folder for the new model in {}", path.display())]
     Scratch { path: PathBuf, source: std::io::Error },
+    #[error("cannot play the environment of `{set}`")]
+    Environment { set: String, source: Box<EnvError> },
+    #[error("the tasks of `{set}` are played in an environment, and this job asks for answers")]
+    Played { set: String },
     #[error("cannot search the tasks")]
     Search { source: Box<ForestError> },
     #[error("cannot apply the data operators")]
@@ -127,6 +135,8 @@ pub enum JobError {
     },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
+    #[error("task {task} cannot be played to its end: {reason}")]
+    Unplayed { task: String, reason: String },
     #[error("task {task} cannot be scored: {reason}")]
     Undecided { task: String, reason: String },
 }
@@ -136,16 +146,19 @@ impl JobError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         let transient = match self {
-            Self::Cancelled | Self::Scratch { .. } => true,
+            // Perhaps the environment is back by then.
+            Self::Cancelled | Self::Scratch { .. } | Self::Unplayed { .. } => true,
             Self::Store { source, .. } | Self::Checkpoint { source, .. } => source.is_transient(),
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),
             Self::Operators { source } => source.is_transient(),
             Self::Verifier { by_chance, .. } => *by_chance,
+            Self::Environment { source, .. } => source.may_pass(),
             Self::NotRead { .. }
             | Self::Rows { .. }
             | Self::NoEnd { .. }
             | Self::Tasks { .. }
+            | Self::Played { .. }
             | Self::NoModel { .. }
             | Self::NoVerifier
             | Self::Undecided { .. } => false,

@@ -5,6 +5,7 @@
 //! `memory` (operators over records in memory: what they mean) and `stream` (the same over more records than memory holds).
 
 mod error;
+mod hindsight;
 mod journey;
 mod keep;
 mod labels;
@@ -33,5 +34,5 @@ mod wood;
 
 pub use error::OperatorError;
 pub use memory::apply;
-pub use stage::{Means, Records, Reverify, Sources, Trees};
+pub use stage::{Again, Means, Records, Reverify, Sources, Trees};
 pub use stream::{Limits, Streamed, stream};

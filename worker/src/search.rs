@@ -2,10 +2,11 @@
 //!
 //! A search is one choice each of proposer, selector (`select`), evaluators (`value`), backup, budget and extractor. `strategy` says
 //! what a search of one task is to whoever drives it; `growth` is that of trees, `chains` with `scripts`, `choice` and `debate` those
-//! without branches; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
+//! without branches, `episodes` that of environments; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
 //! engine and the verifiers (`referee`), none waiting for another. `policy` is for those who only want answers.
 
 mod backup;
+mod beside;
 mod budget;
 mod canaries;
 mod chains;
@@ -14,6 +15,7 @@ mod choice;
 mod composite;
 mod court;
 mod debate;
+mod episodes;
 mod extract;
 mod forest;
 mod growth;
@@ -29,10 +31,11 @@ mod value;
 mod width;
 
 pub use court::{Court, SeatError};
+pub use episodes::{Episodes, Limits, replica};
 pub use forest::{Forest, ForestError, Found, Harvest, Keeper, Kept, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};
 pub use referee::Critic;
-pub use strategy::{Answer, Draw, Drawn, Moment, Question, Strategy, Want};
+pub use strategy::{Act, Acted, Answer, Draw, Drawn, Moment, Question, Strategy, Want};
 pub use tree::{End, Node, NodeId, Part, Path, Piece, Tree};

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod behaviour;
 pub mod checks;
 pub mod consistency;
+pub mod episode;
 pub mod judge;
 pub mod known;
 pub mod math;

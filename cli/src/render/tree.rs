@@ -139,6 +139,7 @@ pub mod tests {
             prefix_len: 0,
             log_probs: if node == 0 { Vec::new() } else { vec![-0.5] },
             text: text.to_owned(),
+            turn: None,
             end: None,
             closed: true,
             visits: f64::from(4 - node),

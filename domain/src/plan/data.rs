@@ -84,6 +84,7 @@ impl Sizes {
             | Operator::Noise { .. }
             | Operator::RepeatVerify { .. }
             | Operator::Normalise(_) => size.records,
+            Operator::Hindsight(how) => size.records.saturating_mul(1 + u64::from(how.keep)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the presets that leave most of them at their defaults.
 
 mod chain;
+mod episode;
 mod propose;
 mod resolve;
 mod tree;
@@ -19,6 +20,7 @@ use super::verify::Verifier;
 use crate::ids::Name;
 
 pub use chain::{Ballot, BestOfN, Debate, IdSampling, MultiTurn, Pool, RefineLoop, Vote};
+pub use episode::EnvRollout;
 pub(crate) use propose::default_temperature;
 pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
 pub use tree::{
@@ -125,6 +127,7 @@ pub enum Search {
     MultiTurn(MultiTurn),
     RefineLoop(RefineLoop),
     Debate(Debate),
+    EnvRollout(EnvRollout),
 }
 
 impl Search {
@@ -141,6 +144,7 @@ impl Search {
             Self::MultiTurn(_) => "multi_turn",
             Self::RefineLoop(_) => "refine_loop",
             Self::Debate(_) => "debate",
+            Self::EnvRollout(_) => "env_rollout",
         }
     }
 
@@ -157,6 +161,7 @@ impl Search {
             Self::MultiTurn(search) => &search.propose,
             Self::RefineLoop(search) => &search.propose,
             Self::Debate(search) => &search.propose,
+            Self::EnvRollout(search) => &search.propose,
         }
     }
 
@@ -172,7 +177,8 @@ impl Search {
             | Self::IdSampling(_)
             | Self::MultiTurn(_)
             | Self::RefineLoop(_)
-            | Self::Debate(_) => &[],
+            | Self::Debate(_)
+            | Self::EnvRollout(_) => &[],
         }
     }
 
@@ -196,7 +202,9 @@ impl Search {
     pub fn trajectories(&self) -> Option<u64> {
         let n = u64::from(self.propose().n);
         match self {
-            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
+            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) | Self::EnvRollout(_) => {
+                Some(n)
+            }
             Self::BestOfN(_) | Self::Vote(_) => Some(1),
             Self::Debate(search) => Some(n * u64::from(search.speakers)),
             Self::StepBeam(_) | Self::Mcts(_) => None,
@@ -214,6 +222,7 @@ impl Search {
             Self::SampleK(_) => chains(1),
             Self::BestOfN(_) | Self::Vote(_) => Most { trajectories: 1, ..chains(1) },
             Self::MultiTurn(search) => chains(u64::from(search.turns)),
+            Self::EnvRollout(search) => chains(u64::from(search.turns)),
             Self::RefineLoop(search) => chains(1 + 2 * u64::from(search.rounds)),
             Self::Debate(search) => {
                 let answers = u64::from(search.speakers) * u64::from(search.rounds);

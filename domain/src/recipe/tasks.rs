@@ -2,12 +2,15 @@
 
 pub mod files;
 
+pub mod env;
+
 use std::collections::BTreeSet;
 
 use files::Files;
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Family, TaskRule};
+pub use env::Env;
 
 /// A task set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,15 +20,27 @@ pub enum TaskSet {
     Builtin(Builtin),
     /// Read from data files.
     Files(Box<Files>),
+    /// Instances of an environment, played turn by turn.
+    Env(Env),
 }
 
 impl TaskSet {
+    /// The environment, of a set that is played and not answered.
+    #[must_use]
+    pub fn env(&self) -> Option<&Env> {
+        match self {
+            Self::Builtin(_) | Self::Files(_) => None,
+            Self::Env(env) => Some(env),
+        }
+    }
+
     /// The word that says in a recipe where the set comes from.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Builtin(_) => "builtin",
             Self::Files(_) => "files",
+            Self::Env(_) => "env",
         }
     }
 
@@ -35,6 +50,7 @@ impl TaskSet {
         match self {
             Self::Builtin(builtin) => builtin.family.name(),
             Self::Files(files) => &files.path,
+            Self::Env(env) => env.label(),
         }
     }
 
@@ -46,6 +62,7 @@ impl TaskSet {
             Self::Files(files) => {
                 files.stored.as_ref().map_or(0, |stored| u32::try_from(stored.rows(split).rows).unwrap_or(u32::MAX))
             }
+            Self::Env(env) => env.size(split),
         }
     }
 
@@ -55,6 +72,7 @@ impl TaskSet {
         match self {
             Self::Builtin(builtin) => builtin.shots,
             Self::Files(files) => files.shots,
+            Self::Env(_) => 0,
         }
     }
 
@@ -62,7 +80,7 @@ impl TaskSet {
     #[must_use]
     pub fn has_tests(&self) -> bool {
         match self {
-            Self::Builtin(_) => false,
+            Self::Builtin(_) | Self::Env(_) => false,
             Self::Files(files) => files.tests.is_some(),
         }
     }
@@ -73,6 +91,7 @@ impl TaskSet {
         match self {
             Self::Builtin(builtin) => TaskRule::Family(builtin.family),
             Self::Files(files) => TaskRule::Check(Box::new(files.rule())),
+            Self::Env(_) => TaskRule::Played,
         }
     }
 
@@ -82,6 +101,7 @@ impl TaskSet {
         match self {
             Self::Builtin(builtin) => Some(builtin.family.terminator()),
             Self::Files(files) => files.end.0,
+            Self::Env(_) => Some('\n'),
         }
     }
 
@@ -91,6 +111,7 @@ impl TaskSet {
         match self {
             Self::Builtin(builtin) => builtin.family.max_tokens(),
             Self::Files(files) => files.max_tokens(),
+            Self::Env(env) => env.max_tokens,
         }
     }
 
@@ -103,6 +124,7 @@ impl TaskSet {
                 let text = files.stored.iter().flat_map(|stored| stored.characters.chars());
                 text.chain(files.end.0).collect()
             }
+            Self::Env(env) => env.characters(),
         }
     }
 
@@ -119,6 +141,7 @@ impl TaskSet {
                 let longest = files.stored.as_ref().map(|stored| stored.longest).unwrap_or_default();
                 u64::from(longest.prefix) + u64::from(longest.prompt) + u64::from(files.max_tokens())
             }
+            Self::Env(env) => env.longest_sequence(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A recipe that passes can be planned and run; nothing later may have to refuse it for what it says.
 
 mod data;
+mod episode;
 mod files;
 mod guide;
 mod header;

@@ -1,11 +1,13 @@
 //! Verifiers: who decides on completions and on steps, as a recipe names them.
 
 mod answer;
+mod episode;
 mod judge;
 mod rules;
 mod wrap;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
+pub use episode::{EnvReturn, SuccessClassifier};
 pub use wrap::{Agreement, Combine, Dropout, How, Member, Repeat, Spread, Uncertainty};
 
 pub use judge::{
@@ -62,6 +64,10 @@ pub enum Verifier {
     Repeat(Repeat),
     /// A role's number less its doubt.
     Uncertainty(Uncertainty),
+    /// What an environment paid for the actions of an episode.
+    EnvReturn(EnvReturn),
+    /// A role that says behind an episode whether it succeeded.
+    SuccessClassifier(SuccessClassifier),
 }
 
 impl Verifier {
@@ -94,6 +100,8 @@ impl Verifier {
             Self::Combine(_) => "combine",
             Self::Repeat(_) => "repeat",
             Self::Uncertainty(_) => "uncertainty",
+            Self::EnvReturn(_) => "env_return",
+            Self::SuccessClassifier(_) => "success_classifier",
         }
     }
 
@@ -106,6 +114,7 @@ impl Verifier {
             Self::JudgePair(pair) => pair.role.iter().collect(),
             Self::Principles(principles) => principles.role.iter().collect(),
             Self::FirstError(first) => first.by.roles(),
+            Self::SuccessClassifier(classifier) => vec![&classifier.role],
             Self::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
                 verify.roles().into_iter().chain(others).collect()
             }
@@ -123,7 +132,12 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::StepExecutor(_) | Self::Rules(_) | Self::Judge(_) | Self::Principles(_) | Self::FirstError(_) => true,
+            Self::StepExecutor(_)
+            | Self::Rules(_)
+            | Self::Judge(_)
+            | Self::Principles(_)
+            | Self::FirstError(_)
+            | Self::SuccessClassifier(_) => true,
             Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
             Self::Repeat(repeat) => repeat.verify.decides(),
             Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
@@ -137,7 +151,8 @@ impl Verifier {
         self.holds(&Self::checks_answers)
     }
 
-    /// Whether it compares an answer with the expected one, and needs a whole answer for that.
+    /// Whether it says what is right: compares an answer with the expected one, and needs a whole answer for that, or has it from the
+    /// environment.
     #[must_use]
     pub fn checks_answers(&self) -> bool {
         match self {
@@ -149,7 +164,8 @@ impl Verifier {
             | Self::Regex(_)
             | Self::JsonSchema(_)
             | Self::Math(_)
-            | Self::UnitTests(_) => true,
+            | Self::UnitTests(_)
+            | Self::EnvReturn(_) => true,
             Self::StepExecutor(_)
             | Self::Value(_)
             | Self::Orm(_)
@@ -163,6 +179,7 @@ impl Verifier {
             | Self::JudgePair(_)
             | Self::Principles(_)
             | Self::FirstError(_)
+            | Self::SuccessClassifier(_)
             | Self::Uncertainty(_) => false,
             Self::Combine(_) => self.decides() && self.members().into_iter().any(Self::checks_answers),
             Self::Repeat(repeat) => repeat.verify.checks_answers(),

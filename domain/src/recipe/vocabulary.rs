@@ -5,7 +5,7 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 16] = [
+const PLANNED: [&str; 15] = [
     "figures",
     "sweep",
     "breed",
@@ -18,7 +18,6 @@ const PLANNED: [&str; 16] = [
     "goal",
     "needs",
     "every",
-    "env_rollout",
     "judge",
     "openai",
     "arms",

@@ -10,6 +10,8 @@ pub enum TaskRule {
     Family(Family),
     /// A checker of answers, or tests of programs: [`Verifier::checks_answers`] holds.
     Check(Box<Verifier>),
+    /// None: the tasks are played, and their environment says what came of it.
+    Played,
 }
 
 impl TaskRule {
@@ -21,7 +23,7 @@ impl TaskRule {
                 Verifier::UnitTests(options) => Some(options),
                 _ => None,
             },
-            Self::Family(_) => None,
+            Self::Family(_) | Self::Played => None,
         }
     }
 
@@ -29,7 +31,7 @@ impl TaskRule {
     #[must_use]
     pub fn runs_code(&self) -> bool {
         match self {
-            Self::Family(_) => false,
+            Self::Family(_) | Self::Played => false,
             Self::Check(verifier) => verifier.runs_code(),
         }
     }

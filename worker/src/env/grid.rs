@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::Legal;
 use super::builtin::{Game, Played, Refused, choose};
@@ -22,11 +23,13 @@ pub(super) struct Config {
     slippery: f64,
     /// Chance that a step from a slippery cell goes sideways.
     slip: f64,
+    /// Row and column of another goal than the one that is drawn, from 0.
+    goal: Option<[usize; 2]>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4 }
+        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4, goal: None }
     }
 }
 
@@ -43,7 +46,11 @@ pub(super) struct Grid {
     cells: Vec<Cell>,
     slip: f64,
     at: usize,
+    /// Where the walk begins.
+    from: usize,
     goal: usize,
+    /// The goal that was drawn: what tells instances apart.
+    drawn: usize,
     first_distance: u32,
     nearest: u32,
 }
@@ -65,6 +72,13 @@ impl Grid {
         (inside && self.cells[to] != Cell::Wall).then_some(to)
     }
 
+    /// What was reached, as the options that make it the goal; nothing if the player is where the walk began.
+    fn achieved(&self) -> Map<String, Value> {
+        let place = [self.at / self.columns, self.at % self.columns];
+        let reached = (self.at != self.from).then(|| ("goal".to_owned(), json!(place)));
+        Map::from_iter([("achieved".to_owned(), Value::Object(reached.into_iter().collect()))])
+    }
+
     /// Steps from every cell to the goal.
     fn distances(&self) -> Vec<Option<u32>> {
         let mut found = vec![None; self.cells.len()];
@@ -78,10 +92,11 @@ impl Grid {
         found
     }
 
-    fn drawn(&self) -> String {
+    /// The map with a player and a goal.
+    fn map(&self, player: usize, goal: usize) -> String {
         let sign = |(at, cell): (usize, &Cell)| match cell {
-            _ if at == self.at => '@',
-            _ if at == self.goal => 'G',
+            _ if at == player => '@',
+            _ if at == goal => 'G',
             Cell::Wall => '#',
             Cell::Slippery => '~',
             Cell::Free => '.',
@@ -93,8 +108,7 @@ impl Grid {
 
 impl Game for Grid {
     const NAME: &'static str = "grid";
-    const OPTIONS: &'static str =
-        "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9";
+    const OPTIONS: &'static str = "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9, `goal` a row and a column";
     type Config = Config;
     type Move = usize;
 
@@ -103,7 +117,8 @@ impl Game for Grid {
         let shares = (0.0..=0.5).contains(&config.walls)
             && (0.0..=1.0).contains(&config.slippery)
             && (0.0..=0.9).contains(&config.slip);
-        if !sides.contains(&config.rows) || !sides.contains(&config.columns) || !shares {
+        let goal = config.goal.is_none_or(|[row, column]| row < config.rows && column < config.columns);
+        if !goal || !sides.contains(&config.rows) || !sides.contains(&config.columns) || !shares {
             return None;
         }
         loop {
@@ -115,28 +130,41 @@ impl Game for Grid {
             let cells: Vec<Cell> = (0..config.rows * config.columns).map(cell).collect();
             let (at, goal) = (rng.random_range(0..cells.len()), rng.random_range(0..cells.len()));
             let free = cells[at] != Cell::Wall && cells[goal] != Cell::Wall;
-            let mut grid =
-                Self { columns: config.columns, cells, slip: config.slip, at, goal, first_distance: 0, nearest: 0 };
+            let mut grid = Self {
+                columns: config.columns,
+                cells,
+                slip: config.slip,
+                at,
+                from: at,
+                goal,
+                drawn: goal,
+                first_distance: 0,
+                nearest: 0,
+            };
             // Far enough to have to look for the way.
-            if let Some(distance) = grid.distances()[at].filter(|distance| free && *distance >= 3) {
-                (grid.first_distance, grid.nearest) = (distance, distance);
-                return Some(grid);
+            let Some(mut distance) = grid.distances()[at].filter(|distance| free && *distance >= 3) else { continue };
+            if let Some([row, column]) = config.goal {
+                grid.goal = row * config.columns + column;
+                // Options may name a cell that this map does not lead to: nobody gets there then.
+                distance = grid.distances()[at].unwrap_or(u32::MAX);
             }
+            (grid.first_distance, grid.nearest) = (distance, distance);
+            return Some(grid);
         }
     }
 
     fn canonical(&self) -> String {
-        self.drawn()
+        self.map(self.from, self.drawn)
     }
 
     fn max_turns(&self) -> u32 {
-        4 * self.first_distance + 8
+        self.first_distance.saturating_mul(4).saturating_add(8)
     }
 
     fn observe(&self, _player: usize) -> String {
         let legend = "You are @, the goal is G, walls are #";
         let slippery = if self.cells.contains(&Cell::Slippery) { ", ~ is slippery" } else { "" };
-        format!("{}\n{legend}{slippery}.", self.drawn())
+        format!("{}\n{legend}{slippery}.", self.map(self.at, self.goal))
     }
 
     fn legal(&self, _player: usize) -> Legal {
@@ -153,17 +181,21 @@ impl Game for Grid {
         let way = if slips { (wanted + [1, 3][chance.random_range(0..2)]) % 4 } else { wanted };
         let slipped = if slips { "You slip. " } else { "" };
         let Some(to) = self.next(self.at, way) else {
-            return Played::news(format!("{slipped}There is no way {}.", WORDS[way]));
+            let news = format!("{slipped}There is no way {}.", WORDS[way]);
+            return Played { info: self.achieved(), ..Played::news(news) };
         };
         self.at = to;
         self.nearest = self.nearest.min(self.distances()[to].unwrap_or(u32::MAX));
         let over = to == self.goal;
         let arrived = if over { " You are at the goal." } else { "" };
-        Played { over, ..Played::news(format!("{slipped}You go {}.{arrived}", WORDS[way])) }
+        Played { over, info: self.achieved(), ..Played::news(format!("{slipped}You go {}.{arrived}", WORDS[way])) }
     }
 
     fn score(&self, _player: usize) -> f64 {
-        1.0 - f64::from(self.nearest) / f64::from(self.first_distance)
+        match self.first_distance {
+            0 => 1.0,
+            first => 1.0 - f64::from(self.nearest) / f64::from(first),
+        }
     }
 }
 
@@ -201,12 +233,16 @@ mod tests {
     #[test]
     fn a_small_map_by_hand() {
         let cells = vec![Cell::Free, Cell::Wall, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid = Grid { columns: 3, cells, slip: 0.0, at: 0, goal: 2, first_distance: 4, nearest: 4 };
-        assert_eq!(grid.drawn(), "@#G\n...");
+        let mut grid =
+            Grid { columns: 3, cells, slip: 0.0, at: 0, from: 0, goal: 2, drawn: 2, first_distance: 4, nearest: 4 };
+        assert_eq!(grid.map(grid.at, grid.goal), "@#G\n...");
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.play(vec![Some(1)], &mut Seed(0).stream()).news, "There is no way right.");
         grid.play(vec![Some(2)], &mut Seed(0).stream());
-        assert_eq!((grid.drawn().as_str(), grid.score(0)), (".#G\n@..", 0.25));
+        assert_eq!((grid.map(grid.at, grid.goal).as_str(), grid.score(0)), (".#G\n@..", 0.25));
+        assert_eq!(grid.achieved()["achieved"], json!({"goal": [1, 0]}));
+        grid.play(vec![Some(0)], &mut Seed(0).stream());
+        assert_eq!(grid.achieved()["achieved"], json!({}), "back at the start, nothing is reached");
     }
 
     #[test]

@@ -16,11 +16,12 @@ use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
 use tempfile::TempDir;
 
+use super::hindsight::Worlds;
 use super::meter::Meter;
 use super::tasks::{Problems, Tasks};
 use super::{JobError, Workshop, engine_failed, store_failed};
 use crate::engine::Codec;
-use crate::operators::{Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream};
+use crate::operators::{Again, Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream};
 use crate::verify::{Claim, Panel};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
@@ -40,10 +41,12 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
     };
     let codec = spec.text.map(|checkpoint| codec(shop, &checkpoint)).transpose()?;
     let rules = (!spec.tasks.is_empty()).then(|| Rules::generate(shop, &spec.tasks)).transpose()?;
+    let worlds = codec.as_deref().map(|codec| Worlds::of(&spec.tasks, &shop.runtime, codec));
     let means = Means {
         sources: &files,
         text: codec.as_deref(),
         rules: rules.as_ref().map(|rules| rules as &dyn Reverify),
+        worlds: worlds.as_ref().map(|worlds| worlds as &dyn Again),
         scratch: None,
     };
     let watch = meter.glance();
@@ -165,7 +168,7 @@ struct Rules {
 impl Rules {
     fn generate(shop: &Workshop, slices: &[TaskSlice]) -> Result<Self, JobError> {
         let mut problems = BTreeMap::new();
-        for slice in slices {
+        for slice in slices.iter().filter(|slice| slice.source.env().is_none()) {
             let Problems { data, given, .. } = Problems::of(slice, &shop.shelf())?;
             for (problem, given) in data.problems().iter().zip(given) {
                 let of = (slice.source.rule(), problem.clone(), given.tests);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use galapagos_domain::job::{EvaluateSpec, JobOutput, JobSpec, TaskOutcome};
+use galapagos_domain::job::{EvaluateSpec, JobOutput, JobSpec, Sampling, TaskOutcome};
 use galapagos_domain::trajectory::Outcome;
 
 use super::meter::Meter;
+use super::played::{Played, play};
 use super::tasks::Tasks;
-use super::{JobError, Workshop, engine_failed};
+use super::{JobError, Workshop, engine_failed, stage};
 use crate::engine::ScoreBatch;
 use crate::search::{Ask, Policy, Sample};
 use crate::verify::Panel;
@@ -15,34 +16,54 @@ use crate::verify::Panel;
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
+    let tasks = stage::prepare(shop, &spec.tasks, codec.as_ref(), job.seed, spec.sampling.max_tokens)?;
     let units = tasks.items.len() as u64;
     meter.expect(units, units + units * u64::from(spec.samples));
     let policy = Policy { engine: &shop.engine, checkpoint: &checkpoint, codec: &codec, meter };
     let asks = Ask::greedy(&tasks, &spec.sampling);
-    let greedy = policy.answer(&tasks, &asks).map_err(engine_failed("answer greedily"))?;
-    let sampled = match spec.samples {
-        0 => vec![Vec::new(); tasks.items.len()],
+    let (_, greedy) = attempts(shop, &policy, &tasks, (asks, 1, &spec.sampling.greedy()))?;
+    let (sampled, passes) = match spec.samples {
+        0 => (vec![Vec::new(); tasks.items.len()], vec![Vec::new(); tasks.items.len()]),
         samples => {
             let asks = Ask::sampled(&tasks, samples, &spec.sampling);
-            policy.answer(&tasks, &asks).map_err(engine_failed("sample from the policy"))?
+            attempts(shop, &policy, &tasks, (asks, samples, &spec.sampling))?
         }
     };
     let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
-    let panel = Panel::rule_with(&shop.code);
     let mut outcomes = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
-        let passed =
-            sampled[place].iter().map(|s| passes(&panel, &tasks, place, &s.text)).collect::<Result<Vec<_>, _>>()?;
+        let passed = &passes[place];
         outcomes.push(TaskOutcome {
             task: item.index,
-            greedy_pass: passes(&panel, &tasks, place, &greedy[place][0].text)?,
+            greedy_pass: greedy[place][0],
             samples: spec.samples,
             passes: passed.iter().map(|pass| u32::from(*pass)).sum(),
             best_pass: best.as_ref().map(|best| passed[best[place]]),
         });
     }
     Ok(JobOutput::Evaluate { tasks: outcomes, tokens: meter.tokens() })
+}
+
+/// Samples of each task, and which of them pass: answers, or episodes where the tasks are played.
+type Attempts = (Vec<Vec<Sample>>, Vec<Vec<bool>>);
+
+fn attempts(
+    shop: &Workshop,
+    policy: &Policy<'_>,
+    tasks: &Tasks,
+    (asks, samples, sampling): (Vec<Ask>, u32, &Sampling),
+) -> Result<Attempts, JobError> {
+    if let Some(stage) = &tasks.stage {
+        let played = play(shop, policy, (tasks, stage), samples, sampling)?;
+        let of_task = |task: Vec<Played>| task.into_iter().map(|played| (played.sample, played.solved)).unzip();
+        return Ok(played.into_iter().map(of_task).unzip());
+    }
+    let answers = policy.answer(tasks, &asks).map_err(engine_failed("answer the tasks"))?;
+    let panel = Panel::rule_with(&shop.code);
+    let of_task =
+        |(place, task): (usize, &Vec<Sample>)| task.iter().map(|s| passes(&panel, tasks, place, &s.text)).collect();
+    let passes = answers.iter().enumerate().map(of_task).collect::<Result<_, _>>()?;
+    Ok((answers, passes))
 }
 
 /// Whether a completion passes. A verdict that decides nothing ends the job: counted as a miss it would lower the score.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{JobKind, JobOutput, RolloutSpec};
 use galapagos_domain::recipe::Characters;
-use galapagos_domain::recipe::search::{Propose, Search};
+use galapagos_domain::recipe::search::{EnvRollout, Propose, Search};
+use galapagos_domain::recipe::tasks::TaskSet;
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory};
@@ -98,15 +99,21 @@ struct Said {
     heard: Vec<String>,
 }
 
-fn run(verify: &str, (weigh, write): (Weigh, Write)) -> Said {
+fn run(verify: &str, by: (Weigh, Write)) -> Said {
+    let answers = Search::SampleK(Propose::answers(4, 0.8));
+    run_on(None, (verify, answers), by)
+}
+
+/// Of `env`, or of digits to be sorted.
+fn run_on(env: Option<TaskSet>, (verify, search): (&str, Search), (weigh, write): (Weigh, Write)) -> Said {
     let mut bench = Bench::new();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let scripted = Scripted { weigh, write, heard: Arc::clone(&heard) };
     bench.shop.engine = EngineHandle::start(move || Box::new(scripted.clone())).unwrap();
     let verify: Vec<Verifier> = serde_json::from_str(verify).unwrap_or_else(|error| panic!("{verify}: {error}"));
-    let JobKind::Rollout(spec) = bench.rollout(0..6) else { panic!() };
-    let search = Box::new(Search::SampleK(Propose::answers(4, 0.8)));
-    let output = bench.run(JobKind::Rollout(RolloutSpec { verify, search, ..spec })).unwrap();
+    let JobKind::Rollout(mut spec) = bench.rollout(0..6) else { panic!() };
+    spec.tasks.source = env.unwrap_or(spec.tasks.source);
+    let output = bench.run(JobKind::Rollout(RolloutSpec { verify, search: Box::new(search), ..spec })).unwrap();
     let JobOutput::Rollout { trajectories, .. } = &output else { panic!("{output:?}") };
     let rows = bench.read(trajectories);
     let heard = heard.lock().unwrap().clone();
@@ -305,4 +312,35 @@ fn a_judge_whose_words_begin_alike_is_refused_and_says_why() {
     assert_eq!(error.class(), galapagos_domain::job::FailureClass::Invalid);
     let report = crate::failure::report(error.class(), &error).chain.join("\n");
     assert!(report.contains("its words \" yes\" and \" no\" begin with the same token"), "{report}");
+}
+
+/// Right, then left, then right again.
+fn walks(prompt: &str, _: usize) -> Option<String> {
+    let turns = prompt.matches("> ").count();
+    prompt.ends_with("> ").then(|| ["right\n", "left\n"][(turns + 1) % 2].to_owned())
+}
+
+/// A judge of episodes reads all that was done and shown, and the first wrong turn is found as the first wrong step is; what the
+/// environment showed behind a turn is of no class.
+#[test]
+fn a_judge_reads_whole_episodes_and_the_first_wrong_turn_is_labelled() {
+    let env = r#"{"env": {"name": "grid", "config": {"rows": 6, "columns": 6, "walls": 0.0}, "train": 20, "val": 5, "test": 5,
+        "tokens": 1900}}"#;
+    let judge = r#"{"judge": {"ask": "JUDGE {prompt}{answer}", "fence": ["~(", ")~"], "mode": {"logits": {"yes": "y", "no": "n"}},
+        "calibrate": "none"}}"#;
+    let back: Weigh = |prompt| if prompt.contains("left") { (0.1, 0.4) } else { (0.6, 0.2) };
+    let search = Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3 });
+    let verify = format!("[{judge}, {{\"first_error\": {{\"by\": {judge}}}}}]");
+    let said = run_on(Some(serde_json::from_str(env).unwrap()), (&verify, search), (back, walks));
+    let long: Vec<_> = said.rows.iter().filter(|row| row.completion.contains("left")).collect();
+    assert!(long.len() > 3, "most walks are not over at once: {:?}", said.rows);
+    for row in long {
+        let turns = row.credit.spans.iter().filter(|span| span.learn).count();
+        let classes: Vec<_> = row.credit.spans.iter().filter(|span| span.learn).map(|span| span.class).collect();
+        assert_eq!(classes, [Some(1), Some(0), None][..turns], "{:?}", row.completion);
+        assert!(row.credit.spans.iter().all(|span| span.learn || span.class.is_none()));
+        assert_eq!(row.verdict.outcome, Outcome::Fail, "{:?}", row.verdict);
+        let shown = format!("~({})~", row.completion.trim());
+        assert!(said.heard.iter().any(|prompt| prompt.contains(&shown)), "nobody judged {shown:?}: {:?}", said.heard);
+    }
 }

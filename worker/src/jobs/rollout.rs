@@ -12,13 +12,13 @@ use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
 use galapagos_domain::recipe::search::{ERRING_TASKS, Search};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::trajectory::{Audit, Credit, Leaf, Outcome, Span, Trajectory, VerdictCounts};
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::tasks::Tasks;
-use super::{JobError, Workshop, engine_failed, store_failed};
-use crate::search::{Critic, Forest, ForestError, Found, Harvest, Origin, Pace, Searched, Tree, records};
+use super::{JobError, Workshop, engine_failed, stage, store_failed};
+use crate::search::{Critic, Forest, ForestError, Found, Harvest, NodeId, Origin, Pace, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -26,7 +26,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     }
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let tasks = stage::prepare(shop, &spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
     let critics = critics(shop, &spec.critics)?;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);
@@ -145,28 +145,47 @@ fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Optio
     }
 }
 
-/// One span for each step, with its Q; none for an answer in one piece. Where the first wrong step was looked for, what is sampled
-/// before it is of class 1, the step of class 0, and what comes behind of none.
+/// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown behind it.
+/// None for an answer in one piece. Where the first wrong step was looked for, what is sampled before it is of class 1, the step of class
+/// 0, and what comes behind of none.
 fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
-    if found.path.nodes.len() < 2 {
+    let plain = |node: &NodeId| tree[*node].turn.is_none();
+    if found.path.nodes.len() < 2 && found.path.nodes.iter().all(plain) {
         return Vec::new();
     }
     let (mut start, mut step) = (0, 0);
-    let span = |node: &crate::search::NodeId| {
+    let mut spans = Vec::new();
+    for node in &found.path.nodes {
         let node = &tree[*node];
-        let end = start + u32::try_from(node.piece.tokens.len()).unwrap_or(u32::MAX);
-        let value = (node.visits > 0.0).then_some(node.q).or(node.own);
+        let (written, all) = (node.piece.log_probs.len(), node.piece.tokens.len());
+        let value = match &node.turn {
+            _ if node.visits > 0.0 => Some(node.q),
+            Some(TreeTurn::Played(played)) => Some(played.reward),
+            Some(TreeTurn::Failed(_)) | None => node.own,
+        };
         let learn = node.piece.part.is_sampled();
         let class = found.right_steps.filter(|_| learn).and_then(|right| match step.cmp(&right) {
             Ordering::Less => Some(1),
             Ordering::Equal => Some(0),
             Ordering::Greater => None,
         });
-        let span = Span { start, end, learn, value: value.map(|v| v as f32), class };
-        (start, step) = (end, step + usize::from(learn));
-        span
-    };
-    found.path.nodes.iter().map(span).collect()
+        step += usize::from(learn);
+        let mut part = |tokens: usize, learn, (value, class): (Option<f64>, Option<u32>)| {
+            let end = start + u32::try_from(tokens).unwrap_or(u32::MAX);
+            spans.push(Span { start, end, learn, value: value.map(|v| v as f32), class });
+            start = end;
+        };
+        match &node.turn {
+            None => part(all, learn, (value, class)),
+            Some(_) => {
+                part(written, learn, (value, class));
+                if all > written {
+                    part(all - written, false, (None, None));
+                }
+            }
+        }
+    }
+    spans
 }
 
 fn store_trees(shop: &Workshop, nodes: &[TreeNode]) -> Result<ArtifactRef, JobError> {

@@ -15,6 +15,7 @@ use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot
 use rand::seq::SliceRandom;
 use tokio::runtime::Handle;
 
+use super::stage::Stage;
 use super::{JobError, engine_failed};
 use crate::engine::Codec;
 use crate::verify::{self, Claim};
@@ -49,6 +50,8 @@ pub struct Tasks {
     pub known: Vec<Problem>,
     /// Chooses among them.
     pub known_seed: Seed,
+    /// Of tasks that are played in an environment.
+    pub stage: Option<Stage>,
 }
 
 /// All problems of a slice's split, and the solved examples before each.
@@ -75,6 +78,7 @@ impl Problems {
                 Ok(Self { given, data, shots: few_shot_prefix(source, slice.seed).map_err(failed)? })
             }
             TaskSet::Files(files) => Self::stored(slice, files, shelf),
+            TaskSet::Env(_) => Err(JobError::Played { set: slice.set.to_string() }),
         }
     }
 }
@@ -167,6 +171,7 @@ impl Tasks {
             max_tokens: max_tokens.unwrap_or_else(|| source.max_tokens()),
             known,
             known_seed,
+            stage: None,
         })
     }
 

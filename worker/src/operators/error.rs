@@ -28,6 +28,8 @@ pub enum OperatorError {
     Tree { tree: String, node: u32, problem: &'static str },
     #[error("the record {sample} of task {task} cannot be verified again: {reason}")]
     Reverify { task: String, sample: u32, reason: String },
+    #[error("`hindsight` cannot relabel episode {sample} of {task}: {reason}")]
+    Hindsight { task: String, sample: u32, reason: String },
     #[error("the attempt was cancelled")]
     Cancelled,
 }
@@ -46,7 +48,8 @@ impl OperatorError {
             | Self::Text { .. }
             | Self::Variable(_)
             | Self::Tree { .. }
-            | Self::Reverify { .. } => false,
+            | Self::Reverify { .. }
+            | Self::Hindsight { .. } => false,
         }
     }
 }

@@ -49,9 +49,9 @@ struct Journey<'a> {
 
 impl Journey<'_> {
     fn node(&mut self, node: usize) {
-        self.spans.extend(self.wood.span(node, self.tokens.len()));
+        self.spans.extend(self.wood.spans(node, self.tokens.len()));
         self.tokens.extend(&self.wood.nodes[node].tokens);
-        self.text.push_str(&self.wood.nodes[node].text);
+        self.text.push_str(&self.wood.text(node));
     }
 
     fn say(&mut self, text: &str, tokens: &[u32]) {

@@ -8,7 +8,9 @@ use galapagos_domain::seed::Seed;
 
 use super::error::OperatorError;
 use super::stage::{Means, Stage};
-use super::{journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top, weighted};
+use super::{
+    hindsight, journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top, weighted,
+};
 
 /// The operator, drawing from `seed`.
 pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) -> Result<Stage<'a>, OperatorError> {
@@ -56,6 +58,10 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         Operator::RepeatVerify { times, min_pass } => {
             let rules = means.rules.ok_or(OperatorError::NoRules { operator: word })?;
             Stage::Each(keep::again(*times, *min_pass, rules))
+        }
+        Operator::Hindsight(how) => {
+            let worlds = means.worlds.ok_or(OperatorError::NoRules { operator: word })?;
+            Stage::Task(hindsight::relabelled(*how, worlds))
         }
         Operator::Normalise(how) => match how {
             Normalise::SiblingCenter => Stage::Task(normalise::sibling_center()),

@@ -41,6 +41,16 @@ pub trait Reverify {
     fn passes(&self, record: &Trajectory, time: u32) -> Result<bool, OperatorError>;
 }
 
+/// Knows the environments of episodes.
+pub trait Again {
+    /// The failed episode as if it had wanted what it reached, with its return under `gamma`; `None` if it reached nothing that its
+    /// environment can call a goal.
+    ///
+    /// # Errors
+    /// [`OperatorError::Hindsight`] if the environment does not state what was reached, or the episode cannot be played again.
+    fn as_if_meant(&self, record: &Trajectory, gamma: f64) -> Result<Option<Trajectory>, OperatorError>;
+}
+
 /// What operators may use.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
@@ -48,6 +58,7 @@ pub struct Means<'a> {
     /// Writes the texts that operators insert.
     pub text: Option<&'a dyn Codec>,
     pub rules: Option<&'a dyn Reverify>,
+    pub worlds: Option<&'a dyn Again>,
     /// Where scratch files may lie; without it everything stays in memory.
     pub scratch: Option<&'a Path>,
 }

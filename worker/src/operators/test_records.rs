@@ -82,6 +82,7 @@ pub(crate) fn node(number: u32, parent: Option<u32>, q: f64, outcome: Option<Out
         prefix_len: u32::from(number == 0),
         log_probs: vec![-0.5],
         text: letter(number).to_string(),
+        turn: None,
         end: outcome.map(|_| NodeEnd::Answered),
         closed: false,
         visits: 1.0,
@@ -161,5 +162,5 @@ impl Reverify for SoOften {
 }
 
 pub(super) fn with_means<T>(shelf: &Shelf, work: impl FnOnce(Means<'_>) -> T) -> T {
-    work(Means { sources: shelf, text: Some(&CharacterCodec), rules: Some(&SoOften), scratch: None })
+    work(Means { sources: shelf, text: Some(&CharacterCodec), rules: Some(&SoOften), worlds: None, scratch: None })
 }

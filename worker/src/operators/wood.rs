@@ -2,7 +2,7 @@
 
 use galapagos_domain::recipe::curate::PairBy;
 use galapagos_domain::trajectory::{Credit, Leaf, Outcome, Span, Trajectory, Verdict};
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::error::OperatorError;
 use super::measure::score;
@@ -113,10 +113,10 @@ impl<'a> Wood<'a> {
             (Vec::new(), Vec::new(), String::new(), Vec::new());
         for at in written {
             let node = &self.nodes[*at];
-            spans.extend(self.span(*at, tokens.len()));
+            spans.extend(self.spans(*at, tokens.len()));
             tokens.extend(&node.tokens);
             log_probs.extend((0..node.tokens.len()).map(|i| node.log_probs.get(i).copied().unwrap_or(0.0)));
-            completion.push_str(&node.text);
+            completion.push_str(&self.text(*at));
         }
         let unjudged = || Verdict::new(Outcome::Error, "no verdict: a step within a search tree");
         Trajectory {
@@ -137,16 +137,31 @@ impl<'a> Wood<'a> {
         }
     }
 
-    /// The part of a completion that the node is, from token `start` on; none if it is empty.
-    pub(super) fn span(&self, node: usize, start: usize) -> Option<Span> {
-        let tokens = self.nodes[node].tokens.len();
+    /// What was written at the node, and what an environment showed behind it.
+    pub(super) fn text(&self, node: usize) -> String {
+        let node = &self.nodes[node];
+        match &node.turn {
+            Some(TreeTurn::Played(played)) => format!("{}{}", node.text, played.shown),
+            Some(TreeTurn::Failed(_)) | None => node.text.clone(),
+        }
+    }
+
+    /// The parts of a completion that the node is, from token `start` on: what was written, and what was shown behind it; without empty
+    /// ones.
+    pub(super) fn spans(&self, node: usize, start: usize) -> impl Iterator<Item = Span> {
+        let TreeNode { tokens, log_probs, part, turn, .. } = &self.nodes[node];
+        // Only behind actions something is shown in the same node.
+        let written = if turn.is_some() { log_probs.len() } else { tokens.len() };
+        let value = self.q(node).map(|q| q as f32);
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        (tokens > 0).then(|| Span {
-            start: place(start),
-            end: place(start + tokens),
-            learn: self.nodes[node].part.is_sampled(),
-            value: self.q(node).map(|q| q as f32),
+        let span = move |from: usize, to: usize, learn, value| Span {
+            start: place(start + from),
+            end: place(start + to),
+            learn,
+            value,
             class: None,
-        })
+        };
+        let parts = [span(0, written, part.is_sampled(), value), span(written, tokens.len(), false, None)];
+        parts.into_iter().filter(|span| span.end > span.start)
     }
 }

@@ -15,7 +15,8 @@ pub fn extract(tree: &Tree, how: Extract) -> Vec<NodeId> {
     };
     let answered = |id: NodeId| tree[id].end == Some(End::Answered);
     match how {
-        Extract::Answers => with(&answered),
+        // What an environment failed is told as an error.
+        Extract::Answers => with(&|id| answered(id) || tree[id].end == Some(End::Failed)),
         Extract::Ends => with(&|id| tree[id].end.is_some()),
         Extract::Correct => {
             with(&|id| answered(id) && tree[id].verdict.as_ref().is_some_and(|v| v.outcome == Outcome::Pass))

@@ -21,6 +21,7 @@ use galapagos_telemetry::SpawnError;
 
 use self::running::Running;
 use super::court::{Court, SeatError};
+use super::episodes::Episodes;
 use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::Critic;
@@ -29,7 +30,7 @@ use super::tree::{NodeId, Path, Tree};
 use crate::code::{Code, NoCode};
 use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle};
 use crate::jobs::meter::Meter;
-use crate::jobs::tasks::Tasks;
+use crate::jobs::tasks::{Item, Tasks};
 
 /// Everything that the searches of a job need.
 #[derive(Debug)]
@@ -197,8 +198,14 @@ impl Forest<'_> {
     fn strategies(&self) -> Result<Vec<Box<dyn Strategy>>, ForestError> {
         let sampling = Sampling::of(self.search.propose()).ok_or(ForestError::Open(self.search.name()))?;
         let key = Arc::new(self.tasks.key());
-        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
-        Ok(self.tasks.items.iter().map(|item| plan.strategy(item.seed)).collect::<Result<Vec<_>, _>>()?)
+        let stage = self.tasks.stage.as_ref();
+        let plays = stage.map(|stage| (self.tasks.max_tokens, stage.tokens));
+        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key).playing(plays);
+        let strategy = |(place, item): (usize, &Item)| match stage.and_then(|stage| stage.failure(place)) {
+            Some(verdict) => Ok(Box::new(Episodes::failed(self.search.propose().n, verdict)) as Box<dyn Strategy>),
+            None => plan.strategy(item.seed),
+        };
+        Ok(self.tasks.items.iter().enumerate().map(strategy).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Drives one strategy for each task.

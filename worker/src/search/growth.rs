@@ -13,14 +13,16 @@ use galapagos_domain::recipe::search::{
 };
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
+use galapagos_domain::trajectory::Verdict;
 
 use serde::{Deserialize, Serialize};
 
 use super::backup::{Value, back_up};
 use super::budget::{self, Spent};
+use super::episodes::{self, Limits, replica};
 use super::extract::extract;
 use super::select::Selector;
-use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, draws, verdicts};
+use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, acts, draws, verdicts};
 use super::tree::{End, NodeId, Part, Piece, Tree};
 use super::value::{Given, applies, take};
 use super::width::{resamples, twin, width};
@@ -46,6 +48,8 @@ struct Choices {
     budget: Budget,
     width: Width,
     extract: Extract,
+    /// Of trees whose steps are actions in an environment.
+    plays: Option<Limits>,
 }
 
 /// Where the loop is.
@@ -53,6 +57,8 @@ struct Choices {
 enum Stage {
     Choosing,
     Drawing(Drawing),
+    /// New actions that wait for the environment.
+    Acting(Vec<NodeId>),
     Judging(Judging),
     Done,
 }
@@ -121,6 +127,7 @@ impl Growth {
                 budget: search.budget.clone(),
                 width: search.width,
                 extract: search.extract,
+                plays: None,
             },
             seed,
         )
@@ -138,9 +145,17 @@ impl Growth {
             budget: search.budget.clone(),
             width: Width::Fixed,
             extract: search.extract,
+            plays: None,
         };
         let before = Standing { front: vec![NodeId::ROOT], ..Standing::default() };
         Self { front: before.front.clone(), before, ..Self::new(choices, seed) }
+    }
+
+    /// The same, with actions in an environment as steps: a node is an action with what the environment showed behind it.
+    #[must_use]
+    pub fn playing(mut self, limits: Limits) -> Self {
+        self.choices.plays = Some(limits);
+        self
     }
 
     fn new(choices: Choices, seed: Seed) -> Self {
@@ -276,17 +291,53 @@ impl Growth {
             self.stage = Stage::Drawing(Drawing { asked: missing, ..drawing });
             return wants;
         }
-        let new = drawing.new.into_iter().map(|node| (node, Given::default())).collect();
+        if self.choices.plays.is_some() {
+            let act = |node: &NodeId| Want::Act(episodes::act(&self.tree, *node, replica(self.seed)));
+            let wants: Vec<Want> = drawing.new.iter().filter(|node| self.tree[**node].end.is_none()).map(act).collect();
+            if !wants.is_empty() {
+                self.stage = Stage::Acting(drawing.new);
+                return wants;
+            }
+        }
+        self.ask(drawing.new)
+    }
+
+    /// Writes down what the environment made of new actions. One that was refused ends its path, and so does a failure of the
+    /// environment, which has no value.
+    fn acted(&mut self, new: Vec<NodeId>, answers: Vec<Answer>) -> Vec<Want> {
+        let Some(limits) = self.choices.plays else { return self.ask(new) };
+        let acting: Vec<NodeId> = new.iter().copied().filter(|node| self.tree[*node].end.is_none()).collect();
+        for (node, acted) in acting.into_iter().zip(acts(answers)) {
+            let refused = acted.as_ref().ok().and_then(|acted| acted.refused.clone());
+            let failed = acted.as_ref().err().cloned();
+            let goes_on = episodes::write(&mut self.tree, node, acted, limits);
+            let of = &mut self.tree[node];
+            match refused {
+                Some(why) if of.end != Some(End::Answered) => {
+                    of.end = Some(End::Killed);
+                    of.verdict = Some(Verdict::fail(format!("refused: {why}")).by("env/1"));
+                }
+                Some(_) | None if goes_on && of.depth >= limits.turns => of.end = Some(End::Cut),
+                Some(_) | None => of.verdict = failed,
+            }
+        }
+        self.ask(new)
+    }
+
+    /// Has new nodes judged.
+    fn ask(&mut self, new: Vec<NodeId>) -> Vec<Want> {
+        let new = new.into_iter().map(|node| (node, Given::default())).collect();
         self.judge(Judging { place: 0, asked: Vec::new(), new })
     }
 
     fn grow(&mut self, parent: NodeId, drawn: Drawn) -> NodeId {
         let whole = matches!(self.choices.propose.unit, Unit::Answer | Unit::Turn);
         let deepest = self.tree[parent].depth + 1 >= self.choices.budget.depth;
-        let end = match (drawn.tokens.is_empty(), drawn.answered || whole) {
+        let plays = self.choices.plays.is_some();
+        let end = match (drawn.tokens.is_empty(), (drawn.answered || whole) && !plays) {
             (true, _) => Some(End::Empty),
             (false, true) => Some(End::Answered),
-            (false, false) => deepest.then_some(End::Cut),
+            (false, false) => (deepest && !plays).then_some(End::Cut),
         };
         let piece = Piece { part: Part::Step, tokens: drawn.tokens, log_probs: drawn.log_probs, text: drawn.text };
         let node = self.tree.add(parent, piece, self.batch);
@@ -397,6 +448,7 @@ impl Strategy for Growth {
         Ok(match std::mem::replace(&mut self.stage, Stage::Choosing) {
             Stage::Choosing => self.choose(),
             Stage::Drawing(drawing) => self.drawn(drawing, answers),
+            Stage::Acting(new) => self.acted(new, answers),
             Stage::Judging(judging) => self.judged(judging, answers),
             Stage::Done => {
                 self.stage = Stage::Done;
@@ -419,7 +471,7 @@ impl Strategy for Growth {
                 tree.settle();
                 Some((tree, self.before.clone()))
             }
-            Stage::Drawing(_) | Stage::Judging(_) | Stage::Choosing => None,
+            Stage::Drawing(_) | Stage::Acting(_) | Stage::Judging(_) | Stage::Choosing => None,
             Stage::Done => Some((self.tree.clone(), self.before.clone())),
         }
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::search::{Ballot, Propose, Search, Unit};
 use galapagos_domain::seed::Seed;
+use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::chains::{Chains, Script, Text};
 use super::choice::{Choose, Chosen, Key, Weigh};
 use super::debate::Debate;
+use super::episodes::{Episodes, Limits};
 use super::growth::Growth;
 use super::scripts::{Deepening, Once, Refine, Turns};
 use super::strategy::Strategy;
@@ -21,12 +23,31 @@ pub(super) struct Plan<'a> {
     codec: Arc<dyn Codec>,
     /// What answers are to a vote.
     key: Key,
+    /// Of tasks that are played in an environment: longest action and longest episode, in tokens.
+    plays: Option<(u32, u32)>,
 }
 
 impl<'a> Plan<'a> {
     /// Of a resolved search.
     pub(super) fn new(search: &'a Search, sampling: Sampling, codec: Arc<dyn Codec>, key: Key) -> Self {
-        Self { search, sampling: Arc::new(sampling), codec, key }
+        Self { search, sampling: Arc::new(sampling), codec, key, plays: None }
+    }
+
+    /// The same for tasks that are played in an environment; longest action and longest episode in tokens.
+    pub(super) fn playing(self, plays: Option<(u32, u32)>) -> Self {
+        Self { plays, ..self }
+    }
+
+    fn limits(&self, turns: u32) -> Option<Limits> {
+        let (action, tokens) = self.plays?;
+        Some(Limits { turns, action: self.search.propose().max_tokens.unwrap_or(action), tokens })
+    }
+
+    fn tree(&self, growth: Growth, depth: u32) -> Box<dyn Strategy> {
+        Box::new(match self.limits(depth) {
+            Some(limits) => growth.playing(limits),
+            None => growth,
+        })
     }
 
     /// The search of one task, which draws from `seed`.
@@ -43,8 +64,8 @@ impl<'a> Plan<'a> {
                 let choose = Choose::Vote { key: Arc::clone(&self.key), weigh: self.weigh(&vote.by) };
                 Box::new(Chosen::new(once(&vote.propose), choose, seed))
             }
-            Search::StepBeam(beam) => Box::new(Growth::beam(beam, sampling(), seed)),
-            Search::Mcts(mcts) => Box::new(Growth::mcts(mcts, sampling(), seed)),
+            Search::StepBeam(beam) => self.tree(Growth::beam(beam, sampling(), seed), beam.budget.depth),
+            Search::Mcts(mcts) => self.tree(Growth::mcts(mcts, sampling(), seed), mcts.budget.depth),
             Search::IdSampling(deep) => {
                 let trigger = self.text(&deep.trigger)?;
                 let script = Deepening { first: deep.first, factor: deep.factor, most: deep.most, trigger };
@@ -66,6 +87,15 @@ impl<'a> Plan<'a> {
                 Box::new(self.chains(Box::new(script), &refine.propose, seed))
             }
             Search::Debate(debate) => Box::new(Debate::new(debate.clone(), sampling(), Arc::clone(&self.codec), seed)),
+            Search::EnvRollout(rollout) => {
+                let n = rollout.propose.n;
+                match self.limits(rollout.turns) {
+                    Some(limits) => Box::new(Episodes::new(n, limits, sampling(), seed)),
+                    None => {
+                        Box::new(Episodes::failed(n, &Verdict::new(Outcome::Error, "the tasks have no environment")))
+                    }
+                }
+            }
         })
     }
 

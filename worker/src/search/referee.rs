@@ -9,6 +9,7 @@ use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
 use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Spread, Uncertainty, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
+use galapagos_domain::tree::TreeTurn;
 
 use super::composite;
 use super::court::inquiry::Inquiry;
@@ -20,6 +21,7 @@ use crate::engine::CheckpointDir;
 use crate::jobs::tasks::Tasks;
 use crate::verify::Panel;
 use crate::verify::checks::check;
+use crate::verify::episode::env_return;
 use crate::verify::programs::{self, Tested, code};
 
 /// A role that gives numbers.
@@ -36,7 +38,7 @@ pub(super) enum Need {
     /// Nothing.
     Decided(Verdict),
     /// What a critic says behind these tokens.
-    Number { critic: Critic, tokens: Vec<u32>, model: Model },
+    Number { critic: Critic, tokens: Vec<u32>, model: Model, pass_at: Option<f64> },
     /// The same under masks, and what the numbers come to.
     Spread { critic: Critic, tokens: Vec<u32>, model: Model, dropout: Dropout, uncertainty: Uncertainty },
     /// Verdicts of others, which the question's verifier combines.
@@ -82,6 +84,10 @@ pub(super) struct Referee<'a> {
 impl Referee<'_> {
     /// What must be known to answer `question` about the task at `place`. Only where the tree is given can steps be told apart.
     pub(super) fn needs(&self, place: usize, question: &Question, tree: Option<&Tree>) -> Need {
+        // Where the environment failed, nobody knows anything of the policy.
+        if let Some(TreeTurn::Failed(verdict)) = question.path.turns.last() {
+            return Need::Decided(verdict.clone());
+        }
         match &*question.verifier {
             verifier @ (Verifier::Rule | Verifier::UnitTests(_)) if !question.answered => {
                 let reason = format!("`{}` was asked about an unfinished answer", verifier.name());
@@ -108,10 +114,12 @@ impl Referee<'_> {
                 seconds: executor.seconds,
             })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                match self.number(place, question, model) {
-                    Ok((critic, tokens)) => Need::Number { critic, tokens, model: model.clone() },
-                    Err(verdict) => Need::Decided(verdict),
-                }
+                self.asked(place, question, model.clone(), None)
+            }
+            Verifier::EnvReturn(rule) => Need::Decided(env_return(rule, &question.path.turns)),
+            Verifier::SuccessClassifier(classifier) => {
+                let model = Model { role: classifier.role.clone(), squash: classifier.squash };
+                self.asked(place, question, model, Some(classifier.pass_at))
             }
             Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
             Verifier::Combine(_) | Verifier::Repeat(_) => Need::Parts(composite::parts(question)),
@@ -142,12 +150,17 @@ impl Referee<'_> {
         Need::Check(Check::Program(Tested { program, tests, options }))
     }
 
+    /// What a judge is shown of a path: the answer, or all of an episode.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        if self.tasks.stage.is_some() { path.text.clone() } else { path.answer.clone() }
+    }
+
     fn opinion(&self, place: usize, question: &Question) -> Need {
         let problem = &self.tasks.items[place].problem;
         let case = Case {
             prompt: problem.prompt.clone(),
             expected: problem.answer.clone(),
-            answer: question.path.answer.clone(),
+            answer: self.shown(&question.path),
             step: question.path.steps.last().cloned().unwrap_or_default(),
         };
         match self.court.opinion(&question.verifier, case, question.seed) {
@@ -174,6 +187,14 @@ impl Referee<'_> {
         };
         let prompt = if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
         Ok((critic.clone(), [prompt, question.path.tokens.clone()].concat()))
+    }
+
+    /// What a critic is asked behind the path; `pass_at` decides by its number.
+    fn asked(&self, place: usize, question: &Question, model: Model, pass_at: Option<f64>) -> Need {
+        match self.number(place, question, &model) {
+            Ok((critic, tokens)) => Need::Number { critic, tokens, model, pass_at },
+            Err(verdict) => Need::Decided(verdict),
+        }
     }
 
     fn doubt(&self, place: usize, question: &Question, uncertainty: &Uncertainty) -> Need {
@@ -220,7 +241,9 @@ fn prefixes(question: &Question, by: &Verifier, tree: &Tree) -> Vec<Question> {
     let known = question.path.nodes.iter().filter(|node| (node.0 as usize) < tree.len());
     let sampled: Vec<_> = known.copied().filter(|node| tree[*node].piece.part.is_sampled()).collect();
     let mut paths: Vec<Path> = sampled.iter().map(|node| tree.path(*node)).collect();
-    if let ([whole], true) = (&paths[..], by.is_judge()) {
+    if let ([whole], true) = (&paths[..], by.is_judge())
+        && whole.turns.is_empty()
+    {
         let lines: Vec<&str> = whole.answer.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
         let upto = |count: usize| Path {
             answer: lines[..count].concat(),
@@ -287,6 +310,20 @@ pub(super) fn read_masked(numbers: &[f32], critic: &Critic, model: &Model, uncer
     composite::spread(uncertainty, &said).by("uncertainty/1")
 }
 
+/// A number as a decision.
+pub(super) fn at_least(verdict: Verdict, pass_at: Option<f64>) -> Verdict {
+    match (pass_at, verdict.score) {
+        (Some(least), Some(score)) if verdict.outcome.is_decided() => {
+            let passes = f64::from(score) >= least;
+            let sign = if passes { ">=" } else { "<" };
+            Verdict { reason: format!("{score:.4} {sign} {least}"), ..graded(passes, String::new()) }
+                .scored(score)
+                .by(verdict.verifier)
+        }
+        (Some(_) | None, _) => verdict,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -319,5 +356,10 @@ mod tests {
             assert_eq!((verdict.outcome, verdict.score), (Outcome::Error, None), "{numbers:?}");
         }
         assert!(read(&[1.0], &critic(Head::Scalar), &model(Squash::None), "prm").verifier.starts_with("prm/"));
+        let at =
+            |number, pass_at| at_least(read(&[number], &critic(Head::Scalar), &model(Squash::Sigmoid), "c"), pass_at);
+        assert_eq!((at(0.0, Some(0.5)).outcome, at(-0.1, Some(0.5)).outcome), (Outcome::Pass, Outcome::Fail));
+        assert_eq!((at(-0.1, None).outcome, at(f32::NAN, Some(0.5)).outcome), (Outcome::Pass, Outcome::Error));
+        assert_eq!(at(0.0, Some(0.75)).reason, "0.5000 < 0.75");
     }
 }

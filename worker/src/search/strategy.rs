@@ -19,6 +19,7 @@ use crate::engine::EngineError;
 pub enum Want {
     Draw(Draw),
     Judge(Question),
+    Act(Act),
 }
 
 /// Continuations of a path.
@@ -46,6 +47,32 @@ pub struct Question {
     pub seed: Seed,
 }
 
+/// A turn of an episode of the task: what the last of its actions brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Which playing of the task's instance.
+    pub replica: u32,
+    /// From the first on; the last one is new.
+    pub actions: Vec<String>,
+    /// The last token of the new action.
+    pub last: Option<u32>,
+}
+
+/// What an action brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acted {
+    pub reward: f64,
+    /// How well the player has done so far, from 0 to 1.
+    pub score: f64,
+    /// Why the action was not done.
+    pub refused: Option<String>,
+    pub over: bool,
+    /// What the policy reads next, from the end of the action's line on.
+    pub text: String,
+    /// The same; without the line's end if the action's tokens have it.
+    pub tokens: Vec<u32>,
+}
+
 /// One continuation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
@@ -64,6 +91,8 @@ pub struct Drawn {
 pub enum Answer {
     Drawn(Vec<Drawn>),
     Judged(Verdict),
+    /// A verdict of error or timeout if the environment failed.
+    Acted(Result<Acted, Verdict>),
 }
 
 /// The search of one task.
@@ -110,7 +139,7 @@ pub struct Moment {
 pub(super) fn draws(answers: Vec<Answer>) -> impl Iterator<Item = Vec<Drawn>> {
     answers.into_iter().map(|answer| match answer {
         Answer::Drawn(drawn) => drawn,
-        Answer::Judged(_) => Vec::new(),
+        Answer::Judged(_) | Answer::Acted(_) => Vec::new(),
     })
 }
 
@@ -118,6 +147,16 @@ pub(super) fn draws(answers: Vec<Answer>) -> impl Iterator<Item = Vec<Drawn>> {
 pub(super) fn verdicts(answers: Vec<Answer>) -> impl Iterator<Item = Option<Verdict>> {
     answers.into_iter().map(|answer| match answer {
         Answer::Judged(verdict) => Some(verdict),
-        Answer::Drawn(_) => None,
+        Answer::Drawn(_) | Answer::Acted(_) => None,
+    })
+}
+
+/// What came of actions; others are a mistake of the driver and count as failures.
+pub(super) fn acts(answers: Vec<Answer>) -> impl Iterator<Item = Result<Acted, Verdict>> {
+    answers.into_iter().map(|answer| match answer {
+        Answer::Acted(acted) => acted,
+        Answer::Drawn(_) | Answer::Judged(_) => {
+            Err(Verdict::new(galapagos_domain::trajectory::Outcome::Error, "nobody played the action"))
+        }
     })
 }

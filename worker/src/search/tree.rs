@@ -2,6 +2,7 @@
 //! extractors read and write it.
 
 use galapagos_domain::trajectory::{Score, Verdict};
+use galapagos_domain::tree::TreeTurn;
 pub use galapagos_domain::tree::{NodeEnd as End, NodePart as Part};
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +19,20 @@ impl NodeId {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
     pub part: Part,
-    /// As they were sampled: never tokenised again.
+    /// As they were sampled: never tokenised again. Of an action, what the environment showed behind it, too.
     pub tokens: Vec<u32>,
-    /// One for each token that the policy sampled; empty for what was shown.
+    /// One for each token that the policy sampled, which come first; empty for what was shown.
     pub log_probs: Vec<f32>,
     /// What the tokens say, up to what ends an answer.
     pub text: String,
+}
+
+impl Piece {
+    /// Whether the policy sampled token number `place`, and was not shown it.
+    #[must_use]
+    pub fn is_sampled(&self, place: usize) -> bool {
+        self.part.is_sampled() && place < self.log_probs.len()
+    }
 }
 
 /// One node.
@@ -35,6 +44,8 @@ pub struct Node {
     /// Steps from the root.
     pub depth: u32,
     pub piece: Piece,
+    /// Of an action: what the environment made of it.
+    pub turn: Option<TreeTurn>,
     pub end: Option<End>,
     /// Nothing below it is left to be tried, or it was given up.
     pub closed: bool,
@@ -68,6 +79,7 @@ impl Node {
             children: Vec::new(),
             depth,
             piece,
+            turn: None,
             end: None,
             closed: false,
             visits: 0.0,
@@ -115,6 +127,8 @@ pub struct Path {
     pub steps: Vec<String>,
     /// The last answer: what the policy wrote as steps since something was last shown to it.
     pub answer: String,
+    /// What an environment made of the actions.
+    pub turns: Vec<TreeTurn>,
 }
 
 impl Path {
@@ -129,6 +143,7 @@ impl Path {
             text: answer.to_owned(),
             steps: vec![answer.to_owned()],
             answer: answer.to_owned(),
+            turns: Vec::new(),
         }
     }
 
@@ -191,15 +206,22 @@ impl Tree {
     pub fn path(&self, to: NodeId) -> Path {
         let mut nodes: Vec<NodeId> = self.upwards(to).filter(|node| *node != NodeId::ROOT).collect();
         nodes.reverse();
-        let (tokens, log_probs, sampled) = (Vec::new(), Vec::new(), Vec::new());
-        let mut path =
-            Path { nodes, tokens, log_probs, sampled, steps: Vec::new(), text: String::new(), answer: String::new() };
+        let mut path = Path {
+            nodes,
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            sampled: Vec::new(),
+            steps: Vec::new(),
+            text: String::new(),
+            answer: String::new(),
+            turns: Vec::new(),
+        };
         let mut fresh = true;
         for node in &path.nodes {
-            let piece = &self[*node].piece;
+            let Node { piece, turn, .. } = &self[*node];
             path.tokens.extend_from_slice(&piece.tokens);
             path.log_probs.extend((0..piece.tokens.len()).map(|i| piece.log_probs.get(i).copied().unwrap_or(0.0)));
-            path.sampled.extend(piece.tokens.iter().map(|_| piece.part.is_sampled()));
+            path.sampled.extend((0..piece.tokens.len()).map(|i| piece.is_sampled(i)));
             path.text.push_str(&piece.text);
             if piece.part == Part::Step {
                 path.steps.push(piece.text.clone());
@@ -212,6 +234,13 @@ impl Tree {
                 Part::Step => path.answer.push_str(&piece.text),
                 Part::Shown => fresh = true,
                 Part::Aside => {}
+            }
+            if let Some(turn) = turn {
+                if let TreeTurn::Played(played) = turn {
+                    path.text.push_str(&played.shown);
+                }
+                path.turns.push(turn.clone());
+                fresh = true;
             }
         }
         path

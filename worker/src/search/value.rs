@@ -14,7 +14,7 @@ pub fn applies(evaluate: &Evaluate, tree: &Tree, node: NodeId) -> bool {
         return false;
     }
     match (evaluate.when, node.end) {
-        (_, Some(End::Killed | End::Empty)) => false,
+        (_, Some(End::Killed | End::Empty | End::Failed)) => false,
         (When::Terminal, end) => end == Some(End::Answered),
         (When::Every, _) => true,
         (When::Leaf, end) => end != Some(End::Answered),
@@ -85,7 +85,7 @@ pub fn take(tree: &mut Tree, node: NodeId, evaluate: &Evaluate, verdict: Verdict
     let decides = match node.end {
         Some(End::Answered) => evaluate.verifier.checks_answers(),
         Some(End::Killed) => evaluate.verifier.decides(),
-        Some(End::Cut | End::Empty) | None => false,
+        Some(End::Cut | End::Empty | End::Failed) | None => false,
     };
     if decides && node.verdict.as_ref().is_none_or(|before| before.outcome == Outcome::Pass) {
         node.verdict = Some(verdict);

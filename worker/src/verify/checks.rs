@@ -41,6 +41,8 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::JudgePair(_)
         | Verifier::Principles(_)
         | Verifier::FirstError(_)
+        | Verifier::EnvReturn(_)
+        | Verifier::SuccessClassifier(_)
         | Verifier::Combine(_)
         | Verifier::Repeat(_)
         | Verifier::Uncertainty(_) => return None,

@@ -22,6 +22,10 @@ impl Verifier for Rule {
 
     fn verify(&self, claim: Claim<'_>) -> Result<Verdict, Box<dyn std::error::Error + Send + Sync>> {
         match claim.rule {
+            TaskRule::Played => Ok(Verdict::new(
+                Outcome::Error,
+                "the task is played in an environment and has no answer; ask `env_return`",
+            )),
             TaskRule::Family(family) => Ok(family.verify(claim.problem, claim.completion).by("rule/1")),
             TaskRule::Check(verifier) => match &**verifier {
                 Named::UnitTests(options) => {
@@ -47,6 +51,7 @@ impl Verifier for Rule {
 pub fn read(rule: &TaskRule, completion: &str) -> Option<String> {
     match rule {
         TaskRule::Family(family) => family.read(completion),
+        TaskRule::Played => None,
         TaskRule::Check(verifier) => checks::read(verifier, completion),
     }
 }

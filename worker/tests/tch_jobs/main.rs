@@ -17,6 +17,7 @@ use bench::{Bench, SAMPLING, refusal, shape, slice};
 mod adapter_folder;
 mod adapters;
 mod bench;
+mod episodes;
 mod judges;
 mod probes;
 mod programs;

@@ -35,7 +35,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "roles" => words::<Role>(None),
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
-        "builtin" | "files" => words::<TaskSet>(Some(find(topic)?.word)),
+        "builtin" | "files" | "env" => words::<TaskSet>(Some(find(topic)?.word)),
         "format" => words::<Format>(None),
         "columns" => words::<Columns>(None),
         "answer" => words::<AnswerForm>(None),
@@ -46,9 +46,8 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
         "search" => words::<Search>(None),
         "sample_k" => words::<Propose>(None),
-        "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate" => {
-            words::<Search>(Some(find(topic)?.word))
-        }
+        "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate"
+        | "env_rollout" => words::<Search>(Some(find(topic)?.word)),
         "unit" => words::<Unit>(None),
         "merge" => words::<Merge>(None),
         "edit_distance" => words::<Merge>(Some("edit_distance")),
@@ -71,7 +70,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "mc_dropout" => words::<Dropout>(None),
         "canaries" => words::<Canaries>(None),
         "exact" | "numeric" | "list" | "multiple_choice" | "regex" | "json_schema" | "math" | "step_executor"
-        | "unit_tests" => words::<Verifier>(Some(find(topic)?.word)),
+        | "unit_tests" | "env_return" | "success_classifier" => words::<Verifier>(Some(find(topic)?.word)),
         "rules" => words::<verify::Rule>(None),
         "must" => words::<verify::Must>(None),
         "judging" => words::<verify::Judge>(None),
@@ -117,7 +116,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
-        | "relabel" | "noise" | "repeat_verify" => words::<Operator>(Some(find(topic)?.word)),
+        | "relabel" | "noise" | "repeat_verify" | "hindsight" => words::<Operator>(Some(find(topic)?.word)),
         "dedupe_by" => words::<DedupeBy>(None),
         "near" => words::<DedupeBy>(Some("near")),
         "mask" => words::<Mask>(None),
@@ -162,6 +161,10 @@ fn least(topic: &str) -> Value {
         "id_sampling" => json!({"propose": {"n": 1}, "first": 1, "most": 1, "trigger": "t"}),
         "multi_turn" => json!({"propose": {"n": 1}, "turns": 2, "instruction": "i"}),
         "refine_loop" => json!({"propose": {"n": 1}, "rounds": 1, "feedback": "f", "revise": "r"}),
+        "env" => json!({"train": 1, "val": 1, "test": 1, "tokens": 1}),
+        "env_rollout" => json!({"propose": {"n": 1}, "turns": 1}),
+        "env_return" => json!({}),
+        "success_classifier" => json!({"role": "critic"}),
         "debate" => json!({"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "o", "again": "a"}),
         "uct" | "puct" | "best_first" | "budget" => json!({}),
         "edit_distance" => json!({"below": 1}),
@@ -191,6 +194,7 @@ fn least(topic: &str) -> Value {
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({"pass": 1.0, "fail": 0.0}),
+        "hindsight" => json!({}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
         "masked" => json!({"token": 1}),
@@ -221,9 +225,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "split" => through::<Selection>(least),
         "columns" => through::<Columns>(least),
         "splits" => through::<Splits>(least),
-        "builtin" | "files" => through::<TaskSet>(json!({ topic: least })).map(inside),
+        "builtin" | "files" | "env" => through::<TaskSet>(json!({ topic: least })).map(inside),
         "sample_k" | "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop"
-        | "debate" => through::<Search>(json!({ topic: least })).map(inside),
+        | "debate" | "env_rollout" => through::<Search>(json!({ topic: least })).map(inside),
         "weighted" => through::<Ballot>(json!({ topic: least })).map(inside),
         "uct" | "puct" | "best_first" => through::<Select>(json!({ topic: least })).map(inside),
         "edit_distance" => through::<Merge>(json!({ topic: least })).map(inside),
@@ -239,12 +243,11 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "rationale" => through::<verify::Rationale>(least),
         "generate" => through::<verify::Generate>(least),
         "combine" | "repeat" | "uncertainty" | "exact" | "numeric" | "list" | "multiple_choice" | "regex"
-        | "json_schema" | "math" | "step_executor" | "unit_tests" | "judge_pair" | "principles" | "first_error" => {
-            through::<Verifier>(json!({ topic: least })).map(inside)
-        }
+        | "json_schema" | "math" | "step_executor" | "unit_tests" | "judge_pair" | "principles" | "first_error"
+        | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
-        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" => {
+        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" => {
             through::<Operator>(json!({ topic: least })).map(inside)
         }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),

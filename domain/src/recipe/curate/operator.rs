@@ -56,6 +56,8 @@ pub enum Operator {
     RepeatVerify { times: u32, min_pass: u32 },
     /// Put rewards or values on one scale.
     Normalise(Normalise),
+    /// Of failed episodes make ones that wanted what they reached.
+    Hindsight(Hindsight),
 }
 
 impl Operator {
@@ -83,6 +85,7 @@ impl Operator {
             Self::Noise { .. } => "noise",
             Self::RepeatVerify { .. } => "repeat_verify",
             Self::Normalise(_) => "normalise",
+            Self::Hindsight(_) => "hindsight",
         }
     }
 
@@ -100,13 +103,13 @@ impl Operator {
     /// Whether it writes texts of the recipe, and so needs a tokenizer.
     #[must_use]
     pub fn writes_text(&self) -> bool {
-        matches!(self, Self::Splice(_) | Self::Linearise(_))
+        matches!(self, Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_))
     }
 
-    /// Whether it asks tasks' rules.
+    /// Whether it asks tasks' rules, or plays them.
     #[must_use]
     pub fn asks_rules(&self) -> bool {
-        matches!(self, Self::RepeatVerify { .. })
+        matches!(self, Self::RepeatVerify { .. } | Self::Hindsight(_))
     }
 
     /// The same with every variable replaced by its value under `vars`.
@@ -229,6 +232,22 @@ pub struct Linearise {
 
 fn one() -> u32 {
     1
+}
+
+/// Failed episodes as ones that wanted what they reached (hindsight experience replay).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hindsight {
+    /// Of the new return.
+    #[serde(default = "whole")]
+    pub gamma: f64,
+    /// Whether records stay as they were, too.
+    #[serde(default = "yes")]
+    pub keep: bool,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// For each record at hand so many of each other dataset.

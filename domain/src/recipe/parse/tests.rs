@@ -113,8 +113,8 @@ fn wrong_values_say_what_is_expected_and_where() {
         ),
         (
             "{sample_k: {n: 4, temperature: 1.0}}",
-            "{env_rollout: {}}",
-            "`env_rollout` is part of the recipe language, but not",
+            "{population: {}}",
+            "`population` is part of the recipe language, but not",
             "rollout",
         ),
         ("- rollout: {", "- breed: {", "`breed` is part of the recipe language, but not", "my.yaml:17:"),

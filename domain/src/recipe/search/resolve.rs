@@ -43,6 +43,7 @@ impl Search {
             Self::MultiTurn(search) => &mut search.propose,
             Self::RefineLoop(search) => &mut search.propose,
             Self::Debate(search) => &mut search.propose,
+            Self::EnvRollout(search) => &mut search.propose,
         }
     }
 

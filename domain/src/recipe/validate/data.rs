@@ -43,6 +43,7 @@ impl Check<'_> {
         }
         self.tests_are_there(rollout, path);
         self.trust(rollout, path);
+        self.episodes(rollout, path);
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 
@@ -57,8 +58,12 @@ impl Check<'_> {
             From::Dataset(name) => self.dataset(&path.key("from"), name, scope),
             From::Demonstrations { demonstrations } => {
                 let path = path.key("from").key("demonstrations");
-                if self.task_set(&path, demonstrations).is_some_and(|source| source.size(Split::Demonstrations) == 0) {
-                    let help = format!("write `demonstrations: 100` under `tasks.{demonstrations}.builtin`");
+                let source = self.task_set(&path, demonstrations);
+                if let Some(source) = source.filter(|source| source.size(Split::Demonstrations) == 0) {
+                    let help = match source.env() {
+                        Some(_) => "an environment has none: name a task set that is answered".to_owned(),
+                        None => format!("write `demonstrations: 100` under `tasks.{demonstrations}.builtin`"),
+                    };
                     self.refuse(&path, format!("the task set `{demonstrations}` holds no demonstrations"), help);
                 }
             }

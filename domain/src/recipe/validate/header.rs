@@ -189,6 +189,7 @@ impl Check<'_> {
             self.short_name(&tasks.key(name), name);
             self.whole(&path.key("shots"), set.shots(), 0, 32);
             match set {
+                TaskSet::Env(env) => self.env(env, &path),
                 TaskSet::Builtin(source) => {
                     for error in check_sizes(source) {
                         self.refuse(&path, error.to_string(), "ask for fewer");

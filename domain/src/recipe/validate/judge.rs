@@ -25,6 +25,10 @@ impl Check<'_> {
         for (name, selection) in &tournament.tasks {
             let path = path.key("tasks").key(name);
             self.selection(&path, name, *selection, Phase::Each);
+            if self.recipe.tasks.get(name).is_some_and(|set| set.env().is_some()) {
+                let message = format!("`{name}` is played turn by turn, and bouts compare answers");
+                self.refuse(&path, message, "compare by `evaluate`, or name a task set that is answered");
+            }
             if matches!(selection.split, Split::Train | Split::Demonstrations) {
                 let message = format!("a gate on the {} split would reward memory", selection.split);
                 self.refuse(&path.key("split"), message, "use `val`");
@@ -123,6 +127,9 @@ impl Check<'_> {
     }
 
     fn searches(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        if !evaluate.searches.is_empty() {
+            self.measures_answers(evaluate.tasks.keys(), &path.key("tasks"));
+        }
         for (name, search) in &evaluate.searches {
             let path = path.key("searches").key(name);
             self.search(search, evaluate.tasks.keys(), &path, scope);

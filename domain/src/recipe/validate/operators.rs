@@ -62,6 +62,7 @@ impl Check<'_> {
                 self.whole(&path.key("times"), *times, 1, 1000);
                 self.whole(&path.key("min_pass"), *min_pass, 1, *times);
             }
+            Operator::Hindsight(how) => self.hindsight(*how, path),
             Operator::Keep { .. }
             | Operator::Drop { .. }
             | Operator::Dedupe

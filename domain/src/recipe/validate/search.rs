@@ -29,10 +29,12 @@ impl Check<'_> {
     pub(super) fn search<'a>(
         &mut self,
         search: &Search,
-        sets: impl Iterator<Item = &'a Name>,
+        sets: impl Iterator<Item = &'a Name> + Clone,
         path: &Path,
         scope: &Scope,
     ) {
+        let plays = self.plays(sets.clone());
+        self.fits(search, path, plays);
         let path = path.key(search.name());
         let inner = match search {
             Search::SampleK(_) => path.clone(),
@@ -40,8 +42,8 @@ impl Check<'_> {
         };
         self.propose(search.propose(), &inner, sets);
         match search {
-            Search::Mcts(mcts) => self.mcts(mcts, &path),
-            Search::StepBeam(beam) => self.step_beam(beam, &path),
+            Search::Mcts(mcts) => self.mcts(mcts, &path, plays),
+            Search::StepBeam(beam) => self.step_beam(beam, &path, plays),
             chain => {
                 self.chain(chain, &path);
                 self.whole_answers(chain.propose(), &inner);
@@ -101,8 +103,8 @@ impl Check<'_> {
         }
     }
 
-    fn mcts(&mut self, mcts: &Mcts, path: &Path) {
-        self.steps(&mcts.propose, path);
+    fn mcts(&mut self, mcts: &Mcts, path: &Path, plays: bool) {
+        self.steps(&mcts.propose, path, plays);
         self.budget(&mcts.budget, path);
         let budget = &mcts.budget;
         if (budget.simulations, budget.nodes, budget.tokens) == (None, None, None) {
@@ -154,8 +156,8 @@ impl Check<'_> {
         }
     }
 
-    fn step_beam(&mut self, beam: &StepBeam, path: &Path) {
-        self.steps(&beam.propose, path);
+    fn step_beam(&mut self, beam: &StepBeam, path: &Path, plays: bool) {
+        self.steps(&beam.propose, path, plays);
         self.budget(&beam.budget, path);
         self.whole(&path.key("beam"), beam.beam, 1, MAX_SAMPLES);
         self.extract(beam.extract, path);
@@ -167,8 +169,8 @@ impl Check<'_> {
         }
     }
 
-    fn steps(&mut self, propose: &Propose, path: &Path) {
-        if matches!(propose.unit, Unit::Answer | Unit::Turn) {
+    fn steps(&mut self, propose: &Propose, path: &Path, plays: bool) {
+        if !plays && matches!(propose.unit, Unit::Answer | Unit::Turn) {
             let help = "say what a step is, for example `unit: line`; or use `sample_k`";
             self.refuse(&path.key("propose").key("unit"), "a tree of whole answers has one level", help);
         }
@@ -227,7 +229,7 @@ impl Check<'_> {
             }
         }
         let at_answers = evaluate.when == When::Terminal;
-        if evaluate.verifier.needs_answers() && !at_answers {
+        if evaluate.verifier.needs_answers() && !at_answers && !matches!(evaluate.verifier, Verifier::EnvReturn(_)) {
             let message = format!("`{}` can only decide on answers", evaluate.verifier.name());
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
             self.refuse(&path.key("when"), message, help);
@@ -286,6 +288,12 @@ impl Check<'_> {
             Verifier::JudgePair(pair) => self.judge_pair(pair, &path.key("judge_pair")),
             Verifier::Principles(principles) => self.principles(principles, &path.key("principles")),
             Verifier::FirstError(first) => self.first_error(first, &path.key("first_error"), (scope, generation)),
+            Verifier::EnvReturn(rule) => self.env_return(rule, &path.key("env_return")),
+            Verifier::SuccessClassifier(classifier) => {
+                let path = path.key("success_classifier");
+                self.numbers_role(&path.key("role"), &classifier.role, (scope, generation));
+                self.between(&path.key("pass_at"), classifier.pass_at, -MAX_NUMBER, MAX_NUMBER);
+            }
             Verifier::McRollout(mc) => {
                 let path = path.key("mc_rollout");
                 self.whole(&path.key("samples"), mc.samples, 1, MAX_SAMPLES);
@@ -340,7 +348,7 @@ impl Check<'_> {
             }
         };
         match search {
-            Search::SampleK(_) | Search::Mcts(_) | Search::StepBeam(_) => {}
+            Search::SampleK(_) | Search::Mcts(_) | Search::StepBeam(_) | Search::EnvRollout(_) => {}
             Search::BestOfN(best) if best.by.is_empty() => {
                 self.refuse(
                     &path.key("by"),

@@ -4,11 +4,13 @@ use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
 mod datasets;
+mod episodes;
 mod opinions;
 mod searches;
 mod wrap;
 
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
+const MAZE: &str = include_str!("../../../../recipes/maze.yaml");
 const TINY: &str = include_str!("../../../../recipes/tiny.yaml");
 const MICRO: &str = include_str!("../../../../recipes/tests/micro.yaml");
 
@@ -27,7 +29,7 @@ fn broken(text: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn the_shipped_recipes_are_valid_and_survive_their_filled_in_form() {
-    for (name, text) in [("quickstart", QUICKSTART), ("tiny", TINY), ("micro", MICRO)] {
+    for (name, text) in [("quickstart", QUICKSTART), ("tiny", TINY), ("micro", MICRO), ("maze", MAZE)] {
         let recipe = parse(text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(recipe.name.as_str(), name);
         let filled_in = recipe.to_yaml();

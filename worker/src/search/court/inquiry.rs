@@ -8,7 +8,7 @@ use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use crate::engine::stream::Wanted;
 use crate::engine::{CheckpointDir, Completion};
-use crate::search::referee::{Critic, Referee, read};
+use crate::search::referee::{Critic, Referee, at_least, read};
 use crate::search::strategy::{Draw, Drawn, Question};
 
 /// What an inquiry needs.
@@ -58,6 +58,7 @@ pub(super) struct OfCritic {
     pub(super) tokens: Vec<u32>,
     pub(super) model: Model,
     pub(super) word: &'static str,
+    pub(super) pass_at: Option<f64>,
 }
 
 impl Inquiry for OfCritic {
@@ -67,7 +68,9 @@ impl Inquiry for OfCritic {
                 let (checkpoint, tokens) = (Arc::clone(&self.critic.checkpoint), std::mem::take(&mut self.tokens));
                 return Turn::Ask(vec![Call::Ask { checkpoint, what: Wanted::Numbers(tokens) }]);
             }
-            Some(Reply::Numbers(numbers)) => read(&numbers, &self.critic, &self.model, self.word),
+            Some(Reply::Numbers(numbers)) => {
+                at_least(read(&numbers, &self.critic, &self.model, self.word), self.pass_at)
+            }
             Some(other) => unasked(&other).by(self.word),
         })
     }

@@ -168,8 +168,8 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
     }
     match referee.needs(place, question, None) {
         Need::Decided(verdict) => Err(verdict),
-        Need::Number { critic, tokens, model } => {
-            Ok(Box::new(OfCritic { critic, tokens, model, word: question.verifier.name() }))
+        Need::Number { critic, tokens, model, pass_at } => {
+            Ok(Box::new(OfCritic { critic, tokens, model, word: question.verifier.name(), pass_at }))
         }
         Need::Answers(draw) => Ok(Box::new(OfShare { place, question: question.clone(), draw: Some(draw) })),
         Need::Inquire(inquiry) => Ok(inquiry),
@@ -209,6 +209,7 @@ mod tests {
                 text: String::new(),
                 steps: steps[..count].iter().map(ToString::to_string).collect(),
                 answer: steps[..count].concat(),
+                turns: Vec::new(),
             },
             answered: count == steps.len(),
             seed: Seed(1),
@@ -223,6 +224,7 @@ mod tests {
             max_tokens: 4,
             known: Vec::new(),
             known_seed: Seed(1),
+            stage: None,
         };
         let (critics, court) = (BTreeMap::new(), Court::default());
         let referee = Referee { tasks: &tasks, critics: &critics, rule: Panel::rule(), court: &court };

@@ -16,11 +16,14 @@ use super::inquiry::{Inquiries, Next, Place};
 use super::{Forest, ForestError, Harvest, Keeper, Kept, Pace};
 use crate::engine::stream::{Asked, Continue, Given, Stop, Stream, Wanted};
 use crate::engine::{CheckpointDir, Completion, EngineError};
+use crate::env::Start;
+use crate::env::world::Moved;
+use crate::search::beside::Beside;
 use crate::search::canaries::{Canary, Said, Sung, plan};
 use crate::search::checker::Checker;
 use crate::search::court::Court;
-use crate::search::referee::{Check, Critic, Need, Referee, read, read_masked};
-use crate::search::strategy::{Answer, Draw, Drawn, Moment, Question, Strategy, Want, verdicts};
+use crate::search::referee::{Check, Critic, Need, Referee, at_least, read, read_masked};
+use crate::search::strategy::{Act, Acted, Answer, Draw, Drawn, Moment, Question, Strategy, Want, verdicts};
 use crate::search::tree::{NodeId, Path};
 use crate::verify::Panel;
 use hearing::Hearing;
@@ -32,6 +35,7 @@ enum Purpose {
         critic: Critic,
         model: Model,
         word: &'static str,
+        pass_at: Option<f64>,
     },
     /// The same under masks.
     Spread {
@@ -49,16 +53,34 @@ enum Purpose {
         /// Whether it is the policy that goes on.
         draws: bool,
     },
+    /// A turn of an environment; whether the action's tokens end its line.
+    Act {
+        ended: bool,
+    },
+}
+
+impl Purpose {
+    /// Whether the engine has it.
+    fn is_engine(&self) -> bool {
+        !matches!(self, Self::Check | Self::Act { .. })
+    }
 }
 
 /// Something that came.
 enum News {
     Given(u64, Given),
     Checked(u64, Verdict),
+    Played(u64, Result<Moved, Verdict>),
 }
+
+/// An episode's next turn: the task's start with the playing, what it showed first, all actions.
+type Play = (Start, String, Vec<String>);
 
 /// How long an answer of the engine is waited for while checks run too.
 const MOMENT: Duration = Duration::from_millis(2);
+
+/// What ends an action.
+const LINE: char = '\n';
 
 /// How often a forest that only waits for checks looks whether it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(200);
@@ -141,6 +163,8 @@ pub(super) struct Running<'a> {
     retried: u64,
     /// Started with the first check.
     checker: Option<Checker>,
+    /// Started with the first action.
+    players: Option<Beside<Play, Result<Moved, Verdict>>>,
     keeper: &'a mut dyn Keeper,
     kept: BTreeMap<usize, Kept>,
     /// Inquiries that wait for answers.
@@ -183,6 +207,7 @@ impl<'a> Running<'a> {
             again: VecDeque::new(),
             retried: 0,
             checker: None,
+            players: None,
             keeper,
             kept: begun,
             hearings: BTreeMap::new(),
@@ -220,6 +245,15 @@ impl<'a> Running<'a> {
                     self.fill(task, want, Answer::Judged(verdict));
                     task
                 }
+                Some(News::Played(id, moved)) => {
+                    let Some(Pending { task, want, purpose: Purpose::Act { ended }, .. }) = self.pending.remove(&id)
+                    else {
+                        continue;
+                    };
+                    let acted = self.acted(moved, ended)?;
+                    self.fill(task, want, Answer::Acted(acted));
+                    task
+                }
                 None => continue,
             };
             self.ask_again()?;
@@ -245,16 +279,68 @@ impl<'a> Running<'a> {
         if let Some((id, given)) = self.early.pop_front() {
             return Ok(Some(News::Given(id, given)));
         }
-        let Some(checker) = self.checker.as_mut().filter(|checker| checker.is_busy()) else {
+        let checker = self.checker.as_mut().filter(|checker| checker.is_busy());
+        let players = self.players.as_mut().filter(|players| players.is_busy());
+        if checker.is_none() && players.is_none() {
             let (id, given) = self.stream.answer()?;
             return Ok(Some(News::Given(id, given)));
-        };
-        let engine = self.pending.values().any(|pending| !matches!(pending.purpose, Purpose::Check));
+        }
+        let engine = self.pending.values().any(|pending| pending.purpose.is_engine());
         if engine && let Some((id, given)) = self.stream.answer_within(MOMENT)? {
             return Ok(Some(News::Given(id, given)));
         }
-        let within = if engine { Duration::ZERO } else { CANCEL_CHECK };
-        Ok(checker.next(within).map(|(id, verdict)| News::Checked(id, verdict)))
+        let within = match (engine, checker.is_some() && players.is_some()) {
+            (true, _) => Duration::ZERO,
+            // Neither waits long for the other.
+            (false, true) => MOMENT,
+            (false, false) => CANCEL_CHECK,
+        };
+        let checked = checker.and_then(|checker| checker.next(within)).map(|(id, verdict)| News::Checked(id, verdict));
+        Ok(checked.or_else(|| players?.next(within).map(|(id, moved)| News::Played(id, moved))))
+    }
+
+    /// Has the environment play a turn.
+    fn act(&mut self, task: usize, want: Place, act: Act) -> Result<(), ForestError> {
+        let Act { replica, actions, last } = act;
+        let stage = self.forest.tasks.stage.as_ref();
+        let Some((stage, (start, first))) = stage.and_then(|stage| Some((stage, stage.start(task, replica)?))) else {
+            let verdict = Verdict::new(Outcome::Error, "the tasks have no environment");
+            self.fill(task, want, Answer::Acted(Err(verdict)));
+            return Ok(());
+        };
+        let players = match self.players.take() {
+            Some(players) => players,
+            None => {
+                let world = Arc::clone(&stage.world);
+                let play = move |(start, first, actions): Play| world.act(&start, &first, &actions);
+                Beside::start("player", stage.world.at_once(), play).map_err(ForestError::Spawn)?
+            }
+        };
+        let ended = match last {
+            Some(last) => self.forest.codec.decode(&[last])?.contains(LINE),
+            None => false,
+        };
+        let id = self.next;
+        self.next += 1;
+        self.pending.insert(id, Pending { task, want, purpose: Purpose::Act { ended }, unit: Unit::Turn });
+        self.players.insert(players).ask(id, (start, first, actions));
+        Ok(())
+    }
+
+    /// What an action brought, as the policy reads it.
+    fn acted(&self, moved: Result<Moved, Verdict>, ended: bool) -> Result<Result<Acted, Verdict>, ForestError> {
+        let Moved { reward, score, refused, over, seen, .. } = match moved {
+            Ok(moved) => moved,
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+        let shown = match &self.forest.tasks.stage {
+            Some(stage) => stage.world.wording().show(&seen, over),
+            None => seen.observation,
+        };
+        let text = format!("{LINE}{shown}");
+        let unread = if ended { shown.as_str() } else { &text };
+        let tokens = self.forest.codec.encode(unread)?;
+        Ok(Ok(Acted { reward, score, refused, over, text, tokens }))
     }
 
     /// Takes a copy of a search that has just ended a batch, if one is wanted.
@@ -339,6 +425,7 @@ impl<'a> Running<'a> {
     fn dispatch(&mut self, task: usize, want: Place, what: Want) -> Result<(), ForestError> {
         match what {
             Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
+            Want::Act(act) => self.act(task, want, act),
             Want::Judge(question) => {
                 self.inquiries.begin(task, want, &question);
                 self.question(task, want, question)
@@ -347,21 +434,16 @@ impl<'a> Running<'a> {
     }
 
     fn question(&mut self, task: usize, want: Place, question: Question) -> Result<(), ForestError> {
+        let pending = |purpose| Pending { task, want, purpose, unit: Unit::Answer };
         match self.referee.needs(task, &question, Some(self.slots[task].strategy.tree())) {
             Need::Decided(verdict) => {
                 self.fill(task, want, Answer::Judged(verdict));
                 Ok(())
             }
-            Need::Number { critic, tokens, model } => {
-                let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
-                let purpose = Purpose::Number { critic, model, word };
-                self.ask(checkpoint, Wanted::Numbers(tokens), Pending { task, want, purpose, unit: Unit::Answer })
-            }
             Need::Spread { critic, tokens, model, dropout, uncertainty } => {
                 let (checkpoint, seed) = (Arc::clone(&critic.checkpoint), question.seed);
                 let purpose = Purpose::Spread { critic, model, uncertainty };
-                let wanted = Wanted::Masked { tokens, dropout, seed };
-                self.ask(checkpoint, wanted, Pending { task, want, purpose, unit: Unit::Answer })
+                self.ask(checkpoint, Wanted::Masked { tokens, dropout, seed }, pending(purpose))
             }
             Need::Parts(parts) => {
                 let places = self.inquiries.open(want, question, parts.len());
@@ -369,6 +451,11 @@ impl<'a> Running<'a> {
                     self.dispatch(task, place, Want::Judge(part))?;
                 }
                 Ok(())
+            }
+            Need::Number { critic, tokens, model, pass_at } => {
+                let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
+                let purpose = Purpose::Number { critic, model, word, pass_at };
+                self.ask(checkpoint, Wanted::Numbers(tokens), pending(purpose))
             }
             Need::Group => {
                 // Filled in when the search is over: [`Running::conclude`].
@@ -379,10 +466,7 @@ impl<'a> Running<'a> {
             Need::Later => Ok(()),
             Need::Inquire(inquiry) => self.hear(Hearing::new(task, vec![want], (question.verifier, inquiry))),
             Need::Check(check) => self.check(task, want, check),
-            Need::Answers(draw) => {
-                let purpose = Purpose::Share(Box::new(question));
-                self.draw(draw, Pending { task, want, purpose, unit: Unit::Answer })
-            }
+            Need::Answers(draw) => self.draw(draw, pending(Purpose::Share(Box::new(question)))),
         }
     }
 
@@ -460,7 +544,7 @@ impl<'a> Running<'a> {
             (Purpose::Inquiry { number, place, draws }, given) => {
                 return self.heard((number, place, draws), &unit, given);
             }
-            (Purpose::Draw | Purpose::Check, Given::Refused(why)) => {
+            (Purpose::Draw | Purpose::Check | Purpose::Act { .. }, Given::Refused(why)) => {
                 let (checkpoint, source) = (self.forest.policy.checkpoint, why.into());
                 return Err(ForestError::Engine(EngineError::Request { checkpoint, source }));
             }
@@ -472,14 +556,17 @@ impl<'a> Running<'a> {
                 let drawn = self.read(&unit, made)?;
                 Answer::Judged(self.referee.share(task, &question.path, &drawn))
             }
-            (Purpose::Number { critic, model, word }, Given::Numbers(numbers)) => {
-                Answer::Judged(read(&numbers, &critic, &model, word))
+            (Purpose::Number { critic, model, word, pass_at }, Given::Numbers(numbers)) => {
+                Answer::Judged(at_least(read(&numbers, &critic, &model, word), pass_at))
             }
             (Purpose::Spread { critic, model, uncertainty }, Given::Numbers(numbers)) => {
                 Answer::Judged(read_masked(&numbers, &critic, &model, &uncertainty))
             }
-            (Purpose::Draw | Purpose::Share(_) | Purpose::Check, Given::Numbers(_))
-            | (Purpose::Number { .. } | Purpose::Spread { .. } | Purpose::Check, Given::Completions(_)) => {
+            (Purpose::Draw | Purpose::Share(_) | Purpose::Check | Purpose::Act { .. }, Given::Numbers(_))
+            | (
+                Purpose::Number { .. } | Purpose::Spread { .. } | Purpose::Check | Purpose::Act { .. },
+                Given::Completions(_),
+            ) => {
                 return Err(ForestError::Engine(EngineError::Panicked));
             }
         };
@@ -495,14 +582,15 @@ impl<'a> Running<'a> {
                 Next::Again(to, question) => return self.again.push_back((task, to, question)),
                 Next::Wait => return,
             },
-            (drawn @ Answer::Drawn(_), Place::Want(want)) => (want, drawn),
-            (Answer::Drawn(_), Place::Part { .. }) => return,
+            (made @ (Answer::Drawn(_) | Answer::Acted(_)), Place::Want(want)) => (want, made),
+            (Answer::Drawn(_) | Answer::Acted(_), Place::Part { .. }) => return,
         };
         let slot = &mut self.slots[task];
         if slot.judging.is_none() {
             slot.spent += match &answer {
                 Answer::Drawn(drawn) => drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum(),
                 Answer::Judged(verdict) => verdict.cost,
+                Answer::Acted(_) => 0,
             };
         }
         slot.answers[want] = Some(answer);

@@ -50,6 +50,7 @@ impl World {
                     (_, worth) => Verdict::pass("").scored(worth.unwrap_or(0.0)).by("prm/1"),
                 })
             }
+            Want::Act(act) => panic!("{act:?}"),
         }
     }
 
@@ -66,7 +67,7 @@ impl World {
                 .iter()
                 .filter_map(|want| match want {
                     Want::Draw(draw) => Some(text(draw)),
-                    Want::Judge(_) => None,
+                    Want::Judge(_) | Want::Act(_) => None,
                 })
                 .collect();
             if !behind.is_empty() {
@@ -266,7 +267,7 @@ fn an_undecided_answer_has_no_value_and_is_not_tried_again() {
             break;
         }
         let answer = |want: &Want| match want {
-            Want::Draw(_) => world.answer(want),
+            Want::Draw(_) | Want::Act(_) => world.answer(want),
             Want::Judge(_) => Answer::Judged(Verdict::new(galapagos_domain::trajectory::Outcome::Timeout, "slow")),
         };
         answers = wants.iter().map(answer).collect();

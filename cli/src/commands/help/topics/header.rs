@@ -4,7 +4,7 @@ use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
 pub const TOPICS: &[Topic] =
-    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, STOP, PLATEAU];
+    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, ENV, STOP, PLATEAU];
 
 const RECIPE: Topic = Topic {
     word: "recipe",
@@ -148,6 +148,7 @@ const TASKS: Topic = Topic {
     entries: &[
         word("builtin", "map", "problems that are generated here and checked exactly"),
         word("files", "map", "problems from data files"),
+        word("env", "map", "instances of an environment, played turn by turn"),
     ],
     example: "tasks:\n  numbers: {builtin: {family: largest_of_five, train: 400, val: 200, test: 200, shots: 4}}",
 };
@@ -170,6 +171,37 @@ const BUILTIN: Topic = Topic {
         preset("shots", "count", "0", "solved examples put before every question"),
     ],
     example: "",
+};
+
+const ENV: Topic = Topic {
+    word: "env",
+    place: "tasks",
+    about: "Instances of an environment, which a policy plays turn by turn: one line of text an action. Built in by its `name` (countdown, arithmetic, list_program, text_world, grid, life, bandit, chain), or behind HTTP by its `url`. Splits share no instance. See docs/environments.md.",
+    form: Form::Map,
+    entries: &[
+        optional("name", "text", "of a built-in environment; of a served one for people only"),
+        optional("url", "text", "a server of the protocol, for example http://127.0.0.1:8080"),
+        preset("config", "map", "{}", "the environment's own options; `rules` for those of all built-in ones"),
+        required("train", "count", "instances that rollouts take"),
+        required("val", "count", "instances that gates and `evaluate` in `each` may read"),
+        required("test", "count", "instances that only `evaluate` in `finish` may read"),
+        required(
+            "tokens",
+            "count",
+            "longest episode behind its first observation, other observations counted; it is cut before it is longer",
+        ),
+        preset("max_tokens", "count", "32", "longest action"),
+        optional("instruction", "text", "what stands before the first observation"),
+        optional(
+            "ask",
+            "text",
+            "what stands behind each observation and asks for an action; a new line with `> ` when absent",
+        ),
+        preset("legal", "true or false", "false", "each observation is followed by what may be done"),
+        preset("deadline", "seconds", "60", "of one call to a server, with its tries"),
+        preset("retries", "count", "2", "how often a turn that the server failed is tried again, in a new session"),
+    ],
+    example: "tasks:\n  maze: {env: {name: grid, config: {rows: 4, columns: 4}, train: 200, val: 50, test: 50, tokens: 900}}",
 };
 
 const STOP: Topic = Topic {

@@ -23,6 +23,7 @@ pub(super) const TOPICS: &[Topic] = &[
     NOISE,
     REPEAT_VERIFY,
     NORMALISE,
+    HINDSIGHT,
 ];
 
 /// What a number of a record may be.
@@ -70,6 +71,7 @@ const APPLY: Topic = Topic {
         word("noise", "map", "turn rewards and preferences around, at random by seed"),
         word("repeat_verify", "map", "keep a record that its task's rule passes often enough"),
         word("normalise", "choice", "put rewards or values of parts on one scale"),
+        word("hindsight", "map", "of failed episodes make ones that wanted what they reached"),
     ],
     example: "",
 };
@@ -342,4 +344,16 @@ const NORMALISE: Topic = Topic {
         word("whiten", "reward or values", "the dataset's mean becomes 0, its standard deviation 1"),
     ],
     example: "",
+};
+
+const HINDSIGHT: Topic = Topic {
+    word: "hindsight",
+    place: "curate.apply",
+    about: "Gives for each failed episode one that wanted what it reached: the environment is played again with that goal, so that what is shown, rewards and verdict are its own; actions keep their tokens, log-probabilities are left out. Only environments can that state what was reached: `grid`, and servers that say `achieved` in their turns' info; others are refused. An episode that reached nothing gives nothing.",
+    form: Form::Map,
+    entries: &[
+        preset("gamma", "number", "1", "of the new return"),
+        preset("keep", "true or false", "true", "whether records stay as they were, too"),
+    ],
+    example: "apply: [{hindsight: {}}, {keep: {verdict: pass}}]",
 };

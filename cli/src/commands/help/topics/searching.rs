@@ -32,6 +32,7 @@ pub const TOPICS: &[Topic] = &[
     MULTI_TURN,
     REFINE_LOOP,
     DEBATE,
+    ENV_ROLLOUT,
 ];
 
 const SEARCH: Topic = Topic {
@@ -49,6 +50,7 @@ const SEARCH: Topic = Topic {
         word("multi_turn", "map", "several answers, one after the other, with an instruction between them"),
         word("refine_loop", "map", "answer, feedback, better answer"),
         word("debate", "map", "speakers who read what the others said before they answer again"),
+        word("env_rollout", "map", "episodes: the policy acts in the task's environment, turn by turn"),
     ],
     example: "",
 };
@@ -465,4 +467,16 @@ const DEBATE: Topic = Topic {
         required("again", "text", "put before a speaker's next answer"),
     ],
     example: "",
+};
+
+const ENV_ROLLOUT: Topic = Topic {
+    word: "env_rollout",
+    place: "rollout.search",
+    about: "`propose.n` episodes of every instance of an environment. The policy reads all that was shown so far and writes an action, one line; what came of it is put behind it and is not learnt. An action that cannot be done costs its turn, and the policy reads why. An episode ends when the environment says so, with its last turn, or where no further action fits. Each turn is a span with its own reward.",
+    form: Form::Map,
+    entries: &[
+        required("propose", "map", "as `sample_k`; `n` episodes, `max_tokens` an action"),
+        required("turns", "count", "most actions of an episode"),
+    ],
+    example: "search: {env_rollout: {propose: {n: 8, temperature: 1.0}, turns: 12}}",
 };

@@ -17,6 +17,8 @@ pub const TOPICS: &[Topic] = &[
     MC_ROLLOUT,
     BEHAVIOUR,
     CONSISTENCY,
+    ENV_RETURN,
+    SUCCESS_CLASSIFIER,
     READ,
 ];
 
@@ -46,6 +48,8 @@ const VERIFY: Topic = Topic {
         word("mc_rollout", "map", "a number: the share of sampled continuations that the rule passes"),
         word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
+        word("env_return", "map", "of episodes: what the environment paid, and whether that is enough"),
+        word("success_classifier", "map", "of episodes: a role that says behind the last turn whether it succeeded"),
         word("consistency", "choice", "a number: how the answers of a task agree; in `verify` only"),
         word("rules", "list or map", "symbolic rules, named by the verdict where they are broken"),
         word("judge", "map", "a language model says whether the answer is good: see `judging`"),
@@ -231,6 +235,35 @@ const READ: Topic = Topic {
         word("phrase", "", "behind \"the answer is\", \"answer:\" and their like"),
         word("last_line", "", "in the last line that is not empty"),
         word("whole", "", "everywhere"),
+    ],
+    example: "",
+};
+
+const ENV_RETURN: Topic = Topic {
+    word: "env_return",
+    place: "verify",
+    about: "The return of an episode: each turn's reward times `gamma` to the power of the turns before it. The score is the return. In a tree it may be asked `when: every`. What the environment failed is an error or a timeout, and never a return of zero.",
+    form: Form::Map,
+    entries: &[
+        preset("gamma", "number", "1", "from 0 to 1"),
+        optional(
+            "pass_at",
+            "number",
+            "least return that passes; without it an episode passes that the environment scores 1",
+        ),
+    ],
+    example: "verify: [{env_return: {gamma: 0.95}}]",
+};
+
+const SUCCESS_CLASSIFIER: Topic = Topic {
+    word: "success_classifier",
+    place: "verify",
+    about: "A role with `head: scalar` or `head: {classes: 2}`, asked once behind the whole episode. It decides beside others; put `env_return` first to have the return as the reward.",
+    form: Form::Map,
+    entries: &[
+        required("role", "role", "who is asked"),
+        preset("pass_at", "number", "0.5", "least number that passes; of two classes the probability of the second"),
+        preset("squash", "none, sigmoid or tanh", "sigmoid", "what becomes of a scalar head's number"),
     ],
     example: "",
 };

@@ -41,7 +41,7 @@ fn what_was_read_is_part_of_the_recipe_and_of_its_digest() {
     let mut other = recipe.clone();
     let set = other.tasks.values_mut().find_map(|set| match set {
         TaskSet::Files(files) => files.stored.as_mut(),
-        TaskSet::Builtin(_) => None,
+        TaskSet::Builtin(_) | TaskSet::Env(_) => None,
     });
     set.unwrap().test.digest = Digest::of(b"other rows");
     assert_ne!(other.digest(), recipe.digest());

@@ -100,9 +100,14 @@ impl Running<'_> {
         let pairing = verifiers.iter().filter(|(_, verifier)| matches!(**verifier, Verifier::JudgePair(_)));
         for (place, verifier) in pairing {
             let tree = self.slots[task].strategy.tree();
-            let answers: Vec<String> = found.iter().map(|node| tree.path(*node).answer).collect();
-            let wants: Vec<Place> =
-                (0..found.len()).map(|number| Place::Want(number * verifiers.len() + place)).collect();
+            let wants = found.iter().enumerate().map(|(number, node)| (*node, number * verifiers.len() + place));
+            // Of an episode that the environment failed it is decided that nothing is known.
+            let open: Vec<_> = wants.filter(|(_, want)| self.slots[task].answers[*want].is_none()).collect();
+            if open.is_empty() {
+                continue;
+            }
+            let answers: Vec<String> = open.iter().map(|(node, _)| self.referee.shown(&tree.path(*node))).collect();
+            let wants: Vec<Place> = open.into_iter().map(|(_, want)| Place::Want(want)).collect();
             let item = &self.forest.tasks.items[task];
             let seed = item.seed.derive(&format!("verify/{place}"));
             let asked = (item.problem.prompt.as_str(), item.problem.answer.as_str());

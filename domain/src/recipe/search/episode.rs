@@ -1,0 +1,16 @@
+//! Episodes: a policy acts in an environment, turn by turn.
+
+use serde::{Deserialize, Serialize};
+
+use super::propose::Propose;
+
+/// `propose.n` episodes of every task: the policy reads what the environment shows, acts, reads what came of it, and so on until the
+/// environment says that it is over, `turns` actions are taken or the task set's `tokens` are spent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvRollout {
+    /// `max_tokens` is the longest action; the task set's own limit when absent.
+    pub propose: Propose,
+    /// Most actions of an episode.
+    pub turns: u32,
+}

@@ -1,0 +1,171 @@
+//! Rules of environments, each broken once.
+
+use super::{QUICKSTART, broken, parse};
+
+const SAMPLED: &str = "search: {sample_k: {n: 8, temperature: $temperature}}";
+
+/// The quickstart with a task set that is played, searched and judged as given.
+fn played(env: &str, search: &str, verify: &str) -> String {
+    let text = QUICKSTART.replacen("tasks:\n", &format!("tasks:\n  world: {{env: {{{env}}}}}\n"), 1);
+    let text = text.replacen("{numbers: 200, words: 200}", "{world: 20}", 1);
+    let text = text.replacen(SAMPLED, &format!("search: {{{search}}}"), 1);
+    text.replacen("verify: [rule]", &format!("verify: [{verify}]"), 1)
+}
+
+const GRID: &str = "name: grid, config: {rows: 4}, train: 20, val: 5, test: 5, tokens: 900";
+const EPISODES: &str = "env_rollout: {propose: {n: 4}, turns: 8}";
+const RETURN: &str = "{env_return: {}}";
+
+fn complaint(text: &str) -> String {
+    parse(text).err().unwrap_or_else(|| panic!("accepted:\n{text}")).to_string()
+}
+
+#[test]
+fn environments_are_played_and_survive_their_filled_in_form() {
+    let tree = "mcts: {propose: {n: 3, unit: turn}, budget: {simulations: 4, depth: 6}, \
+                evaluate: [{verifier: {env_return: {gamma: 0.9}}, when: every}]}";
+    let there = "url: \"http://127.0.0.1:8080\", train: 20, val: 5, test: 5, tokens: 900";
+    for (env, search) in [(GRID, EPISODES), (GRID, tree), (there, EPISODES)] {
+        let text = played(env, search, "{env_return: {pass_at: 0.5}}");
+        let recipe = parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(parse(&recipe.to_yaml()).unwrap(), recipe);
+    }
+}
+
+#[test]
+fn each_broken_rule_of_an_environment_says_exactly_what_is_wrong() {
+    let with = |change: (&str, &str)| played(&GRID.replacen(change.0, change.1, 1), EPISODES, RETURN);
+    let cases = [
+        (with(("name: grid, ", "")), "tasks.world.env: nothing says which environment it is"),
+        (
+            with(("name: grid", "name: matrix")),
+            "tasks.world.env.name: `matrix` is no built-in environment that a policy can play by itself",
+        ),
+        (with(("name: grid", "url: here")), "tasks.world.env.url: `here` is no address of a server"),
+        (with(("tokens: 900", "tokens: 0")), "tasks.world.env.tokens: 0 is out of range"),
+        (with(("tokens: 900", "tokens: 9, max_tokens: 10")), "tasks.world.env.max_tokens: 10 is out of range"),
+        (with(("tokens: 900", "tokens: 900, deadline: 0")), "tasks.world.env.deadline: 0 is out of range"),
+        (with(("tokens: 900", "tokens: 900, retries: 21")), "tasks.world.env.retries: 21 is out of range"),
+        (with(("tokens: 900", "tokens: 900, ask: \"\"")), "tasks.world.env.ask: the text is empty"),
+        (with(("train: 20", "train: 0")), "rollout.tasks.world: the train split holds no tasks"),
+        (
+            played(GRID, "env_rollout: {propose: {n: 4}, turns: 0}", RETURN),
+            "rollout.search.env_rollout.turns: 0 is out of range",
+        ),
+        (
+            played(GRID, "env_rollout: {propose: {n: 4, unit: line}, turns: 3}", RETURN),
+            "env_rollout.propose.unit: this search draws whole answers and has no steps",
+        ),
+        (
+            played(GRID, "sample_k: {n: 4}", RETURN),
+            "rollout.search: `sample_k` answers questions and cannot act in an environment",
+        ),
+        (
+            played(
+                GRID,
+                "mcts: {propose: {n: 2, unit: line}, budget: {nodes: 9}, evaluate: [{verifier: {env_return: {}}}]}",
+                RETURN,
+            ),
+            "mcts.propose.unit: an environment is searched by its turns",
+        ),
+        (
+            played(GRID, "mcts: {propose: {n: 2, unit: turn}, budget: {nodes: 9}}", RETURN),
+            "mcts.evaluate[0].verifier: `rule` needs a task with an answer, and an environment has none",
+        ),
+        (
+            played(GRID, EPISODES, "rule"),
+            "rollout.verify[0]: `rule` needs a task with an answer, and an environment has none",
+        ),
+        (
+            played(GRID, EPISODES, "{env_return: {gamma: 1.5}}"),
+            "rollout.verify[0].env_return.gamma: 1.5 is out of range",
+        ),
+        (
+            played(GRID, EPISODES, "{success_classifier: {role: policy}}"),
+            "rollout.verify[0].success_classifier.role: the role `policy` has a head of lm and gives no number",
+        ),
+        (
+            played(GRID, EPISODES, RETURN).replacen("{world: 20}", "{numbers: 20, world: 20}", 1),
+            "rollout.tasks: `world` is played turn by turn, and `numbers` is answered",
+        ),
+        (
+            played(GRID, EPISODES, RETURN).replacen(
+                "tasks: {numbers: {split: val, n: 100}, ",
+                "tasks: {world: {split: val, n: 5}, ",
+                1,
+            ),
+            "tournament.tasks.world: `world` is played turn by turn, and bouts compare answers",
+        ),
+        (
+            played(GRID, EPISODES, RETURN).replacen("from: samples", "from: {demonstrations: world}", 1),
+            "curate.from.demonstrations: the task set `world` holds no demonstrations",
+        ),
+        (
+            broken(QUICKSTART, "[{keep: {verdict: pass}}, ", "[{hindsight: {}}, {keep: {verdict: pass}}, "),
+            "curate.apply[0].hindsight: no environment of this recipe states which goals are reached",
+        ),
+        (
+            broken(QUICKSTART, SAMPLED, &format!("search: {{{EPISODES}}}")),
+            "rollout.search: these tasks have no environment to act in",
+        ),
+        (
+            broken(QUICKSTART, "verify: [rule]", "verify: [{env_return: {}}]"),
+            "rollout.verify[0]: `env_return` is about episodes, and these tasks have none",
+        ),
+    ];
+    for (text, expected) in cases {
+        let message = if text.contains("galapagos: 1") { complaint(&text) } else { text };
+        assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    }
+}
+
+/// A judge is shown whole episodes; what it would have to know of right answers is refused.
+#[test]
+fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
+    let judged = |verify: &str| played(GRID, EPISODES, &format!("{RETURN}, {verify}"));
+    for verify in [
+        "{judge: {ask: \"{prompt} {answer}\", calibrate: none}}",
+        "{judge_pair: {ask: \"{first} {second}\", calibrate: none}}",
+        "{first_error: {by: {judge: {ask: \"{answer}\", calibrate: none}}}}",
+    ] {
+        parse(&judged(verify)).unwrap_or_else(|e| panic!("{verify}: {e}"));
+    }
+    let cases = [
+        (
+            "{judge: {ask: \"{answer}\"}}",
+            "rollout.verify[1].judge.calibrate: a judge is tried on known answers, and an environment has none",
+        ),
+        (
+            "{judge_pair: {ask: \"{first} {second} {expected}\", calibrate: none}}",
+            "rollout.verify[1].judge_pair.ask: {expected} is the right answer, and an environment has none",
+        ),
+        (
+            "{first_error: {by: {judge: {ask: \"{answer}\"}}}}",
+            "verify[1].first_error.by.judge.calibrate: a judge is tried on known answers",
+        ),
+        (
+            "{first_error: {by: {mc_rollout: {samples: 2}}}}",
+            "verify[1].first_error.by: `mc_rollout` needs a task with an answer, and an environment has none",
+        ),
+    ];
+    for (verify, expected) in cases {
+        let message = complaint(&judged(verify));
+        assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    }
+}
+
+/// Episodes are counted by `pass_at`; searches are measured beside the best of whole answers, of which an environment has none.
+#[test]
+fn environments_are_evaluated_but_no_search_of_them_is_measured() {
+    let finish = "{split: test, n: 200}, words: {split: test, n: 200}}";
+    let evaluated = |more: &str| {
+        let text = QUICKSTART.replacen("tasks:\n", &format!("tasks:\n  world: {{env: {{{GRID}}}}}\n"), 1);
+        text.replacen(finish, &format!("{{split: test, n: 200}}, world: {{split: test, n: 5}}}}{more}"), 1)
+    };
+    parse(&evaluated("")).unwrap_or_else(|e| panic!("{e}"));
+    let message = complaint(&evaluated(&format!("\n      searches: {{walks: {{{EPISODES}}}}}")));
+    let expected = "evaluate.tasks.world: `world` is played turn by turn, and searches are measured by their answers";
+    assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    let asked = broken(QUICKSTART, finish, &format!("{finish}\n      searches: {{walks: {{{EPISODES}}}}}"));
+    assert!(asked.contains("searches.walks: these tasks have no environment to act in"), "{asked}");
+}
