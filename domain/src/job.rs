@@ -198,7 +198,7 @@ pub enum CurateFrom {
     /// Trajectory files, in this order.
     Trajectories(Vec<ArtifactRef>),
     /// Solved problems, tokenised by the base checkpoint's tokenizer.
-    Demonstrations { base: Digest, tasks: TaskSlice },
+    Demonstrations { base: Digest, tasks: Box<TaskSlice> },
 }
 
 /// One mirrored pair per task: each side answers twice, with the random streams swapped.

@@ -202,7 +202,7 @@ fn tokens_that_may_come_next_are_weighed_in_one_request_as_one_by_one() {
     assert_eq!(twice[0], [together[0][7], together[0][7], together[0][3]]);
     // As many tokens as rows that are computed: they are still all of the last row.
     let short = context[..4].to_vec();
-    let all = score(&mut engine, &[ScoreRequest::next(short.clone(), next.clone())]);
+    let all = score(&mut engine, &[ScoreRequest::next(short.clone(), next)]);
     let mut fresh = Engine::new(&model, options(Precision::F32)).unwrap();
     let few = score(&mut fresh, &[ScoreRequest::next(short, vec![5, 6, 7, 8])]);
     assert_eq!(few[0], all[0][5..9]);

@@ -88,7 +88,7 @@ impl From<CurateSpec> for v1::CurateJob {
         let from = match spec.from {
             CurateFrom::Trajectories(files) => Wire::Trajectories(v1::TrajectoryFiles { files: all_into(files) }),
             CurateFrom::Demonstrations { base, tasks } => {
-                Wire::Demonstrations(v1::Demonstrations { base: Some(base.into()), tasks: Some(tasks.into()) })
+                Wire::Demonstrations(v1::Demonstrations { base: Some(base.into()), tasks: Some((*tasks).into()) })
             }
         };
         let with =
@@ -115,7 +115,7 @@ impl TryFrom<v1::CurateJob> for CurateSpec {
                 let fields = Fields("Demonstrations");
                 CurateFrom::Demonstrations {
                     base: fields.digest("base", demonstrations.base)?,
-                    tasks: fields.message("tasks", demonstrations.tasks)?,
+                    tasks: Box::new(fields.message("tasks", demonstrations.tasks)?),
                 }
             }
         };

@@ -261,7 +261,7 @@ fn search() -> BoxedStrategy<Search> {
 fn curate() -> BoxedStrategy<JobKind> {
     let from = prop_oneof![
         vec(artifact(), 0..3).prop_map(CurateFrom::Trajectories),
-        (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks }),
+        (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks: Box::new(tasks) }),
     ];
     let with = proptest::collection::btree_map(role_name(), vec(artifact(), 0..3), 0..3);
     (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with))

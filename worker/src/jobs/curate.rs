@@ -273,7 +273,10 @@ mod tests {
     #[test]
     fn demonstrations_are_passed_answers_with_their_terminator() {
         let bench = Bench::new();
-        let from = CurateFrom::Demonstrations { base: bench.policy, tasks: bench.slice(Split::Demonstrations, 0..4) };
+        let from = CurateFrom::Demonstrations {
+            base: bench.policy,
+            tasks: Box::new(bench.slice(Split::Demonstrations, 0..4)),
+        };
         let (records, counts) = curated(&bench, CurateSpec::plain(from, Vec::new()));
         assert_eq!((records.len(), counts.len()), (4, 0));
         for record in records {

@@ -54,7 +54,8 @@ fn text(tokens: &[u32]) -> String {
 #[test]
 fn demonstrations_are_the_training_rows_with_whole_solutions_behind_solved_examples() {
     let (bench, source) = stored(HASHES);
-    let from = CurateFrom::Demonstrations { base: bench.policy, tasks: slice(&source, Split::Demonstrations, 5) };
+    let from =
+        CurateFrom::Demonstrations { base: bench.policy, tasks: Box::new(slice(&source, Split::Demonstrations, 5)) };
     let JobOutput::Curate { dataset, .. } = bench.run(JobKind::Curate(CurateSpec::plain(from, Vec::new()))).unwrap()
     else {
         panic!()

@@ -11,7 +11,9 @@ use galapagos_domain::trajectory::Outcome;
 use super::stage::Stage;
 use super::tasks::Tasks;
 use super::{JobError, Workshop};
-use crate::search::{Episodes, Forest, ForestError, Found, Keeper, Kept, Limits, Pace, Policy, Sample, Strategy};
+use crate::search::{
+    Episodes, Forest, ForestError, Found, Harvest, Keeper, Kept, Limits, Pace, Policy, Sample, Strategy,
+};
 
 /// Most actions of an episode. Environments end theirs before, and so do the tokens of an episode.
 const MOST_TURNS: u32 = 10_000;
@@ -58,6 +60,7 @@ pub(super) fn play(
         trust: &Trust::default(),
         meter: policy.meter,
         code: &shop.code,
+        trust: &Trust::default(),
         pace: Pace::Free,
     };
     let sampling = Arc::new(sampling.clone());

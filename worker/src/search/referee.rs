@@ -197,6 +197,14 @@ impl Referee<'_> {
         Ok((critic.clone(), [prompt, question.path.tokens.clone()].concat()))
     }
 
+    /// What a critic is asked behind the path; `pass_at` decides by its number.
+    fn asked(&self, place: usize, question: &Question, model: Model, pass_at: Option<f64>) -> Need {
+        match self.number(place, question, &model) {
+            Ok((critic, tokens)) => Need::Number { critic, tokens, model, pass_at },
+            Err(verdict) => Need::Decided(verdict),
+        }
+    }
+
     fn doubt(&self, place: usize, question: &Question, uncertainty: &Uncertainty) -> Need {
         let dropout = match uncertainty.how {
             Spread::Ensemble(_) => return Need::Parts(composite::parts(question)),

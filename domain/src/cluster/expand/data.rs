@@ -16,7 +16,7 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
             base: site.evolution.need_base()?.checkpoint,
             tasks: {
                 let all = (0..site.available(set, Split::Demonstrations)?).collect();
-                site.slice(set, Split::Demonstrations, all)?
+                Box::new(site.slice(set, Split::Demonstrations, all)?)
             },
         },
     };

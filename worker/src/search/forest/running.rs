@@ -461,6 +461,11 @@ impl<'a> Running<'a> {
                 }
                 Ok(())
             }
+            Need::Number { critic, tokens, model, pass_at } => {
+                let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
+                let purpose = Purpose::Number { critic, model, word, pass_at };
+                self.ask(checkpoint, Wanted::Numbers(tokens), pending(purpose))
+            }
             Need::Group => {
                 // Filled in when the search is over: [`Running::conclude`].
                 self.fill(task, want, Answer::Judged(Verdict::new(Outcome::Error, "the group is not known yet")));

@@ -13,7 +13,7 @@ const FENCES: &str = "[<answer-to-judge>, </answer-to-judge>]";
 const FLOOR: &str =
     "the least probability of both words together; below it the judge did not answer, which is an error and no fail";
 const CALIBRATE: &str = "known answers, half of them right, on which the judge is tried before its verdicts count, and the least balanced accuracy; below it they are suspect and have no number. `none`: it is not tried";
-const TRIED: &str = "{at_least: 0.7, items: 16}";
+const TRIED: &str = "{items: 16, at_least: 0.7}";
 const UNTIL: &str = "a text that ends what it writes, beside the end of sequence";
 
 const RULES: Topic = Topic {
@@ -68,7 +68,7 @@ const JUDGING: Topic = Topic {
         preset(
             "mode",
             "logits or rationale",
-            "{logits: {floor: 0.05, no:  No, yes:  Yes}}",
+            "{logits: {yes:  Yes, no:  No, floor: 0.05}}",
             "by the probabilities of two words that come next, or in writing",
         ),
         preset("fence", "[text, text]", FENCES, FENCE),
