@@ -152,8 +152,8 @@ impl JobError {
             Self::Engine { source, .. } => return source.class(),
             Self::Search { source } => return source.class(),
             Self::Operators { source } => source.is_transient(),
-            Self::Environment { source, .. } => source.may_pass(),
             Self::Verifier { by_chance, .. } => *by_chance,
+            Self::Environment { source, .. } => source.may_pass(),
             Self::NotRead { .. }
             | Self::Rows { .. }
             | Self::NoEnd { .. }

@@ -58,16 +58,16 @@ pub enum Verifier {
     JudgePair(Box<JudgePair>),
     Principles(Box<Principles>),
     FirstError(FirstError),
-    /// What an environment paid for the actions of an episode.
-    EnvReturn(EnvReturn),
-    /// A role that says behind an episode whether it succeeded.
-    SuccessClassifier(SuccessClassifier),
     /// What several verifiers come to.
     Combine(Combine),
     /// What a verifier that draws says when it is asked again and again.
     Repeat(Repeat),
     /// A role's number less its doubt.
     Uncertainty(Uncertainty),
+    /// What an environment paid for the actions of an episode.
+    EnvReturn(EnvReturn),
+    /// A role that says behind an episode whether it succeeded.
+    SuccessClassifier(SuccessClassifier),
 }
 
 impl Verifier {
@@ -97,11 +97,11 @@ impl Verifier {
             Self::JudgePair(_) => "judge_pair",
             Self::Principles(_) => "principles",
             Self::FirstError(_) => "first_error",
-            Self::EnvReturn(_) => "env_return",
-            Self::SuccessClassifier(_) => "success_classifier",
             Self::Combine(_) => "combine",
             Self::Repeat(_) => "repeat",
             Self::Uncertainty(_) => "uncertainty",
+            Self::EnvReturn(_) => "env_return",
+            Self::SuccessClassifier(_) => "success_classifier",
         }
     }
 

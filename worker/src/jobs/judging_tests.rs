@@ -113,6 +113,8 @@ fn run_on(env: Option<TaskSet>, (verify, search): (&str, Search), (weigh, write)
     let verify: Vec<Verifier> = serde_json::from_str(verify).unwrap_or_else(|error| panic!("{verify}: {error}"));
     let JobKind::Rollout(mut spec) = bench.rollout(0..6) else { panic!() };
     spec.tasks.source = env.unwrap_or(spec.tasks.source);
+    // Judges that say nothing at all are a case, too.
+    spec.trust.most_errors = 1.0;
     let output = bench.run(JobKind::Rollout(RolloutSpec { verify, search: Box::new(search), ..spec })).unwrap();
     let JobOutput::Rollout { trajectories, .. } = &output else { panic!("{output:?}") };
     let rows = bench.read(trajectories);

@@ -57,7 +57,6 @@ pub(super) fn play(
         search: &search,
         verify: &[Verifier::EnvReturn(EnvReturn::default())],
         critics: &BTreeMap::new(),
-        trust: &Trust::default(),
         meter: policy.meter,
         code: &shop.code,
         trust: &Trust::default(),
@@ -71,10 +70,11 @@ pub(super) fn play(
         })
     };
     let strategies = tasks.items.iter().enumerate().map(strategy).collect();
-    let harvest = forest.drive(strategies, BTreeMap::new(), &mut Nowhere).map_err(|error| match error {
-        ForestError::Cancelled => JobError::Cancelled,
-        error => JobError::Search { source: Box::new(error) },
-    })?;
+    let Harvest { searched, .. } =
+        forest.drive(strategies, BTreeMap::new(), &mut Nowhere).map_err(|error| match error {
+            ForestError::Cancelled => JobError::Cancelled,
+            error => JobError::Search { source: Box::new(error) },
+        })?;
     let read = |(place, Found { path, verdict, .. }): (usize, Found)| {
         let solved = match verdict.outcome {
             Outcome::Pass => true,
@@ -89,5 +89,5 @@ pub(super) fn play(
     let of_task = |(place, searched): (usize, crate::search::Searched)| {
         searched.found.into_iter().map(|found| read((place, found))).collect()
     };
-    harvest.searched.into_iter().enumerate().map(of_task).collect()
+    searched.into_iter().enumerate().map(of_task).collect()
 }

@@ -114,12 +114,12 @@ impl Referee<'_> {
                 seconds: executor.seconds,
             })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                self.decision(place, question, model.clone(), None)
+                self.asked(place, question, model.clone(), None)
             }
             Verifier::EnvReturn(rule) => Need::Decided(env_return(rule, &question.path.turns)),
             Verifier::SuccessClassifier(classifier) => {
                 let model = Model { role: classifier.role.clone(), squash: classifier.squash };
-                self.decision(place, question, model, Some(classifier.pass_at))
+                self.asked(place, question, model, Some(classifier.pass_at))
             }
             Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
             Verifier::Combine(_) | Verifier::Repeat(_) => Need::Parts(composite::parts(question)),
@@ -176,14 +176,6 @@ impl Referee<'_> {
             Outcome::Pass => verdict.scored(1.0),
             Outcome::Fail => verdict.scored(0.0),
             Outcome::Error | Outcome::Timeout | Outcome::Suspect => verdict,
-        }
-    }
-
-    /// What a critic is asked behind the path; `pass_at` decides by its number.
-    fn decision(&self, place: usize, question: &Question, model: Model, pass_at: Option<f64>) -> Need {
-        match self.number(place, question, &model) {
-            Ok((critic, tokens)) => Need::Number { critic, tokens, model, pass_at },
-            Err(verdict) => Need::Decided(verdict),
         }
     }
 
@@ -307,6 +299,17 @@ pub(super) fn read(numbers: &[f32], critic: &Critic, model: &Model, word: &str) 
     }
 }
 
+/// What a critic's numbers under masks mean; the doubtful number of the role that `uncertainty` asks.
+pub(super) fn read_masked(numbers: &[f32], critic: &Critic, model: &Model, uncertainty: &Uncertainty) -> Verdict {
+    let width = match critic.head {
+        Head::Classes(count) => count as usize,
+        Head::Scalar | Head::Lm => 1,
+    };
+    let word = uncertainty.verify.name();
+    let said: Vec<Verdict> = numbers.chunks(width.max(1)).map(|numbers| read(numbers, critic, model, word)).collect();
+    composite::spread(uncertainty, &said).by("uncertainty/1")
+}
+
 /// A number as a decision.
 pub(super) fn at_least(verdict: Verdict, pass_at: Option<f64>) -> Verdict {
     match (pass_at, verdict.score) {
@@ -319,17 +322,6 @@ pub(super) fn at_least(verdict: Verdict, pass_at: Option<f64>) -> Verdict {
         }
         (Some(_) | None, _) => verdict,
     }
-}
-
-/// What a critic's numbers under masks mean; the doubtful number of the role that `uncertainty` asks.
-pub(super) fn read_masked(numbers: &[f32], critic: &Critic, model: &Model, uncertainty: &Uncertainty) -> Verdict {
-    let width = match critic.head {
-        Head::Classes(count) => count as usize,
-        Head::Scalar | Head::Lm => 1,
-    };
-    let word = uncertainty.verify.name();
-    let said: Vec<Verdict> = numbers.chunks(width.max(1)).map(|numbers| read(numbers, critic, model, word)).collect();
-    composite::spread(uncertainty, &said).by("uncertainty/1")
 }
 
 #[cfg(test)]

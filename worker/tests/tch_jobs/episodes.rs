@@ -71,14 +71,8 @@ impl Setting {
         let set = "world".parse().unwrap();
         let tasks = TaskSlice { set, source, split: Split::Train, indices: indices.collect(), seed: Seed(7) };
         let critics = BTreeMap::new();
-        JobKind::Rollout(RolloutSpec {
-            policy: self.policy,
-            tasks,
-            search: Box::new(search),
-            verify,
-            critics,
-            trust: Trust::default(),
-        })
+        let (search, trust) = (Box::new(search), Trust::default());
+        JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search, verify, critics, trust })
     }
 
     fn read(&self, output: JobOutput) -> (Vec<Trajectory>, Vec<TreeNode>) {

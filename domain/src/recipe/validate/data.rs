@@ -42,8 +42,8 @@ impl Check<'_> {
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
         self.tests_are_there(rollout, path);
-        self.episodes(rollout, path);
         self.trust(rollout, path);
+        self.episodes(rollout, path);
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 

@@ -444,11 +444,6 @@ impl<'a> Running<'a> {
                 self.fill(task, want, Answer::Judged(verdict));
                 Ok(())
             }
-            Need::Number { critic, tokens, model, pass_at } => {
-                let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
-                let purpose = Purpose::Number { critic, model, word, pass_at };
-                self.ask(checkpoint, Wanted::Numbers(tokens), pending(purpose))
-            }
             Need::Spread { critic, tokens, model, dropout, uncertainty } => {
                 let (checkpoint, seed) = (Arc::clone(&critic.checkpoint), question.seed);
                 let purpose = Purpose::Spread { critic, model, uncertainty };
@@ -591,7 +586,7 @@ impl<'a> Running<'a> {
                 Next::Again(to, question) => return self.again.push_back((task, to, question)),
                 Next::Wait => return,
             },
-            (drawn @ (Answer::Drawn(_) | Answer::Acted(_)), Place::Want(want)) => (want, drawn),
+            (made @ (Answer::Drawn(_) | Answer::Acted(_)), Place::Want(want)) => (want, made),
             (Answer::Drawn(_) | Answer::Acted(_), Place::Part { .. }) => return,
         };
         let slot = &mut self.slots[task];
