@@ -16,7 +16,7 @@ pub enum TaskSet {
     /// Generated here, verified exactly.
     Builtin(Builtin),
     /// Instances of an environment, played turn by turn.
-    Env(Env),
+    Env(Box<Env>),
 }
 
 impl TaskSet {
@@ -25,7 +25,7 @@ impl TaskSet {
     pub fn env(&self) -> Option<&Env> {
         match self {
             Self::Builtin(_) => None,
-            Self::Env(env) => Some(env),
+            Self::Env(env) => Some(env.as_ref()),
         }
     }
 
