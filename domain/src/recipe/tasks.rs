@@ -21,7 +21,7 @@ pub enum TaskSet {
     /// Read from data files.
     Files(Box<Files>),
     /// Instances of an environment, played turn by turn.
-    Env(Env),
+    Env(Box<Env>),
 }
 
 impl TaskSet {
@@ -30,7 +30,7 @@ impl TaskSet {
     pub fn env(&self) -> Option<&Env> {
         match self {
             Self::Builtin(_) | Self::Files(_) => None,
-            Self::Env(env) => Some(env),
+            Self::Env(env) => Some(env.as_ref()),
         }
     }
 
