@@ -1,0 +1,56 @@
+//! The search of one task within a forest: what it waits for, what it left, and what it would have found before.
+
+use crate::search::canaries::Canary;
+use crate::search::forest::ending::Ended;
+use crate::search::strategy::{Answer, Moment, Strategy};
+use crate::search::tree::NodeId;
+
+/// The search of one task.
+pub(super) struct Slot {
+    pub(super) strategy: Box<dyn Strategy>,
+    pub(super) answers: Vec<Option<Answer>>,
+    pub(super) missing: usize,
+    /// What the search left, once its trajectories are being judged.
+    pub(super) judging: Option<Judging>,
+    pub(super) done: Option<Ended>,
+    /// Tokens that the search has cost.
+    pub(super) spent: u64,
+    /// What it would have found if it had ended with one of its batches; one for each change.
+    pub(super) moments: Vec<Moment>,
+}
+
+impl Slot {
+    pub(super) fn new(strategy: Box<dyn Strategy>) -> Self {
+        let (answers, moments) = (Vec::new(), Vec::new());
+        Self { strategy, answers, missing: 0, judging: None, done: None, spent: 0, moments }
+    }
+
+    /// After a batch.
+    pub(super) fn note(&mut self) {
+        let found = self.strategy.found();
+        let known = match self.moments.last() {
+            None => found.is_empty(),
+            Some(last) => last.found == found,
+        };
+        if !known {
+            self.moments.push(Moment { tokens: self.spent, found });
+        }
+    }
+
+    /// What is known of the search's way, the end of it counted.
+    pub(super) fn moments(&mut self) -> Vec<Moment> {
+        let mut moments = self.strategy.moments().unwrap_or_else(|| std::mem::take(&mut self.moments));
+        moments.push(Moment { tokens: self.spent, found: self.strategy.found() });
+        // Of those with equal tokens the last one counts.
+        moments.reverse();
+        moments.dedup_by_key(|moment| moment.tokens);
+        moments.reverse();
+        moments
+    }
+}
+
+/// Trajectories that are being judged, and the known answers among them.
+pub(super) struct Judging {
+    pub(super) found: Vec<NodeId>,
+    pub(super) canaries: Vec<(Canary, String)>,
+}
