@@ -115,8 +115,8 @@ mod tests {
     fn trees_tell_what_they_would_have_answered_and_pieces_give_the_same_curves() {
         let bench = Bench::new();
         let tree: Search = serde_json::from_str(
-            r#"{"mcts": {"propose": {"n": 2, "unit": {"tokens": 2}}, "budget": {"simulations": 6, "depth": 8},
-                "evaluate": [{"verifier": "self_log_prob"}], "extract": {"top": 1}}}"#,
+            r#"{"mcts": {"propose": {"n": 2, "unit": {"tokens": 8}}, "budget": {"simulations": 3, "depth": 2},
+                "width": {"up_to": 6}, "evaluate": [{"verifier": "rule"}], "extract": {"top": 1}}}"#,
         )
         .unwrap();
         let (whole, _) = measured(&bench, &tree, 0..8);
@@ -125,7 +125,8 @@ mod tests {
         assert_eq!(whole, [first, rest].concat());
         assert!(whole.iter().all(|curve| curve.moments.is_sorted_by(|a, b| a.tokens < b.tokens)));
         assert!(whole.iter().any(|curve| curve.moments.len() > 2), "no tree changed its answer: {whole:?}");
-        let passes = |curve: &TaskCurve| curve.moments.last().unwrap().passes;
-        assert!(whole.iter().any(|curve| passes(curve) == 1) && whole.iter().any(|curve| passes(curve) == 0));
+        let ends = |curve: &TaskCurve| (curve.moments[0].passes, curve.moments.last().unwrap().passes);
+        assert!(whole.iter().any(|curve| ends(curve) == (0, 1)), "more tokens find what is right: {whole:?}");
+        assert!(whole.iter().any(|curve| ends(curve) == (1, 1)) && whole.iter().all(|curve| ends(curve) != (1, 0)));
     }
 }
