@@ -84,7 +84,7 @@ mod tests {
     fn a_record_of_another_version_or_place_is_refused() {
         let (_, bytes) = encode(&Record::Mint(Mint::default())).unwrap();
         assert!(matches!(decode("job/a-1/g1/x/0", &bytes), Err(CodecError::Misplaced { .. })));
-        let newer = br#"{"v": 3, "record": {"wheel": 1}}"#;
-        assert!(matches!(decode("mint", newer), Err(CodecError::Version { found: 3, .. })));
+        let newer = br#"{"v": 999, "record": {"wheel": 1}}"#;
+        assert!(matches!(decode("mint", newer), Err(CodecError::Version { found: 999, .. })));
     }
 }

@@ -24,10 +24,10 @@ pub struct Evaluate {
     pub metrics: Vec<Metric>,
     /// Searches by a name of the reader's choice: the share of tasks that each solves, against the tokens that it samples. Not with
     /// `max_tokens`, `temperature` and `guide` of this step but with their own.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub searches: BTreeMap<Name, Search>,
     /// What stands beside them.
-    #[serde(default, skip_serializing_if = "Rerank::is_default")]
+    #[serde(default)]
     pub rerank: Rerank,
     /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
@@ -77,12 +77,6 @@ pub struct Rerank {
     /// log-probability.
     #[serde(default)]
     pub by: Option<Verifier>,
-}
-
-impl Rerank {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Default for Rerank {

@@ -194,7 +194,8 @@ fn least(topic: &str) -> Value {
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({"pass": 1.0, "fail": 0.0}),
-        "hindsight" => json!({}),
+        "hindsight" | "rerank" => json!({}),
+        "subsample" => json!({"n": 1}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
         "masked" => json!({"token": 1}),
@@ -237,6 +238,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "mc_rollout" => through::<McRollout>(least),
         "mc_dropout" => through::<Dropout>(least),
         "canaries" => through::<Canaries>(least),
+        "rerank" => through::<Rerank>(least),
         "rules" => through::<verify::Rule>(least),
         "judging" => through::<verify::Judge>(least),
         "logits" => through::<verify::Logits>(least),
@@ -247,7 +249,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
-        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" => {
+        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" | "subsample" => {
             through::<Operator>(json!({ topic: least })).map(inside)
         }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),
