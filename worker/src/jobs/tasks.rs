@@ -67,7 +67,7 @@ impl Problems {
     /// Draws or reads what a slice is of.
     ///
     /// # Errors
-    /// [`JobError::Tasks`] if there are no such problems; those of [`Shelf::get`], and [`JobError::Rows`] if rows are damaged.
+    /// [`JobError::Tasks`] if there are no such problems; those of reading the store, and [`JobError::Rows`] if rows are damaged.
     pub fn of(slice: &TaskSlice, shelf: &Shelf<'_>) -> Result<Self, JobError> {
         let failed = |source: TaskError| JobError::Tasks { set: slice.set.to_string(), source };
         match &slice.source {
