@@ -1,14 +1,11 @@
-//! Checks that take a while (code of models in the sandbox), on threads of their own, so that neither the engine nor a search
-//! without checks waits for them.
+//! Checks that take a while (code of models in the sandbox): how each is decided. They are run beside the engine (`beside`).
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use galapagos_domain::trajectory::{Outcome, Verdict};
-use galapagos_telemetry::{ErrorChain, SpawnError, spawn_thread};
+use galapagos_telemetry::{ErrorChain, SpawnError};
 
+use super::beside::Beside;
 use super::referee::{Check, Steps};
 use crate::code::Code;
 use crate::sandbox::check::{Budget, StepEnd, steps};
@@ -18,77 +15,13 @@ use crate::verify::programs;
 /// Checks at a time.
 const THREADS: usize = 2;
 
-/// Checks that may wait to be taken, and verdicts likewise.
-const WAITING: usize = 1024;
-
-/// See the head of this file. Threads end with the last check.
-pub(super) struct Checker {
-    asked: SyncSender<(u64, Check)>,
-    given: Receiver<(u64, Verdict)>,
-    /// Checks that found no room.
-    waiting: VecDeque<(u64, Check)>,
-    under_way: usize,
-}
-
-impl Checker {
-    /// Threads that check by `code`.
-    ///
-    /// # Errors
-    /// If the operating system refuses a thread.
-    pub(super) fn start(code: &Arc<Code>) -> Result<Self, SpawnError> {
-        let (asked, jobs) = sync_channel::<(u64, Check)>(WAITING);
-        let (give, given) = sync_channel(WAITING);
-        let jobs = Arc::new(Mutex::new(jobs));
-        for _ in 0..THREADS {
-            let (jobs, give, code) = (Arc::clone(&jobs), give.clone(), Arc::clone(code));
-            let serve = move || {
-                loop {
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok((id, check)) = job else { return };
-                    if give.send((id, judge(&code, &check))).is_err() {
-                        return;
-                    }
-                }
-            };
-            drop(spawn_thread("checker", serve)?);
-        }
-        Ok(Self { asked, given, waiting: VecDeque::new(), under_way: 0 })
-    }
-
-    /// Hands a check in.
-    pub(super) fn ask(&mut self, id: u64, check: Check) {
-        self.under_way += 1;
-        self.waiting.push_back((id, check));
-        self.hand_over();
-    }
-
-    fn hand_over(&mut self) {
-        while let Some(next) = self.waiting.pop_front() {
-            if let Err(full) = self.asked.try_send(next) {
-                let (std::sync::mpsc::TrySendError::Full(back) | std::sync::mpsc::TrySendError::Disconnected(back)) =
-                    full;
-                self.waiting.push_front(back);
-                return;
-            }
-        }
-    }
-
-    /// Whether a verdict is still to come.
-    pub(super) fn is_busy(&self) -> bool {
-        self.under_way > 0
-    }
-
-    /// The next verdict, if one comes in time. Only to be called while it is busy.
-    pub(super) fn next(&mut self, within: Duration) -> Option<(u64, Verdict)> {
-        self.hand_over();
-        match self.given.recv_timeout(within) {
-            Ok(given) => {
-                self.under_way -= 1;
-                Some(given)
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
-    }
+/// Threads that check by `code`.
+///
+/// # Errors
+/// If the operating system refuses a thread.
+pub(super) fn start(code: &Arc<Code>) -> Result<Beside<Check, Verdict>, SpawnError> {
+    let code = Arc::clone(code);
+    Beside::start("checker", THREADS, move |check| judge(&code, &check))
 }
 
 fn judge(code: &Code, check: &Check) -> Verdict {

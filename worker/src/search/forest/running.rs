@@ -23,9 +23,8 @@ use crate::engine::stream::{Given, Stop, Stream};
 use crate::env::Start;
 use crate::env::world::Moved;
 use crate::search::beside::Beside;
-use crate::search::checker::Checker;
 use crate::search::court::Court;
-use crate::search::referee::{Critic, Referee};
+use crate::search::referee::{Check, Critic, Referee};
 use crate::search::strategy::{Answer, Moment, Question, Strategy};
 use crate::verify::Panel;
 
@@ -110,7 +109,7 @@ pub(super) struct Running<'a> {
     /// Questions about trajectories that were.
     retried: u64,
     /// Started with the first check.
-    checker: Option<Checker>,
+    checker: Option<Beside<Check, Verdict>>,
     /// Started with the first action.
     players: Option<Beside<Play, Result<Moved, Verdict>>>,
     keeper: &'a mut dyn Keeper,

@@ -12,7 +12,7 @@ use super::{Pending, Purpose, Running};
 use crate::engine::CheckpointDir;
 use crate::engine::stream::{Asked, Continue, Stop, Wanted};
 use crate::search::canaries::plan;
-use crate::search::checker::Checker;
+use crate::search::checker;
 use crate::search::forest::ForestError;
 use crate::search::forest::inquiry::Place;
 use crate::search::referee::{Check, Need};
@@ -114,7 +114,7 @@ impl Running<'_> {
         self.forest.code.check().map_err(ForestError::Code)?;
         let checker = match self.checker.take() {
             Some(checker) => checker,
-            None => Checker::start(self.forest.code).map_err(ForestError::Spawn)?,
+            None => checker::start(self.forest.code).map_err(ForestError::Spawn)?,
         };
         let id = self.next;
         self.next += 1;
