@@ -37,6 +37,7 @@ pub enum JobKind {
     /// Check and store the base weights.
     Base(Base),
     Rollout(RolloutSpec),
+    Grow(GrowSpec),
     Curate(CurateSpec),
     Bout(BoutSpec),
     Evaluate(EvaluateSpec),
@@ -50,6 +51,7 @@ impl JobKind {
         match self {
             Self::Base(_) => "base",
             Self::Rollout(_) => "rollout",
+            Self::Grow(_) => "grow",
             Self::Curate(_) => "curate",
             Self::Bout(_) => "bout",
             Self::Evaluate(_) => "evaluate",
@@ -152,6 +154,27 @@ pub struct RolloutSpec {
     /// How far the verifiers are believed.
     #[serde(default)]
     pub trust: Trust,
+    /// Of a search that is spread over jobs: the trees that they grew, by wave and part. They are put together and verified; nothing
+    /// more is searched.
+    #[serde(default)]
+    pub grown: Vec<Vec<ArtifactRef>>,
+}
+
+/// One part of the trees of a search that is spread over jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrowSpec {
+    /// Its `grown` are the trees of the waves before this one; verifiers of trajectories are not asked yet.
+    pub rollout: RolloutSpec,
+    /// Among those of the wave.
+    pub part: u32,
+}
+
+impl GrowSpec {
+    /// The trunk is wave 0.
+    #[must_use]
+    pub fn wave(&self) -> u32 {
+        u32::try_from(self.rollout.grown.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A role that gives numbers, as it is now.
@@ -259,6 +282,12 @@ pub enum JobOutput {
         /// How good the language models that judged were on answers whose truth is known.
         #[serde(default)]
         judges: Vec<Calibration>,
+    },
+    Grow {
+        /// One for each task, with what a search knows beside its tree.
+        trees: ArtifactRef,
+        /// Tokens sampled.
+        tokens: u64,
     },
     Curate {
         dataset: ArtifactRef,

@@ -138,7 +138,8 @@ fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
     for (source, tasks) in tasks(recipe, rollout.tasks.iter().map(|(name, n)| (name, Split::Train, *n))) {
         let most = rollout.search.most(source.max_tokens());
         let tasks = u64::from(tasks);
-        cost.jobs += chunks(tasks as u32).len() as u64;
+        let of_a_group = rollout.search.spread().map_or(1, |spread| u64::from(spread.growths()) + 1);
+        cost.jobs += chunks(tasks as u32).len() as u64 * of_a_group;
         cost.prompts += tasks;
         cost.completions += tasks.saturating_mul(most.completions);
         cost.sampled_tokens += tasks.saturating_mul(most.tokens);

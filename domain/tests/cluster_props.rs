@@ -23,6 +23,8 @@ mod recipes;
 mod sharing;
 #[path = "cluster/sim_worker.rs"]
 mod sim_worker;
+#[path = "cluster/spread.rs"]
+mod spread;
 #[path = "cluster/stories.rs"]
 mod stories;
 #[path = "cluster/world.rs"]
@@ -32,6 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use galapagos_domain::cluster::Limits;
 use galapagos_domain::cluster::view::Status;
+use galapagos_domain::recipe::Recipe;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -83,14 +86,14 @@ fn survives(acts: &[Act]) {
 }
 
 /// SAME-RESULT: whatever happened on the way, the evolution ends as an undisturbed one does.
-fn ends_as_undisturbed(acts: &[Act]) {
+fn ends_as_undisturbed(recipe: &Recipe, acts: &[Act]) {
     replayable(acts, || {
         let mut calm = World::new(generous());
-        let id = calm.submit(recipes::full());
+        let id = calm.submit(recipe.clone());
         calm.heal();
         let expected = calm.result(&id);
         let mut world = World::new(generous());
-        world.submit(recipes::full());
+        world.submit(recipe.clone());
         for act in acts.iter().filter(|act| act.keeps_results()) {
             world.act(act);
         }
@@ -114,7 +117,12 @@ proptest! {
 
     #[test]
     fn results_do_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
-        ends_as_undisturbed(&acts);
+        ends_as_undisturbed(&recipes::full(), &acts);
+    }
+
+    #[test]
+    fn trees_over_several_jobs_do_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
+        ends_as_undisturbed(&recipes::spread(), &acts);
     }
 }
 
@@ -127,7 +135,8 @@ fn saved_lists_pass() {
         let acts: Vec<Act> = serde_json::from_slice(&std::fs::read(&path).unwrap())
             .unwrap_or_else(|error| panic!("{} is not a list of acts: {error}", path.display()));
         survives(&acts);
-        ends_as_undisturbed(&acts);
+        ends_as_undisturbed(&recipes::full(), &acts);
+        ends_as_undisturbed(&recipes::spread(), &acts);
         run += 1;
     }
     assert!(run > 0, "no list in {folder}");

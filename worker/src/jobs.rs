@@ -9,14 +9,17 @@ mod curate;
 #[cfg(test)]
 mod dataset_tests;
 mod evaluate;
+mod grow;
 mod hindsight;
 #[cfg(test)]
 mod judging_tests;
+mod kept;
 mod measure;
 pub mod meter;
 mod played;
 mod progress;
 mod rollout;
+mod scene;
 pub mod stage;
 pub mod tasks;
 #[cfg(test)]
@@ -36,6 +39,8 @@ use crate::engine::{EngineError, EngineHandle};
 use crate::env::EnvError;
 use crate::operators::OperatorError;
 use crate::search::ForestError;
+pub use grow::GrownError;
+pub use kept::KeptError;
 use meter::Meter;
 
 /// How often searches under way are kept, unless told otherwise: what a lost attempt costs at most, twice over.
@@ -75,6 +80,7 @@ pub fn run(shop: &Workshop, job: &JobSpec, meter: &Meter) -> Result<JobOutput, J
     match &job.kind {
         JobKind::Base(base) => base::run(shop, base, job.seed),
         JobKind::Rollout(spec) => rollout::run(shop, job, spec, meter),
+        JobKind::Grow(spec) => grow::run(shop, job, spec, meter),
         JobKind::Curate(spec) => curate::run(shop, job, spec, meter),
         JobKind::Bout(spec) => bout::run(shop, job, spec, meter),
         JobKind::Evaluate(spec) => evaluate::run(shop, job, spec, meter),
@@ -119,6 +125,8 @@ pub enum JobError {
     Played { set: String },
     #[error("cannot search the tasks")]
     Search { source: Box<ForestError> },
+    #[error("cannot go on from what other jobs grew")]
+    Grown { source: Box<GrownError> },
     #[error("cannot apply the data operators")]
     Operators { source: Box<OperatorError> },
     #[error(
@@ -159,6 +167,7 @@ impl JobError {
             | Self::NoEnd { .. }
             | Self::Tasks { .. }
             | Self::Played { .. }
+            | Self::Grown { .. }
             | Self::NoModel { .. }
             | Self::NoVerifier
             | Self::Undecided { .. } => false,

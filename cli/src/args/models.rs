@@ -229,7 +229,7 @@ pub struct BenchSearch {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
     /// Measure this row only; may be given more than once
-    #[arg(long, value_name = "NAME", value_parser = ["skewed", "even", "engine"])]
+    #[arg(long, value_name = "NAME", value_parser = ["heavy", "skewed", "even", "engine"])]
     pub only: Vec<String>,
     /// Small trees, to see that it works; the figures mean nothing
     #[arg(long)]

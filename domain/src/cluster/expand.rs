@@ -5,9 +5,11 @@ mod bouts;
 mod data;
 mod evaluate;
 mod rollout;
+mod spread;
 
 pub(super) use bouts::wave;
 pub(super) use evaluate::probes;
+pub(super) use spread::ready as spread;
 
 use super::Limits;
 use super::evolution::{Contest, Evolution, StepRun, Work};
@@ -57,6 +59,9 @@ pub(super) fn expand(
     let of_jobs = |jobs: Vec<JobSpec>| (Work::Jobs(ids(&jobs)), jobs, None);
     let (work, jobs, round) = match step {
         None => of_jobs(vec![site.job(0, JobKind::Base(evolution.recipe.base.clone()))?]),
+        Some(RecipeStep::Rollout(rollout)) if rollout.search.spread().is_some() => {
+            of_jobs(spread::ready(&site, rollout, &|_| None)?)
+        }
         Some(RecipeStep::Rollout(rollout)) => of_jobs(rollout::jobs(&site, rollout)?),
         Some(RecipeStep::Curate(curate)) => of_jobs(vec![data::curate(&site, curate)?]),
         Some(RecipeStep::Evaluate(evaluate)) => of_jobs(evaluate::jobs(&site, evaluate)?),

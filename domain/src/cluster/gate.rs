@@ -31,6 +31,7 @@ pub(super) fn weigh<'a>(tournament: &Tournament, outputs: impl IntoIterator<Item
         JobOutput::Bout { pairs, .. } => Some(pairs),
         JobOutput::Base { .. }
         | JobOutput::Rollout { .. }
+        | JobOutput::Grow { .. }
         | JobOutput::Curate { .. }
         | JobOutput::Evaluate { .. }
         | JobOutput::Measure { .. } => None,

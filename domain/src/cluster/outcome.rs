@@ -25,13 +25,16 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
     let dataset = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trajectories, .. } => Some(trajectories.clone()),
         JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
-        JobOutput::Base { .. } | JobOutput::Bout { .. } | JobOutput::Evaluate { .. } | JobOutput::Measure { .. } => {
-            None
-        }
+        JobOutput::Grow { .. }
+        | JobOutput::Base { .. }
+        | JobOutput::Bout { .. }
+        | JobOutput::Evaluate { .. }
+        | JobOutput::Measure { .. } => None,
     });
     let trees = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trees, .. } => trees.clone(),
-        JobOutput::Curate { .. }
+        JobOutput::Grow { .. }
+        | JobOutput::Curate { .. }
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
         | JobOutput::Evaluate { .. }
@@ -76,6 +79,7 @@ fn rolled_out(ended: &[Ended<'_>]) -> Summary {
                 seen.add(audit);
             }
             JobOutput::Base { .. }
+            | JobOutput::Grow { .. }
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }
@@ -89,6 +93,7 @@ fn rolled_out(ended: &[Ended<'_>]) -> Summary {
 pub(super) fn tokens(output: &JobOutput) -> u64 {
     match output {
         JobOutput::Rollout { tokens, .. }
+        | JobOutput::Grow { tokens, .. }
         | JobOutput::Bout { tokens, .. }
         | JobOutput::Evaluate { tokens, .. }
         | JobOutput::Measure { tokens, .. } => *tokens,
@@ -101,6 +106,7 @@ pub(super) fn units(kind: &JobKind) -> u64 {
     match kind {
         JobKind::Base(_) => 1,
         JobKind::Rollout(rollout) => rollout.tasks.indices.len() as u64 * rollout.search.trajectories().unwrap_or(1),
+        JobKind::Grow(grow) => grow.rollout.tasks.indices.len() as u64,
         JobKind::Curate(curate) => match &curate.from {
             crate::job::CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
             crate::job::CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
@@ -230,6 +236,10 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             (expected.is_some_and(|expected| expected != got))
                 .then(|| format!("the rollout has {got} verdicts for {} trajectories", expected.unwrap_or_default()))
         }
+        (JobKind::Grow(grow), JobOutput::Grow { trees, .. }) => {
+            let tasks = grow.rollout.tasks.indices.len() as u64;
+            (trees.rows < tasks).then(|| format!("the {tasks} trees have {} nodes, less than their roots", trees.rows))
+        }
         (JobKind::Bout(bout), JobOutput::Bout { pairs, .. }) => {
             let same = pairs.iter().map(|pair| pair.task).eq(bout.tasks.indices.iter().copied());
             let sound = pairs.iter().all(|pair| pair.half_points <= 4);
@@ -259,12 +269,14 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
         (
             JobKind::Base(_)
             | JobKind::Rollout(_)
+            | JobKind::Grow(_)
             | JobKind::Curate(_)
             | JobKind::Bout(_)
             | JobKind::Evaluate(_)
             | JobKind::Measure(_),
             JobOutput::Base { .. }
             | JobOutput::Rollout { .. }
+            | JobOutput::Grow { .. }
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }

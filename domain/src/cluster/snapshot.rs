@@ -10,6 +10,7 @@ use super::roster::{Presence, Worker};
 use super::view::{EvolutionView, Status, StepView, Summary};
 use super::worker_view::{Liveness, SlotView, WorkerView};
 use crate::ids::{JobId, MemberId, Name};
+use crate::job::JobKind;
 use crate::recipe::step::RecipeStep;
 use crate::time::Timestamp;
 
@@ -93,7 +94,16 @@ impl ClusterState {
     }
 
     fn jobs_so_far(&self, evolution: &Evolution, run: &StepRun, jobs: &[JobId]) -> SoFar {
-        let (done, total, tokens) = self.job_sums(jobs);
+        let (done, mut total, tokens) = self.job_sums(jobs);
+        if let Some(RecipeStep::Rollout(rollout)) = evolution.recipe_step(run)
+            && let Some(spread) = rollout.search.spread()
+        {
+            // Those included that cannot be made yet.
+            let trunk = |job: &&Job| matches!(&job.spec.kind, JobKind::Grow(grow) if grow.wave() == 0);
+            let trunks = jobs.iter().filter_map(|id| self.jobs.get(id)).filter(trunk);
+            let units: u64 = trunks.map(|job| outcome::units(&job.spec.kind)).sum();
+            total = units * (u64::from(spread.growths()) + 1);
+        }
         let ended: Vec<Ended<'_>> = jobs.iter().filter_map(|job| self.ended(job)).collect();
         // Scores of some of the tasks would be read as scores.
         let summary = match evolution.recipe_step(run) {

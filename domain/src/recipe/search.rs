@@ -25,7 +25,7 @@ pub(crate) use propose::default_temperature;
 pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
 pub use tree::{
     Backup, BestFirst, Budget, Escalate, Evaluate, Extra, Extract, Mcts, Parallel, Prior, Puct, Reach, Select,
-    Simulate, StepBeam, Uct, Unvisited, When, Width, Worth,
+    Simulate, Spread, StepBeam, Uct, Unvisited, When, Width, Worth,
 };
 pub use trust::{Canaries, ERRING_TASKS, MOST_ERRORS, RETRY, Trust};
 
@@ -162,6 +162,15 @@ impl Search {
             Self::RefineLoop(search) => &search.propose,
             Self::Debate(search) => &search.propose,
             Self::EnvRollout(search) => &search.propose,
+        }
+    }
+
+    /// How one tree is spread over jobs, if it is.
+    #[must_use]
+    pub fn spread(&self) -> Option<Spread> {
+        match self {
+            Self::Mcts(search) => search.spread,
+            _ => None,
         }
     }
 

@@ -13,6 +13,8 @@ pub enum Act {
     SubmitUrgent,
     /// An evolution of many small jobs.
     SubmitBroad,
+    /// An evolution whose trees are spread over jobs.
+    SubmitSpread,
     Pause(u8),
     Resume(u8),
     Cancel(u8),
@@ -53,9 +55,12 @@ impl Act {
     /// Whether an evolution must still end as it would have without this act.
     pub fn keeps_results(&self) -> bool {
         match self {
-            Self::SubmitWide | Self::SubmitUrgent | Self::SubmitBroad | Self::Cancel(_) | Self::FailForGood(..) => {
-                false
-            }
+            Self::SubmitWide
+            | Self::SubmitUrgent
+            | Self::SubmitBroad
+            | Self::SubmitSpread
+            | Self::Cancel(_)
+            | Self::FailForGood(..) => false,
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Register(_)
@@ -99,6 +104,7 @@ pub fn any_act() -> impl Strategy<Value = Act> {
         1 => Just(Act::SubmitWide),
         1 => Just(Act::SubmitUrgent),
         1 => Just(Act::SubmitBroad),
+        1 => Just(Act::SubmitSpread),
         1 => any::<u8>().prop_map(Act::RegisterWrongVersion),
         1 => any::<u8>().prop_map(Act::Cancel),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(w, n)| Act::FailForGood(w, n)),

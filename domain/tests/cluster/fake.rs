@@ -39,6 +39,10 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let (audit, judges) = (Audit::default(), Vec::new());
             JobOutput::Rollout { trajectories, trees, counts, audit, tokens: 7 * all, judges }
         }
+        JobKind::Grow(grow) => {
+            let rows = 3 * grow.rollout.tasks.indices.len() as u64;
+            JobOutput::Grow { trees: ArtifactRef { digest: made, bytes: 10, rows }, tokens: 4 }
+        }
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {
                 CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),

@@ -95,3 +95,23 @@ pub fn broad() -> Recipe {
     }"#,
     )
 }
+
+/// Two large trees, each grown by several jobs in two waves.
+pub fn spread() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "spread", "about": "trees over several jobs",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 4, "val": 2, "test": 2}}},
+        "generations": 2,
+        "each": [
+            {"rollout": {"as": "trees", "role": "policy", "tasks": {"sort": 2}, "search": {"mcts": {
+                "propose": {"n": 2, "unit": "line"}, "budget": {"simulations": 40}, "spread": {"jobs": 3, "waves": 2}}}}},
+            {"curate": {"as": "all", "from": "trees", "apply": ["dedupe"]}}
+        ],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}

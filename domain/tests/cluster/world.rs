@@ -218,6 +218,7 @@ impl World {
             Act::SubmitWide => drop(self.submit(recipes::wide())),
             Act::SubmitUrgent => drop(self.submit(Recipe { priority: 1, ..recipes::wide() })),
             Act::SubmitBroad => drop(self.submit(recipes::broad())),
+            Act::SubmitSpread => drop(self.submit(recipes::spread())),
             Act::Pause(e) => drop(self.event(Event::PauseRequested(self.evolution(e)))),
             Act::Resume(e) => drop(self.event(Event::ResumeRequested(self.evolution(e)))),
             Act::Cancel(e) => drop(self.event(Event::CancelRequested(self.evolution(e)))),

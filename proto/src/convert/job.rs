@@ -2,8 +2,8 @@
 
 use galapagos_domain::calibration::Calibration;
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount,
-    Oracle, PairOutcome, RolloutSpec, TaskCurve, TaskOutcome,
+    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment,
+    OperatorCount, Oracle, PairOutcome, RolloutSpec, TaskCurve, TaskOutcome,
 };
 use galapagos_domain::seed::Seed;
 
@@ -16,6 +16,7 @@ impl From<JobSpec> for v1::JobSpec {
         let kind = match spec.kind {
             JobKind::Base(base) => Kind::Base(v1::BaseJob { base_json: to_json(&base) }),
             JobKind::Rollout(rollout) => Kind::Rollout(rollout.into()),
+            JobKind::Grow(grow) => Kind::Grow(grow.into()),
             JobKind::Curate(curate) => Kind::Curate(curate.into()),
             JobKind::Bout(bout) => Kind::Bout(bout.into()),
             JobKind::Evaluate(evaluate) => Kind::Evaluate(evaluate.into()),
@@ -39,6 +40,7 @@ impl TryFrom<v1::JobSpec> for JobSpec {
         let kind = match fields.required("kind", wire.kind)? {
             Kind::Base(base) => JobKind::Base(Fields("BaseJob").fragment("base_json", &base.base_json)?),
             Kind::Rollout(rollout) => JobKind::Rollout(rollout.try_into()?),
+            Kind::Grow(grow) => JobKind::Grow(grow.try_into()?),
             Kind::Curate(curate) => JobKind::Curate(curate.try_into()?),
             Kind::Bout(bout) => JobKind::Bout(bout.try_into()?),
             Kind::Evaluate(evaluate) => JobKind::Evaluate(evaluate.try_into()?),
@@ -63,6 +65,7 @@ impl From<RolloutSpec> for v1::RolloutJob {
             verify_json: to_json(&spec.verify),
             critics_json: to_json(&spec.critics),
             trust_json: to_json(&spec.trust),
+            grown: spec.grown.into_iter().map(|parts| v1::GrownWave { parts: all_into(parts) }).collect(),
         }
     }
 }
@@ -78,7 +81,21 @@ impl TryFrom<v1::RolloutJob> for RolloutSpec {
             verify: fields.fragment("verify_json", &wire.verify_json)?,
             critics: fields.fragment("critics_json", &wire.critics_json)?,
             trust: fields.fragment("trust_json", &wire.trust_json)?,
+            grown: wire.grown.into_iter().map(|wave| all(wave.parts)).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl From<GrowSpec> for v1::GrowJob {
+    fn from(GrowSpec { rollout, part }: GrowSpec) -> Self {
+        Self { rollout: Some(rollout.into()), part }
+    }
+}
+
+impl TryFrom<v1::GrowJob> for GrowSpec {
+    type Error = ConvertError;
+    fn try_from(wire: v1::GrowJob) -> Result<Self, ConvertError> {
+        Ok(Self { rollout: Fields("GrowJob").message("rollout", wire.rollout)?, part: wire.part })
     }
 }
 
@@ -228,6 +245,7 @@ impl From<JobOutput> for v1::JobOutput {
                     judges: all_into(judges),
                 })
             }
+            JobOutput::Grow { trees, tokens } => Kind::Grow(v1::GrowOutput { trees: Some(trees.into()), tokens }),
             JobOutput::Curate { dataset, operators } => {
                 Kind::Curate(v1::CurateOutput { dataset: Some(dataset.into()), operators: all_into(operators) })
             }
@@ -264,6 +282,9 @@ impl TryFrom<v1::JobOutput> for JobOutput {
                     tokens: rollout.tokens,
                     judges: all(rollout.judges)?,
                 })
+            }
+            Kind::Grow(grow) => {
+                Ok(Self::Grow { trees: Fields("GrowOutput").message("trees", grow.trees)?, tokens: grow.tokens })
             }
             Kind::Curate(curate) => Ok(Self::Curate {
                 dataset: Fields("CurateOutput").message("dataset", curate.dataset)?,

@@ -8,15 +8,18 @@ use galapagos_domain::calibration::Calibration;
 use galapagos_domain::fence::{FencingToken, Incarnation, LeaderEpoch};
 use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{
-    BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobFailure, JobKind, JobOutput, JobSpec,
-    MeasureSpec, Moment, OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskCurve, TaskOutcome, TaskSlice,
+    BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, FailureClass, GrowSpec, JobFailure, JobKind, JobOutput,
+    JobSpec, MeasureSpec, Moment, OperatorCount, Oracle, PairOutcome, RolloutSpec, Sampling, TaskCurve, TaskOutcome,
+    TaskSlice,
 };
 use galapagos_domain::recipe::curate::{
     BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per, Subsample,
 };
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
-use galapagos_domain::recipe::search::{Canaries, Evaluate, IdSampling, Mcts, Merge, Propose, Search, Trust, Unit};
+use galapagos_domain::recipe::search::{
+    Canaries, Evaluate, IdSampling, Mcts, Merge, Propose, Search, Spread, Trust, Unit,
+};
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
@@ -153,9 +156,10 @@ fn operator() -> BoxedStrategy<Operator> {
 }
 
 fn rollout() -> BoxedStrategy<JobKind> {
-    (digest(), slice(), search().prop_map(Box::new), vec(verifier(), 0..3), critics(), trust())
-        .prop_map(|(policy, tasks, search, verify, critics, trust)| {
-            JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics, trust })
+    let grown = vec(vec(artifact(), 0..3), 0..3);
+    (digest(), slice(), search().prop_map(Box::new), vec(verifier(), 0..3), critics(), (trust(), grown))
+        .prop_map(|(policy, tasks, search, verify, critics, (trust, grown))| {
+            JobKind::Rollout(RolloutSpec { policy, tasks, search, verify, critics, trust, grown })
         })
         .boxed()
 }
@@ -247,10 +251,12 @@ fn search() -> BoxedStrategy<Search> {
     let propose = (any::<u32>(), number(), unit, merge)
         .prop_map(|(n, temperature, unit, merge)| Propose { unit, merge, ..Propose::answers(n, temperature) })
         .boxed();
-    let mcts = (propose.clone(), vec(verifier(), 1..3)).prop_map(|(propose, verifiers)| {
+    let spread = option::of((any::<u32>(), any::<u32>()).prop_map(|(jobs, waves)| Spread { jobs, waves }));
+    let mcts = (propose.clone(), vec(verifier(), 1..3), spread).prop_map(|(propose, verifiers, spread)| {
         let fields = r#"{"propose": {"n": 1}, "budget": {"nodes": 9}}"#;
         let plain: Mcts = serde_json::from_str(fields).unwrap();
-        Search::Mcts(Mcts { propose, evaluate: verifiers.into_iter().map(Evaluate::terminal).collect(), ..plain })
+        let evaluate = verifiers.into_iter().map(Evaluate::terminal).collect();
+        Search::Mcts(Mcts { propose, evaluate, spread, ..plain })
     });
     let deep = (propose.clone(), any::<u32>(), number(), ".*").prop_map(|(propose, most, factor, trigger)| {
         Search::IdSampling(IdSampling { propose, first: 1, factor, most, trigger })
@@ -287,6 +293,15 @@ fn evaluate() -> BoxedStrategy<JobKind> {
         .boxed()
 }
 
+fn grow() -> BoxedStrategy<JobKind> {
+    (rollout(), any::<u32>())
+        .prop_map(|(rollout, part)| match rollout {
+            JobKind::Rollout(rollout) => JobKind::Grow(GrowSpec { rollout, part }),
+            other => other,
+        })
+        .boxed()
+}
+
 fn measure() -> BoxedStrategy<JobKind> {
     let metric = prop_oneof![role_name().prop_map(Metric::Search), any::<u32>().prop_map(Metric::Rerank)];
     (rollout(), metric)
@@ -306,7 +321,7 @@ fn curve() -> impl Strategy<Value = TaskCurve> {
 }
 
 fn job() -> BoxedStrategy<JobSpec> {
-    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), curate(), bout(), evaluate(), measure()];
+    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), grow(), curate(), bout(), evaluate(), measure()];
     (id(), id(), seed(), any::<u64>(), kind)
         .prop_map(|(id, evolution, seed, time_limit_ms, kind)| JobSpec { id, evolution, seed, time_limit_ms, kind })
         .boxed()
@@ -361,6 +376,7 @@ fn output() -> BoxedStrategy<JobOutput> {
                 judges
             }
         ),
+        (artifact(), any::<u64>()).prop_map(|(trees, tokens)| JobOutput::Grow { trees, tokens }),
         (artifact(), vec(operators, 0..3)).prop_map(|(dataset, operators)| JobOutput::Curate { dataset, operators }),
         (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),
         (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),

@@ -18,12 +18,14 @@ use super::options::SearchBench;
 use crate::engine::EngineError;
 use crate::jobs::JobError;
 use crate::search::{ForestError, Pace};
-use work::{Grown, Side, Size};
+use work::{Grown, Mix, Side, Size};
 
 /// A row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RowName {
-    /// One step in eight is eight times as long as the others.
+    /// One step in thirty-two has 256 tokens, the others 8.
+    Heavy,
+    /// One step in eight has 64 tokens, the others 8.
     Skewed,
     /// All steps are alike.
     Even,
@@ -32,20 +34,29 @@ pub enum RowName {
 }
 
 impl RowName {
-    const ALL: [Self; 3] = [Self::Skewed, Self::Even, Self::Engine];
+    const ALL: [Self; 4] = [Self::Heavy, Self::Skewed, Self::Even, Self::Engine];
 
     fn text(self) -> &'static str {
         match self {
+            Self::Heavy => "heavy",
             Self::Skewed => "skewed",
             Self::Even => "even",
             Self::Engine => "engine",
         }
     }
 
+    fn mix(self) -> Mix {
+        match self {
+            Self::Heavy => Mix::Uneven { every: 32, long: 256 },
+            Self::Skewed | Self::Engine => Mix::Uneven { every: 8, long: 64 },
+            Self::Even => Mix::Even,
+        }
+    }
+
     /// The ratio that is aimed at.
     fn target(self) -> Option<f64> {
         match self {
-            Self::Skewed => Some(2.0),
+            Self::Heavy | Self::Skewed => Some(2.0),
             Self::Even => None,
             Self::Engine => Some(0.9),
         }
@@ -53,7 +64,7 @@ impl RowName {
 
     fn rival(self) -> &'static str {
         match self {
-            Self::Skewed | Self::Even => "lock-step",
+            Self::Heavy | Self::Skewed | Self::Even => "lock-step",
             Self::Engine => "the engine alone",
         }
     }
@@ -145,7 +156,7 @@ fn output(source: io::Error) -> SearchBenchError {
 }
 
 fn measure(config: &SearchBench, row: RowName, size: Size) -> Result<Row, SearchBenchError> {
-    let side = |pace| Side::new(config, (size, row != RowName::Even), pace);
+    let side = |pace| Side::new(config, (size, row.mix()), pace);
     let (ours, peer) = (side(Pace::Free)?, side(Pace::Lockstep)?);
     let (mut ours_runs, mut peer_runs) = (Vec::new(), Vec::new());
     let (mut nodes, mut tokens) = (0, 0);

@@ -10,7 +10,8 @@ use galapagos_domain::recipe::verify::Verifier;
 
 use super::evaluate::passes;
 use super::meter::Meter;
-use super::rollout::{answer_tokens, critics, search_failed};
+use super::rollout::search_failed;
+use super::scene::{answer_tokens, critics};
 use super::tasks::Tasks;
 use super::{JobError, Workshop, engine_failed};
 use crate::search::{self, Forest, NodeId, Pace, Tree};
@@ -35,6 +36,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Me
         code: &shop.code,
         trust: &Trust::default(),
         pace: Pace::Free,
+        portions: &[],
     };
     let (searched, moments) = forest.measure().map_err(search_failed)?;
     let panel = Panel::rule_with(&shop.code);

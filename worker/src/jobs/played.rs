@@ -61,6 +61,7 @@ pub(super) fn play(
         code: &shop.code,
         trust: &Trust::default(),
         pace: Pace::Free,
+        portions: &[],
     };
     let sampling = Arc::new(sampling.clone());
     let strategy = |(place, item): (usize, &super::tasks::Item)| -> Box<dyn Strategy> {

@@ -3,27 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use galapagos_artifacts::trees;
 use galapagos_domain::ids::{Digest, JobId};
 use galapagos_domain::job::JobSpec;
-use galapagos_domain::tree::TreeNode;
 use galapagos_telemetry::{ErrorChain, clock};
-use serde::{Deserialize, Serialize};
 
-use super::Workshop;
-use crate::search::{Keeper, Kept, Origin, Standing, records, tree_of};
+use super::{Workshop, kept};
+use crate::search::{Keeper, Kept, Origin};
 
 /// Of the time that passes, at most one part in so many goes into keeping.
 const SHARE: u64 = 20;
-
-/// What a table of kept trees says beside them.
-#[derive(Debug, Serialize, Deserialize)]
-struct Note {
-    /// Digest of the job's specification: another one would make other trees.
-    spec: Digest,
-    /// One for each tree, in order.
-    standings: Vec<Standing>,
-}
 
 /// The keeper of one attempt.
 pub(super) struct Progress<'a> {
@@ -51,16 +39,12 @@ impl<'a> Progress<'a> {
             Ok(None) => return BTreeMap::new(),
             Err(error) => return self.unusable(&ErrorChain::new(&error).to_string()),
         };
-        let (nodes, note) = match trees::decode(bytes) {
-            Ok(table) => table,
-            Err(error) => return self.unusable(&ErrorChain::new(&error).to_string()),
-        };
-        match self.read(&nodes, note.as_deref().unwrap_or_default()) {
+        match kept::decode(bytes, self.spec, self.origins) {
             Ok(begun) => {
-                tracing::info!("{} goes on from {} trees of {} nodes", self.job, begun.len(), nodes.len());
+                tracing::info!("{} goes on from {} trees", self.job, begun.len());
                 begun
             }
-            Err(problem) => self.unusable(&problem),
+            Err(error) => self.unusable(&ErrorChain::new(&error).to_string()),
         }
     }
 
@@ -69,31 +53,8 @@ impl<'a> Progress<'a> {
         BTreeMap::new()
     }
 
-    fn read(&self, nodes: &[TreeNode], note: &str) -> Result<BTreeMap<usize, Kept>, String> {
-        let note: Note = serde_json::from_str(note).map_err(|error| format!("its note cannot be read: {error}"))?;
-        if note.spec != self.spec {
-            return Err("it belongs to another specification of the job".to_owned());
-        }
-        let trees: Vec<&[TreeNode]> = nodes.chunk_by(|a, b| a.tree == b.tree).collect();
-        if trees.len() != note.standings.len() {
-            return Err(format!("it has {} trees and notes on {}", trees.len(), note.standings.len()));
-        }
-        let mut begun = BTreeMap::new();
-        for (records, standing) in trees.into_iter().zip(note.standings) {
-            let name = &records[0].tree;
-            let place = self.origins.iter().position(|origin| origin.tree() == *name);
-            let place = place.ok_or_else(|| format!("the job has no tree {name}"))?;
-            begun.insert(place, Kept { tree: tree_of(records)?, standing });
-        }
-        Ok(begun)
-    }
-
     fn write(&self, searches: &BTreeMap<usize, Kept>) -> Result<(), Box<galapagos_artifacts::Error>> {
-        let nodes: Vec<TreeNode> =
-            searches.iter().flat_map(|(place, kept)| records(&kept.tree, &self.origins[*place], &[])).collect();
-        let standings = searches.values().map(|kept| kept.standing.clone()).collect();
-        let note = serde_json::to_string(&Note { spec: self.spec, standings }).unwrap_or_default();
-        let bytes = trees::encode(&nodes, Some(&note))?;
+        let (bytes, _) = kept::encode(self.spec, self.origins, searches.iter().map(|(place, kept)| (*place, kept)))?;
         self.shop.runtime.block_on(self.shop.store.save_progress(self.job, bytes)).map_err(Box::new)
     }
 }

@@ -3,11 +3,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
-use galapagos_domain::ids::Name;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
 use galapagos_domain::recipe::search::{ERRING_TASKS, Search};
 use galapagos_domain::recipe::verify::Verifier;
@@ -16,37 +14,27 @@ use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
 use super::progress::{Progress, forget};
-use super::tasks::Tasks;
-use super::{JobError, Workshop, engine_failed, stage, store_failed};
-use crate::search::{Critic, Forest, ForestError, Found, Harvest, NodeId, Origin, Pace, Searched, Tree, records};
+use super::scene::Scene;
+use super::{JobError, Workshop, grow, store_failed};
+use crate::search::{ForestError, Found, Harvest, NodeId, Origin, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
         return Err(JobError::NoVerifier);
     }
-    let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
-    let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = stage::prepare(shop, &spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
-    let critics = critics(shop, &spec.critics)?;
+    let scene = Scene::set(shop, job, spec)?;
+    let Scene { tasks, origins, .. } = &scene;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);
-    let forest = Forest {
-        engine: &shop.engine,
-        policy: Arc::new(checkpoint),
-        codec,
-        tasks: &tasks,
-        search: &spec.search,
-        verify: &spec.verify,
-        critics: &critics,
-        trust: &spec.trust,
-        meter,
-        code: &shop.code,
-        pace: Pace::Free,
-    };
-    let origins: Vec<Origin> = (0..tasks.items.len()).map(|place| origin(job, spec, &tasks, place)).collect();
-    let mut progress = Progress::new(shop, job, &origins);
+    let (grown, portions) = grow::ended(shop, &scene)?;
+    let forest = scene.forest(&portions, meter);
+    let mut progress = Progress::new(shop, job, origins);
     let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
-    let begun = if grows { progress.begun() } else { BTreeMap::new() };
+    let begun = match grown {
+        Some(grown) => grown,
+        None if grows => progress.begun(),
+        None => BTreeMap::new(),
+    };
     let court = forest.court().map_err(search_failed)?;
     let Harvest { searched, audit, erring } = forest.search(&court, begun, &mut progress).map_err(search_failed)?;
     let (mut rows, mut nodes) = (Vec::new(), Vec::new());
@@ -86,44 +74,10 @@ fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: us
     Err(JobError::Verifier { errors: counts.error, verdicts: counts.total(), verifier, reason, by_chance })
 }
 
-/// Longest answer that the recipe asks for: where steps are drawn, `max_tokens` is the longest step, and answers are as long as the
-/// task family's.
-pub(super) fn answer_tokens(search: &Search) -> Option<u32> {
-    match search {
-        Search::Mcts(_) | Search::StepBeam(_) | Search::IdSampling(_) => None,
-        whole => whole.propose().max_tokens,
-    }
-}
-
 pub(super) fn search_failed(error: ForestError) -> JobError {
     match error {
         ForestError::Cancelled => JobError::Cancelled,
         error => JobError::Search { source: Box::new(error) },
-    }
-}
-
-/// The roles that verifiers name, on this machine.
-pub(super) fn critics(
-    shop: &Workshop,
-    named: &BTreeMap<Name, galapagos_domain::job::Critic>,
-) -> Result<BTreeMap<Name, Critic>, JobError> {
-    let critic = |(name, critic): (&Name, &galapagos_domain::job::Critic)| {
-        let checkpoint = Arc::new(shop.runtime.block_on(shop.checkpoints.open(&critic.checkpoint))?);
-        Ok((name.clone(), Critic { checkpoint, head: critic.head, shots: critic.shots }))
-    };
-    named.iter().map(critic).collect()
-}
-
-fn origin(job: &JobSpec, spec: &RolloutSpec, tasks: &Tasks, place: usize) -> Origin {
-    let problem = &tasks.items[place].problem;
-    Origin {
-        job: job.id.clone(),
-        task_set: tasks.set.clone(),
-        task: problem.key.clone(),
-        policy: spec.policy,
-        prompt: tasks.full_prompt(place),
-        prefix_len: u32::try_from(tasks.prefix.len()).unwrap_or(u32::MAX),
-        prompt_text: problem.prompt.clone(),
     }
 }
 

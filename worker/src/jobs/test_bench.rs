@@ -80,6 +80,7 @@ impl Bench {
             verify: vec![Verifier::Rule],
             critics: BTreeMap::new(),
             trust: Trust::default(),
+            grown: Vec::new(),
         })
     }
 

@@ -22,20 +22,11 @@ pub fn back_up(tree: &mut Tree, how: Backup, value: Value) {
         (Reach::Propagated, Backup::SumMean) => sum(tree, value),
         (Reach::Propagated, Backup::TerminalOnly) if value.terminal => sum(tree, value),
         (Reach::Propagated, Backup::TerminalOnly) => {}
-        (Reach::Propagated, Backup::HalfOwnHalfChildren) => {
+        (Reach::Propagated, Backup::HalfOwnHalfChildren | Backup::Max) => {
             begin(tree, value);
-            above(tree, value.of, |tree, node| match (tree[node].own, children_mean(tree, node)) {
-                (Some(own), Some(children)) => f64::midpoint(own, children),
-                (None, Some(children)) => children,
-                (own, None) => own.unwrap_or(0.0),
-            });
-        }
-        (Reach::Propagated, Backup::Max) => {
-            begin(tree, value);
-            above(tree, value.of, |tree, node| {
-                let valued = tree[node].children.iter().filter(|child| tree[**child].visits > 0.0);
-                valued.map(|child| tree[*child].q).fold(f64::NEG_INFINITY, f64::max)
-            });
+            for node in tree.upwards(value.of).skip(1).collect::<Vec<_>>() {
+                renew(tree, how, node);
+            }
         }
         (Reach::Propagated, Backup::Product) => {
             begin(tree, value);
@@ -43,6 +34,32 @@ pub fn back_up(tree: &mut Tree, how: Backup, value: Value) {
             tree[value.of].q = product;
         }
     }
+}
+
+/// Sets Q of a node above those of which something changed: from its sum, or from its children, whose Q are right.
+pub fn renew(tree: &mut Tree, how: Backup, node: NodeId) {
+    let of = &tree[node];
+    let q = match how {
+        Backup::SumMean | Backup::TerminalOnly => {
+            if of.visits > 0.0 {
+                of.sum / of.visits
+            } else {
+                of.q
+            }
+        }
+        Backup::HalfOwnHalfChildren => match (of.own, children_mean(tree, node)) {
+            (Some(own), Some(children)) => f64::midpoint(own, children),
+            (None, Some(children)) => children,
+            (own, None) => own.unwrap_or(0.0),
+        },
+        Backup::Max => {
+            let valued = of.children.iter().filter(|child| tree[**child].visits > 0.0);
+            valued.map(|child| tree[*child].q).fold(f64::NEG_INFINITY, f64::max)
+        }
+        // It comes from above, where nothing changes.
+        Backup::Product => of.q,
+    };
+    tree[node].q = q;
 }
 
 /// One visit of a node by itself.
@@ -65,14 +82,6 @@ fn begin(tree: &mut Tree, value: Value) {
         tree[node].visits += 1.0;
     }
     tree[value.of].q = value.value;
-}
-
-/// Sets Q of all above `node`, from below.
-fn above(tree: &mut Tree, node: NodeId, q: impl Fn(&Tree, NodeId) -> f64) {
-    for node in tree.upwards(node).skip(1).collect::<Vec<_>>() {
-        let value = q(tree, node);
-        tree[node].q = value;
-    }
 }
 
 /// The mean Q of the children, weighted by visits.

@@ -25,6 +25,7 @@ use super::episodes::Episodes;
 use super::growth::Standing;
 use super::plan::Plan;
 use super::referee::Critic;
+use super::spread::Portion;
 use super::strategy::{Moment, Strategy};
 use super::tree::{NodeId, Path, Tree};
 use crate::code::{Code, NoCode};
@@ -49,6 +50,8 @@ pub struct Forest<'a> {
     /// Where code of models runs.
     pub code: &'a Arc<Code>,
     pub pace: Pace,
+    /// Of each task, where several jobs grow its tree; empty where this one grows all of them.
+    pub portions: &'a [Portion],
 }
 
 /// When a search may go on.
@@ -183,6 +186,19 @@ impl Forest<'_> {
         Ok(Running::new(self, court, (self.strategies()?, begun), keeper)?.finish()?.0)
     }
 
+    /// Grows trees without taking trajectories from them: of each task, its tree and where its search stands.
+    ///
+    /// # Errors
+    /// As [`Forest::search`].
+    pub fn grow(
+        &self,
+        court: &Court,
+        begun: BTreeMap<usize, Kept>,
+        keeper: &mut dyn Keeper,
+    ) -> Result<Vec<Kept>, ForestError> {
+        Running::new(self, court, (self.strategies()?, begun), keeper)?.grow()
+    }
+
     /// [`Forest::search`], telling of each task also what it would have found with fewer tokens.
     ///
     /// # Errors
@@ -200,10 +216,10 @@ impl Forest<'_> {
         let key = Arc::new(self.tasks.key());
         let stage = self.tasks.stage.as_ref();
         let plays = stage.map(|stage| (self.tasks.max_tokens, stage.tokens));
-        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key).playing(plays);
+        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key).playing(plays).within(self.portions);
         let strategy = |(place, item): (usize, &Item)| match stage.and_then(|stage| stage.failure(place)) {
             Some(verdict) => Ok(Box::new(Episodes::failed(self.search.propose().n, verdict)) as Box<dyn Strategy>),
-            None => plan.strategy(item.seed),
+            None => plan.strategy(place, item.seed),
         };
         Ok(self.tasks.items.iter().enumerate().map(strategy).collect::<Result<Vec<_>, _>>()?)
     }

@@ -5,21 +5,21 @@
 //! is asked in order about what is new, values are backed up. Nothing of a batch shows before all of it is there, so a tree does not
 //! depend on which answer came first.
 
+mod choices;
+mod ending;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::search::{
-    Backup, Budget, Evaluate, Extract, Mcts, Propose, Reach, Select, Simulate, StepBeam, Unit, Width,
-};
-use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::recipe::search::{Select, Unit};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Verdict;
 
 use serde::{Deserialize, Serialize};
 
-use super::backup::{Value, back_up};
+use self::choices::{Choices, Front};
 use super::budget::{self, Spent};
-use super::episodes::{self, Limits, replica};
+use super::episodes::{self, replica};
 use super::extract::extract;
 use super::select::Selector;
 use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, acts, draws, verdicts};
@@ -27,30 +27,6 @@ use super::tree::{End, NodeId, Part, Piece, Tree};
 use super::value::{Given, applies, take};
 use super::width::{resamples, twin, width};
 use crate::engine::EngineError;
-
-/// Which nodes grow next.
-#[derive(Debug, Clone, PartialEq)]
-enum Front {
-    /// By a selector, in so many simulations at once.
-    Selected { selector: Selector, leaves: u32, simulate: Simulate },
-    /// The best so many of every depth.
-    Beam(u32),
-}
-
-/// The choices that make a search.
-#[derive(Debug, Clone)]
-struct Choices {
-    propose: Propose,
-    sampling: Arc<Sampling>,
-    front: Front,
-    evaluate: Vec<(Evaluate, Arc<Verifier>)>,
-    backup: Backup,
-    budget: Budget,
-    width: Width,
-    extract: Extract,
-    /// Of trees whose steps are actions in an environment.
-    plays: Option<Limits>,
-}
 
 /// Where the loop is.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +62,12 @@ struct Judging {
 #[derive(Debug, Clone)]
 pub struct Growth {
     choices: Choices,
+    /// Of the task.
     seed: Seed,
+    /// What nodes draw from.
+    stream: Seed,
+    /// Nodes that another job grows; what is below them may be this one's.
+    others: BTreeSet<NodeId>,
     tree: Tree,
     stage: Stage,
     spent: Spent,
@@ -108,61 +89,13 @@ pub struct Standing {
 }
 
 impl Growth {
-    /// A Monte-Carlo or best-first search; `sampling` is that of its resolved proposer.
-    #[must_use]
-    pub fn mcts(search: &Mcts, sampling: Arc<Sampling>, seed: Seed) -> Self {
-        let selector = Selector { select: search.select.clone(), virtual_loss: search.parallel.virtual_loss };
-        let simulate = match search.select {
-            // It looks at the whole tree anew every time.
-            Select::BestFirst(_) => Simulate::OneGrowth,
-            Select::Uct(_) | Select::Puct(_) => search.simulate,
-        };
-        Self::new(
-            Choices {
-                propose: search.propose.clone(),
-                sampling,
-                front: Front::Selected { selector, leaves: search.parallel.leaves, simulate },
-                evaluate: shared(&search.evaluate),
-                backup: search.backup,
-                budget: search.budget.clone(),
-                width: search.width,
-                extract: search.extract,
-                plays: None,
-            },
-            seed,
-        )
-    }
-
-    /// A beam over steps.
-    #[must_use]
-    pub fn beam(search: &StepBeam, sampling: Arc<Sampling>, seed: Seed) -> Self {
-        let choices = Choices {
-            propose: search.propose.clone(),
-            sampling,
-            front: Front::Beam(search.beam),
-            evaluate: shared(&search.evaluate),
-            backup: Backup::SumMean,
-            budget: search.budget.clone(),
-            width: Width::Fixed,
-            extract: search.extract,
-            plays: None,
-        };
-        let before = Standing { front: vec![NodeId::ROOT], ..Standing::default() };
-        Self { front: before.front.clone(), before, ..Self::new(choices, seed) }
-    }
-
-    /// The same, with actions in an environment as steps: a node is an action with what the environment showed behind it.
-    #[must_use]
-    pub fn playing(mut self, limits: Limits) -> Self {
-        self.choices.plays = Some(limits);
-        self
-    }
-
     fn new(choices: Choices, seed: Seed) -> Self {
         let (tree, stage, spent) = (Tree::default(), Stage::Choosing, Spent::default());
         Self {
             choices,
             seed,
+            stream: seed,
+            others: BTreeSet::new(),
             tree,
             stage,
             spent,
@@ -174,6 +107,9 @@ impl Growth {
     }
 
     fn width(&self, node: NodeId) -> u32 {
+        if self.others.contains(&node) {
+            return 0;
+        }
         width(&self.tree, node, self.choices.width, self.choices.propose.n)
     }
 
@@ -251,8 +187,8 @@ impl Growth {
             let seed = match (*node, before, again) {
                 // As independent samples draw.
                 (NodeId::ROOT, 0, 0) => self.seed,
-                (node, before, 0) => self.seed.derive(&format!("node/{}/{before}", node.0)),
-                (node, before, again) => self.seed.derive(&format!("node/{}/{before}/again/{again}", node.0)),
+                (node, before, 0) => self.stream.derive(&format!("node/{}/{before}", node.0)),
+                (node, before, again) => self.stream.derive(&format!("node/{}/{before}/again/{again}", node.0)),
             };
             Want::Draw(Draw {
                 behind: self.tree.path(*node).tokens,
@@ -359,7 +295,7 @@ impl Growth {
                     verifier: Arc::clone(verifier),
                     path: self.tree.path(*node),
                     answered: self.tree[*node].end == Some(End::Answered),
-                    seed: self.seed.derive(&format!("judge/{}/{}", judging.place, node.0)),
+                    seed: self.stream.derive(&format!("judge/{}/{}", judging.place, node.0)),
                 })
             };
             let wants = judging.asked.iter().map(question).collect();
@@ -384,63 +320,6 @@ impl Growth {
         judging.place += 1;
         self.judge(judging)
     }
-
-    /// Backs values up, closes what is spent, and moves the front.
-    fn end_batch(&mut self, new: &[(NodeId, Given)]) {
-        for (_, node) in self
-            .growing
-            .iter()
-            .flat_map(|node| self.tree.upwards(*node).map(move |above| (node, above)))
-            .collect::<Vec<_>>()
-        {
-            self.tree[node].pending = self.tree[node].pending.saturating_sub(1);
-        }
-        for (node, given) in new {
-            self.tree[*node].own = given.all();
-            let terminal = self.tree[*node].end.is_some();
-            for (value, reach) in [(given.local, Reach::Local), (given.propagated, Reach::Propagated)] {
-                if let Some(value) = value {
-                    back_up(&mut self.tree, self.choices.backup, Value { of: *node, value, reach, terminal });
-                }
-            }
-        }
-        let (way, n) = (self.choices.width, self.choices.propose.n);
-        for node in new.iter().map(|(node, _)| *node).chain(self.growing.clone()) {
-            self.tree.close_upwards(node, |tree, node| width(tree, node, way, n));
-        }
-        match self.choices.front {
-            Front::Beam(beam) => self.narrow(new, beam as usize),
-            Front::Selected { simulate, .. } => self.advance(simulate),
-        }
-    }
-
-    /// The best open nodes of the new depth are the next beam; the others are given up.
-    fn narrow(&mut self, new: &[(NodeId, Given)], beam: usize) {
-        let mut open: Vec<NodeId> = new.iter().map(|(node, _)| *node).filter(|node| !self.tree[*node].closed).collect();
-        let own = |node: &NodeId| self.tree[*node].own.unwrap_or(f64::NEG_INFINITY);
-        open.sort_by(|a, b| own(b).total_cmp(&own(a)).then(a.cmp(b)));
-        let given_up = open.split_off(beam.min(open.len()));
-        for node in given_up {
-            self.tree[node].closed = true;
-        }
-        self.front = open;
-    }
-
-    /// Simulations whose growth brought an answer end, as do those that end with every growth; the others stand where they grew.
-    fn advance(&mut self, simulate: Simulate) {
-        for node in std::mem::take(&mut self.growing) {
-            let fresh = self.tree[node].children.iter().filter(|child| self.tree[**child].batch == self.batch);
-            let answered = fresh.clone().any(|child| self.tree[*child].end == Some(End::Answered));
-            match simulate {
-                Simulate::ToEnd if !answered => self.front.push(node),
-                Simulate::ToEnd | Simulate::OneGrowth => self.spent.simulations += 1,
-            }
-        }
-    }
-}
-
-fn shared(evaluate: &[Evaluate]) -> Vec<(Evaluate, Arc<Verifier>)> {
-    evaluate.iter().map(|evaluate| (evaluate.clone(), Arc::new(evaluate.verifier.clone()))).collect()
 }
 
 impl Strategy for Growth {

@@ -13,6 +13,7 @@ use super::debate::Debate;
 use super::episodes::{Episodes, Limits};
 use super::growth::Growth;
 use super::scripts::{Deepening, Once, Refine, Turns};
+use super::spread::Portion;
 use super::strategy::Strategy;
 use crate::engine::{Codec, EngineError};
 
@@ -25,12 +26,14 @@ pub(super) struct Plan<'a> {
     key: Key,
     /// Of tasks that are played in an environment: longest action and longest episode, in tokens.
     plays: Option<(u32, u32)>,
+    /// Of each task, where several jobs grow its tree.
+    portions: &'a [Portion],
 }
 
 impl<'a> Plan<'a> {
     /// Of a resolved search.
     pub(super) fn new(search: &'a Search, sampling: Sampling, codec: Arc<dyn Codec>, key: Key) -> Self {
-        Self { search, sampling: Arc::new(sampling), codec, key, plays: None }
+        Self { search, sampling: Arc::new(sampling), codec, key, plays: None, portions: &[] }
     }
 
     /// The same for tasks that are played in an environment; longest action and longest episode in tokens.
@@ -38,23 +41,32 @@ impl<'a> Plan<'a> {
         Self { plays, ..self }
     }
 
+    /// The same of trees that several jobs grow.
+    pub(super) fn within(self, portions: &'a [Portion]) -> Self {
+        Self { portions, ..self }
+    }
+
     fn limits(&self, turns: u32) -> Option<Limits> {
         let (action, tokens) = self.plays?;
         Some(Limits { turns, action: self.search.propose().max_tokens.unwrap_or(action), tokens })
     }
 
-    fn tree(&self, growth: Growth, depth: u32) -> Box<dyn Strategy> {
+    fn tree(&self, growth: Growth, place: usize, depth: u32) -> Box<dyn Strategy> {
+        let growth = match self.portions.get(place) {
+            Some(portion) => growth.within(portion),
+            None => growth,
+        };
         Box::new(match self.limits(depth) {
             Some(limits) => growth.playing(limits),
             None => growth,
         })
     }
 
-    /// The search of one task, which draws from `seed`.
+    /// The search of the task at `place`, which draws from `seed`.
     ///
     /// # Errors
     /// [`EngineError::Text`] if a text of the recipe cannot be written in the vocabulary.
-    pub(super) fn strategy(&self, seed: Seed) -> Result<Box<dyn Strategy>, EngineError> {
+    pub(super) fn strategy(&self, place: usize, seed: Seed) -> Result<Box<dyn Strategy>, EngineError> {
         let sampling = || Arc::clone(&self.sampling);
         let once = |propose: &Propose| self.chains(Box::new(Once { max_tokens: propose.max_tokens }), propose, seed);
         Ok(match self.search {
@@ -64,8 +76,8 @@ impl<'a> Plan<'a> {
                 let choose = Choose::Vote { key: Arc::clone(&self.key), weigh: self.weigh(&vote.by) };
                 Box::new(Chosen::new(once(&vote.propose), choose, seed))
             }
-            Search::StepBeam(beam) => self.tree(Growth::beam(beam, sampling(), seed), beam.budget.depth),
-            Search::Mcts(mcts) => self.tree(Growth::mcts(mcts, sampling(), seed), mcts.budget.depth),
+            Search::StepBeam(beam) => self.tree(Growth::beam(beam, sampling(), seed), place, beam.budget.depth),
+            Search::Mcts(mcts) => self.tree(Growth::mcts(mcts, sampling(), seed), place, mcts.budget.depth),
             Search::IdSampling(deep) => {
                 let trigger = self.text(&deep.trigger)?;
                 let script = Deepening { first: deep.first, factor: deep.factor, most: deep.most, trigger };

@@ -257,15 +257,20 @@ impl Tree {
     pub fn close_upwards(&mut self, from: NodeId, width: impl Fn(&Self, NodeId) -> u32) {
         let mut at = Some(from);
         while let Some(id) = at {
-            let node = &self[id];
-            let spent = node.asked >= width(self, id) && node.asked > 0;
-            let done = node.end.is_some() || (spent && node.children.iter().all(|child| self[*child].closed));
-            if !done {
+            if !self.is_spent(id, width(self, id)) {
                 return;
             }
             self[id].closed = true;
             at = self[id].parent;
         }
+    }
+
+    /// Whether nothing is left to try at and below a node that may ask for `width` proposals.
+    #[must_use]
+    pub fn is_spent(&self, id: NodeId, width: u32) -> bool {
+        let node = &self[id];
+        let asked = node.asked >= width && node.asked > 0;
+        node.end.is_some() || (asked && node.children.iter().all(|child| self[*child].closed))
     }
 }
 

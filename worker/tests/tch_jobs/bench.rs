@@ -133,7 +133,7 @@ pub fn samples(policy: Digest, tasks: TaskSlice, n: u32, sampling: Sampling) -> 
         ..Propose::answers(n, sampling.temperature)
     };
     let (search, verify, critics) = (Box::new(Search::SampleK(propose)), vec![Verifier::Rule], BTreeMap::new());
-    RolloutSpec { policy, tasks, search, verify, critics, trust: Trust::default() }
+    RolloutSpec { policy, tasks, search, verify, critics, trust: Trust::default(), grown: Vec::new() }
 }
 
 pub fn shape() -> Characters {

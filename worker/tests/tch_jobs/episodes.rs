@@ -72,7 +72,7 @@ impl Setting {
         let tasks = TaskSlice { set, source, split: Split::Train, indices: indices.collect(), seed: Seed(7) };
         let critics = BTreeMap::new();
         let (search, trust) = (Box::new(search), Trust::default());
-        JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search, verify, critics, trust })
+        JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search, verify, critics, trust, grown: Vec::new() })
     }
 
     fn read(&self, output: JobOutput) -> (Vec<Trajectory>, Vec<TreeNode>) {

@@ -22,6 +22,7 @@ mod judges;
 mod probes;
 mod programs;
 mod searches;
+mod spread;
 mod wrappers;
 
 #[test]

@@ -112,6 +112,7 @@ impl Setting {
             verify: vec![Verifier::Rule],
             critics: BTreeMap::from([("critic".parse().unwrap(), critic)]),
             trust: Trust::default(),
+            grown: Vec::new(),
         })
     }
 

@@ -154,6 +154,7 @@ fn a_program_that_never_ends_is_tried_again_within_the_budget_and_is_then_a_time
             meter: &meter,
             code: &code,
             pace: Pace::Free,
+            portions: &[],
         };
         let mut tree = Tree::default();
         let piece = Piece { part: Part::Step, tokens: vec![1], log_probs: vec![0.0], text: text.to_owned() };

@@ -5,7 +5,7 @@ use galapagos_domain::recipe::evaluate::{BestOf, Metric, Rerank};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
     Backup, Ballot, Budget, Canaries, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate,
-    Unit, Unvisited, Width,
+    Spread, Unit, Unvisited, Width,
 };
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::TaskSet;
@@ -63,6 +63,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "width" => words::<Width>(None),
         "simulate" => words::<Simulate>(None),
         "parallel" => words::<Parallel>(None),
+        "spread" => words::<Spread>(None),
         "extract" => words::<Extract>(None),
         "mc_rollout" => words::<McRollout>(None),
         "combine" | "repeat" | "uncertainty" => words::<Verifier>(Some(find(topic)?.word)),
@@ -169,6 +170,7 @@ fn least(topic: &str) -> Value {
         "uct" | "puct" | "best_first" | "budget" => json!({}),
         "edit_distance" => json!({"below": 1}),
         "parallel" => json!({"leaves": 1}),
+        "spread" => json!({"jobs": 2}),
         "evaluator" => json!({"verifier": "rule"}),
         "mc_rollout" => json!({"samples": 1}),
         "combine" => json!({"of": [], "how": "all"}),
@@ -234,6 +236,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "edit_distance" => through::<Merge>(json!({ topic: least })).map(inside),
         "budget" => through::<Budget>(least),
         "parallel" => through::<Parallel>(least),
+        "spread" => through::<Spread>(least),
         "evaluator" => through::<Evaluate>(least),
         "mc_rollout" => through::<McRollout>(least),
         "mc_dropout" => through::<Dropout>(least),

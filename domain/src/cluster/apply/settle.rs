@@ -100,6 +100,9 @@ impl Turn<'_> {
 
     /// The outputs of all jobs in order; `None` while one is missing.
     fn jobs_outcome(&mut self, id: &EvolutionId, run: &StepRun, jobs: &[JobId]) -> Option<Outcome> {
+        if self.grow_on(id, run) {
+            return None;
+        }
         let evolution = self.state.evolutions.get(id)?;
         let ended: Option<Vec<Ended<'_>>> = jobs.iter().map(|job| self.state.ended(job)).collect();
         let ended = ended?;
@@ -109,6 +112,35 @@ impl Turn<'_> {
             }
             _ => Some(outcome::of_jobs(evolution, run, &ended)),
         }
+    }
+
+    /// Hands out what a search that is spread over jobs can grow next, now that more of it has ended; says whether there was any.
+    fn grow_on(&mut self, id: &EvolutionId, run: &StepRun) -> bool {
+        let Some(evolution) = self.state.evolutions.get(id) else { return false };
+        let Some(RecipeStep::Rollout(rollout)) = evolution.recipe_step(run) else { return false };
+        if rollout.search.spread().is_none() {
+            return false;
+        }
+        let output = |job: &JobId| self.state.jobs.get(job).and_then(Job::output);
+        let mut jobs = match expand::spread(&Site::of(evolution, &self.state.limits, run), rollout, &output) {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                let head = "the next part of the search cannot be made".to_owned();
+                self.fail_evolution(id, vec![head, error.to_string()]);
+                return false;
+            }
+        };
+        // Whichever group of jobs is ahead: in order of their numbers.
+        let all = jobs.iter().map(|job| job.id.clone()).collect();
+        jobs.retain(|job| !self.state.jobs.contains_key(&job.id));
+        let more = !jobs.is_empty();
+        if more {
+            self.add_jobs(jobs);
+            if let Some(run) = self.evolution(id).and_then(|evolution| evolution.steps.last_mut()) {
+                run.work = Work::Jobs(all);
+            }
+        }
+        more
     }
 
     fn commit_base(

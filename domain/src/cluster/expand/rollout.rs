@@ -16,26 +16,31 @@ use crate::recipe::tasks::Split;
 use crate::recipe::verify::Verifier;
 
 pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, ResolveError> {
+    (0..).zip(pieces(site, rollout)?).map(|(number, spec)| site.job(number, JobKind::Rollout(spec))).collect()
+}
+
+/// What each job of the rollout searches; of a search that is spread over jobs, what each of its groups of jobs does.
+pub(super) fn pieces(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<RolloutSpec>, ResolveError> {
     let policy = site.evolution.current(&rollout.role)?.checkpoint;
     let search = resolved(site, &rollout.search)?;
     let critics = critics(site, search.verifiers().chain(&rollout.verify))?;
-    let mut jobs = Vec::new();
+    let mut pieces = Vec::new();
     for (set, amount) in &rollout.tasks {
         let window = window(site, set, amount.of(site.available(set, Split::Train)?))?;
         for part in chunks(window.len() as u32) {
             let tasks = window[part.start as usize..part.end as usize].to_vec();
-            let spec = RolloutSpec {
+            pieces.push(RolloutSpec {
                 policy,
                 tasks: site.slice(set, Split::Train, tasks)?,
                 search: Box::new(search.clone()),
                 verify: rollout.verify.clone(),
                 critics: critics.clone(),
                 trust: rollout.trust(),
-            };
-            jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);
+                grown: Vec::new(),
+            });
         }
     }
-    Ok(jobs)
+    Ok(pieces)
 }
 
 /// The search as it is in this generation.

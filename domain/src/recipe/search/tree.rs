@@ -25,6 +25,9 @@ pub struct Mcts {
     /// Simulations of one tree under way at once.
     #[serde(default)]
     pub parallel: Parallel,
+    /// One tree grown by several jobs; by one when absent.
+    #[serde(default)]
+    pub spread: Option<Spread>,
     #[serde(default)]
     pub extract: Extract,
 }
@@ -319,6 +322,34 @@ pub struct Parallel {
 impl Default for Parallel {
     fn default() -> Self {
         Self { leaves: 1, virtual_loss: 1.0 }
+    }
+}
+
+/// One tree over several jobs: one grows the trunk, then in each wave `jobs` of them grow a part of it each, and what they found is
+/// put together. All of these have equal shares of the budget; a last job takes the trajectories and verifies them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    pub jobs: u32,
+    #[serde(default = "one_wave")]
+    pub waves: u32,
+}
+
+fn one_wave() -> u32 {
+    1
+}
+
+impl Spread {
+    /// Jobs of wave `wave`; the trunk is wave 0.
+    #[must_use]
+    pub fn parts(self, wave: u32) -> u32 {
+        if wave == 0 { 1 } else { self.jobs }
+    }
+
+    /// Jobs that grow, of all waves.
+    #[must_use]
+    pub fn growths(self) -> u32 {
+        1 + self.waves * self.jobs
     }
 }
 

@@ -142,6 +142,11 @@ impl Check<'_> {
                 let message = "a measured tree must choose one answer";
                 self.refuse(&path.key(search.name()).key("extract"), message, "write `extract: {top: 1}`");
             }
+            if search.spread().is_some() {
+                let message =
+                    "a measured tree is grown by one job, which sees what it would have answered for fewer tokens";
+                self.refuse(&path.key(search.name()).key("spread"), message, "leave `spread` out");
+            }
         }
         let rerank = path.key("rerank");
         self.whole(&rerank.key("n"), evaluate.rerank.n, 1, MAX_SAMPLES);

@@ -14,6 +14,8 @@ use crate::recipe::verify::{Exact, List, MultipleChoice, Numeric, Verifier};
 
 /// Deepest tree.
 const MAX_DEPTH: u32 = 1000;
+/// Most jobs of a wave, and most waves, of a tree that is spread over jobs.
+const MAX_SPREAD: u32 = 64;
 /// Most of anything that is counted per tree.
 const MAX_COUNT: u32 = 1_000_000;
 /// Largest value, weight or constant.
@@ -139,6 +141,11 @@ impl Check<'_> {
         }
         self.whole(&path.key("parallel").key("leaves"), mcts.parallel.leaves, 1, MAX_SAMPLES);
         self.between(&path.key("parallel").key("virtual_loss"), mcts.parallel.virtual_loss, 0.0, MAX_NUMBER);
+        if let Some(spread) = mcts.spread {
+            let path = path.key("spread");
+            self.whole(&path.key("jobs"), spread.jobs, 2, MAX_SPREAD);
+            self.whole(&path.key("waves"), spread.waves, 1, MAX_SPREAD);
+        }
         self.extract(mcts.extract, path);
         self.knows_right(&mcts.evaluate, (mcts.extract, &mcts.budget), path);
         if mcts.evaluate.is_empty() {

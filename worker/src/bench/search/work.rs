@@ -27,9 +27,37 @@ use crate::jobs::meter::Meter;
 use crate::jobs::tasks::{Shelf, Tasks};
 use crate::search::{Answer, Draw, Forest, Growth, Keeper, Kept, NodeId, Pace, Strategy, Tree, Want};
 
-/// Tokens of most steps, and of one in eight where lengths are uneven.
+/// Tokens of most steps, where lengths are uneven.
 const SHORT: u32 = 8;
-const LONG: u32 = 64;
+
+/// How long steps are: in every mix about 15 tokens in the mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mix {
+    Even,
+    /// One step in so many is longer than the others.
+    Uneven {
+        every: u64,
+        long: u32,
+    },
+}
+
+impl Mix {
+    /// Tokens of a step that draws from `seed`.
+    fn tokens(self, seed: Seed) -> u32 {
+        match self {
+            Self::Even => 15,
+            Self::Uneven { every, long } if seed.derive("length").0.is_multiple_of(every) => long,
+            Self::Uneven { .. } => SHORT,
+        }
+    }
+
+    fn longest(self) -> u32 {
+        match self {
+            Self::Even => 15,
+            Self::Uneven { long, .. } => long,
+        }
+    }
+}
 
 /// How much is searched.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -41,7 +69,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    pub(super) const FULL: Self = Self { problems: 24, growths: 12, children: 2 };
+    pub(super) const FULL: Self = Self { problems: 16, growths: 48, children: 2 };
     pub(super) const QUICK: Self = Self { problems: 6, growths: 3, children: 2 };
 }
 
@@ -71,23 +99,19 @@ pub(super) struct Side {
     checkpoint: Arc<CheckpointDir>,
     codec: Arc<dyn Codec>,
     size: Size,
-    uneven: bool,
+    mix: Mix,
     pace: Pace,
 }
 
 impl Side {
-    pub(super) fn new(
-        config: &SearchBench,
-        (size, uneven): (Size, bool),
-        pace: Pace,
-    ) -> Result<Self, SearchBenchError> {
+    pub(super) fn new(config: &SearchBench, (size, mix): (Size, Mix), pace: Pace) -> Result<Self, SearchBenchError> {
         let failed = |source| SearchBenchError::Model { source };
         let place = Place { threads: config.threads as usize, ..Place::CPU };
         let engine = EngineHandle::start(move || Box::new(TchEngine::on(place)));
         let engine = engine.map_err(|source| SearchBenchError::Spawn { source })?;
         let checkpoint = adopt(&engine, &config.model).map_err(failed)?;
         let codec = engine.codec(&checkpoint).map_err(failed)?;
-        Ok(Self { engine, checkpoint: Arc::new(checkpoint), codec, size, uneven, pace })
+        Ok(Self { engine, checkpoint: Arc::new(checkpoint), codec, size, mix, pace })
     }
 
     pub(super) fn engine(&self) -> &EngineHandle {
@@ -109,7 +133,7 @@ impl Side {
         let slice = TaskSlice { set, source, split: Split::Train, indices: (0..problems).collect(), seed: Seed(seed) };
         let tasks = Tasks::prepare(&slice, &Shelf::Given(&BTreeMap::new()), self.codec.as_ref(), Seed(seed), None);
         let tasks = tasks.map_err(|source| SearchBenchError::Tasks { source })?;
-        Ok(Tasks { stop: Vec::new(), terminator: None, max_tokens: LONG, ..tasks })
+        Ok(Tasks { stop: Vec::new(), terminator: None, max_tokens: self.mix.longest(), ..tasks })
     }
 
     /// Grows all trees.
@@ -121,7 +145,7 @@ impl Side {
             Box::new(Lengths {
                 inner: Growth::mcts(&mcts, Arc::new(Sampling::at(1.0)), tasks.items[place].seed),
                 prompt: tasks.full_prompt(place),
-                uneven: self.uneven,
+                mix: self.mix,
                 asked: Arc::clone(&asked),
             })
         };
@@ -139,6 +163,7 @@ impl Side {
             meter: &meter,
             code: &Arc::new(Code::nowhere("nothing is checked in this benchmark")),
             pace: self.pace,
+            portions: &[],
         };
         let (searched, seconds) = timed(|| forest.drive(strategies, BTreeMap::new(), &mut Nobody));
         let searched = searched.map_err(|source| SearchBenchError::Search { source })?;
@@ -188,6 +213,7 @@ fn search(size: Size) -> Mcts {
         width: Width::Fixed,
         simulate: Simulate::OneGrowth,
         parallel: Parallel::default(),
+        spread: None,
         extract: Extract::Answers,
     }
 }
@@ -197,7 +223,7 @@ fn search(size: Size) -> Mcts {
 struct Lengths {
     inner: Growth,
     prompt: Vec<u32>,
-    uneven: bool,
+    mix: Mix,
     asked: Arc<Mutex<Vec<Continue>>>,
 }
 
@@ -206,12 +232,7 @@ impl Strategy for Lengths {
         let mut wants = self.inner.next(answers)?;
         for want in &mut wants {
             if let Want::Draw(draw) = want {
-                let tokens = match (self.uneven, draw.seed.derive("length").0 % 8) {
-                    (true, 0) => LONG,
-                    (true, _) => SHORT,
-                    // As many in all.
-                    (false, _) => (LONG + 7 * SHORT) / 8,
-                };
+                let tokens = self.mix.tokens(draw.seed);
                 (draw.unit, draw.max_tokens) = (Unit::Tokens(tokens), Some(tokens));
                 let asked = self.record(draw, tokens);
                 self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);

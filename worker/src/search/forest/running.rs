@@ -120,6 +120,8 @@ pub(super) struct Running<'a> {
     stale: BTreeSet<usize>,
     /// Whether it is noted what searches would have found before their end.
     pub(super) recording: bool,
+    /// Whether trees are left without taking trajectories from them.
+    growing: bool,
 }
 
 impl<'a> Running<'a> {
@@ -133,7 +135,8 @@ impl<'a> Running<'a> {
         let mut slots: Vec<Slot> = strategies.into_iter().map(Slot::new).collect();
         for (place, Kept { tree, standing }) in &begun {
             // They count as if they had been sampled here: a job's output does not tell how often it was tried.
-            forest.meter.add(0, standing.spent.tokens);
+            let elsewhere = forest.portions.get(*place).map_or(0, |portion| portion.before.tokens);
+            forest.meter.add(0, standing.spent.tokens.saturating_sub(elsewhere));
             slots[*place].strategy.resume(tree.clone(), standing.clone());
         }
         Ok(Self {
@@ -161,7 +164,17 @@ impl<'a> Running<'a> {
             hearings: BTreeMap::new(),
             stale: BTreeSet::new(),
             recording: false,
+            growing: false,
         })
+    }
+
+    /// Searches to the end and gives the trees as they are.
+    pub(super) fn grow(mut self) -> Result<Vec<Kept>, ForestError> {
+        self.growing = true;
+        self.run()?;
+        self.stream.finish()?;
+        let kept = |slot: Slot| slot.strategy.committed().map(|(tree, standing)| Kept { tree, standing });
+        Ok(self.slots.into_iter().filter_map(kept).collect())
     }
 
     /// Searches to the end; of each task, in order, also what its search would have found before.
@@ -275,6 +288,10 @@ impl<'a> Running<'a> {
                 }
             };
             self.copy(task);
+            if self.growing && wants.is_empty() {
+                self.forest.meter.add(1, 0);
+                return Ok(());
+            }
             let wants = if wants.is_empty() { self.judge(task)? } else { wants };
             self.slots[task].answers = vec![None; wants.len()];
             self.slots[task].missing = wants.len();

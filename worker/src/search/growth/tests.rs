@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Number;
-use galapagos_domain::recipe::search::{Extra, Merge, Parallel, Uct, Unvisited, When, Worth};
+use galapagos_domain::recipe::search::{
+    Evaluate, Extra, Mcts, Merge, Parallel, Propose, Reach, Select, Simulate, StepBeam, Uct, Unvisited, When, Width,
+    Worth,
+};
+use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::recipe::verify::{Model, Squash};
 use galapagos_domain::trajectory::Verdict;
 

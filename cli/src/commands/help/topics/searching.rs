@@ -27,6 +27,7 @@ pub const TOPICS: &[Topic] = &[
     WIDTH,
     SIMULATE,
     PARALLEL,
+    SPREAD,
     EXTRACT,
     ID_SAMPLING,
     MULTI_TURN,
@@ -213,6 +214,7 @@ const MCTS: Topic = Topic {
         preset("width", "choice", "fixed", "how many children a node may have"),
         preset("simulate", "choice", "to_end", "where a simulation ends"),
         preset("parallel", "map", "{leaves: 1, virtual_loss: 1}", "simulations of one tree at once"),
+        preset("spread", "map", "one job", "one tree grown by several jobs"),
         preset("extract", "choice", "answers", "what is taken from the tree"),
     ],
     example: "search:\n  mcts:\n    propose: {n: 6, temperature: 1.0, unit: line, merge: exact}\n    select: {uct: {c: 2.0, unvisited: zero}}\n    evaluate:\n      - {verifier: rule, map: {pass: 1.0, fail: -1.0}}\n      - {verifier: {prm: critic}, when: leaf, backup: local, from_generation: 2}\n    budget: {simulations: 48, depth: 16}",
@@ -395,6 +397,18 @@ const PARALLEL: Topic = Topic {
         preset("virtual_loss", "number", "1", "each counts as a visit of value minus this until it has ended"),
     ],
     example: "",
+};
+
+const SPREAD: Topic = Topic {
+    word: "spread",
+    place: "mcts",
+    about: "One tree grown by several jobs, for trees that are too large for one worker: a first job grows the trunk, then in each wave `jobs` of them grow a part of it each, and what they found is put together. All have equal shares of the budget. What is found depends on these numbers, and on no worker.",
+    form: Form::Map,
+    entries: &[
+        required("jobs", "count", "parts of the tree in a wave, from 2"),
+        preset("waves", "count", "1", "how often the tree is put together and cut anew"),
+    ],
+    example: "search:\n  mcts:\n    propose: {n: 4, unit: line, merge: exact}\n    budget: {tokens: 200000, depth: 32}\n    spread: {jobs: 8, waves: 2}",
 };
 
 const EXTRACT: Topic = Topic {

@@ -28,6 +28,8 @@ fn each_broken_rule_of_a_search_names_its_place_and_the_way_out() {
         (tree("width: {adaptive: {alpha: 0, min: 1, max: 2}}"), "width.adaptive.alpha", "greater than 0"),
         (tree("width: {adaptive: {alpha: 1, min: 3, max: 2}}"), "width.adaptive.max", "from 3"),
         (tree("parallel: {leaves: 0}"), "parallel.leaves", "from 1"),
+        (tree("spread: {jobs: 1}"), "spread.jobs", "from 2"),
+        (tree("spread: {jobs: 2, waves: 0}"), "spread.waves", "from 1"),
         (tree("extract: {top: 0}"), "extract.top", "from 1"),
         (tree("evaluate: []"), "mcts.evaluate", "the task's rule"),
         (tree("evaluate: [{verifier: rule, when: every}]"), "evaluate[0].when", "`when: terminal`"),
