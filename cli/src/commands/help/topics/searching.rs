@@ -214,7 +214,7 @@ const MCTS: Topic = Topic {
         preset("width", "choice", "fixed", "how many children a node may have"),
         preset("simulate", "choice", "to_end", "where a simulation ends"),
         preset("parallel", "map", "{leaves: 1, virtual_loss: 1}", "simulations of one tree at once"),
-        preset("spread", "map", "one job", "one tree grown by several jobs"),
+        optional("spread", "map", "one tree grown by several jobs"),
         preset("extract", "choice", "answers", "what is taken from the tree"),
     ],
     example: "search:\n  mcts:\n    propose: {n: 6, temperature: 1.0, unit: line, merge: exact}\n    select: {uct: {c: 2.0, unvisited: zero}}\n    evaluate:\n      - {verifier: rule, map: {pass: 1.0, fail: -1.0}}\n      - {verifier: {prm: critic}, when: leaf, backup: local, from_generation: 2}\n    budget: {simulations: 48, depth: 16}",
