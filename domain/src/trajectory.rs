@@ -4,7 +4,7 @@ mod audit;
 
 use serde::{Deserialize, Serialize};
 
-pub use audit::{Audit, Tested, Trouble};
+pub use audit::{Audit, Scored, Tested, Trouble};
 
 use crate::ids::{Digest, JobId, Name};
 

@@ -2,6 +2,8 @@
 //! contract forbids is refused by name.
 #![expect(clippy::unwrap_used, reason = "clippy knows #[test] functions, not their helpers")]
 
+#[path = "round_trip/jobs.rs"]
+mod jobs;
 #[path = "round_trip/sources.rs"]
 mod sources;
 #[path = "round_trip/strategies.rs"]

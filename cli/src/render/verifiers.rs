@@ -2,12 +2,12 @@
 //! seen.
 
 use galapagos_domain::cluster::view::{StepView, Summary};
-use galapagos_domain::trajectory::{Audit, Outcome, Tested, Trouble};
+use galapagos_domain::trajectory::{Audit, Outcome, Scored, Tested, Trouble};
 
 /// Longest reason, in characters.
 const REASON: usize = 160;
 
-/// `  retried 3  canaries 24  SUSPENDED numeric`
+/// `  env_return 0.430  retried 3  canaries 24  SUSPENDED numeric`: means of scores first.
 #[must_use]
 pub fn words(audit: &Audit) -> String {
     let retried = if audit.retried > 0 { format!("  retried {}", audit.retried) } else { String::new() };
@@ -16,7 +16,9 @@ pub fn words(audit: &Audit) -> String {
     let suspended: Vec<&str> =
         audit.tested.iter().filter(|tested| tested.suspended > 0).map(|tested| tested.verifier.as_str()).collect();
     let suspended = if suspended.is_empty() { String::new() } else { format!("  SUSPENDED {}", suspended.join(", ")) };
-    format!("{retried}{asked}{suspended}")
+    let mean = |scored: &Scored| format!("  {} {:.3}", scored.verifier, scored.mean());
+    let means: String = audit.scored.iter().map(mean).collect();
+    format!("{means}{retried}{asked}{suspended}")
 }
 
 /// One line for each kind of trouble and for each verifier that known answers tested.
@@ -103,8 +105,9 @@ mod tests {
             reason: Some("it passed \"8\"".into()),
             ..Tested::default()
         };
-        let audit = Audit { retried: 2, troubles: vec![trouble], tested: vec![good, bad] };
-        assert_eq!(words(&audit), "  retried 2  canaries 13  SUSPENDED numeric");
+        let paid = Scored { verifier: "env_return".into(), count: 4, sum: 1.0 };
+        let audit = Audit { retried: 2, troubles: vec![trouble], tested: vec![good, bad], scored: vec![paid] };
+        assert_eq!(words(&audit), "  env_return 0.250  retried 2  canaries 13  SUSPENDED numeric");
         let notes = notes(&step(audit));
         assert!(notes[0].starts_with("timeout 3 of math: a ba b") && notes[0].ends_with("..."), "{}", notes[0]);
         assert!(notes[0].chars().count() < 190, "{}", notes[0]);

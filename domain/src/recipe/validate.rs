@@ -5,6 +5,7 @@
 mod data;
 mod episode;
 mod files;
+mod growing;
 mod guide;
 mod header;
 mod judge;

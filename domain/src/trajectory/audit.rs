@@ -8,7 +8,7 @@ use super::{Outcome, Verdict};
 const TOLD: usize = 16;
 
 /// See the head of this file. All of it is of the verdicts on trajectories, not of what a search asked on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Audit {
     /// Questions that were asked again.
@@ -17,6 +17,25 @@ pub struct Audit {
     pub troubles: Vec<Trouble>,
     /// Verifiers that known answers tested, in the order of the recipe.
     pub tested: Vec<Tested>,
+    /// The scores of those that gave any, in the order in which they were seen first.
+    pub scored: Vec<Scored>,
+}
+
+/// The scores of one verifier, of verdicts that decided: what an environment paid, what a critic gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// As written in a recipe.
+    pub verifier: String,
+    pub count: u64,
+    pub sum: f64,
+}
+
+impl Scored {
+    /// Their mean; 0 of none.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
 }
 
 /// Verdicts of one verifier that decided nothing.
@@ -53,9 +72,12 @@ pub struct Tested {
 }
 
 impl Audit {
-    /// Notes a verdict of `verifier` if it decided nothing.
+    /// Notes the score of a verdict of `verifier`, or that it decided nothing.
     pub fn note(&mut self, verifier: &str, verdict: &Verdict) {
         if verdict.outcome.is_decided() {
+            if let Some(score) = verdict.score {
+                self.add_scores(&Scored { verifier: verifier.to_owned(), count: 1, sum: f64::from(score) });
+            }
             return;
         }
         let trouble = Trouble {
@@ -65,6 +87,16 @@ impl Audit {
             reason: verdict.reason.clone(),
         };
         self.add_trouble(trouble);
+    }
+
+    fn add_scores(&mut self, new: &Scored) {
+        match self.scored.iter_mut().find(|known| known.verifier == new.verifier) {
+            Some(known) => {
+                known.count += new.count;
+                known.sum += new.sum;
+            }
+            None => self.scored.push(new.clone()),
+        }
     }
 
     fn add_trouble(&mut self, new: Trouble) {
@@ -80,6 +112,7 @@ impl Audit {
     pub fn add(&mut self, other: &Self) {
         self.retried += other.retried;
         other.troubles.iter().cloned().for_each(|trouble| self.add_trouble(trouble));
+        other.scored.iter().for_each(|scored| self.add_scores(scored));
         for new in &other.tested {
             match self.tested.iter_mut().find(|known| known.verifier == new.verifier) {
                 Some(known) => known.add(new),
@@ -127,6 +160,22 @@ mod tests {
             [("math", Outcome::Error, 2, "a"), ("math", Outcome::Suspect, 1, "b"), ("orm", Outcome::Error, 1, "d")];
         assert_eq!(seen.collect::<Vec<_>>(), expected);
         assert_eq!((audit.retried, audit.most(Outcome::Error).unwrap().reason.as_str()), (2, "a"));
+    }
+
+    #[test]
+    fn scores_of_decided_verdicts_have_a_mean() {
+        let mut audit = Audit::default();
+        audit.note("env_return", &Verdict::pass("").scored(1.0));
+        audit.note("env_return", &Verdict::new(Outcome::Error, "gone").scored(1.0));
+        audit.note("rule", &Verdict::pass(""));
+        let mut other = Audit::default();
+        other.note("env_return", &Verdict::fail("").scored(0.25));
+        other.note("env_return", &Verdict::fail("").scored(0.25));
+        audit.add(&other);
+        assert_eq!(
+            audit.scored.iter().map(|s| (s.verifier.as_str(), s.count, s.mean())).collect::<Vec<_>>(),
+            [("env_return", 3, 0.5)]
+        );
     }
 
     #[test]

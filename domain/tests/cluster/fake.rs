@@ -36,7 +36,7 @@ pub fn output(spec: &JobSpec) -> JobOutput {
             let grows = matches!(*rollout.search, Search::Mcts(_) | Search::StepBeam(_));
             let trees =
                 grows.then(|| ArtifactRef { digest: Digest::of(made.hex().as_bytes()), bytes: 10, rows: 5 * all });
-            let (audit, judges) = (Audit::default(), Vec::new());
+            let (audit, judges) = (Box::<Audit>::default(), Vec::new());
             JobOutput::Rollout { trajectories, trees, counts, audit, tokens: 7 * all, judges }
         }
         JobKind::Grow(grow) => {

@@ -1,8 +1,8 @@
 //! A server that speaks OpenAI's API as an engine: rollouts by vLLM, SGLang or `galapagos serve`, and conversations with these or any
 //! other.
 //!
-//! Before and after every batch the server is asked for the log-probabilities of fixed sequences, which are compared with what
-//! the checkpoint says here: a batch counts only if the right version was served all along. A conversation with a model that is no
+//! Before and after every batch (every few answers of a stream) the server is asked for the log-probabilities of fixed sequences, which
+//! are compared with what the checkpoint says here: answers count only if the right version was served all along. A conversation with a model that is no
 //! checkpoint of ours goes without. Tokenizers, critics and new
 //! models stay with the local engine.
 
@@ -10,6 +10,7 @@ mod ask;
 pub mod client;
 pub mod probe;
 mod served;
+mod stream;
 pub mod update;
 pub mod wire;
 
@@ -24,10 +25,11 @@ use tokio::runtime::Handle;
 
 use super::conversation::{ChatBatch, Ending, Reply, Speaker};
 use super::guided::{self, Guided, TextGuide};
+use super::stream::Flow;
 use super::tch::TchEngine;
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Request, ScoreBatch, Watch};
 use crate::device::Place;
-use ask::AskError;
+use ask::{AskError, Read};
 use client::{Client, ClientError};
 use served::Version;
 use update::{Update, UpdateError};
@@ -145,18 +147,7 @@ impl OpenAiEngine {
             wire::completions::body(&name, batch, request, guided.as_ref())
         };
         let bodies = batch.requests.iter().zip(&guides).map(body).collect();
-        let read = |place: usize, answer: &Value| {
-            let samples = batch.requests[place].samples;
-            let read = wire::completions::completions(answer, samples, batch.max_tokens);
-            let read = read.map_err(|problem| self.unreadable(wire::completions::PATH, problem))?;
-            // A server that does not know guides answers all the same.
-            if let Some(guided) = &guides[place] {
-                let check = |made: &Completion| guided.check(&made.tokens, &batch.stop, batch.max_tokens);
-                let checked = read.made.iter().try_for_each(check);
-                checked.map_err(|finding| self.off_guide(&guided.named, finding))?;
-            }
-            Ok(read)
-        };
+        let read = |place: usize, answer: &Value| self.read(batch, place, guides[place].as_ref(), answer);
         let asked = ask::all(&self.client, wire::completions::PATH, bodies, read, watch);
         let completions = self.runtime.block_on(asked).map_err(|error| match error {
             AskError::Cancelled => EngineError::Cancelled,
@@ -165,6 +156,26 @@ impl OpenAiEngine {
         // The server may have been restarted or changed in the meantime.
         self.check(&batch.checkpoint, &name)?;
         Ok(completions)
+    }
+
+    /// The completions of one request of a batch.
+    fn read(
+        &self,
+        batch: &Batch,
+        place: usize,
+        guided: Option<&Guided>,
+        answer: &Value,
+    ) -> Result<Read<Completion>, RemoteError> {
+        let samples = batch.requests[place].samples;
+        let read = wire::completions::completions(answer, samples, batch.max_tokens);
+        let read = read.map_err(|problem| self.unreadable(wire::completions::PATH, problem))?;
+        // A server that does not know guides answers all the same.
+        if let Some(guided) = guided {
+            let check = |made: &Completion| guided.check(&made.tokens, &batch.stop, batch.max_tokens);
+            let checked = read.made.iter().try_for_each(check);
+            checked.map_err(|finding| self.off_guide(&guided.named, finding))?;
+        }
+        Ok(read)
     }
 
     /// The replies of a batch; with a version between two checks of it.
@@ -233,6 +244,11 @@ impl Engine for OpenAiEngine {
 
     fn generate(&mut self, batch: &Batch, watch: &Watch) -> Result<Vec<Completion>, EngineError> {
         let made = self.rollouts(batch, watch);
+        self.after(made)
+    }
+
+    fn stream(&mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
+        let made = stream::run(self, flow, watch);
         self.after(made)
     }
 

@@ -268,7 +268,11 @@ pub(super) fn in_waves<E: Engine + ?Sized>(
 /// What can share a batch.
 type Group = (Digest, Arc<Stop>, u32);
 
-fn compute<E: Engine + ?Sized>(
+/// The answers to what came together, computed in batches.
+///
+/// # Errors
+/// As the engine.
+pub(super) fn compute<E: Engine + ?Sized>(
     engine: &mut E,
     wave: Vec<Asked>,
     watch: &Watch,

@@ -48,28 +48,31 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &GrowSpec, meter: &Meter
     let court = forest.court().map_err(search_failed)?;
     let grown = forest.grow(&court, begun, &mut progress).map_err(search_failed)?;
     let failed = store_failed("store the trees that were grown");
-    let (bytes, nodes) = kept::encode(kin(&scene), &scene.origins, grown.iter().enumerate()).map_err(failed)?;
+    let table = kept::encode(kin(&scene), &scene.origins, grown.iter().enumerate());
+    let (bytes, nodes) = table.map_err(|source| failed(*source))?;
     let trees = shop.runtime.block_on(shop.store.put(bytes, nodes)).map_err(failed)?;
     forget(shop, &job.id);
     Ok(JobOutput::Grow { trees, tokens: meter.tokens() })
 }
 
-/// The trees that the jobs before a rollout grew, by the place of their task, with portions that let nothing grow further; neither where
-/// the rollout grows its own.
+/// What the jobs before a rollout grew, by the place of their task, with portions that let nothing grow further.
+pub(super) struct Grown {
+    pub(super) trees: BTreeMap<usize, Kept>,
+    pub(super) portions: Vec<Portion>,
+}
+
+/// What the jobs before a rollout grew; `None` where it grows its own trees.
 ///
 /// # Errors
 /// [`JobError`] if they are not to be had, or do not fit together.
-pub(super) fn ended(
-    shop: &Workshop,
-    scene: &Scene<'_>,
-) -> Result<(Option<BTreeMap<usize, Kept>>, Vec<Portion>), JobError> {
+pub(super) fn ended(shop: &Workshop, scene: &Scene<'_>) -> Result<Option<Grown>, JobError> {
     if scene.spec.grown.is_empty() {
-        return Ok((None, Vec::new()));
+        return Ok(None);
     }
     let spreading = spreading(scene.spec)?;
     let trees = whole(shop, scene, &spreading)?.unwrap_or_default();
     let portions = trees.iter().map(|whole| spreading.end(whole)).collect();
-    Ok((Some((0..).zip(trees).collect()), portions))
+    Ok(Some(Grown { trees: (0..).zip(trees).collect(), portions }))
 }
 
 fn spreading(spec: &RolloutSpec) -> Result<Spreading<'_>, JobError> {

@@ -24,7 +24,7 @@ struct Note {
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     #[error("it cannot be read")]
-    Table(#[source] galapagos_artifacts::Error),
+    Table(#[source] Box<galapagos_artifacts::Error>),
     #[error("its note cannot be read")]
     Note(#[source] serde_json::Error),
     #[error("it belongs to another specification")]
@@ -45,7 +45,7 @@ pub(super) fn encode<'a>(
     spec: Digest,
     origins: &[Origin],
     searches: impl Iterator<Item = (usize, &'a Kept)>,
-) -> Result<(Bytes, u64), galapagos_artifacts::Error> {
+) -> Result<(Bytes, u64), Box<galapagos_artifacts::Error>> {
     let (mut nodes, mut standings): (Vec<TreeNode>, _) = (Vec::new(), Vec::new());
     for (place, kept) in searches {
         nodes.extend(records(&kept.tree, &origins[place], &[]));
@@ -60,7 +60,7 @@ pub(super) fn encode<'a>(
 /// # Errors
 /// [`KeptError`] if it belongs to something else, or is damaged.
 pub(super) fn decode(bytes: Bytes, spec: Digest, origins: &[Origin]) -> Result<BTreeMap<usize, Kept>, KeptError> {
-    let (nodes, note) = trees::decode(bytes).map_err(KeptError::Table)?;
+    let (nodes, note) = trees::decode(bytes).map_err(|error| KeptError::Table(Box::new(error)))?;
     let note: Note = serde_json::from_str(note.as_deref().unwrap_or_default()).map_err(KeptError::Note)?;
     if note.spec != spec {
         return Err(KeptError::Specification);

@@ -11,23 +11,10 @@ use galapagos_domain::trajectory::Outcome;
 use super::stage::Stage;
 use super::tasks::Tasks;
 use super::{JobError, Workshop};
-use crate::search::{
-    Episodes, Forest, ForestError, Found, Harvest, Keeper, Kept, Limits, Pace, Policy, Sample, Strategy,
-};
+use crate::search::{Episodes, Forest, ForestError, Found, Harvest, Limits, Nowhere, Pace, Policy, Sample, Strategy};
 
 /// Most actions of an episode. Environments end theirs before, and so do the tokens of an episode.
 const MOST_TURNS: u32 = 10_000;
-
-/// What is done with searches under way: nothing, episodes are quickly played again.
-struct Nowhere;
-
-impl Keeper for Nowhere {
-    fn due(&mut self) -> bool {
-        false
-    }
-
-    fn keep(&mut self, _searches: &BTreeMap<usize, Kept>) {}
-}
 
 /// An episode, and whether the environment scores it 1.
 #[derive(Debug)]

@@ -26,12 +26,12 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     let Scene { tasks, origins, .. } = &scene;
     let units = tasks.items.len() as u64 * spec.search.trajectories().unwrap_or(1);
     meter.expect(units, units);
-    let (grown, portions) = grow::ended(shop, &scene)?;
-    let forest = scene.forest(&portions, meter);
+    let grown = grow::ended(shop, &scene)?;
+    let forest = scene.forest(grown.as_ref().map_or(&[], |grown| grown.portions.as_slice()), meter);
     let mut progress = Progress::new(shop, job, origins);
     let grows = matches!(*spec.search, Search::Mcts(_) | Search::StepBeam(_));
-    let begun = match grown {
-        Some(grown) => grown,
+    let begun = match &grown {
+        Some(grown) => grown.trees.clone(),
         None if grows => progress.begun(),
         None => BTreeMap::new(),
     };
@@ -55,7 +55,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
         forget(shop, &job.id);
     }
     let judges = court.calibrations();
-    Ok(JobOutput::Rollout { trajectories, trees, counts, audit, tokens: meter.tokens(), judges })
+    Ok(JobOutput::Rollout { trajectories, trees, counts, audit: Box::new(audit), tokens: meter.tokens(), judges })
 }
 
 /// Fails a job whose verifier is broken: more errors than the recipe allows, on several tasks, and not on one that is at fault itself.

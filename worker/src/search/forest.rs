@@ -82,7 +82,7 @@ pub trait Keeper {
 
 /// Keeps nothing: for searches that are cheap to do again.
 #[derive(Debug)]
-struct Nowhere;
+pub struct Nowhere;
 
 impl Keeper for Nowhere {
     fn due(&mut self) -> bool {

@@ -72,6 +72,13 @@ pub fn engine_at(
     OpenAiEngine::new(options, client, runtime.handle().clone())
 }
 
+/// [`engine`] for a thread of its own.
+pub fn engine_on(calls: &tokio::runtime::Handle, url: &str) -> OpenAiEngine {
+    let client = Arc::new(Client::new(server(url)).unwrap());
+    let options = Options { model: "darwin".to_owned(), update: Update::Fixed, base: None };
+    OpenAiEngine::new(options, client, calls.clone())
+}
+
 /// Where calls run.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()

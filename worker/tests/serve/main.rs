@@ -10,6 +10,7 @@ mod process;
 mod python;
 mod python_client;
 mod remote_engine;
+mod remote_stream;
 mod remote_update;
 #[path = "../common/small_model.rs"]
 mod small_model;

@@ -43,7 +43,7 @@ fn waves(setting: &Setting, mut rollout: RolloutSpec) -> (RolloutSpec, u64) {
 fn what_the_parts_found_is_one_tree_whose_tokens_are_counted_once() {
     let setting = Setting::new();
     let (rollout, grown) = waves(&setting, spec(&setting, 0..3));
-    let output = setting.bench.run(JobKind::Rollout(rollout.clone())).unwrap();
+    let output = setting.bench.run(JobKind::Rollout(rollout)).unwrap();
     let JobOutput::Rollout { trajectories: rows, trees: nodes, tokens, counts, .. } = &output else { panic!() };
     let get = |file: &ArtifactRef| setting.bench.runtime.block_on(setting.bench.shop.store.get(&file.digest)).unwrap();
     let rows = trajectories::decode(get(rows)).unwrap();

@@ -23,7 +23,7 @@ use galapagos_worker::failure;
 use galapagos_worker::jobs::meter::Meter;
 use galapagos_worker::jobs::tasks::{Shelf, Tasks};
 use galapagos_worker::sandbox::{FloorName, Walls};
-use galapagos_worker::search::{Answer, Forest, Keeper, Kept, NodeId, Pace, Part, Piece, Strategy, Tree, Want};
+use galapagos_worker::search::{Answer, Forest, NodeId, Nowhere, Pace, Part, Piece, Strategy, Tree, Want};
 
 use crate::bench::{Bench, samples, slice};
 use crate::probes::{commit, model};
@@ -117,15 +117,6 @@ impl Strategy for Wrote {
     }
 }
 
-struct Nobody;
-
-impl Keeper for Nobody {
-    fn due(&mut self) -> bool {
-        false
-    }
-    fn keep(&mut self, _: &BTreeMap<usize, Kept>) {}
-}
-
 /// The launcher of the sandbox is built by `cargo build -p galapagos-sandbox` where the whole workspace is not.
 #[test]
 fn a_program_that_never_ends_is_tried_again_within_the_budget_and_is_then_a_timeout() {
@@ -159,7 +150,7 @@ fn a_program_that_never_ends_is_tried_again_within_the_budget_and_is_then_a_time
         let mut tree = Tree::default();
         let piece = Piece { part: Part::Step, tokens: vec![1], log_probs: vec![0.0], text: text.to_owned() };
         tree.add(NodeId::ROOT, piece, 1);
-        let harvest = forest.drive(vec![Box::new(Wrote { tree })], BTreeMap::new(), &mut Nobody).unwrap();
+        let harvest = forest.drive(vec![Box::new(Wrote { tree })], BTreeMap::new(), &mut Nowhere).unwrap();
         let verdict = harvest.searched[0].found[0].verdict.clone();
         (verdict.outcome, harvest.audit)
     };

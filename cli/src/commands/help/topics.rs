@@ -2,6 +2,7 @@
 
 mod choices;
 mod datasets;
+mod growing;
 mod header;
 mod judging;
 mod losses;
@@ -22,6 +23,8 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         datasets::TOPICS,
         making::TOPICS,
         searching::TOPICS,
+        growing::TOPICS,
+        searching::CHAINS,
         verifying::TOPICS,
         opinions::TOPICS,
         wrapping::TOPICS,

@@ -25,7 +25,7 @@ use crate::engine::{CheckpointDir, Codec, EngineError, EngineHandle, Watch};
 use crate::eval::adopt;
 use crate::jobs::meter::Meter;
 use crate::jobs::tasks::{Shelf, Tasks};
-use crate::search::{Answer, Draw, Forest, Growth, Keeper, Kept, NodeId, Pace, Strategy, Tree, Want};
+use crate::search::{Answer, Draw, Forest, Growth, NodeId, Nowhere, Pace, Strategy, Tree, Want};
 
 /// Tokens of most steps, where lengths are uneven.
 const SHORT: u32 = 8;
@@ -165,7 +165,7 @@ impl Side {
             pace: self.pace,
             portions: &[],
         };
-        let (searched, seconds) = timed(|| forest.drive(strategies, BTreeMap::new(), &mut Nobody));
+        let (searched, seconds) = timed(|| forest.drive(strategies, BTreeMap::new(), &mut Nowhere));
         let searched = searched.map_err(|source| SearchBenchError::Search { source })?;
         let asked = std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner));
         let trees = searched.searched.into_iter().map(|searched| searched.tree).collect();
@@ -261,14 +261,4 @@ impl Lengths {
             max_tokens,
         }
     }
-}
-
-/// Keeps nothing.
-struct Nobody;
-
-impl Keeper for Nobody {
-    fn due(&mut self) -> bool {
-        false
-    }
-    fn keep(&mut self, _: &BTreeMap<usize, Kept>) {}
 }

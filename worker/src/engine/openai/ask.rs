@@ -10,7 +10,7 @@ use super::client::Client;
 use crate::engine::{Progress, Watch};
 
 /// Requests in flight: enough to fill the server's batch, few enough to cancel soon.
-const IN_FLIGHT: usize = 64;
+pub(super) const IN_FLIGHT: usize = 64;
 
 /// How often a waiting call looks whether it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(200);

@@ -25,7 +25,7 @@ fn made(
     trust: Trust,
 ) -> (Vec<Trajectory>, VerdictCounts, Audit) {
     match bench.run(spec(bench, indices, verify, trust)).unwrap() {
-        JobOutput::Rollout { trajectories, counts, audit, .. } => (bench.read(&trajectories), counts, audit),
+        JobOutput::Rollout { trajectories, counts, audit, .. } => (bench.read(&trajectories), counts, *audit),
         other => panic!("{other:?}"),
     }
 }
