@@ -17,17 +17,20 @@ fn the_micro_plan_is_the_one_counted_by_hand() {
     let plan = plan(include_str!("../../../recipes/tests/micro.yaml"));
     let samples = cost(&plan, "each", "samples");
     assert_eq!((samples.jobs, samples.prompts, samples.completions, samples.sampled_tokens), (8, 64, 256, 1024));
-    // Two generations of at most 64 tasks with two records each, and 80 demonstrations.
+    // Two trees of 24 simulations of 4 steps with 3 proposals each, on a trunk, two waves of two parts and the job that ends them.
+    let trees = cost(&plan, "each", "trees");
+    assert_eq!((trees.jobs, trees.completions), (2 * 6, 2 * 24 * 4 * 3));
+    // Two generations of at most 64 tasks with two records each, what trees find, and 80 demonstrations.
     let candidate = cost(&plan, "each", "candidate");
-    assert_eq!((candidate.records, candidate.optimiser_steps), (80 + 2 * 128, 8 * 17));
-    assert_eq!(cost(&plan, "each", "train-5").optimiser_steps, 2 * 4);
+    assert_eq!((candidate.records, candidate.optimiser_steps), (80 + 2 * 128 + 576, 8 * 46));
+    assert_eq!(cost(&plan, "each", "train-7").optimiser_steps, 2 * 4);
     assert_eq!(cost(&plan, "first", "train-2").optimiser_steps, 20 * 2);
     let ladder = cost(&plan, "each", "ladder");
     assert_eq!((ladder.jobs, ladder.completions, ladder.sampled_tokens), (4, 160, 640));
     // Two members, 60 tasks, one greedy and four ranked completions each.
     assert_eq!(cost(&plan, "finish", "evaluate-1").completions, 2 * 60 * 5);
     assert_eq!(plan.totals.rounds, 1 + 2 * 2);
-    assert_eq!(plan.totals.optimiser_steps, 40 + 8 * (208_u64.div_ceil(20) + 17) + 2 * 8);
+    assert_eq!(plan.totals.optimiser_steps, 40 + 8 * (784_u64.div_ceil(20) + 46) + 2 * 8);
     assert_eq!(plan.sealed, ["digits/test: 60 tasks"]);
 }
 

@@ -93,8 +93,8 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("n: 4, temperature: 1.0", "n: 4, min_q: 0.1", "did you mean `min_p` (default 0)?", "sample_k"),
         ("n: 4, temperature: 1.0", "n: 4, top_k: many", "a number, or a variable", "sample_k.top_k"),
         ("on: judged", "on: judged, top_k: 3", "unknown field `top_k` in train", "my.yaml:"),
-        ("dedupe", "{judge: {k: 2}}", "`judge` is part of the recipe language", "my.yaml:18:76"),
-        ("on: judged", "on: {every: judged}", "not of this version", "my.yaml:21:32"),
+        ("dedupe", "{judge: {k: 2}}", "`judge` is part of the recipe language", "my.yaml:23:72"),
+        ("on: judged", "on: {every: judged}", "not of this version", "my.yaml:27:32"),
         ("{all: correct}", "{each: correct}", "known here: all", "train.on[1]"),
         ("from: {demonstrations: digits}", "from: 3", "{demonstrations: TASK_SET}", "curate.from"),
         ("generations: 2", "generations: two", "a whole number, 0 or more, found the text `two`", "generations"),
@@ -192,7 +192,7 @@ fn extends_merges_maps_deeply_and_recipe_steps_by_name() {
 
     let far = Recipe::parse("my.yaml", "extends: micro.yaml\neach:\n  - train: {as: candidate, lr: 3.0}\n", &loader)
         .unwrap_err();
-    assert!(far.to_string().starts_with("my.yaml:3:32  each[3].train.lr: 3 is out of range"), "{far}");
+    assert!(far.to_string().starts_with("my.yaml:3:32  each[5].train.lr: 3 is out of range"), "{far}");
     let missing = Recipe::parse("my.yaml", "extends: other.yaml\n", &loader).unwrap_err().to_string();
     assert!(missing.starts_with("my.yaml:1:10  cannot read `other.yaml`: no such file"), "{missing}");
     let circle = Recipe::parse("micro.yaml", "extends: micro.yaml\n", &loader).unwrap_err().to_string();
@@ -206,7 +206,7 @@ fn the_control_shuffles_every_rollout_dataset_before_its_first_use() {
     assert_eq!(control.validate(), []);
     assert_eq!(control.control, None);
     let yaml = control.to_yaml();
-    assert_eq!(yaml.matches("shuffle: verdicts").count(), 3, "{yaml}");
+    assert_eq!(yaml.matches("shuffle: verdicts").count(), 4, "{yaml}");
     assert!(yaml.contains("on: shuffled-0-samples"), "{yaml}");
     assert!(control.with_control().is_none());
 }
