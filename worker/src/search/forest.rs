@@ -65,7 +65,7 @@ pub enum Pace {
 }
 
 /// A search between two batches.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Kept {
     pub tree: Tree,
     pub standing: Standing,

@@ -52,19 +52,19 @@ fn model() -> (Decoder, Tokenizer) {
     (Decoder::init(config, 1, Device::Cpu).unwrap(), tokenizer)
 }
 
-struct Setting {
-    bench: Bench,
+pub struct Setting {
+    pub bench: Bench,
     policy: Digest,
 }
 
 impl Setting {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (bench, made) = (Bench::new(), model());
         let policy = commit(&bench, &made, &Probe::of(&made.0, None).unwrap());
         Self { bench, policy }
     }
 
-    fn spec(&self, env: &serde_json::Value, search: &str, indices: std::ops::Range<u32>) -> JobKind {
+    pub fn spec(&self, env: &serde_json::Value, search: &str, indices: std::ops::Range<u32>) -> JobKind {
         let search: Search = serde_json::from_str(search).unwrap();
         let source: TaskSet = serde_json::from_value(json!({ "env": env })).unwrap();
         let verify: Vec<Verifier> = serde_json::from_str(r#"[{"env_return": {}}]"#).unwrap();
@@ -75,7 +75,7 @@ impl Setting {
         JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search, verify, critics, trust, grown: Vec::new() })
     }
 
-    fn read(&self, output: JobOutput) -> (Vec<Trajectory>, Vec<TreeNode>) {
+    pub fn read(&self, output: JobOutput) -> (Vec<Trajectory>, Vec<TreeNode>) {
         let JobOutput::Rollout { trajectories: rows, trees, .. } = output else { panic!("{output:?}") };
         let get = |digest: &Digest| self.bench.runtime.block_on(self.bench.shop.store.get(digest)).unwrap();
         let nodes = trees.map_or_else(Vec::new, |trees| trees::decode(get(&trees.digest)).unwrap().0);
@@ -204,8 +204,9 @@ fn a_tree_of_turns_goes_on_after_its_attempt_is_lost() {
     assert!(nodes.iter().filter(childless).all(|node| !parents.contains(&node.node)));
 }
 
-/// A server whose instance 1 is silent in its first step, whose instance 2 hangs up, and whose others end with the first action.
-fn unruly() -> String {
+/// A server whose instance 1 is silent in its first step, whose instance 2 hangs up, whose instance 8 never begins, and whose others end
+/// with the first action.
+pub fn unruly() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = move || {
@@ -226,6 +227,7 @@ fn unruly() -> String {
                     made += 1;
                     json!({"session": made.to_string()})
                 }
+                "/v1/reset" if body["start"]["index"] == 8 => continue,
                 "/v1/reset" => {
                     sessions.insert(session, body["start"]["index"].as_u64());
                     turn(0, None)

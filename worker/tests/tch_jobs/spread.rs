@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use galapagos_artifacts::{trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::job::{GrowSpec, JobKind, JobOutput, RolloutSpec};
+use galapagos_domain::trajectory::Outcome;
 use galapagos_worker::cancel::Cancel;
 use galapagos_worker::jobs::meter::Meter;
 
+use crate::episodes;
 use crate::searches::{Setting, search};
 
 /// Four jobs grow, two at a time, and one takes what they found.
@@ -121,4 +123,27 @@ fn trees_of_another_search_are_refused_with_their_name() {
     let JobKind::Rollout(plain) = setting.spec(search(r#"{"sample_k": {"n": 2}}"#), 0..2) else { panic!() };
     let told = refused(JobKind::Grow(GrowSpec { rollout: plain, part: 0 }));
     assert!(told.contains("the search is not spread over jobs"), "{told}");
+}
+
+/// A task whose episode cannot begin grows in no wave and is an error at the end; the others grow.
+#[test]
+fn an_instance_that_never_begins_holds_no_spread_search() {
+    let setting = episodes::Setting::new();
+    let env = serde_json::json!({"url": episodes::unruly(), "train": 9, "val": 0, "test": 0, "tokens": 200, "deadline": 1, "retries": 0});
+    let search = r#"{"mcts": {"propose": {"n": 2, "max_tokens": 3, "unit": "turn"}, "evaluate": [{"verifier": {"env_return": {}}}],
+        "budget": {"nodes": 6, "depth": 2}, "spread": {"jobs": 2}}}"#;
+    let JobKind::Rollout(mut rollout) = setting.spec(&env, search, 7..9) else { panic!() };
+    for parts in [1, 2] {
+        let grow = |part| match setting.bench.run(JobKind::Grow(GrowSpec { rollout: rollout.clone(), part })) {
+            Ok(JobOutput::Grow { trees, .. }) => trees,
+            other => panic!("{other:?}"),
+        };
+        let grown = (0..parts).map(grow).collect();
+        rollout.grown.push(grown);
+    }
+    let (rows, nodes) = setting.read(setting.bench.run(JobKind::Rollout(rollout)).unwrap());
+    let outcomes: Vec<(&str, Outcome)> = rows.iter().map(|row| (row.task.as_str(), row.verdict.outcome)).collect();
+    let [right, never] = [("train/7", Outcome::Pass), ("train/8", Outcome::Error)];
+    assert_eq!(outcomes, [right, right, never, never], "{rows:?}");
+    assert_eq!(nodes.iter().filter(|node| node.task == "train/7").count(), 3, "{nodes:?}");
 }

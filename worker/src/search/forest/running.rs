@@ -173,8 +173,13 @@ impl<'a> Running<'a> {
         self.growing = true;
         self.run()?;
         self.stream.finish()?;
-        let kept = |slot: Slot| slot.strategy.committed().map(|(tree, standing)| Kept { tree, standing });
-        Ok(self.slots.into_iter().filter_map(kept).collect())
+        let mut begun = std::mem::take(&mut self.kept);
+        let kept = |(place, slot): (usize, Slot)| match slot.strategy.committed() {
+            Some((tree, standing)) => Kept { tree, standing },
+            // Its episode cannot begin: nothing was added.
+            None => begun.remove(&place).unwrap_or_default(),
+        };
+        Ok(self.slots.into_iter().enumerate().map(kept).collect())
     }
 
     /// Searches to the end; of each task, in order, also what its search would have found before.
