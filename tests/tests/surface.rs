@@ -45,6 +45,42 @@ const COLUMNS: [(&str, &str); 29] = [
 ];
 /// The columns of a round's ledger.
 const LEDGER: [&str; 5] = ["step", "data_epoch", "row", "rank", "skipped"];
+/// The columns of a table of trees.
+const NODES: [&str; 33] = [
+    "job",
+    "tree",
+    "task_set",
+    "task",
+    "policy",
+    "node",
+    "parent",
+    "depth",
+    "part",
+    "tokens",
+    "prefix_len",
+    "log_probs",
+    "text",
+    "turn",
+    "end",
+    "closed",
+    "found",
+    "visits",
+    "sum",
+    "q",
+    "own",
+    "outcome",
+    "reason",
+    "verifier",
+    "verdict_score",
+    "confidence",
+    "cost",
+    "score_by",
+    "score_value",
+    "errors",
+    "asked",
+    "again",
+    "batch",
+];
 /// Greedy choices that two implementations may see differently: near-ties of two logits.
 const NEAR_TIES: f64 = 1.0;
 
@@ -76,10 +112,13 @@ fn trajectories_are_parquet_with_the_documented_columns() {
             assert!(["pass", "fail", "error", "timeout", "suspect"].contains(&outcome.as_str()), "{outcome}");
         }
     }
-    // Two rounds of each generation and one before them leave a ledger each, and nothing else is a table.
-    let ledgers = read["others"].as_array().unwrap();
-    assert_eq!(ledgers.len(), 5, "{read}");
-    assert!(ledgers.iter().all(|columns| *columns == serde_json::json!(LEDGER)), "{read}");
+    // Two rounds of each generation and one before them leave a ledger each; each generation grows two trees over jobs, of which every
+    // wave leaves tables. Nothing else is a table.
+    let others = read["others"].as_array().unwrap();
+    let (ledgers, trees): (Vec<_>, Vec<_>) = others.iter().partition(|columns| **columns == serde_json::json!(LEDGER));
+    assert_eq!(ledgers.len(), 5, "{ledgers:?}");
+    assert!(trees.len() >= 2 * 2 * 2, "a trunk and a whole of each tree: {trees:?}");
+    assert!(trees.iter().all(|columns| **columns == serde_json::json!(NODES.as_slice())), "{trees:?}");
     let failed = files.iter().filter_map(|file| file["outcomes"]["fail"].as_u64()).sum::<u64>();
     assert!(failed > 0, "rollouts of a weak policy must hold failures too: {read}");
 }

@@ -1,3 +1,5 @@
+//! Tables of trees come back as they were written, whole and tree by tree.
+
 use galapagos_domain::ids::Digest;
 use galapagos_domain::trajectory::Outcome;
 use galapagos_domain::tree::PlayedTurn;

@@ -7,7 +7,7 @@ use crate::search::backup::renew;
 use crate::search::budget::Spent;
 use crate::search::forest::Kept;
 use crate::search::growth::Standing;
-use crate::search::tree::{NodeId, Tree};
+use crate::search::tree::{Node, NodeId, Tree};
 
 /// Why trees are not parts of one tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,16 +33,12 @@ impl Spreading<'_> {
         let mut standing = Standing { spent: whole.standing.spent, front: Vec::new() };
         for Kept { tree: part, standing: stood } in parts {
             let shift = tree.len() - old;
-            let moved = |node: NodeId| match node.0 as usize >= old {
-                true => NodeId(node.0 + u32::try_from(shift).unwrap_or(u32::MAX)),
-                false => node,
+            let moved = |node: NodeId| {
+                let new = node.0 as usize >= old;
+                if new { NodeId(node.0 + u32::try_from(shift).unwrap_or(u32::MAX)) } else { node }
             };
             for (_, node) in part.iter().skip(old) {
-                tree.put(crate::search::tree::Node {
-                    parent: node.parent.map(moved),
-                    children: Vec::new(),
-                    ..node.clone()
-                });
+                tree.put(Node { parent: node.parent.map(moved), children: Vec::new(), ..node.clone() });
             }
             standing.front.extend(stood.front.iter().copied().map(moved));
             add(&mut standing.spent, whole.standing.spent, stood.spent);
