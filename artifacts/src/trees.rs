@@ -18,7 +18,7 @@
 //! | `closed`, `found` | bool | nothing left to try; a trajectory ends here |
 //! | `visits`, `sum`, `q` | float64 | N, W, Q |
 //! | `own` | float64, null: none | value of the node itself |
-//! | `outcome`, `reason`, `verifier` | utf8, null: not judged | verdict of an answer |
+//! | `outcome`, `reason`, `verifier` | utf8, null: not judged | verdict of an answer; of the root `suspect` if the tree is not believed |
 //! | `verdict_score`, `confidence` | float32, null | what the verdict says beyond the outcome |
 //! | `cost` | uint64, null | tokens sampled to decide it |
 //! | `score_by`, `score_value` | list of utf8, of float32 | what each evaluator gave |

@@ -4,7 +4,7 @@ mod audit;
 
 use serde::{Deserialize, Serialize};
 
-pub use audit::{Audit, Scored, Tested, Trouble};
+pub use audit::{Agreed, Audit, Heard, Scored, Tested, Trouble};
 
 use crate::ids::{Digest, JobId, Name};
 

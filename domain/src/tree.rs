@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, JobId, Name};
-use crate::trajectory::{Score, Verdict};
+use crate::trajectory::{Outcome, Score, Verdict};
 
 /// A node of a stored tree. A tree's rows stand together, in order of making, the root first; parents come before their children.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,8 @@ pub struct TreeNode {
     pub q: f64,
     /// What evaluators gave the node itself.
     pub own: Option<f64>,
-    /// Of answers that were judged in the search.
+    /// Of answers that were judged in the search. Of the root: suspect, with the reason, if nothing of the tree's values and verdicts is
+    /// believed.
     pub verdict: Option<Verdict>,
     pub scores: Vec<Score>,
     /// Refused steps in a row that end here.
@@ -56,6 +57,13 @@ pub struct TreeNode {
     pub batch: u32,
     /// Whether a trajectory of the rollout ends here.
     pub found: bool,
+}
+
+/// Why nothing of a tree's values and verdicts is believed, if so.
+#[must_use]
+pub fn doubted(tree: &[TreeNode]) -> Option<&str> {
+    let verdict = tree.first()?.verdict.as_ref()?;
+    (verdict.outcome == Outcome::Suspect).then_some(verdict.reason.as_str())
 }
 
 /// What an environment made of an action.

@@ -33,7 +33,7 @@ mod width;
 
 pub use court::{Court, SeatError};
 pub use episodes::{Episodes, Limits, replica};
-pub use forest::{Forest, ForestError, Found, Harvest, Keeper, Kept, Nowhere, Pace, Searched};
+pub use forest::{Erring, Forest, ForestError, Found, Harvest, Keeper, Kept, Nowhere, Pace, Searched};
 pub use growth::{Growth, Standing};
 pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};

@@ -91,17 +91,22 @@ fn curated(records: u64, operators: &[OperatorCount]) -> String {
 
 /// `keep -1255`, `filter -511 of which 3 without (precision 0.41 -> 0.78)`; with a plus where records are made.
 fn operator(count: &OperatorCount) -> String {
-    let OperatorCount { operator, records_in, records_out, without, oracle } = count;
+    let OperatorCount { operator, records_in, records_out, without, doubted, oracle } = count;
     let change = if records_out > records_in {
         format!("{operator} +{}", records_out - records_in)
     } else {
         format!("{operator} -{}", records_in - records_out)
     };
     let without = if *without > 0 { format!(" of which {without} without") } else { String::new() };
+    let doubted = match doubted {
+        0 => String::new(),
+        1 => " (1 tree not believed)".to_owned(),
+        count => format!(" ({count} trees not believed)"),
+    };
     let precision = oracle.as_ref().and_then(galapagos_domain::job::Oracle::precision);
     let precision =
         precision.map_or_else(String::new, |(before, after)| format!(" (precision {before:.2} -> {after:.2})"));
-    format!("{change}{without}{precision}")
+    format!("{change}{without}{doubted}{precision}")
 }
 
 /// A gate's evidence and decision in one line.

@@ -1,7 +1,7 @@
 //! A search tree in the terminal: one node a line, what is known of it before what it says.
 
 use galapagos_domain::trajectory::Outcome;
-use galapagos_domain::tree::{NodeEnd, TreeNode};
+use galapagos_domain::tree::{NodeEnd, TreeNode, doubted};
 
 /// Characters of a step that are shown.
 const TEXT: usize = 72;
@@ -84,6 +84,9 @@ pub fn text(tree: &[TreeNode], depth: u32) -> String {
     let Totals { nodes, tokens, answers, passed, depth: deepest } = Totals::of(tree);
     let mut out = format!("{}  of {}\n", root.tree, root.job);
     out.push_str(&format!("{nodes} nodes, {tokens} tokens, {deepest} deep; {answers} answers, {passed} pass\n"));
+    if let Some(reason) = doubted(tree) {
+        out.push_str(&format!("NOT BELIEVED: {reason}\n"));
+    }
     out.push_str(&format!("{:?}\n", root.text));
     let children = children(tree);
     // What is still to be shown, the next one last: its place, and what stands before it.

@@ -91,6 +91,9 @@ pub struct OperatorCount {
     /// Of the records dropped: those without the number that the operator looks at.
     #[serde(default)]
     pub without: u64,
+    /// Trees that gave nothing, since nothing of them is believed.
+    #[serde(default)]
+    pub doubted: u64,
     /// What the verdicts say of an operator that chose by something else.
     #[serde(default)]
     pub oracle: Option<Oracle>,
@@ -100,7 +103,7 @@ impl OperatorCount {
     /// Records in and out, with nothing else said.
     #[must_use]
     pub fn new(operator: impl Into<String>, records_in: u64, records_out: u64) -> Self {
-        Self { operator: operator.into(), records_in, records_out, without: 0, oracle: None }
+        Self { operator: operator.into(), records_in, records_out, without: 0, doubted: 0, oracle: None }
     }
 }
 

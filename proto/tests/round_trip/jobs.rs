@@ -17,7 +17,7 @@ use galapagos_domain::recipe::search::{
 };
 use galapagos_domain::recipe::verify::{McRollout, Model, Squash, Verifier};
 use galapagos_domain::recipe::{Head, Number, Shuffled};
-use galapagos_domain::trajectory::{Audit, Outcome, Scored, Tested, Trouble, VerdictCounts};
+use galapagos_domain::trajectory::{Agreed, Audit, Heard, Outcome, Scored, Tested, Trouble, VerdictCounts};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -82,13 +82,24 @@ fn audit() -> BoxedStrategy<Box<Audit>> {
         count,
         reason,
     });
-    let tested = (text(), any::<[u64; 7]>(), option::of(text())).prop_map(|(verifier, counts, reason)| {
-        let [wrong, passed_wrong, right, failed_right, undecided, suspended, marked] = counts;
-        Tested { verifier, wrong, passed_wrong, right, failed_right, undecided, suspended, marked, reason }
+    let tested = (text(), any::<[u64; 8]>(), option::of(text())).prop_map(|(verifier, counts, reason)| {
+        let [wrong, passed_wrong, right, failed_right, undecided, suspended, marked, misled] = counts;
+        Tested { verifier, wrong, passed_wrong, right, failed_right, undecided, suspended, marked, misled, reason }
     });
     let scored = (text(), any::<u64>(), number()).prop_map(|(verifier, count, sum)| Scored { verifier, count, sum });
-    (any::<u64>(), vec(trouble, 0..3), vec(tested, 0..3), vec(scored, 0..3))
-        .prop_map(|(retried, troubles, tested, scored)| Box::new(Audit { retried, troubles, tested, scored }))
+    let heard = (text(), any::<[u64; 5]>(), option::of(text())).prop_map(|(verifier, counts, reason)| {
+        let [verdicts, error, timeout, suspect, retried] = counts;
+        Heard { verifier, verdicts, error, timeout, suspect, retried, reason }
+    });
+    let agreed = (text(), text(), any::<[u64; 4]>()).prop_map(|(verifier, with, counts)| {
+        let [right_passed, right_failed, wrong_passed, wrong_failed] = counts;
+        Agreed { verifier, with, right_passed, right_failed, wrong_passed, wrong_failed }
+    });
+    let seen = (vec(trouble, 0..3), vec(tested, 0..3), vec(scored, 0..3));
+    (any::<u64>(), seen, vec(agreed, 0..3), vec(heard, 0..3))
+        .prop_map(|(retried, (troubles, tested, scored), agreed, evaluators)| {
+            Box::new(Audit { retried, troubles, tested, scored, agreed, evaluators })
+        })
         .boxed()
 }
 
@@ -259,8 +270,8 @@ pub fn output() -> BoxedStrategy<JobOutput> {
         passes_out,
         decided_out,
     }));
-    let operators = (any::<[u64; 3]>(), oracle).prop_map(|([records_in, records_out, without], oracle)| {
-        OperatorCount { operator: "filter".to_owned(), records_in, records_out, without, oracle }
+    let operators = (any::<[u64; 4]>(), oracle).prop_map(|([records_in, records_out, without, doubted], oracle)| {
+        OperatorCount { operator: "filter".to_owned(), records_in, records_out, without, doubted, oracle }
     });
     let pair = (any::<u32>(), 0u8..=4).prop_map(|(task, half_points)| PairOutcome { task, half_points });
     prop_oneof![

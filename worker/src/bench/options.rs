@@ -101,7 +101,7 @@ pub struct SearchBench {
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Measured runs of each row and side; the median counts
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub runs: u32,
     /// Computing threads of each side
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]

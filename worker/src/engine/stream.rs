@@ -65,6 +65,22 @@ pub struct Continue {
     pub max_tokens: u32,
 }
 
+impl Continue {
+    /// A batch of this request alone, for engines that know lists only.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] if a text ends it, which such engines do not look for.
+    pub(super) fn alone(self, checkpoint: &CheckpointDir) -> Result<Batch, EngineError> {
+        let Self { prompt, samples, seed, sampling, stop, max_tokens } = self;
+        if let Some(text) = stop.texts.first() {
+            return Err(EngineError::Unsupported { what: format!("end completions at the text {text:?}") });
+        }
+        let requests = vec![Request { prompt, samples, seed, sampling }];
+        let (tokens, terminator) = (stop.tokens.clone(), stop.terminator);
+        Ok(Batch { checkpoint: checkpoint.clone(), prefix: Vec::new(), requests, stop: tokens, terminator, max_tokens })
+    }
+}
+
 /// What ends a completion; it is its last token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stop {
@@ -282,18 +298,13 @@ pub(super) fn compute<E: Engine + ?Sized>(
     let mut given = Vec::new();
     for Asked { id, checkpoint, what } in wave {
         match what {
-            Wanted::Completions(asked) if !asked.stop.texts.is_empty() => {
-                let what = format!("end completions at the text {:?}", asked.stop.texts[0]);
-                return Err(EngineError::Unsupported { what });
-            }
-            Wanted::Completions(Continue { prompt, samples, seed, sampling, stop, max_tokens }) => {
-                let group = (checkpoint.checkpoint, Arc::clone(&stop), max_tokens);
+            Wanted::Completions(asked) => {
+                let group = (checkpoint.checkpoint, Arc::clone(&asked.stop), asked.max_tokens);
+                let mut alone = asked.alone(&checkpoint)?;
                 let (batch, ids) = batches.entry(group).or_insert_with(|| {
-                    let (tokens, terminator) = (stop.tokens.clone(), stop.terminator);
-                    let (checkpoint, prefix, requests) = ((*checkpoint).clone(), Vec::new(), Vec::new());
-                    (Batch { checkpoint, prefix, requests, stop: tokens, terminator, max_tokens }, Vec::new())
+                    (Batch { requests: Vec::new(), ..alone.clone() }, Vec::new())
                 });
-                batch.requests.push(Request { prompt, samples, seed, sampling });
+                batch.requests.append(&mut alone.requests);
                 ids.push(id);
             }
             Wanted::Masked { .. } => {

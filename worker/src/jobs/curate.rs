@@ -318,6 +318,14 @@ mod tests {
         bench.shop.runtime.block_on(bench.shop.store.put(bytes, nodes.len() as u64)).unwrap()
     }
 
+    /// The same file with its first tree not believed.
+    fn distrusted(bench: &Bench, file: &ArtifactRef) -> ArtifactRef {
+        let mut nodes = bench.trees(file);
+        nodes[0].verdict = Some(Verdict::new(Outcome::Suspect, "a verifier is suspended"));
+        let bytes = trees::encode(&nodes, None).unwrap();
+        bench.shop.runtime.block_on(bench.shop.store.put(bytes, nodes.len() as u64)).unwrap()
+    }
+
     #[test]
     fn trees_of_several_files_become_preferences_and_journeys() {
         let bench = Bench::new();
@@ -333,9 +341,16 @@ mod tests {
             edit_distance: 0,
         };
         let spec = CurateSpec { trees: trees.clone(), ..plain(samples.clone(), vec![Operator::Pair(pair)]) };
-        let (records, counts) = curated(&bench, spec);
+        let (records, counts) = curated(&bench, spec.clone());
         assert_eq!(counts, [("pair".to_owned(), 6, 10)], "five trees, one preference each");
         assert!(records.chunks(2).all(|two| two[0].credit.pair.as_ref().unwrap().chosen));
+        let JobOutput::Curate { counts, .. } = bench
+            .run(JobKind::Curate(CurateSpec { trees: vec![trees[0].clone(), distrusted(&bench, &trees[1])], ..spec }))
+            .unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!((counts[0].records_out, counts[0].doubted), (8, 1), "four trees are believed");
         let linearise = Operator::Linearise(Linearise { dead_ends: 1, text_back: "No. ".to_owned() });
         let spec = CurateSpec { trees, text: Some(bench.policy), ..plain(samples, vec![linearise]) };
         let (records, _) = curated(&bench, spec);

@@ -13,7 +13,7 @@ use super::progress::{Progress, forget};
 use super::rollout::search_failed;
 use super::scene::Scene;
 use super::{JobError, Workshop, store_failed};
-use crate::search::{Kept, Portion, SpreadError, Spreading};
+use crate::search::{Forest, Kept, Portion, SpreadError, Spreading};
 
 /// Why the trees of other jobs cannot be gone on from.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &GrowSpec, meter: &Meter
             ((0..).zip(starts).collect(), portions)
         }
     };
-    let forest = scene.forest(&portions, meter);
+    // Trajectories are taken and verified by the job behind: their judges need not be tried here.
+    let forest = Forest { verify: &[], ..scene.forest(&portions, meter) };
     let mut progress = Progress::new(shop, job, &scene.origins);
     begun.extend(progress.begun());
     let court = forest.court().map_err(search_failed)?;

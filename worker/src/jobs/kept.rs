@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use galapagos_artifacts::trees;
 use galapagos_domain::ids::Digest;
+use galapagos_domain::trajectory::Audit;
 use galapagos_domain::tree::TreeNode;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ struct Note {
     spec: Digest,
     /// One for each tree, in order.
     standings: Vec<Standing>,
+    /// What each heard of its evaluators.
+    heard: Vec<Audit>,
 }
 
 /// Why a table is not what one goes on from.
@@ -46,12 +49,13 @@ pub(super) fn encode<'a>(
     origins: &[Origin],
     searches: impl Iterator<Item = (usize, &'a Kept)>,
 ) -> Result<(Bytes, u64), Box<galapagos_artifacts::Error>> {
-    let (mut nodes, mut standings): (Vec<TreeNode>, _) = (Vec::new(), Vec::new());
+    let (mut nodes, mut standings, mut heard): (Vec<TreeNode>, _, _) = (Vec::new(), Vec::new(), Vec::new());
     for (place, kept) in searches {
         nodes.extend(records(&kept.tree, &origins[place], &[]));
         standings.push(kept.standing.clone());
+        heard.push(kept.heard.clone());
     }
-    let note = serde_json::to_string(&Note { spec, standings }).unwrap_or_default();
+    let note = serde_json::to_string(&Note { spec, standings, heard }).unwrap_or_default();
     Ok((trees::encode(&nodes, Some(&note))?, nodes.len() as u64))
 }
 
@@ -66,15 +70,17 @@ pub(super) fn decode(bytes: Bytes, spec: Digest, origins: &[Origin]) -> Result<B
         return Err(KeptError::Specification);
     }
     let trees: Vec<&[TreeNode]> = nodes.chunk_by(|a, b| a.tree == b.tree).collect();
-    if trees.len() != note.standings.len() {
-        return Err(KeptError::Notes { trees: trees.len(), notes: note.standings.len() });
+    for notes in [note.standings.len(), note.heard.len()] {
+        if trees.len() != notes {
+            return Err(KeptError::Notes { trees: trees.len(), notes });
+        }
     }
     let mut searches = BTreeMap::new();
-    for (records, standing) in trees.into_iter().zip(note.standings) {
+    for ((records, standing), heard) in trees.into_iter().zip(note.standings).zip(note.heard) {
         let name = &records[0].tree;
         let place = origins.iter().position(|origin| origin.tree() == *name);
         let place = place.ok_or_else(|| KeptError::NoTree(name.clone()))?;
-        searches.insert(place, Kept { tree: tree_of(records).map_err(KeptError::Tree)?, standing });
+        searches.insert(place, Kept { tree: tree_of(records).map_err(KeptError::Tree)?, standing, heard });
     }
     Ok(searches)
 }

@@ -9,14 +9,14 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
 use galapagos_domain::recipe::search::{ERRING_TASKS, Search};
 use galapagos_domain::recipe::verify::Verifier;
-use galapagos_domain::trajectory::{Audit, Credit, Leaf, Outcome, Span, Trajectory, VerdictCounts};
+use galapagos_domain::trajectory::{Audit, Credit, Heard, Leaf, Outcome, Span, Trajectory, VerdictCounts};
 use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::scene::Scene;
 use super::{JobError, Workshop, grow, store_failed};
-use crate::search::{ForestError, Found, Harvest, NodeId, Origin, Searched, Tree, records};
+use crate::search::{Erring, ForestError, Found, Harvest, NodeId, Origin, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -48,7 +48,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     }
     let mut counts = VerdictCounts::default();
     rows.iter().for_each(|row| counts.count(row.verdict.outcome));
-    believe(spec, &counts, &audit, erring)?;
+    believe(spec, &counts, &audit, &erring)?;
     let trees = if grows { Some(store_trees(shop, &nodes)?) } else { None };
     let trajectories = store_rows(shop, &rows)?;
     if grows {
@@ -59,19 +59,34 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
 }
 
 /// Fails a job whose verifier is broken: more errors than the recipe allows, on several tasks, and not on one that is at fault itself.
-fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: usize) -> Result<(), JobError> {
-    let allowed = spec.trust.most_errors * counts.total() as f64;
-    if erring < ERRING_TASKS || counts.error as f64 <= allowed {
-        return Ok(());
+/// An evaluator of the search counts for itself: one that only errs leaves trees that nobody led.
+fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: &Erring) -> Result<(), JobError> {
+    let broken = |tasks: usize, errors: u64, of: u64| {
+        tasks >= ERRING_TASKS && errors as f64 > spec.trust.most_errors * of as f64
+    };
+    if broken(erring.tasks, counts.error, counts.total()) {
+        let (verifier, reason) = audit
+            .most(Outcome::Error)
+            .map_or_else(Default::default, |trouble| (trouble.verifier.clone(), trouble.reason.clone()));
+        return Err(unbelievable(spec, (counts.error, counts.total()), verifier, &reason));
     }
-    // One line, whatever the verifier said.
-    let line = |reason: &str| reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (verifier, reason) = audit
-        .most(Outcome::Error)
-        .map_or_else(Default::default, |trouble| (trouble.verifier.clone(), line(&trouble.reason)));
+    let tasks = |heard: &Heard| erring.evaluators.get(&heard.verifier).copied().unwrap_or(0);
+    match audit.evaluators.iter().find(|heard| broken(tasks(heard), heard.error, heard.verdicts)) {
+        Some(heard) => {
+            let reason = heard.reason.as_deref().unwrap_or_default();
+            Err(unbelievable(spec, (heard.error, heard.verdicts), heard.verifier.clone(), reason))
+        }
+        None => Ok(()),
+    }
+}
+
+fn unbelievable(spec: &RolloutSpec, (errors, verdicts): (u64, u64), verifier: String, reason: &str) -> JobError {
     let elsewhere = spec.tasks.source.env().is_some_and(|env| env.url.is_some());
-    let by_chance = elsewhere || spec.verify.iter().any(|verifier| verifier.holds(&Verifier::errs_by_chance));
-    Err(JobError::Verifier { errors: counts.error, verdicts: counts.total(), verifier, reason, by_chance })
+    let mut asked = spec.verify.iter().chain(spec.search.verifiers());
+    let by_chance = elsewhere || asked.any(|verifier| verifier.holds(&Verifier::errs_by_chance));
+    // One line, whatever the verifier said.
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    JobError::Verifier { errors, verdicts, verifier, reason, by_chance }
 }
 
 pub(super) fn search_failed(error: ForestError) -> JobError {
@@ -102,9 +117,10 @@ fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Optio
 
 /// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown behind it.
 /// None for an answer in one piece. Where the first wrong step was looked for, what is sampled before it is of class 1, the step of class
-/// 0, and what comes behind of none.
+/// 0, and what comes behind of none. A tree that is not believed has no values.
 fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
     let plain = |node: &NodeId| tree[*node].turn.is_none();
+    let doubted = tree.doubted().is_some();
     if found.path.nodes.len() < 2 && found.path.nodes.iter().all(plain) {
         return Vec::new();
     }
@@ -114,6 +130,7 @@ fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
         let node = &tree[*node];
         let (written, all) = (node.piece.log_probs.len(), node.piece.tokens.len());
         let value = match &node.turn {
+            _ if doubted => None,
             _ if node.visits > 0.0 => Some(node.q),
             Some(TreeTurn::Played(played)) => Some(played.reward),
             Some(TreeTurn::Failed(_)) | None => node.own,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use galapagos_artifacts::{ArtifactStore, checkpoint, trajectories};
+use galapagos_artifacts::{ArtifactStore, checkpoint, trajectories, trees};
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::{Digest, EvolutionId, JobId, Name};
 use galapagos_domain::job::{JobKind, JobOutput, JobSpec, RolloutSpec, Sampling, TaskSlice};
@@ -14,6 +14,7 @@ use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::Family;
 use galapagos_domain::trajectory::Trajectory;
+use galapagos_domain::tree::TreeNode;
 
 use super::meter::Meter;
 use super::{JobError, KEEP_EVERY_MS, Workshop};
@@ -98,5 +99,10 @@ impl Bench {
     pub(super) fn read(&self, file: &ArtifactRef) -> Vec<Trajectory> {
         let bytes = self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap();
         trajectories::decode(bytes).unwrap()
+    }
+
+    pub(super) fn trees(&self, file: &ArtifactRef) -> Vec<TreeNode> {
+        let bytes = self.runtime.block_on(self.shop.store.get(&file.digest)).unwrap();
+        trees::decode(bytes).unwrap().0
     }
 }

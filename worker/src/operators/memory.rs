@@ -6,11 +6,12 @@ use galapagos_domain::job::OperatorCount;
 use galapagos_domain::recipe::curate::Operator;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
+use galapagos_domain::tree::doubted;
 
 use super::error::OperatorError;
 use super::plan::stage;
 use super::stage::{Fate, Group, Means, Sources, Stage};
-use super::tally::{Passed, counts};
+use super::tally::{Lacking, Passed, counts};
 
 /// Applies `operators` in order; the operator at place i draws from `seed.derive("operator/i")`.
 ///
@@ -22,15 +23,15 @@ pub fn apply(
     seed: Seed,
     means: Means<'_>,
 ) -> Result<(Vec<Trajectory>, Vec<OperatorCount>), OperatorError> {
-    let (mut passed, mut without) = (vec![count(&records)], Vec::new());
+    let (mut passed, mut lacking) = (vec![count(&records)], Vec::new());
     for (place, operator) in operators.iter().enumerate() {
         let stage = stage(operator, seed.derive(&format!("operator/{place}")), means)?;
-        let (left, lacking) = run(stage, records, means.sources)?;
+        let (left, lacks) = run(stage, records, means.sources)?;
         records = left;
         passed.push(count(&records));
-        without.push(lacking);
+        lacking.push(lacks);
     }
-    let counts = counts(operators, &passed, &without);
+    let counts = counts(operators, &passed, &lacking);
     Ok((records, counts))
 }
 
@@ -40,17 +41,17 @@ fn count(records: &[Trajectory]) -> Passed {
     passed
 }
 
-/// The records left, and how many were dropped for want of a number.
+/// The records left, and what the operator could not use.
 fn run(
     stage: Stage<'_>,
     records: Vec<Trajectory>,
     sources: &dyn Sources,
-) -> Result<(Vec<Trajectory>, u64), OperatorError> {
-    let (mut out, mut without) = (Vec::new(), 0);
+) -> Result<(Vec<Trajectory>, Lacking), OperatorError> {
+    let (mut out, mut lacking) = (Vec::new(), Lacking::default());
     let mut end = |fate, out: &mut Vec<Trajectory>| match fate {
         Fate::Kept(record) => out.push(record),
         Fate::Dropped => {}
-        Fate::Without => without += 1,
+        Fate::Without => lacking.without += 1,
     };
     match stage {
         Stage::Each(mut each) => {
@@ -71,11 +72,15 @@ fn run(
         }
         Stage::Trees(mut fell) => {
             for tree in sources.trees()? {
-                out.extend(fell(&tree?)?);
+                let tree = tree?;
+                match doubted(&tree) {
+                    Some(_) => lacking.doubted += 1,
+                    None => out.extend(fell(&tree)?),
+                }
             }
         }
     }
-    Ok((out, without))
+    Ok((out, lacking))
 }
 
 fn by_task(mut group: Group<'_>, records: Vec<Trajectory>) -> Result<Vec<Trajectory>, OperatorError> {

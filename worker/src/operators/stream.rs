@@ -15,11 +15,12 @@ use galapagos_domain::job::OperatorCount;
 use galapagos_domain::recipe::curate::Operator;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
+use galapagos_domain::tree::doubted;
 
 use super::error::OperatorError;
 use super::plan::stage;
 use super::stage::{Each, Fate, Fell, Means, Records, Sources, Stage, Whole};
-use super::tally::{Passed, counts};
+use super::tally::{Lacking, Passed, counts};
 use crate::cancel::Cancel;
 use spill::Held;
 
@@ -53,7 +54,7 @@ pub struct Streamed<'a> {
     operators: &'a [Operator],
     records: Records<'a>,
     passed: Vec<Rc<Cell<Passed>>>,
-    without: Vec<Rc<Cell<u64>>>,
+    lacking: Vec<Rc<Cell<Lacking>>>,
 }
 
 impl std::fmt::Debug for Streamed<'_> {
@@ -67,8 +68,8 @@ impl Streamed<'_> {
     #[must_use]
     pub fn counts(&self) -> Vec<OperatorCount> {
         let passed: Vec<_> = self.passed.iter().map(|passed| passed.get()).collect();
-        let without: Vec<_> = self.without.iter().map(|without| without.get()).collect();
-        counts(self.operators, &passed, &without)
+        let lacking: Vec<_> = self.lacking.iter().map(|lacking| lacking.get()).collect();
+        counts(self.operators, &passed, &lacking)
     }
 }
 
@@ -96,22 +97,25 @@ pub fn stream<'a>(
     let mut records = counted(records, Rc::clone(&first));
     let (mut passed, mut lacking) = (vec![first], Vec::new());
     for (place, operator) in operators.iter().enumerate() {
-        let without = Rc::new(Cell::new(0));
+        let lacks = Rc::new(Cell::new(Lacking::default()));
         records = match stage(operator, seed.derive(&format!("operator/{place}")), means)? {
-            Stage::Each(each) => one_by_one(each, records, Rc::clone(&without)),
+            Stage::Each(each) => one_by_one(each, records, Rc::clone(&lacks)),
             Stage::Task(group) => lazy(move || groups::by_task(group, records, limits)),
             Stage::Whole(whole) => {
-                let without = Rc::clone(&without);
-                lazy(move || twice(whole, records, without, limits))
+                let lacks = Rc::clone(&lacks);
+                lazy(move || twice(whole, records, lacks, limits))
             }
-            Stage::Trees(fell) => lazy(move || instead(fell, records, means.sources)),
+            Stage::Trees(fell) => {
+                let lacks = Rc::clone(&lacks);
+                lazy(move || instead(fell, records, means.sources, lacks))
+            }
         };
         let place = Rc::new(Cell::new(Passed::default()));
         records = counted(records, Rc::clone(&place));
         passed.push(place);
-        lacking.push(without);
+        lacking.push(lacks);
     }
-    Ok(Streamed { operators, records, passed, without: lacking })
+    Ok(Streamed { operators, records, passed, lacking })
 }
 
 fn counted<'a>(records: Records<'a>, passed: Rc<Cell<Passed>>) -> Records<'a> {
@@ -125,21 +129,21 @@ fn counted<'a>(records: Records<'a>, passed: Rc<Cell<Passed>>) -> Records<'a> {
 }
 
 /// What is left of a fate; counts what had no number.
-fn left(fate: Fate, without: &Cell<u64>) -> Option<Trajectory> {
+fn left(fate: Fate, lacks: &Cell<Lacking>) -> Option<Trajectory> {
     match fate {
         Fate::Kept(record) => Some(record),
         Fate::Dropped => None,
         Fate::Without => {
-            without.set(without.get() + 1);
+            lacks.set(Lacking { without: lacks.get().without + 1, ..lacks.get() });
             None
         }
     }
 }
 
-fn one_by_one<'a>(mut each: Each<'a>, records: Records<'a>, without: Rc<Cell<u64>>) -> Records<'a> {
+fn one_by_one<'a>(mut each: Each<'a>, records: Records<'a>, lacks: Rc<Cell<Lacking>>) -> Records<'a> {
     Box::new((0..).zip(records).filter_map(move |(number, record)| {
         let fate = record.and_then(|record| each(number, record));
-        fate.map(|fate| left(fate, &without)).transpose()
+        fate.map(|fate| left(fate, &lacks)).transpose()
     }))
 }
 
@@ -161,7 +165,7 @@ fn lazy<'a>(make: impl FnOnce() -> Result<Records<'a>, OperatorError> + 'a) -> R
 fn twice<'a>(
     mut whole: Box<dyn Whole<'a> + 'a>,
     records: Records<'a>,
-    without: Rc<Cell<u64>>,
+    lacks: Rc<Cell<Lacking>>,
     limits: Limits<'a>,
 ) -> Result<Records<'a>, OperatorError> {
     let mut held = Held::new(limits);
@@ -177,7 +181,7 @@ fn twice<'a>(
     Ok(Box::new(std::iter::from_fn(move || {
         for record in again.by_ref() {
             let fate = record.and_then(|(number, record)| whole.give(number, record));
-            if let Some(record) = fate.map(|fate| left(fate, &without)).transpose() {
+            if let Some(record) = fate.map(|fate| left(fate, &lacks)).transpose() {
                 return Some(record);
             }
         }
@@ -192,12 +196,20 @@ fn instead<'a>(
     mut fell: Fell<'a>,
     records: Records<'a>,
     sources: &'a dyn Sources,
+    lacks: Rc<Cell<Lacking>>,
 ) -> Result<Records<'a>, OperatorError> {
     // They are counted, no more.
     for record in records {
         record?;
     }
-    let grown = sources.trees()?.map(move |tree| fell(&tree?));
+    let grown = sources.trees()?.map(move |tree| {
+        let tree = tree?;
+        if doubted(&tree).is_none() {
+            return fell(&tree);
+        }
+        lacks.set(Lacking { doubted: lacks.get().doubted + 1, ..lacks.get() });
+        Ok(Vec::new())
+    });
     Ok(Box::new(grown.flat_map(|records| {
         let (records, error) = match records {
             Ok(records) => (records, None),

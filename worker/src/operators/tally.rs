@@ -23,8 +23,17 @@ impl Passed {
     }
 }
 
-/// One count for each operator; `passed` are the places before, between and behind them, `without` the operators' own counts.
-pub(super) fn counts(operators: &[Operator], passed: &[Passed], without: &[u64]) -> Vec<OperatorCount> {
+/// What an operator could not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lacking {
+    /// Records without the number that it looks at.
+    pub(super) without: u64,
+    /// Trees that are not believed.
+    pub(super) doubted: u64,
+}
+
+/// One count for each operator; `passed` are the places before, between and behind them, `lacking` the operators' own counts.
+pub(super) fn counts(operators: &[Operator], passed: &[Passed], lacking: &[Lacking]) -> Vec<OperatorCount> {
     let mut is_true = true;
     let mut counts = Vec::with_capacity(operators.len());
     for (place, operator) in operators.iter().enumerate() {
@@ -37,9 +46,10 @@ pub(super) fn counts(operators: &[Operator], passed: &[Passed], without: &[u64])
             passes_out: after.passes,
             decided_out: after.decided,
         });
-        let without = without[place];
+        let Lacking { without, doubted } = lacking[place];
         counts.push(OperatorCount {
             without,
+            doubted,
             oracle,
             ..OperatorCount::new(operator.word(), before.records, after.records)
         });

@@ -1,5 +1,6 @@
 //! Canaries: answers that are known to be right or wrong, asked among the real ones. A verifier that passes a wrong one, or fails too
-//! many right ones, is suspended for the rest of the job, and what it said since it was last seen to be right becomes suspect.
+//! many right ones, is suspended for the rest of the job, and what it said since it was last seen to be right becomes suspect; so does
+//! what searches found that went by it.
 //!
 //! Pure, and without regard to time: all verdicts of a job stand in one order (tasks as in the job; within a task its trajectories as
 //! the extractor gives them, each followed by its canaries), and only that order says what "since" and "the rest" are. Which canaries a
@@ -8,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use galapagos_domain::recipe::search::Canaries;
+use galapagos_domain::recipe::search::{Canaries, Search};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Tested, Verdict};
@@ -16,10 +17,39 @@ use rand::RngExt;
 
 use crate::verify::known;
 
+/// Who is asked about known answers.
+#[derive(Debug, Clone)]
+pub(super) struct Examinees {
+    /// The recipe's verifiers, and behind them those that only the searches ask.
+    pub(super) all: Vec<Arc<Verifier>>,
+    /// How many are the recipe's.
+    verify: usize,
+    /// Of each, whether searches go by what it says.
+    leads: Vec<bool>,
+}
+
+impl Examinees {
+    pub(super) fn of(verify: &[Verifier], search: &Search) -> Self {
+        let mut all: Vec<Arc<Verifier>> = verify.iter().cloned().map(Arc::new).collect();
+        for asked in search.verifiers().filter(|asked| asked.knows_answers()) {
+            if !all.iter().any(|known| **known == *asked) {
+                all.push(Arc::new(asked.clone()));
+            }
+        }
+        let leads = all.iter().map(|known| search.verifiers().any(|asked| *asked == **known)).collect();
+        Self { all, verify: verify.len(), leads }
+    }
+
+    /// The recipe's verifiers.
+    pub(super) fn verify(&self) -> &[Arc<Verifier>] {
+        &self.all[..self.verify]
+    }
+}
+
 /// A known answer that a verifier is to be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Canary {
-    /// Its place among the recipe's verifiers.
+    /// Its place among the examinees.
     pub(super) verifier: usize,
     /// Trajectories of its task that stand before it.
     pub(super) after: usize,
@@ -34,6 +64,17 @@ impl Canary {
     pub(super) fn answer(self, expected: &str, truth: &dyn Fn(&str) -> Outcome) -> Option<String> {
         let pair = known::pair(&[expected], 0, self.seed, &|_, answer| truth(answer))?;
         Some(if self.right { pair.right } else { pair.wrong })
+    }
+
+    /// The same where answers are programs: `completion` is what the task gives as right. `None` if it gives none.
+    pub(super) fn program(self, completion: &str) -> Option<String> {
+        match self.right {
+            true => Some(completion.to_owned()).filter(|completion| !completion.trim().is_empty()),
+            false => {
+                let drawn = self.seed.derive("program").stream().random_range(0..known::WRONG_PROGRAMS.len());
+                Some(known::WRONG_PROGRAMS[drawn].to_owned())
+            }
+        }
     }
 }
 
@@ -54,16 +95,20 @@ pub(super) struct Said {
     pub(super) verdicts: Vec<Vec<Verdict>>,
     /// In the order of [`plan`].
     pub(super) canaries: Vec<Sung>,
+    /// Why nothing is believed of its search, by trajectory: one that led it is suspended.
+    pub(super) misled: Vec<Option<String>>,
+    /// The same of its tree, which is as its last trajectory.
+    pub(super) misled_tree: Option<String>,
 }
 
 /// The canaries of the task at `place` of its job, which has so many trajectories; in order.
 pub(super) fn plan(
     canaries: &Canaries,
-    verify: &[Arc<Verifier>],
+    asked: &[Arc<Verifier>],
     (place, seed): (usize, Seed),
     trajectories: usize,
 ) -> Vec<Canary> {
-    let tested: Vec<usize> = (0..verify.len()).filter(|verifier| verify[*verifier].knows_answers()).collect();
+    let tested: Vec<usize> = (0..asked.len()).filter(|verifier| asked[*verifier].knows_answers()).collect();
     let mut planned = Vec::new();
     if place < canaries.floor as usize {
         for verifier in &tested {
@@ -98,15 +143,30 @@ pub(super) fn names(verify: &[Arc<Verifier>]) -> Vec<String> {
 }
 
 /// Reads the canaries of a whole job, and makes suspect what they say is not to be believed. How each tested verifier did.
-pub(super) fn settle(canaries: &Canaries, verify: &[Arc<Verifier>], job: &mut [Said]) -> Vec<Tested> {
-    let names = names(verify);
-    let tested = (0..verify.len()).filter(|verifier| verify[*verifier].knows_answers());
-    tested.map(|verifier| settle_one(canaries, (verifier, &names[verifier]), job)).collect()
+pub(super) fn settle(canaries: &Canaries, examinees: &Examinees, job: &mut [Said]) -> Vec<Tested> {
+    let names = names(&examinees.all);
+    for said in &mut *job {
+        said.misled = vec![None; said.verdicts.len()];
+    }
+    let tested = (0..names.len()).filter(|verifier| examinees.all[*verifier].knows_answers());
+    let settle = |verifier: usize| {
+        let (mut tested, since) = examine(canaries, (verifier, &names[verifier]), job);
+        if let Some(since) = since {
+            let reason = format!("`{}` is suspended: {}", names[verifier], tested.reason.as_deref().unwrap_or_default());
+            tested.marked += mark(job, (verifier, since), &reason);
+            if examinees.leads[verifier] {
+                tested.misled += mislead(job, since, &format!("the search went by a verifier that is not believed; {reason}"));
+            }
+        }
+        tested
+    };
+    tested.map(settle).collect()
 }
 
-fn settle_one(canaries: &Canaries, (verifier, name): (usize, &str), job: &mut [Said]) -> Tested {
+/// How a verifier did on the canaries of a job, and the first trajectory from which on nothing that it says is believed.
+fn examine(canaries: &Canaries, (verifier, name): (usize, &str), job: &[Said]) -> (Tested, Option<usize>) {
     let mut seen = Seen { tested: Tested { verifier: name.to_owned(), ..Tested::default() }, ..Seen::default() };
-    for said in &*job {
+    for said in job {
         let mut sung = said.canaries.iter().filter(|sung| sung.canary.verifier == verifier).peekable();
         for after in 0..=said.verdicts.len() {
             seen.trajectories += usize::from(after > 0);
@@ -115,19 +175,40 @@ fn settle_one(canaries: &Canaries, (verifier, name): (usize, &str), job: &mut [S
             }
         }
     }
-    let Seen { mut tested, suspended, .. } = seen;
-    if let Some(since) = suspended {
-        let reason = format!("`{name}` is suspended: {}", tested.reason.as_deref().unwrap_or_default());
-        for verdicts in job.iter_mut().flat_map(|said| &mut said.verdicts).skip(since) {
-            let Some(verdict) = verdicts.get_mut(verifier).filter(|verdict| verdict.outcome.is_decided()) else {
-                continue;
-            };
-            let (by, cost) = (std::mem::take(&mut verdict.verifier), verdict.cost);
-            *verdict = Verdict { cost, ..Verdict::new(Outcome::Suspect, reason.clone()).by(by) };
-            tested.marked += 1;
-        }
+    (seen.tested, seen.suspended)
+}
+
+/// Makes suspect what a verifier decided from trajectory `since` on; how many verdicts.
+fn mark(job: &mut [Said], (verifier, since): (usize, usize), reason: &str) -> u64 {
+    let mut marked = 0;
+    for verdicts in job.iter_mut().flat_map(|said| &mut said.verdicts).skip(since) {
+        let Some(verdict) = verdicts.get_mut(verifier).filter(|verdict| verdict.outcome.is_decided()) else {
+            continue;
+        };
+        let (by, cost) = (std::mem::take(&mut verdict.verifier), verdict.cost);
+        *verdict = Verdict { cost, ..Verdict::new(Outcome::Suspect, reason.to_owned()).by(by) };
+        marked += 1;
     }
-    tested
+    marked
+}
+
+/// Notes that the searches of trajectory `since` and of all behind it are not believed; how many trajectories.
+fn mislead(job: &mut [Said], since: usize, reason: &str) -> u64 {
+    let (mut start, mut misled) = (0, 0);
+    for said in job {
+        let end = start + said.misled.len();
+        for (place, of) in (start..).zip(&mut said.misled) {
+            if place >= since {
+                of.get_or_insert_with(|| reason.to_owned());
+                misled += 1;
+            }
+        }
+        if end > since || start >= since {
+            said.misled_tree.get_or_insert_with(|| reason.to_owned());
+        }
+        start = end;
+    }
+    misled
 }
 
 /// What was seen of one verifier so far.
@@ -206,6 +287,13 @@ mod tests {
         verify.into_iter().map(Arc::new).collect()
     }
 
+    const SAMPLES: &str = r#"{"sample_k": {"n": 2}}"#;
+
+    fn examinees(verify: &str, search: &str) -> Examinees {
+        let verify: Vec<Verifier> = serde_json::from_str(verify).unwrap();
+        Examinees::of(&verify, &serde_json::from_str(search).unwrap())
+    }
+
     /// A job of one task a letter: `p` and `f` are trajectories with a pass or a fail, `W` and `R` known answers that the verifier gets
     /// right, `w` and `r` those that it gets wrong, `?` a known answer on which it decides nothing, `|` the next task.
     fn job(text: &str) -> Vec<Said> {
@@ -236,7 +324,7 @@ mod tests {
     fn settled(text: &str) -> (String, Tested) {
         let mut job = job(text);
         let canaries = Canaries { window: 5, ..Canaries::at(0.5) };
-        let tested = settle(&canaries, &rules(r#"["rule"]"#), &mut job).remove(0);
+        let tested = settle(&canaries, &examinees(r#"["rule"]"#, SAMPLES), &mut job).remove(0);
         let letter = |verdict: &Verdict| match (verdict.outcome, verdict.score) {
             (Outcome::Pass, _) => 'p',
             (Outcome::Fail, _) => 'f',
@@ -261,6 +349,48 @@ mod tests {
         assert_eq!(settled("pRpw").0, "ss");
         // What was not decided stays what it is.
         assert_eq!(settled("epw").0, "es");
+    }
+
+    #[test]
+    fn what_a_suspended_verifier_led_is_misled_with_its_tree() {
+        let led = r#"{"best_of_n": {"propose": {"n": 2}, "by": [{"verifier": {"numeric": {}}}, {"verifier": "rule"}, {"verifier": "self_log_prob"}]}}"#;
+        let of = examinees(r#"["rule", {"regex": {"pattern": "."}}]"#, led);
+        let names: Vec<_> = names(&of.all);
+        assert_eq!((names.as_slice(), &of.leads), (&["rule", "regex", "numeric"].map(str::to_owned)[..], &vec![true, false, true]));
+        // The third of them, which only the search asks: it says nothing of trajectories itself.
+        let misled = |text: &str| {
+            let mut job = job(text);
+            for said in &mut job {
+                said.canaries.iter_mut().for_each(|sung| sung.canary.verifier = 2);
+            }
+            let tested = settle(&Canaries::at(0.5), &of, &mut job);
+            let letter = |misled: &Option<String>| if misled.is_some() { 's' } else { '-' };
+            let of_task = |said: &Said| {
+                let letters: String = said.misled.iter().map(letter).collect();
+                format!("{letters}{}", if said.misled_tree.is_some() { "!" } else { "" })
+            };
+            assert!(job.iter().flat_map(|said| &said.verdicts).flatten().all(|verdict| verdict.outcome.is_decided()));
+            (job.iter().map(of_task).collect::<Vec<_>>().join(" "), tested[1].misled)
+        };
+        assert_eq!(misled("ppWp|p|pw|"), ("--s! s! s! !".to_owned(), 3));
+        assert_eq!(misled("ppW|p|pw"), ("-- s! s!".to_owned(), 2), "the tree of the first is believed");
+        assert_eq!(misled("ppW|p|p"), ("-- - -".to_owned(), 0));
+        let mut job = job("pw");
+        job[0].canaries[0].canary.verifier = 2;
+        settle(&Canaries::at(0.5), &of, &mut job);
+        let reason = job[0].misled[0].as_deref().unwrap();
+        assert!(reason.starts_with("the search went by a verifier that is not believed; `numeric` is suspended: it passed"), "{reason}");
+    }
+
+    #[test]
+    fn known_programs_are_what_the_task_gives_and_those_that_end_before_tests() {
+        let canary = |right, seed| Canary { verifier: 0, after: 1, right, seed: Seed(seed) };
+        assert_eq!(canary(true, 1).program("def f(): return 1\n").as_deref(), Some("def f(): return 1\n"));
+        assert_eq!(canary(true, 1).program(" \n"), None, "the task gives none");
+        let mut wrong: Vec<_> = (0..40).filter_map(|seed| canary(false, seed).program("")).collect();
+        wrong.sort_unstable();
+        wrong.dedup();
+        assert_eq!(wrong.len(), known::WRONG_PROGRAMS.len());
     }
 
     #[test]

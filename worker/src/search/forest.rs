@@ -69,6 +69,8 @@ pub enum Pace {
 pub struct Kept {
     pub tree: Tree,
     pub standing: Standing,
+    /// What it heard of its evaluators, and nothing else.
+    pub heard: Audit,
 }
 
 /// Where searches are kept, so that another attempt can go on from there.
@@ -99,8 +101,16 @@ pub struct Harvest {
     pub searched: Vec<Searched>,
     /// What was seen of the verifiers of trajectories.
     pub audit: Audit,
+    pub erring: Erring,
+}
+
+/// How many tasks verifiers erred on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Erring {
     /// Tasks of which a trajectory's verdict is an error.
-    pub erring: usize,
+    pub tasks: usize,
+    /// Tasks in whose searches an evaluator erred, by its name.
+    pub evaluators: BTreeMap<String, usize>,
 }
 
 /// What the search of one task left.

@@ -10,6 +10,7 @@ mod parts;
 use std::collections::BTreeSet;
 
 use galapagos_domain::recipe::search::{Budget, Mcts, Spread};
+use galapagos_domain::trajectory::Audit;
 
 use self::parts::{Part, parts};
 use super::budget::{Spent, correct};
@@ -58,7 +59,7 @@ impl<'a> Spreading<'a> {
     /// What the job of part `part` in wave `wave` (from 1) goes on from, and what it may do.
     #[must_use]
     pub fn part(&self, whole: &Kept, wave: u32, part: u32) -> (Kept, Portion) {
-        let Kept { tree, standing } = whole;
+        let Kept { tree, standing, .. } = whole;
         let all = parts(tree, self.spread.parts(wave), &|tree, node| self.may_grow(tree, node));
         let busy = all.iter().filter(|part| !part.is_empty()).count();
         let last = wave >= self.spread.waves;
@@ -79,7 +80,9 @@ impl<'a> Spreading<'a> {
         let front = standing.front.iter().copied().filter(open).collect();
         let before = standing.spent;
         let stream = Some(format!("wave/{wave}/{part}"));
-        (Kept { tree, standing: Standing { spent: before, front } }, Portion { budget, others, stream, before })
+        // What was heard before is in the whole already.
+        let (standing, heard) = (Standing { spent: before, front }, Audit::default());
+        (Kept { tree, standing, heard }, Portion { budget, others, stream, before })
     }
 
     /// The job that takes what was found: nothing more is grown.

@@ -22,6 +22,17 @@ pub enum Want {
     Act(Act),
 }
 
+impl Want {
+    /// The verifier that it asks, if it does.
+    #[must_use]
+    pub fn verifier(&self) -> Option<&'static str> {
+        match self {
+            Self::Judge(question) => Some(question.verifier.name()),
+            Self::Draw(_) | Self::Act(_) => None,
+        }
+    }
+}
+
 /// Continuations of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draw {

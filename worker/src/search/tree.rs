@@ -1,7 +1,7 @@
 //! A search tree as data: what each node adds, what is known of it, and how it ended. Decides nothing; selectors, backups and
 //! extractors read and write it.
 
-use galapagos_domain::trajectory::{Score, Verdict};
+use galapagos_domain::trajectory::{Outcome, Score, Verdict};
 use galapagos_domain::tree::TreeTurn;
 pub use galapagos_domain::tree::{NodeEnd as End, NodePart as Part};
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,18 @@ impl Tree {
         }
         self.nodes.push(node);
         id
+    }
+
+    /// Says at the root that nothing of its values and verdicts is believed, and why.
+    pub fn doubt(&mut self, reason: &str) {
+        self[NodeId::ROOT].verdict = Some(Verdict::new(Outcome::Suspect, reason));
+    }
+
+    /// Why nothing of its values and verdicts is believed, if so.
+    #[must_use]
+    pub fn doubted(&self) -> Option<&str> {
+        let verdict = self[NodeId::ROOT].verdict.as_ref();
+        verdict.filter(|verdict| verdict.outcome == Outcome::Suspect).map(|verdict| verdict.reason.as_str())
     }
 
     /// Forgets the simulations under way.

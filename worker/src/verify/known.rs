@@ -11,6 +11,14 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+/// Programs that end as if all were well before anything was tested, or do nothing: no test that looks at results passes them. Fenced,
+/// so that they are whole programs wherever answers go on from the question.
+pub const WRONG_PROGRAMS: [&str; 3] = [
+    "```python\nimport os\nos._exit(0)\n```",
+    "```python\nraise SystemExit(0)\n```",
+    "```python\nimport sys\nsys.modules['__main__'].passed = True\n```",
+];
+
 /// An answer whose truth is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {

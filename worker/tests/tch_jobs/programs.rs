@@ -7,7 +7,8 @@ use galapagos_domain::task::dataset::{CallTest, InputTest, ProgramTests};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_worker::code::Code;
 use galapagos_worker::sandbox::{FloorName, Walls};
-use galapagos_worker::verify::programs::{Tested, decide};
+use galapagos_worker::verify::known::WRONG_PROGRAMS;
+use galapagos_worker::verify::programs::{Tested, decide, program};
 use serde_json::{Map, json};
 
 const OPTIONS: UnitTests = UnitTests { seconds: 2, all_seconds: 20, behind_prompt: false };
@@ -49,6 +50,12 @@ fn programs_are_graded_by_their_tests() {
         let broken = judge(&code, tests, "def add(a, b:\n");
         assert!(broken.reason.starts_with("compile error, 0 of 3"), "{}", broken.reason);
         assert_eq!((broken.outcome, broken.score), (Outcome::Fail, Some(0.0)));
+    }
+    for tests in &kinds {
+        for wrong in WRONG_PROGRAMS {
+            let verdict = judge(&code, tests, &program(OPTIONS, "", wrong));
+            assert_eq!(verdict.outcome, Outcome::Fail, "{wrong}: {}", verdict.reason);
+        }
     }
     let raises = judge(&code, &kinds[1], "def add(a, b):\n    return 1 // 0\n");
     assert!(raises.reason.starts_with("runtime error, 0 of 3"), "{}", raises.reason);

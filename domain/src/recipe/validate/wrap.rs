@@ -61,7 +61,7 @@ impl Check<'_> {
         self.whole(&path.key("floor"), canaries.floor, 0, MAX_FLOOR);
         self.between(&path.key("tolerance"), canaries.tolerance, 0.0, 1.0);
         self.whole(&path.key("window"), canaries.window, 1, MAX_WINDOW);
-        if !rollout.verify.iter().any(Verifier::knows_answers) {
+        if !rollout.verify.iter().chain(rollout.search.verifiers()).any(Verifier::knows_answers) {
             let message = "no verifier says whether an answer is right, so known answers test none";
             self.refuse(&path, message, "leave `canaries` out, or verify answers, for example by `rule` or `math`");
         }

@@ -181,7 +181,7 @@ impl Verifier {
         })
     }
 
-    /// Whether it says if an answer is the right one, so that known answers can test it: not so what looks at its form, or runs it.
+    /// Whether it says if an answer is the right one, so that known answers can test it: not so what looks at its form.
     #[must_use]
     pub fn knows_answers(&self) -> bool {
         match self {
@@ -190,7 +190,8 @@ impl Verifier {
             | Self::Numeric(_)
             | Self::List(_)
             | Self::MultipleChoice(_)
-            | Self::Math(_) => true,
+            | Self::Math(_)
+            | Self::UnitTests(_) => true,
             Self::Regex(regex) => regex.capture.is_some(),
             // One that is tried on known answers is meant to know.
             Self::Judge(_) | Self::Principles(_) => self.calibrate().is_some(),

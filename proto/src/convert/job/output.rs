@@ -133,8 +133,8 @@ impl From<OperatorCount> for v1::OperatorCount {
             passes_out,
             decided_out,
         });
-        let OperatorCount { operator, records_in, records_out, without, .. } = count;
-        Self { operator, records_in, records_out, without, oracle }
+        let OperatorCount { operator, records_in, records_out, without, doubted, .. } = count;
+        Self { operator, records_in, records_out, without, doubted, oracle }
     }
 }
 
@@ -148,8 +148,8 @@ impl TryFrom<v1::OperatorCount> for OperatorCount {
             passes_out,
             decided_out,
         });
-        let v1::OperatorCount { records_in, records_out, without, .. } = wire;
-        Ok(Self { operator, records_in, records_out, without, oracle })
+        let v1::OperatorCount { records_in, records_out, without, doubted, .. } = wire;
+        Ok(Self { operator, records_in, records_out, without, doubted, oracle })
     }
 }
 

@@ -15,8 +15,8 @@ use super::ask::IN_FLIGHT;
 use super::client::ClientError;
 use super::{OpenAiEngine, RemoteError, remote, wire};
 use crate::engine::guided::{self, Guided};
-use crate::engine::stream::{Asked, Continue, Flow, Given, Next, Wanted, compute};
-use crate::engine::{Batch, CheckpointDir, Completion, EngineError, Progress, Request, Watch};
+use crate::engine::stream::{Asked, Flow, Given, Next, Wanted, compute};
+use crate::engine::{Batch, CheckpointDir, Completion, EngineError, Progress, Watch};
 
 /// How long an answer is waited for before it is looked whether more was asked.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -120,7 +120,7 @@ impl Running<'_> {
         let (Wanted::Completions(what), Some(Current { name, .. })) = (asked.what, &self.current) else {
             return Ok(());
         };
-        let batch = alone(&asked.checkpoint, what)?;
+        let batch = what.alone(&asked.checkpoint)?;
         let guided = guided::of_batch(&batch, &mut self.engine.local)?.pop().flatten();
         let body = wire::completions::body(name, &batch, &batch.requests[0], guided.as_ref());
         let (client, id) = (Arc::clone(&self.engine.client), asked.id);
@@ -170,15 +170,4 @@ impl Running<'_> {
         self.checked = monotonic_ms();
         Ok(self.came.drain(..).all(|(id, made)| flow.give(id, Given::Completions(made))))
     }
-}
-
-/// A batch of one request.
-fn alone(checkpoint: &CheckpointDir, what: Continue) -> Result<Batch, EngineError> {
-    let Continue { prompt, samples, seed, sampling, stop, max_tokens } = what;
-    if let Some(text) = stop.texts.first() {
-        return Err(EngineError::Unsupported { what: format!("end completions at the text {text:?}") });
-    }
-    let requests = vec![Request { prompt, samples, seed, sampling }];
-    let (tokens, terminator) = (stop.tokens.clone(), stop.terminator);
-    Ok(Batch { checkpoint: checkpoint.clone(), prefix: Vec::new(), requests, stop: tokens, terminator, max_tokens })
 }

@@ -4,6 +4,7 @@ use galapagos_domain::job::{FailureClass, JobKind, JobOutput, RolloutSpec};
 use galapagos_domain::recipe::search::{Canaries, Trust};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::trajectory::{Audit, Outcome, Trajectory, VerdictCounts};
+use galapagos_domain::tree::doubted;
 
 use super::super::JobError;
 use super::super::test_bench::Bench;
@@ -71,6 +72,44 @@ fn a_verifier_that_is_right_is_never_suspended_and_its_trajectories_are_as_witho
     assert!(audit.troubles.is_empty());
 }
 
+/// Trees that go by a verifier which is asked on the way.
+fn grown(bench: &Bench, evaluator: &str, trust: Trust) -> JobKind {
+    let search = format!(
+        r#"{{"mcts": {{"propose": {{"n": 2, "temperature": 1.0}}, "evaluate": [{{"verifier": {evaluator}}}], "budget": {{"simulations": 3, "depth": 3}}}}}}"#
+    );
+    let JobKind::Rollout(spec) = spec(bench, 0..8, r#"["rule"]"#, trust) else { panic!() };
+    JobKind::Rollout(RolloutSpec { search: Box::new(serde_json::from_str(&search).unwrap()), ..spec })
+}
+
+#[test]
+fn a_search_that_goes_by_a_verifier_which_passes_everything_is_not_believed() {
+    let bench = Bench::new();
+    let blind = r#"{"numeric": {"absolute": 1000000}}"#;
+    let run = |kind| match bench.run(kind).unwrap() {
+        JobOutput::Rollout { trajectories, trees, counts, audit, .. } => {
+            (bench.read(&trajectories), bench.trees(&trees.unwrap()), counts, *audit)
+        }
+        other => panic!("{other:?}"),
+    };
+    let (_, trees, counts, audit) = run(grown(&bench, blind, Trust::default()));
+    assert_eq!((counts.suspect, audit.tested.len()), (0, 0));
+    assert!(trees.iter().all(|node| node.parent.is_some() || node.verdict.is_none()));
+    let (rows, trees, counts, audit) = run(grown(&bench, blind, with(Canaries::at(0.3))));
+    assert_eq!(counts.suspect, counts.total());
+    let tested: Vec<_> = audit.tested.iter().map(|of| (of.verifier.as_str(), of.suspended, of.marked, of.misled)).collect();
+    assert_eq!(tested, [("rule", 0, 0, 0), ("numeric", 1, 0, counts.total())]);
+    assert!(rows.iter().all(|row| row.verdict.reason.starts_with("the search went by a verifier that is not believed")));
+    assert!(rows.iter().flat_map(|row| &row.credit.spans).all(|span| span.value.is_none()));
+    let roots: Vec<_> = trees.iter().filter(|node| node.parent.is_none()).collect();
+    assert!(roots.len() == 8 && roots.iter().all(|root| doubted(std::slice::from_ref(root)).is_some()));
+    // One that is right leaves everything as it is without canaries.
+    let (without, trees, ..) = run(grown(&bench, r#""rule""#, Trust::default()));
+    let (rows, same, _, audit) = run(grown(&bench, r#""rule""#, with(Canaries::at(0.3))));
+    assert_eq!((rows, same), (without, trees));
+    assert_eq!(audit.evaluators.iter().map(|heard| heard.verifier.as_str()).collect::<Vec<_>>(), ["rule"]);
+    assert!(audit.evaluators[0].verdicts > 0 && audit.evaluators[0].undecided() == 0);
+}
+
 #[test]
 fn canaries_are_those_of_the_task_in_whatever_job_and_a_suspension_is_one_of_the_job() {
     let bench = Bench::new();
@@ -126,4 +165,19 @@ fn a_job_of_errors_fails_with_the_most_frequent_reason() {
     let most = Trust { most_errors: 0.9, ..Trust::default() };
     let (_, counts, _) = made(&bench, 0..8, late, most);
     assert!(counts.fail > 0 && counts.error > 0 && counts.pass == 0, "{counts:?}");
+}
+
+#[test]
+fn a_search_whose_evaluator_only_errs_fails_and_errors_on_the_way_are_counted() {
+    let bench = Bench::new();
+    let broken = r#"{"regex": {"pattern": "("}}"#;
+    let error = bench.run(grown(&bench, broken, Trust::default())).unwrap_err();
+    let JobError::Verifier { errors, verdicts, verifier, .. } = &error else { panic!("{error:?}") };
+    assert!(*errors > 8 && errors == verdicts && verifier == "regex", "{error}");
+    let all = Trust { most_errors: 1.0, ..Trust::default() };
+    let JobOutput::Rollout { counts, audit, .. } = bench.run(grown(&bench, broken, all)).unwrap() else { panic!() };
+    assert_eq!((counts.error, audit.troubles.len()), (0, 0), "the verifiers of trajectories are all right");
+    let heard = &audit.evaluators[0];
+    assert_eq!((heard.verifier.as_str(), heard.error, heard.undecided()), ("regex", *errors, *errors));
+    assert!(heard.reason.as_deref().unwrap().starts_with("the checker's option"), "{heard:?}");
 }

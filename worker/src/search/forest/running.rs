@@ -23,6 +23,7 @@ use crate::engine::stream::{Given, Stop, Stream};
 use crate::env::Start;
 use crate::env::world::Moved;
 use crate::search::beside::Beside;
+use crate::search::canaries::Examinees;
 use crate::search::court::Court;
 use crate::search::referee::{Check, Critic, Referee};
 use crate::search::strategy::{Answer, Moment, Question, Strategy};
@@ -102,7 +103,7 @@ pub(super) struct Running<'a> {
     /// Answers that came while something was asked for.
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
-    verify: Vec<Arc<Verifier>>,
+    examinees: Examinees,
     inquiries: Inquiries,
     /// What is to be asked once more.
     again: VecDeque<(usize, Place, Question)>,
@@ -133,11 +134,12 @@ impl<'a> Running<'a> {
         keeper: &'a mut dyn Keeper,
     ) -> Result<Self, ForestError> {
         let mut slots: Vec<Slot> = strategies.into_iter().map(Slot::new).collect();
-        for (place, Kept { tree, standing }) in &begun {
+        for (place, Kept { tree, standing, heard }) in &begun {
             // They count as if they had been sampled here: a job's output does not tell how often it was tried.
             let elsewhere = forest.portions.get(*place).map_or(0, |portion| portion.before.tokens);
             forest.meter.add(0, standing.spent.tokens.saturating_sub(elsewhere));
             slots[*place].strategy.resume(tree.clone(), standing.clone());
+            slots[*place].heard = heard.clone();
         }
         Ok(Self {
             forest,
@@ -153,7 +155,7 @@ impl<'a> Running<'a> {
             next: 0,
             early: VecDeque::new(),
             stops: BTreeMap::new(),
-            verify: forest.verify.iter().cloned().map(Arc::new).collect(),
+            examinees: Examinees::of(forest.verify, forest.search),
             inquiries: Inquiries::new(forest.trust.retry),
             again: VecDeque::new(),
             retried: 0,
@@ -175,7 +177,7 @@ impl<'a> Running<'a> {
         self.stream.finish()?;
         let mut begun = std::mem::take(&mut self.kept);
         let kept = |(place, slot): (usize, Slot)| match slot.strategy.committed() {
-            Some((tree, standing)) => Kept { tree, standing },
+            Some((tree, standing)) => Kept { tree, standing, heard: slot.heard },
             // Its episode cannot begin: nothing was added.
             None => begun.remove(&place).unwrap_or_default(),
         };
@@ -188,7 +190,7 @@ impl<'a> Running<'a> {
         self.stream.finish()?;
         let moments = if self.recording { self.slots.iter_mut().map(Slot::moments).collect() } else { Vec::new() };
         let ended = self.slots.into_iter().filter_map(|slot| slot.done).collect();
-        Ok((harvest(self.forest.trust, &self.verify, ended, self.retried), moments))
+        Ok((harvest(self.forest.trust, &self.examinees, ended, self.retried), moments))
     }
 
     fn run(&mut self) -> Result<(), ForestError> {
@@ -271,7 +273,7 @@ impl<'a> Running<'a> {
             && let Some((tree, standing)) = self.slots[task].strategy.committed()
         {
             self.stale.remove(&task);
-            self.kept.insert(task, Kept { tree, standing });
+            self.kept.insert(task, Kept { tree, standing, heard: self.slots[task].heard.clone() });
         }
     }
 
@@ -285,7 +287,9 @@ impl<'a> Running<'a> {
                     return Ok(());
                 }
                 None => {
+                    self.slots[task].hear(&answers);
                     let wants = self.slots[task].strategy.next(answers)?;
+                    self.slots[task].asked = wants.iter().map(Want::verifier).collect();
                     if self.recording {
                         self.slots[task].note();
                     }

@@ -30,8 +30,10 @@ impl Spreading<'_> {
             went_on(&whole.tree, &kept.tree, part)?;
         }
         let mut tree = whole.tree.clone();
-        let mut standing = Standing { spent: whole.standing.spent, front: Vec::new() };
-        for Kept { tree: part, standing: stood } in parts {
+        let (mut standing, mut heard) =
+            (Standing { spent: whole.standing.spent, front: Vec::new() }, whole.heard.clone());
+        for Kept { tree: part, standing: stood, heard: of_part } in parts {
+            heard.add(of_part);
             let shift = tree.len() - old;
             let moved = |node: NodeId| {
                 let new = node.0 as usize >= old;
@@ -46,7 +48,7 @@ impl Spreading<'_> {
         self.share(&mut tree, &whole.tree, parts);
         self.close(&mut tree, old);
         tree.settle();
-        Ok(Kept { tree, standing })
+        Ok(Kept { tree, standing, heard })
     }
 
     /// What the parts changed in the old nodes. Children come after their parents, so Q is renewed from the last one on.

@@ -57,17 +57,24 @@ fn mcts(spread: &str, options: &str) -> Mcts {
 /// What one job leaves of one tree.
 fn job(mcts: &Mcts, start: Option<Kept>, portion: &Portion) -> Kept {
     let mut growth = Growth::mcts(mcts, Arc::new(Sampling::at(1.0)), Seed(7)).within(portion);
-    if let Some(Kept { tree, standing }) = start {
-        growth.resume(tree, standing);
+    let mut heard = Audit::default();
+    if let Some(start) = start {
+        growth.resume(start.tree, start.standing);
+        heard = start.heard;
     }
     let mut answers = Vec::new();
     loop {
         let wants = growth.next(answers).unwrap();
         if wants.is_empty() {
             let (tree, standing) = growth.committed().unwrap();
-            return Kept { tree, standing };
+            return Kept { tree, standing, heard };
         }
         answers = wants.iter().map(answer).collect();
+        for (want, answer) in wants.iter().zip(&answers) {
+            if let (Some(verifier), Answer::Judged(verdict)) = (want.verifier(), answer) {
+                heard.hear(verifier, verdict);
+            }
+        }
     }
 }
 
@@ -206,7 +213,7 @@ fn every_job_has_an_equal_share_and_a_hard_tree_gets_more_in_the_last_wave() {
     }
     tree[NodeId::ROOT].asked = 2;
     let spent = Spent { simulations: 10, tokens: 100, escalated: false };
-    let mut whole = Kept { tree, standing: Standing { spent, front: Vec::new() } };
+    let mut whole = Kept { tree, standing: Standing { spent, front: Vec::new() }, heard: Audit::default() };
     let budget = |whole: &Kept, wave| spreading.part(whole, wave, 1).1.budget;
     assert_eq!(budget(&whole, 1).simulations, Some(20), "60 are left for six jobs");
     assert_eq!(
@@ -219,6 +226,18 @@ fn every_job_has_an_equal_share_and_a_hard_tree_gets_more_in_the_last_wave() {
     assert_eq!(budget(&whole, 2).simulations, Some(40), "two parts share what three would have had");
     assert_eq!(spreading.part(&whole, 2, 2).1.budget, nothing(), "the third has nothing to grow");
     assert_eq!(spreading.end(&whole).budget, nothing());
+}
+
+#[test]
+fn what_was_heard_is_that_of_all_jobs_once() {
+    let mcts = mcts(r#"{"jobs": 3, "waves": 2}"#, r#""budget": {"simulations": 40, "depth": 5}"#);
+    let (whole, waves) = all(&mcts);
+    let counts = |kept: &Kept| kept.heard.evaluators.iter().map(|heard| heard.verdicts).sum::<u64>();
+    let of_jobs: Vec<u64> = waves.iter().flatten().map(counts).collect();
+    assert!(of_jobs.iter().filter(|count| **count > 0).count() > 2, "{of_jobs:?}");
+    assert_eq!(counts(&whole), of_jobs.iter().sum::<u64>());
+    let names: Vec<_> = whole.heard.evaluators.iter().map(|heard| heard.verifier.as_str()).collect();
+    assert_eq!(names, ["prm", "rule"]);
 }
 
 #[test]

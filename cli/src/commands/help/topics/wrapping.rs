@@ -94,7 +94,7 @@ const MC_DROPOUT: Topic = Topic {
 const CANARIES: Topic = Topic {
     word: "canaries",
     place: "rollout",
-    about: "Known answers among the real ones: for every trajectory and every verifier of `verify` that compares answers, one at the rate `rate`. A verifier that passes a wrong one, or fails more than `tolerance` of the last `window` right ones, is suspended for the rest of its job, and its verdicts since it was last seen to be right become suspect: no reward. A number alone is the rate.",
+    about: "Known answers among the real ones: for every trajectory and every verifier of `verify`, or of the search, that compares answers or tests programs, one at the rate `rate`. A verifier that passes a wrong one, or fails more than `tolerance` of the last `window` right ones, is suspended for the rest of its job, and its verdicts since it was last seen to be right become suspect: no reward. So do trajectories of searches that went by it. A number alone is the rate.",
     form: Form::Map,
     entries: &[
         required("rate", "number", "known answers for each trajectory and verifier; greater than 0 and at most 1"),

@@ -102,8 +102,8 @@ impl Running<'_> {
         let classes: Vec<Option<String>> = found.iter().map(|node| key(&tree.path(*node).answer)).collect();
         let mut of_each = Vec::with_capacity(found.len());
         for place in 0..found.len() {
-            let mut said: Vec<Verdict> = verdicts.by_ref().take(self.verify.len()).collect();
-            for (said, verifier) in said.iter_mut().zip(&self.verify) {
+            let mut said: Vec<Verdict> = verdicts.by_ref().take(self.examinees.verify().len()).collect();
+            for (said, verifier) in said.iter_mut().zip(self.examinees.verify()) {
                 if let Verifier::Consistency(what) = **verifier {
                     *said = agreement(what, &classes, place);
                 }
@@ -115,7 +115,8 @@ impl Running<'_> {
         let units = self.forest.search.trajectories().map_or(1, |_| found.len() as u64);
         self.forest.meter.add(units, 0);
         let task = self.forest.tasks.items[task].problem.key.clone();
-        let said = Said { task, verdicts: of_each, canaries };
-        slot.done = Some(Ended { tree, found, said });
+        let said = Said { task, verdicts: of_each, canaries, ..Said::default() };
+        let heard = std::mem::take(&mut slot.heard);
+        slot.done = Some(Ended { tree, found, said, heard });
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use galapagos_domain::recipe::search::Unit;
+use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_domain::tree::TreeTurn;
 
@@ -11,7 +12,7 @@ use super::slot::Judging;
 use super::{Pending, Purpose, Running};
 use crate::engine::CheckpointDir;
 use crate::engine::stream::{Asked, Continue, Stop, Wanted};
-use crate::search::canaries::plan;
+use crate::search::canaries::{Canary, plan};
 use crate::search::checker;
 use crate::search::forest::ForestError;
 use crate::search::forest::inquiry::Place;
@@ -23,7 +24,11 @@ impl Running<'_> {
     /// Asks what said nothing by chance once more.
     pub(super) fn ask_again(&mut self) -> Result<(), ForestError> {
         while let Some((task, to, question)) = self.again.pop_front() {
-            self.retried += u64::from(self.slots[task].judging.is_some());
+            let slot = &mut self.slots[task];
+            match slot.judging {
+                Some(_) => self.retried += 1,
+                None => slot.heard.hear_again(question.verifier.name()),
+            }
             self.question(task, to, question)?;
         }
         Ok(())
@@ -36,7 +41,7 @@ impl Running<'_> {
         let seed = self.forest.tasks.items[task].seed;
         let mut wants = Vec::new();
         for node in &found {
-            for (place, verifier) in self.verify.iter().enumerate() {
+            for (place, verifier) in self.examinees.verify().iter().enumerate() {
                 let seed = seed.derive(&format!("verify/{place}/{}", node.0));
                 let (verifier, path) = (Arc::clone(verifier), tree.path(*node));
                 wants.push(Want::Judge(Question { verifier, path, answered: true, seed }));
@@ -44,19 +49,29 @@ impl Running<'_> {
         }
         let mut canaries = Vec::new();
         let planned = self.forest.trust.canaries.as_ref();
-        for canary in planned.map(|rate| plan(rate, &self.verify, (task, seed), found.len())).unwrap_or_default() {
-            let truth = |answer: &str| self.referee.rule(task, answer).outcome;
-            let Some(answer) = canary.answer(&self.forest.tasks.items[task].problem.answer, &truth) else { continue };
+        for canary in planned.map(|rate| plan(rate, &self.examinees.all, (task, seed), found.len())).unwrap_or_default() {
+            let verifier = &self.examinees.all[canary.verifier];
+            let Some(answer) = self.known_answer(task, verifier, canary) else { continue };
             let tokens = self
                 .forest
                 .codec
                 .encode(&format!("{answer}{}", self.forest.tasks.terminator.map_or_else(String::new, String::from)))?;
-            let (verifier, path) = (Arc::clone(&self.verify[canary.verifier]), Path::told(tokens, &answer));
+            let (verifier, path) = (Arc::clone(verifier), Path::told(tokens, &answer));
             wants.push(Want::Judge(Question { verifier, path, answered: true, seed: canary.seed }));
             canaries.push((canary, answer));
         }
         self.slots[task].judging = Some(Judging { found, canaries });
         Ok(wants)
+    }
+
+    /// A known answer to the task: a program where `verifier` runs it, else one of the kind that the task's rule knows.
+    fn known_answer(&self, task: usize, verifier: &Verifier, canary: Canary) -> Option<String> {
+        let (tasks, item) = (self.forest.tasks, &self.forest.tasks.items[task]);
+        let programs = tasks.rule.unit_tests().is_some() || verifier.holds(&|part| matches!(part, Verifier::UnitTests(_)));
+        if programs {
+            return canary.program(&item.given.completion);
+        }
+        canary.answer(&item.problem.answer, &|answer| self.referee.rule(task, answer).outcome)
     }
 
     pub(super) fn dispatch(&mut self, task: usize, want: Place, what: Want) -> Result<(), ForestError> {

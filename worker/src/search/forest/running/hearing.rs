@@ -96,7 +96,7 @@ impl Running<'_> {
     /// Begins what is asked about all trajectories of a task together, once its search has left them.
     pub(super) fn compare(&mut self, task: usize) -> Result<(), ForestError> {
         let Some(found) = self.slots[task].judging.as_ref().map(|judging| judging.found.clone()) else { return Ok(()) };
-        let verifiers: Vec<_> = self.verify.iter().cloned().enumerate().collect();
+        let verifiers: Vec<_> = self.examinees.verify().iter().cloned().enumerate().collect();
         let pairing = verifiers.iter().filter(|(_, verifier)| matches!(**verifier, Verifier::JudgePair(_)));
         for (place, verifier) in pairing {
             let tree = self.slots[task].strategy.tree();

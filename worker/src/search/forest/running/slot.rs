@@ -1,5 +1,7 @@
 //! The search of one task within a forest: what it waits for, what it left, and what it would have found before.
 
+use galapagos_domain::trajectory::Audit;
+
 use crate::search::canaries::Canary;
 use crate::search::forest::ending::Ended;
 use crate::search::strategy::{Answer, Moment, Strategy};
@@ -10,6 +12,10 @@ pub(super) struct Slot {
     pub(super) strategy: Box<dyn Strategy>,
     pub(super) answers: Vec<Option<Answer>>,
     pub(super) missing: usize,
+    /// Of each want of the search, the verifier that it asks, if it does.
+    pub(super) asked: Vec<Option<&'static str>>,
+    /// What the search heard of its evaluators.
+    pub(super) heard: Audit,
     /// What the search left, once its trajectories are being judged.
     pub(super) judging: Option<Judging>,
     pub(super) done: Option<Ended>,
@@ -22,7 +28,17 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(strategy: Box<dyn Strategy>) -> Self {
         let (answers, moments) = (Vec::new(), Vec::new());
-        Self { strategy, answers, missing: 0, judging: None, done: None, spent: 0, moments }
+        let (asked, heard) = (Vec::new(), Audit::default());
+        Self { strategy, answers, missing: 0, asked, heard, judging: None, done: None, spent: 0, moments }
+    }
+
+    /// Notes the answers to what the search wanted, in order, whenever each of them came.
+    pub(super) fn hear(&mut self, answers: &[Answer]) {
+        for (asked, answer) in self.asked.drain(..).zip(answers) {
+            if let (Some(verifier), Answer::Judged(verdict)) = (asked, answer) {
+                self.heard.hear(verifier, verdict);
+            }
+        }
     }
 
     /// After a batch.
