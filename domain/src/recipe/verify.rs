@@ -22,6 +22,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::shape::{self, Never, Shape};
 use crate::ids::Name;
 
+/// Most roles that one search asks beside the policy; each may be a model of its own, loaded while the search runs.
+pub const MOST_ROLES: usize = 16;
+
 /// A verifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

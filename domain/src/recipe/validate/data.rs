@@ -41,6 +41,7 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
+        self.asked_roles(rollout.search.verifiers().chain(&rollout.verify), Some(&rollout.role), path);
         self.tests_are_there(rollout, path);
         self.trust(rollout, path);
         self.episodes(rollout, path);

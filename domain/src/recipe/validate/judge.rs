@@ -133,6 +133,7 @@ impl Check<'_> {
         for (name, search) in &evaluate.searches {
             let path = path.key("searches").key(name);
             self.search(search, evaluate.tasks.keys(), &path, scope);
+            self.asked_roles(search.verifiers(), None, &path);
             let extract = match search {
                 Search::Mcts(mcts) => Some(mcts.extract),
                 Search::StepBeam(beam) => Some(beam.extract),
