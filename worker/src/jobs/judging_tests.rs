@@ -259,6 +259,22 @@ fn answers_are_compared_in_both_orders_and_a_preference_for_places_comes_to_noth
         (compares, nothing),
     );
     assert!(few.heard.len() <= 6 * 2 * 2, "{}", few.heard.len());
+    let JobOutput::Rollout { audit, .. } = few.output else { panic!() };
+    assert_eq!(audit.troubles, [], "who is in no pair that was drawn has no number, and nobody erred");
+    let numbers = few.rows.iter().filter(|row| row.scores.iter().any(|score| score.by.starts_with("judge_pair/")));
+    assert_eq!(numbers.count(), 6 * 3, "two pairs of four answers share one");
+}
+
+#[test]
+fn an_answer_beside_no_other_has_no_number_and_is_no_error_but_a_silent_judge_is() {
+    let pair = format!("[\"rule\", {{\"judge_pair\": {{{PAIR}, \"calibrate\": \"none\"}}}}]");
+    let said = run_on(None, (&pair, Search::SampleK(Propose::answers(1, 0.8))), (compares, nothing));
+    let JobOutput::Rollout { audit, .. } = said.output else { panic!() };
+    assert_eq!((said.heard.len(), audit.troubles.len(), audit.scored.len()), (0, 0, 0), "{audit:?}");
+    assert!(said.rows.iter().all(|row| row.scores.is_empty() && row.verdict.outcome.is_decided()));
+    let silent = run(&pair, (|_| (0.001, 0.001), nothing));
+    let JobOutput::Rollout { audit, .. } = silent.output else { panic!() };
+    assert_eq!(audit.most(Outcome::Error).map(|trouble| trouble.verifier.as_str()), Some("judge_pair"), "{audit:?}");
 }
 
 #[test]

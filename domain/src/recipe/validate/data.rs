@@ -35,7 +35,12 @@ impl Check<'_> {
             self.refuse(&path.key("verify"), "nothing verifies the trajectories", "write `verify: [rule]`");
         }
         for (index, verifier) in rollout.verify.iter().enumerate() {
-            self.verifier(verifier, &path.key("verify").index(index), (scope, 1));
+            let path = path.key("verify").index(index);
+            self.verifier(verifier, &path, (scope, 1));
+            if matches!(verifier, Verifier::JudgePair(_)) && rollout.search.leaves_one() {
+                let message = "the search leaves one answer of each task, and nothing to compare it with";
+                self.refuse(&path.key("judge_pair"), message, "let the search leave several, or use `judge`");
+            }
         }
         if !rollout.verify.is_empty() && !rollout.verify.iter().any(Verifier::decides) {
             let message = "none of these says pass or fail";

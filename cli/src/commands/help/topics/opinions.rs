@@ -109,7 +109,7 @@ const RATIONALE: Topic = Topic {
 const JUDGE_PAIR: Topic = Topic {
     word: "judge_pair",
     place: "verify",
-    about: "A number: the share of comparisons that an answer wins against the others of its task, each in both orders; where the orders disagree, both get half. The confidence is the share of comparisons in which they agreed. In `verify` only.",
+    about: "A number: the share of comparisons that an answer wins against the others of its task, each in both orders; where the orders disagree, both get half. The confidence is the share of comparisons in which they agreed. An answer that was compared with no other has no number. In `verify` only.",
     form: Form::Map,
     entries: &[
         optional("role", "role", ROLE),
