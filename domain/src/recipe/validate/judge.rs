@@ -158,6 +158,7 @@ impl Check<'_> {
         if let Some(verifier) = &evaluate.rerank.by {
             let path = rerank.key("by");
             self.verifier(verifier, &path, (scope, 1));
+            self.knows(verifier, &path, self.plays(evaluate.tasks.keys()));
             if verifier.is_told() {
                 let message =
                     format!("`{}` knows the right answer, which a user of the model does not", verifier.name());
