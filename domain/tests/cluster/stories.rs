@@ -5,7 +5,7 @@ use galapagos_domain::cluster::worker_view::{Liveness, SlotView};
 use galapagos_domain::cluster::{Action, ClusterState, Event, Explanation, Job, Limits, Record, RejectionKind};
 use galapagos_domain::fence::LeaderEpoch;
 use galapagos_domain::ids::EvolutionId;
-use galapagos_domain::job::{CurateSpec, FailureClass, JobFailure, JobKind};
+use galapagos_domain::job::{CurateFrom, CurateSpec, FailureClass, JobFailure, JobKind};
 use galapagos_domain::member::Standing;
 use galapagos_domain::recipe::Number;
 use galapagos_domain::recipe::curate::Operator;
@@ -412,7 +412,7 @@ fn a_curation_is_brought_what_its_operators_need_and_nothing_else() {
             _ => None,
         })
         .collect();
-    let of = |word: &str| specs.iter().find(|spec| spec.apply[0].word() == word).unwrap();
+    let of = |word: &str| specs.iter().find(|spec| spec.apply.first().is_some_and(|first| first.word() == word)).unwrap();
     let (pairs, journeys, sure) = (of("pair"), of("linearise"), of("filter"));
     assert!(pairs.trees.len() > 1, "one table for each job of the rollout");
     assert!(pairs.text.is_none() && pairs.tasks.is_empty() && pairs.with.is_empty());
@@ -425,4 +425,31 @@ fn a_curation_is_brought_what_its_operators_need_and_nothing_else() {
     );
     let Operator::Filter(filter) = &sure.apply[0] else { panic!("{sure:?}") };
     assert_eq!(filter.above, Some(Number::Value(0.25)));
+}
+
+#[test]
+fn a_curation_of_several_datasets_reads_them_in_order_and_tells_what_each_held() {
+    let mut world = World::new(limits());
+    (0..2).for_each(|worker| world.register(worker));
+    let id = world.submit(recipes::forest());
+    world.heal();
+    let view = view(&world, &id);
+    let rows = |name: &str| {
+        let made = view.steps.iter().find(|step| step.name.as_str() == name).and_then(|step| step.summary.as_ref());
+        match made {
+            Some(Summary::Curate { records, .. }) => *records,
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    let both = view.steps.iter().find(|step| step.name.as_str() == "both").unwrap();
+    let Some(Summary::Curate { operators, sources, .. }) = &both.summary else { panic!("{both:?}") };
+    let held: Vec<_> = sources.iter().map(|held| (held.dataset.as_str(), held.records)).collect();
+    assert_eq!(held, [("sure", rows("sure")), ("pairs", rows("pairs"))]);
+    assert_eq!(operators[0].records_in, rows("sure") + rows("pairs"));
+    let read = jobs(&world).into_iter().find_map(|job| match job.spec.kind {
+        JobKind::Curate(spec) if job.spec.id.as_str().contains("/both/") => Some(spec.from),
+        _ => None,
+    });
+    let Some(CurateFrom::Trajectories(files)) = read else { panic!("{read:?}") };
+    assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), [rows("sure"), rows("pairs")]);
 }

@@ -61,7 +61,7 @@ impl Check<'_> {
 
     pub(super) fn curate(&mut self, curate: &Curate, path: &Path, scope: &Scope) {
         match &curate.from {
-            From::Dataset(name) => self.dataset(&path.key("from"), name, scope),
+            From::Datasets(names) => self.datasets(names, &path.key("from"), scope),
             From::Demonstrations { demonstrations } => {
                 let path = path.key("from").key("demonstrations");
                 let source = self.task_set(&path, demonstrations);
@@ -80,6 +80,23 @@ impl Check<'_> {
                 self.tree_operator(curate, place, &path.key(operator.word()));
             }
             self.operator(operator, &path.key(operator.word()), scope);
+        }
+    }
+
+    fn datasets(&mut self, names: &[Name], path: &Path, scope: &Scope) {
+        match names {
+            [] => self.refuse(path, "nothing is read", "name a dataset, or list several"),
+            [one] => self.dataset(path, one, scope),
+            several => {
+                for (index, name) in several.iter().enumerate() {
+                    let path = path.index(index);
+                    self.dataset(&path, name, scope);
+                    if several[..index].contains(name) {
+                        let message = format!("`{name}` is read already, and its records would stand there twice");
+                        self.refuse(&path, message, "name each dataset once");
+                    }
+                }
+            }
         }
     }
 

@@ -158,7 +158,7 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
             "of[1].verify: `judge_pair` speaks of all answers of a task, and a wrapper asks about one",
         ),
         (
-            "{regex: {pattern: (a), capture: 1}}",
+            "{regex: {pattern: (a), capture: \"1\"}}",
             "verify[1].regex: `regex` compares with the right answer here, and an environment has none",
         ),
         (
