@@ -76,14 +76,15 @@ fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name>
 }
 
 /// Puts the shuffling in front of all operators. What one makes of search trees owes nothing to the records' verdicts: it is destroyed
-/// behind that operator, preferences by making them random, labels by shuffling them.
+/// behind that operator, preferences by making them random, labels by shuffling them, and journeys, which all end right, by putting each
+/// behind another's prompt.
 fn destroy(apply: &mut Vec<Operator>, shuffle: Operator) {
     match apply.first() {
         Some(first @ Operator::Pair(_)) if first.reads_trees() => apply.insert(1, Operator::Noise { flip: 0.5 }),
         Some(Operator::LabelFrom(label)) if label.from == LabelSource::Trees => {
             apply.insert(1, Operator::Shuffle(Shuffled::Labels));
         }
-        Some(first) if first.reads_trees() => apply.insert(1, shuffle),
+        Some(Operator::Linearise(_)) => apply.insert(1, Operator::Shuffle(Shuffled::Prompts)),
         Some(_) | None => apply.insert(0, shuffle),
     }
 }

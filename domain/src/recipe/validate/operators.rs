@@ -329,6 +329,8 @@ mod tests {
         assert_eq!(judged.iter().map(Operator::word).collect::<Vec<_>>(), ["pair", "noise", "dedupe"]);
         let labelled = with("[{label_from: {value: q, from: trees}}]", TREES).unwrap().with_control().unwrap();
         assert_eq!(operators(&labelled)[1][1], Operator::Shuffle(crate::recipe::Shuffled::Labels));
+        let journeys = with("[{linearise: {text_back: x}}]", TREES).unwrap().with_control().unwrap();
+        assert_eq!(operators(&journeys)[1][1], Operator::Shuffle(crate::recipe::Shuffled::Prompts));
         let mixed = with("[{mix: {with: {samples: 1}}}]", TREES).unwrap().with_control().unwrap();
         let names = operators(&mixed);
         assert_eq!(names[0].iter().map(Operator::word).collect::<Vec<_>>(), ["shuffle"], "a copy of the samples");
