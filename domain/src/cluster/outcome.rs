@@ -59,7 +59,7 @@ pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
 
 /// What each of several datasets held that a `curate` read.
 fn sources(evolution: &Evolution, step: &RecipeStep) -> Vec<Held> {
-    let names = match step {
+    let names: &[Name] = match step {
         RecipeStep::Curate(curate) => curate.from.datasets(),
         RecipeStep::Rollout(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => &[],
     };

@@ -99,15 +99,18 @@ fn shuffled(
     match step {
         RecipeStep::Curate(mut curate) => {
             match &mut curate.from {
-                From::Datasets(names) => match &mut names[..] {
-                    [one] if rollouts.contains(one) => destroy(&mut curate.apply, shuffle),
-                    [_] => {}
-                    several => several.iter_mut().for_each(|name| {
+                From::Datasets(names) if names.len() == 1 => {
+                    if rollouts.contains(&names[0]) {
+                        destroy(&mut curate.apply, shuffle);
+                    }
+                }
+                From::Datasets(several) => {
+                    for name in several {
                         if let Some(copy) = stand_ins.get(name) {
                             name.clone_from(copy);
                         }
-                    }),
-                },
+                    }
+                }
                 From::Demonstrations { .. } => {}
             }
             for operator in &mut curate.apply {

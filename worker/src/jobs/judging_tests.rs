@@ -260,7 +260,7 @@ fn answers_are_compared_in_both_orders_and_a_preference_for_places_comes_to_noth
     );
     assert!(few.heard.len() <= 6 * 2 * 2, "{}", few.heard.len());
     let JobOutput::Rollout { audit, .. } = few.output else { panic!() };
-    assert_eq!(audit.troubles, [], "who is in no pair that was drawn has no number, and nobody erred");
+    assert!(audit.troubles.is_empty(), "who is in no pair that was drawn has no number, and nobody erred: {audit:?}");
     let numbers = few.rows.iter().filter(|row| row.scores.iter().any(|score| score.by.starts_with("judge_pair/")));
     assert_eq!(numbers.count(), 6 * 3, "two pairs of four answers share one");
 }
