@@ -224,4 +224,6 @@ pub enum Shuffled {
     Verdicts,
     /// Values and classes among all parts of the dataset's records that have a value.
     Labels,
+    /// The prompts, each with its task, among all records of the dataset: what is learnt answers something else.
+    Prompts,
 }

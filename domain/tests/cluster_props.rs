@@ -7,6 +7,8 @@
 
 #[path = "cluster/act.rs"]
 mod act;
+#[path = "cluster/curations.rs"]
+mod curations;
 #[path = "cluster/elastic.rs"]
 mod elastic;
 #[path = "cluster/fairness.rs"]

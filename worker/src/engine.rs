@@ -269,6 +269,11 @@ pub enum EngineError {
     Text { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("checkpoint {checkpoint} cannot {what}")]
     Compute { checkpoint: Digest, what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "there is no memory for checkpoint {checkpoint} beside the {loaded} models that this search has loaded: it needs {need} MiB, \
+         and {free} MiB are free; ask fewer roles in one search, or give the worker more memory"
+    )]
+    NoRoom { checkpoint: Digest, loaded: usize, need: u64, free: u64 },
     #[error("a request to checkpoint {checkpoint} cannot be run")]
     Request { checkpoint: Digest, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("completions cannot be held to the guide {{{guide}}} in the vocabulary of this checkpoint")]
@@ -301,13 +306,14 @@ impl EngineError {
             | Self::Unsupported { .. }
             | Self::WrongHead { .. }
             | Self::NotFinite { .. } => FailureClass::Invalid,
-            // Whoever runs the server may mend it, and another worker may have the right base.
+            // Whoever runs the server may mend it, and another worker may have the right base, or more memory.
             Self::Remote { .. }
             | Self::Named { .. }
             | Self::NoBase { .. }
             | Self::Base { .. }
             | Self::Adapter { .. }
             | Self::Cancelled
+            | Self::NoRoom { .. }
             | Self::WrongWeights { .. }
             | Self::Compute { .. }
             | Self::Panicked => FailureClass::Transient,

@@ -1,7 +1,7 @@
 //! One line for one recipe step, running or done: what it did, in numbers, never more than a line.
 
 use galapagos_domain::calibration::Calibration;
-use galapagos_domain::cluster::view::{Decision, Ladder, Score, StepView, Summary};
+use galapagos_domain::cluster::view::{Decision, Held, Ladder, Score, StepView, Summary};
 use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
@@ -17,7 +17,7 @@ pub fn detail(step: &StepView) -> String {
         Some(Summary::Rollout { counts, judges, audit }) => {
             format!("{}  {}{}{}", progress(step), verdicts(counts), judged(judges), verifiers::words(audit))
         }
-        Some(Summary::Curate { records, operators }) => curated(*records, operators),
+        Some(Summary::Curate { records, operators, sources }) => curated(*records, operators, sources),
         Some(Summary::Train {
             role,
             loss,
@@ -82,11 +82,13 @@ fn verdicts(counts: &VerdictCounts) -> String {
     format!("pass {share:.1}%  error {}  timeout {}{suspect}", counts.error, counts.timeout)
 }
 
-fn curated(records: u64, operators: &[OperatorCount]) -> String {
+fn curated(records: u64, operators: &[OperatorCount], sources: &[Held]) -> String {
     let first = operators.first().map_or(records, |o| o.records_in);
     let each: Vec<String> = operators.iter().map(operator).collect();
     let by = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
-    format!("{first} -> {records} kept{by}")
+    let held: Vec<String> = sources.iter().map(|held| format!("{} {}", held.dataset, held.records)).collect();
+    let of = if held.is_empty() { String::new() } else { format!("{}: ", held.join(" + ")) };
+    format!("{of}{first} -> {records} kept{by}")
 }
 
 /// `keep -1255`, `filter -511 of which 3 without (precision 0.41 -> 0.78)`; with a plus where records are made.
@@ -191,8 +193,12 @@ mod tests {
     #[test]
     fn a_curate_counts_what_each_operator_dropped() {
         let operators = vec![OperatorCount::new("keep", 1600, 345), OperatorCount::new("dedupe", 345, 150)];
-        let text = detail(&step(Some(Summary::Curate { records: 150, operators })));
+        let text = detail(&step(Some(Summary::Curate { records: 150, operators: operators.clone(), sources: Vec::new() })));
         assert_eq!(text, "1600 -> 150 kept (keep -1255, dedupe -195)");
+        let held = |name: &str, records| Held { dataset: name.parse().unwrap(), records };
+        let sources = vec![held("old", 400), held("new", 1200)];
+        let text = detail(&step(Some(Summary::Curate { records: 150, operators, sources })));
+        assert_eq!(text, "old 400 + new 1200: 1600 -> 150 kept (keep -1255, dedupe -195)");
     }
 
     #[test]
@@ -203,7 +209,7 @@ mod tests {
             OperatorCount { oracle: Some(Oracle::default()), ..OperatorCount::new("top_k", 301, 300) },
             OperatorCount::new("pair", 300, 420),
         ];
-        let text = detail(&step(Some(Summary::Curate { records: 420, operators })));
+        let text = detail(&step(Some(Summary::Curate { records: 420, operators, sources: Vec::new() })));
         let filter = "filter -511 of which 3 without (precision 0.41 -> 0.78)";
         assert_eq!(text, format!("812 -> 420 kept ({filter}, top_k -1, pair +120)"));
     }

@@ -3,7 +3,7 @@
 use super::curve::{curve, spendings, whole};
 use super::evolution::{Evolution, Outcome, StepRun};
 use super::expand::probes;
-use super::view::{Score, Summary};
+use super::view::{Held, Score, Summary};
 use crate::calibration::Calibration;
 use crate::ids::{Digest, MemberId, Name};
 use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskCurve, TaskOutcome};
@@ -11,6 +11,7 @@ use crate::member::Member;
 use crate::recipe::evaluate::{Evaluate, Metric};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
+use crate::recipe::train::Source;
 use crate::stats::{Interval, pass_at_k, wilson95};
 use crate::trajectory::{Audit, VerdictCounts};
 
@@ -48,11 +49,25 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
 pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Summary {
     match (evolution.recipe_step(run), ended.first()) {
         (Some(RecipeStep::Evaluate(evaluate)), _) => Summary::Evaluate { scores: scores(evolution, evaluate, ended) },
-        (_, Some((_, JobOutput::Curate { dataset, operators }))) => {
-            Summary::Curate { records: dataset.rows, operators: operators.clone() }
+        (step, Some((_, JobOutput::Curate { dataset, operators }))) => {
+            let sources = step.map_or_else(Vec::new, |step| sources(evolution, step));
+            Summary::Curate { records: dataset.rows, operators: operators.clone(), sources }
         }
         _ => rolled_out(ended),
     }
+}
+
+/// What each of several datasets held that a `curate` read.
+fn sources(evolution: &Evolution, step: &RecipeStep) -> Vec<Held> {
+    let names: &[Name] = match step {
+        RecipeStep::Curate(curate) => curate.from.datasets(),
+        RecipeStep::Rollout(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => &[],
+    };
+    let held = |name: &Name| {
+        let files = evolution.files(&Source::Latest(name.clone())).ok()?;
+        Some(Held { dataset: name.clone(), records: files.iter().map(|file| file.rows).sum() })
+    };
+    if names.len() > 1 { names.iter().filter_map(held).collect() } else { Vec::new() }
 }
 
 /// The judges of all jobs. Those of one rollout try them on the same answers, to the same end.

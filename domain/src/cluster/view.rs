@@ -107,6 +107,13 @@ pub struct StepView {
     pub trees: Vec<ArtifactRef>,
 }
 
+/// A dataset that was read, and the records in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub dataset: Name,
+    pub records: u64,
+}
+
 /// What a recipe step brought.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,6 +132,9 @@ pub enum Summary {
     Curate {
         records: u64,
         operators: Vec<OperatorCount>,
+        /// Where several datasets were read: what each of them held, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<Held>,
     },
     Train {
         role: Name,

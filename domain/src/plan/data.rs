@@ -34,7 +34,13 @@ impl Sizes {
     /// Most records that a `curate` leaves.
     pub(super) fn curated(&self, recipe: &Recipe, curate: &Curate) -> Size {
         let mut size = match &curate.from {
-            From::Dataset(name) => self.newest.get(name).copied().unwrap_or_default(),
+            From::Datasets(names) => {
+                names.iter().filter_map(|name| self.newest.get(name)).fold(Size::default(), |sum, one| Size {
+                    records: sum.records.saturating_add(one.records),
+                    tasks: sum.tasks.saturating_add(one.tasks),
+                    nodes: sum.nodes.saturating_add(one.nodes),
+                })
+            }
             From::Demonstrations { demonstrations } => {
                 let given =
                     recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.size(Split::Demonstrations)));

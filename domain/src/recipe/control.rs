@@ -25,7 +25,7 @@ impl Recipe {
                 list.push(shuffled(step, &rollouts, &stand_ins, Operator::Shuffle(what)));
                 if let Some((from, name)) = inserted {
                     let apply = vec![Operator::Shuffle(what)];
-                    list.push(RecipeStep::Curate(Curate { name, from: From::Dataset(from), apply }));
+                    list.push(RecipeStep::Curate(Curate { name, from: From::Datasets(vec![from]), apply }));
                 }
             }
         }
@@ -45,21 +45,22 @@ fn rollout_name(step: &RecipeStep) -> Option<&Name> {
     }
 }
 
-/// The datasets that a `curate` mixes in.
-fn mixed(curate: &Curate) -> Vec<Source> {
+/// The datasets that a `curate` reads beside another: those that it mixes in, and all of several that it reads one behind the other.
+fn read_beside(curate: &Curate) -> Vec<Source> {
+    let several = curate.from.datasets().iter().filter(|_| curate.from.datasets().len() > 1);
     let with = curate.apply.iter().filter_map(|operator| match operator {
         Operator::Mix(mix) => Some(mix.with.keys().cloned().map(Source::Latest)),
         _ => None,
     });
-    with.flatten().collect()
+    with.flatten().chain(several.cloned().map(Source::Latest)).collect()
 }
 
-/// For each rollout dataset that a `train` or a `mix` reads as it is: the name of its shuffled copy.
+/// For each rollout dataset that is read as it is, by a `train` or by a `curate` beside others: the name of its shuffled copy.
 fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name> {
     let taken: BTreeSet<&Name> = recipe.steps().filter_map(RecipeStep::given_name).collect();
     let read = recipe.steps().flat_map(|step| match step {
         RecipeStep::Train(train) => train.on.sources(),
-        RecipeStep::Curate(curate) => mixed(curate),
+        RecipeStep::Curate(curate) => read_beside(curate),
         RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => Vec::new(),
     });
     let direct = read.map(|source| source.name().clone()).filter(|name| rollouts.contains(name));
@@ -75,14 +76,15 @@ fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name>
 }
 
 /// Puts the shuffling in front of all operators. What one makes of search trees owes nothing to the records' verdicts: it is destroyed
-/// behind that operator, preferences by making them random, labels by shuffling them.
+/// behind that operator, preferences by making them random, labels by shuffling them, and journeys, which all end right, by putting each
+/// behind another's prompt.
 fn destroy(apply: &mut Vec<Operator>, shuffle: Operator) {
     match apply.first() {
         Some(first @ Operator::Pair(_)) if first.reads_trees() => apply.insert(1, Operator::Noise { flip: 0.5 }),
         Some(Operator::LabelFrom(label)) if label.from == LabelSource::Trees => {
             apply.insert(1, Operator::Shuffle(Shuffled::Labels));
         }
-        Some(first) if first.reads_trees() => apply.insert(1, shuffle),
+        Some(Operator::Linearise(_)) => apply.insert(1, Operator::Shuffle(Shuffled::Prompts)),
         Some(_) | None => apply.insert(0, shuffle),
     }
 }
@@ -96,8 +98,20 @@ fn shuffled(
 ) -> RecipeStep {
     match step {
         RecipeStep::Curate(mut curate) => {
-            if matches!(&curate.from, From::Dataset(name) if rollouts.contains(name)) {
-                destroy(&mut curate.apply, shuffle);
+            match &mut curate.from {
+                From::Datasets(names) if names.len() == 1 => {
+                    if rollouts.contains(&names[0]) {
+                        destroy(&mut curate.apply, shuffle);
+                    }
+                }
+                From::Datasets(several) => {
+                    for name in several {
+                        if let Some(copy) = stand_ins.get(name) {
+                            name.clone_from(copy);
+                        }
+                    }
+                }
+                From::Demonstrations { .. } => {}
             }
             for operator in &mut curate.apply {
                 if let Operator::Mix(mix) = operator {

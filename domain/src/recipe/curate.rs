@@ -7,12 +7,12 @@ pub use choice::*;
 pub use operator::*;
 
 use serde::de::{Error, Unexpected};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::shape::{self, Never, Shape};
+use super::shape::{self, Shape};
 use crate::ids::Name;
 
-/// Reads a dataset; makes a dataset.
+/// Reads datasets; makes a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Curate {
@@ -25,29 +25,53 @@ pub struct Curate {
 }
 
 /// What a `curate` reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
-    /// A dataset that an earlier recipe step named.
-    Dataset(Name),
+    /// Datasets that earlier recipe steps named: all records of the first, then those of the next. One is written as its name.
+    Datasets(Vec<Name>),
     /// The solved training problems of a task set, as passed trajectories.
     Demonstrations { demonstrations: Name },
 }
 
-#[derive(Debug, Deserialize)]
+impl From {
+    /// The datasets, in order.
+    #[must_use]
+    pub fn datasets(&self) -> &[Name] {
+        match self {
+            Self::Datasets(names) => names,
+            Self::Demonstrations { .. } => &[],
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DemonstrationsOf {
     demonstrations: Name,
 }
 
+impl Serialize for From {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Datasets(names) => match &names[..] {
+                [one] => one.serialize(serializer),
+                several => several.serialize(serializer),
+            },
+            Self::Demonstrations { demonstrations } => {
+                DemonstrationsOf { demonstrations: demonstrations.clone() }.serialize(serializer)
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for From {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const EXPECTED: &str = "a dataset's name, or {demonstrations: TASK_SET}";
-        match shape::read::<D, DemonstrationsOf, Never>(deserializer, EXPECTED)? {
-            Shape::Text(text) => Name::new(text).map(Self::Dataset).map_err(D::Error::custom),
+        const EXPECTED: &str = "a dataset's name, a list of them, or {demonstrations: TASK_SET}";
+        match shape::read::<D, DemonstrationsOf, Vec<Name>>(deserializer, EXPECTED)? {
+            Shape::Text(text) => Name::new(text).map(|name| Self::Datasets(vec![name])).map_err(D::Error::custom),
+            Shape::List(names) => Ok(Self::Datasets(names)),
             Shape::Map(DemonstrationsOf { demonstrations }) => Ok(Self::Demonstrations { demonstrations }),
             Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
-            Shape::List(never) => match never {},
         }
     }
 }

@@ -220,6 +220,16 @@ impl Search {
         }
     }
 
+    /// Whether it leaves at most one trajectory of each task.
+    #[must_use]
+    pub fn leaves_one(&self) -> bool {
+        match self {
+            Self::Mcts(mcts) => mcts.extract == Extract::Top(1),
+            Self::StepBeam(beam) => beam.extract == Extract::Top(1),
+            other => other.trajectories() == Some(1),
+        }
+    }
+
     /// Most trajectories that it leaves of one task, and most tokens that it samples for it, where an answer has at most
     /// `longest` tokens.
     #[must_use]

@@ -7,7 +7,7 @@ mod rules;
 mod wrap;
 
 pub use answer::{Exact, JsonSchema, List, Math, MultipleChoice, Numeric, Pattern, Place, Units, Which};
-pub use episode::{EnvReturn, SuccessClassifier};
+pub use episode::{EnvReturn, Over, SuccessClassifier};
 pub use wrap::{Agreement, Combine, Dropout, How, Member, Repeat, Spread, Uncertainty};
 
 pub use judge::{
@@ -21,6 +21,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::shape::{self, Never, Shape};
 use crate::ids::Name;
+
+/// Most roles that one search asks beside the policy; each may be a model of its own, loaded while the search runs.
+pub const MOST_ROLES: usize = 16;
 
 /// A verifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,6 +145,16 @@ impl Verifier {
             Self::Repeat(repeat) => repeat.verify.decides(),
             Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
             other => other.checks_answers(),
+        }
+    }
+
+    /// What it reads of an episode, if it is one that reads texts.
+    #[must_use]
+    pub fn over(&self) -> Over {
+        match self {
+            Self::Rules(rules) => rules.over,
+            Self::Regex(pattern) => pattern.over,
+            _ => Over::Answer,
         }
     }
 

@@ -73,7 +73,8 @@ pub fn forest() -> Recipe {
             {"curate": {"as": "pairs", "from": "trees", "apply": [{"pair": {"from": "siblings"}}]}},
             {"curate": {"as": "journeys", "from": "trees", "apply": [{"linearise": {"text_back": "No. "}}]}},
             {"curate": {"as": "sure", "from": "trees", "apply": [{"filter": {"by": "confidence", "above": "$bound"}},
-                {"repeat_verify": {"times": 2, "min_pass": 2}}, {"mix": {"with": {"journeys": 0.5}}}]}}
+                {"repeat_verify": {"times": 2, "min_pass": 2}}, {"mix": {"with": {"journeys": 0.5}}}]}},
+            {"curate": {"as": "both", "from": ["sure", "pairs"]}}
         ],
         "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
     }"#,

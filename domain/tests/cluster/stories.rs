@@ -5,11 +5,8 @@ use galapagos_domain::cluster::worker_view::{Liveness, SlotView};
 use galapagos_domain::cluster::{Action, ClusterState, Event, Explanation, Job, Limits, Record, RejectionKind};
 use galapagos_domain::fence::LeaderEpoch;
 use galapagos_domain::ids::EvolutionId;
-use galapagos_domain::job::{CurateSpec, FailureClass, JobFailure, JobKind};
+use galapagos_domain::job::{FailureClass, JobFailure, JobKind};
 use galapagos_domain::member::Standing;
-use galapagos_domain::recipe::Number;
-use galapagos_domain::recipe::curate::Operator;
-use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::session::{CoordinatorMessage, WorkerMessage};
 use galapagos_domain::time::Timestamp;
 
@@ -18,19 +15,19 @@ use crate::recipes;
 use crate::sim_worker::How;
 use crate::world::World;
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { attempt_budget: 3, loss_budget: 5, ..Limits::default() }
 }
 
-fn view(world: &World, id: &EvolutionId) -> EvolutionView {
+pub fn view(world: &World, id: &EvolutionId) -> EvolutionView {
     world.state.view(world.now, id).unwrap()
 }
 
-fn explain(world: &World, id: &str) -> Explanation {
+pub fn explain(world: &World, id: &str) -> Explanation {
     world.state.explain(world.now, id).unwrap_or_else(|| panic!("no explanation of {id}"))
 }
 
-fn jobs(world: &World) -> Vec<Job> {
+pub fn jobs(world: &World) -> Vec<Job> {
     let job = |record: Record| match record {
         Record::Job(job) => Some(*job),
         Record::Mint(_) | Record::Evolution(_) | Record::Round(_) | Record::Worker(_) => None,
@@ -396,33 +393,4 @@ fn records_that_do_not_fit_are_refused_by_name() {
         load(without("mint")),
         Err("record job/full-1/base/base/0 holds fencing token #1, which was never minted".to_owned())
     );
-}
-
-#[test]
-fn a_curation_is_brought_what_its_operators_need_and_nothing_else() {
-    let mut world = World::new(limits());
-    (0..2).for_each(|worker| world.register(worker));
-    let id = world.submit(recipes::forest());
-    world.heal();
-    assert_eq!(view(&world, &id).status, Status::Done, "{:?}", explain(&world, id.as_str()));
-    let specs: Vec<CurateSpec> = jobs(&world)
-        .into_iter()
-        .filter_map(|job| match job.spec.kind {
-            JobKind::Curate(spec) => Some(spec),
-            _ => None,
-        })
-        .collect();
-    let of = |word: &str| specs.iter().find(|spec| spec.apply[0].word() == word).unwrap();
-    let (pairs, journeys, sure) = (of("pair"), of("linearise"), of("filter"));
-    assert!(pairs.trees.len() > 1, "one table for each job of the rollout");
-    assert!(pairs.text.is_none() && pairs.tasks.is_empty() && pairs.with.is_empty());
-    assert_eq!((journeys.trees.len(), journeys.text.is_some()), (pairs.trees.len(), true));
-    assert!(sure.trees.is_empty() && sure.text.is_none());
-    assert_eq!(sure.tasks.iter().map(|slice| slice.split).collect::<Vec<_>>(), [Split::Train, Split::Demonstrations]);
-    assert_eq!(
-        sure.with.iter().map(|(name, files)| (name.as_str(), files.len())).collect::<Vec<_>>(),
-        [("journeys", 1)]
-    );
-    let Operator::Filter(filter) = &sure.apply[0] else { panic!("{sure:?}") };
-    assert_eq!(filter.above, Some(Number::Value(0.25)));
 }

@@ -42,6 +42,7 @@ fn operator() -> BoxedStrategy<Operator> {
             Operator::Subsample(Subsample { n, by, complement })
         }),
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        Just(Operator::Shuffle(Shuffled::Prompts)),
         number().prop_map(|bound| {
             let (above, below) = (Some(Number::Value(bound)), None);
             Operator::Filter(Filter { by: Measure::LastQ, above, at_least: None, below, at_most: None })

@@ -23,7 +23,7 @@ use work::{Grown, Mix, Side, Size};
 /// A row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RowName {
-    /// One step in thirty-two has 256 tokens, the others 8.
+    /// One step in sixty-four has 512 tokens, the others 8.
     Heavy,
     /// One step in eight has 64 tokens, the others 8.
     Skewed,
@@ -47,7 +47,7 @@ impl RowName {
 
     fn mix(self) -> Mix {
         match self {
-            Self::Heavy => Mix::Uneven { every: 32, long: 256 },
+            Self::Heavy => Mix::Uneven { every: 64, long: 512 },
             Self::Skewed | Self::Engine => Mix::Uneven { every: 8, long: 64 },
             Self::Even => Mix::Even,
         }

@@ -12,6 +12,11 @@ impl<K: PartialEq, V> Recent<K, V> {
         Self { capacity, entries: Vec::with_capacity(capacity) }
     }
 
+    /// Keeps at most so many from now on. What is beyond that goes when something else comes, not before.
+    pub(super) fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// Whether `key` is there.
     pub(super) fn holds(&self, key: &K) -> bool {
         self.entries.iter().any(|(known, _)| known == key)
@@ -22,9 +27,9 @@ impl<K: PartialEq, V> Recent<K, V> {
         self.entries.iter().map(|(_, value)| value)
     }
 
-    /// Takes out what was used longest ago, if nothing more would fit.
+    /// Takes out what was used longest ago, if nothing more would fit. Called again until it gives nothing, it leaves room for one more.
     pub(super) fn make_room(&mut self) -> Option<(K, V)> {
-        (self.entries.len() >= self.capacity).then(|| self.entries.remove(0))
+        (!self.entries.is_empty() && self.entries.len() >= self.capacity).then(|| self.entries.remove(0))
     }
 
     /// The value of `key`, made by `make` if it is not there. What was used longest ago is dropped before `make` runs, so
@@ -36,7 +41,7 @@ impl<K: PartialEq, V> Recent<K, V> {
                 self.entries.push(entry);
             }
             None => {
-                drop(self.make_room());
+                while self.make_room().is_some() {}
                 let value = make()?;
                 self.entries.push((key, value));
             }
@@ -62,6 +67,19 @@ mod tests {
             assert_eq!(value.unwrap(), &key.to_uppercase());
         }
         assert_eq!(made, ["a", "b", "c", "b"], "`a` was used before `c` came, so `b` went");
+    }
+
+    #[test]
+    fn a_smaller_capacity_takes_effect_when_something_else_comes() {
+        let mut cache = Recent::new(1);
+        cache.set_capacity(3);
+        for key in ["a", "b", "c"] {
+            cache.get_or_make(key, || Ok::<_, ()>(())).unwrap();
+        }
+        cache.set_capacity(2);
+        assert!(["a", "b", "c"].iter().all(|key| cache.holds(key)), "nothing else has come");
+        cache.get_or_make("d", || Ok::<_, ()>(())).unwrap();
+        assert_eq!(["a", "b", "c", "d"].map(|key| cache.holds(&key)), [false, false, true, true]);
     }
 
     #[test]

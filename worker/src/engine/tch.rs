@@ -9,6 +9,7 @@ mod chat;
 mod codec;
 mod load;
 mod loaded;
+mod room;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -37,11 +38,12 @@ use codec::HuggingFaceCodec;
 pub(crate) use load::self_test;
 use load::{check_probe, new_engine, open, probe_options, read_committed, read_model};
 use loaded::{Loaded, add_adapter, open_adapter, read_adapter};
+pub(super) use room::Held;
 
-/// Checkpoints kept loaded: base, champion and candidate, or policy and critic.
+/// Checkpoints always kept loaded: base, champion and candidate, or policy and critic. A search keeps as many as it asks (`room`).
 const LOADED: usize = 3;
 
-/// Tokenizers kept loaded.
+/// Tokenizers always kept loaded.
 const CODECS: usize = 4;
 
 /// Tokens guessed at a time.

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use galapagos_domain::ids::Digest;
 use galapagos_domain::trajectory::{Outcome, Verdict};
-use galapagos_telemetry::ErrorChain;
+use galapagos_telemetry::{ErrorChain, spawn_thread};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
@@ -140,10 +140,30 @@ impl World {
     /// # Errors
     /// As [`Environment::reset`]; [`EnvError::Players`] if nobody can play it alone.
     pub fn open(&self, start: &Start) -> Result<Seen, EnvError> {
-        self.patiently(|| {
-            let episode = self.begin(start)?;
-            seen(&episode)
-        })
+        self.patiently(|| seen(&self.begin(start)?))
+    }
+
+    /// What several episodes show first, in order, all of them begun at the same time. A failure is of its own episode: whether the world
+    /// is given up is decided before and behind all of them, by their order and not by who came first.
+    ///
+    /// # Errors
+    /// Each as [`World::open`].
+    pub fn open_together(self: &Arc<Self>, starts: &[Start]) -> Vec<Result<Seen, EnvError>> {
+        let failed = |error: &dyn std::error::Error| EnvError::Failed {
+            address: self.name().to_owned(),
+            call: "reset",
+            problem: ErrorChain::new(error).to_string(),
+        };
+        let begin = |start: &Start| {
+            self.patience()?;
+            let (world, start) = (Arc::clone(self), start.clone());
+            spawn_thread("opener", move || world.tried(|| seen(&world.begin(&start)?), || true))
+                .map_err(|error| failed(&error))
+        };
+        let begun: Vec<_> = starts.iter().map(begin).collect();
+        let ended = begun.into_iter().map(|begun| begun?.join().unwrap_or_else(|panic| Err(failed(&panic))));
+        let ended: Vec<_> = ended.collect();
+        ended.into_iter().map(|ended| self.noted(ended)).collect()
     }
 
     /// What the last of `actions` brings in the episode that began with `start`, showed `first` and went through the actions before.
@@ -178,32 +198,47 @@ impl World {
 
     /// Tries that may pass again; gives up on a server that only fails.
     fn patiently<T>(&self, one: impl Fn() -> Result<T, EnvError>) -> Result<T, EnvError> {
+        self.patience()?;
+        self.noted(self.tried(one, || self.patience().is_ok()))
+    }
+
+    /// An error if too many episodes in a row were lost.
+    fn patience(&self) -> Result<(), EnvError> {
+        match self.lost.load(Ordering::Relaxed) {
+            lost if lost >= GIVE_UP => {
+                let problem = format!("it is not asked any more, {lost} episodes in a row were lost to it");
+                Err(EnvError::Dead { address: self.name().to_owned(), problem })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tries again what may pass, as often as the recipe allows and `still` agrees.
+    fn tried<T>(&self, one: impl Fn() -> Result<T, EnvError>, still: impl Fn() -> bool) -> Result<T, EnvError> {
         let mut tries = 0;
         loop {
-            let lost = self.lost.load(Ordering::Relaxed);
-            if lost >= GIVE_UP {
-                let problem = format!("it is not asked any more, {lost} episodes in a row were lost to it");
-                return Err(EnvError::Dead { address: self.name().to_owned(), problem });
-            }
             match one() {
-                Ok(given) => {
-                    self.lost.store(0, Ordering::Relaxed);
-                    return Ok(given);
-                }
-                Err(error) if error.may_pass() && tries < self.retries => {
+                Err(error) if error.may_pass() && tries < self.retries && still() => {
                     tracing::warn!("{error}; it is tried again");
                     tries += 1;
                 }
-                Err(error) => {
-                    if error.may_pass() {
-                        self.lost.fetch_add(1, Ordering::Relaxed);
-                        // Whoever answers at this address next knows nothing of what was agreed with this one.
-                        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                    }
-                    return Err(error);
-                }
+                ended => return ended,
             }
         }
+    }
+
+    /// The same, counted.
+    fn noted<T>(&self, given: Result<T, EnvError>) -> Result<T, EnvError> {
+        match &given {
+            Ok(_) => self.lost.store(0, Ordering::Relaxed),
+            Err(error) if error.may_pass() => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                // Whoever answers at this address next knows nothing of what was agreed with this one.
+                *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            Err(_) => {}
+        }
+        given
     }
 
     fn name(&self) -> &str {

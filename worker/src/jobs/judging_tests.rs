@@ -259,6 +259,22 @@ fn answers_are_compared_in_both_orders_and_a_preference_for_places_comes_to_noth
         (compares, nothing),
     );
     assert!(few.heard.len() <= 6 * 2 * 2, "{}", few.heard.len());
+    let JobOutput::Rollout { audit, .. } = few.output else { panic!() };
+    assert!(audit.troubles.is_empty(), "who is in no pair that was drawn has no number, and nobody erred: {audit:?}");
+    let numbers = few.rows.iter().filter(|row| row.scores.iter().any(|score| score.by.starts_with("judge_pair/")));
+    assert_eq!(numbers.count(), 6 * 3, "two pairs of four answers share one");
+}
+
+#[test]
+fn an_answer_beside_no_other_has_no_number_and_is_no_error_but_a_silent_judge_is() {
+    let pair = format!("[\"rule\", {{\"judge_pair\": {{{PAIR}, \"calibrate\": \"none\"}}}}]");
+    let said = run_on(None, (&pair, Search::SampleK(Propose::answers(1, 0.8))), (compares, nothing));
+    let JobOutput::Rollout { audit, .. } = said.output else { panic!() };
+    assert_eq!((said.heard.len(), audit.troubles.len(), audit.scored.len()), (0, 0, 0), "{audit:?}");
+    assert!(said.rows.iter().all(|row| row.scores.is_empty() && row.verdict.outcome.is_decided()));
+    let silent = run(&pair, (|_| (0.001, 0.001), nothing));
+    let JobOutput::Rollout { audit, .. } = silent.output else { panic!() };
+    assert_eq!(audit.most(Outcome::Error).map(|trouble| trouble.verifier.as_str()), Some("judge_pair"), "{audit:?}");
 }
 
 #[test]
@@ -322,18 +338,44 @@ fn walks(prompt: &str, _: usize) -> Option<String> {
     prompt.ends_with("> ").then(|| ["right\n", "left\n"][(turns + 1) % 2].to_owned())
 }
 
+const GRID: &str = r#"{"env": {"name": "grid", "config": {"rows": 6, "columns": 6, "walls": 0.0}, "train": 20, "val": 5, "test": 5,
+        "tokens": 1900}}"#;
+
+fn three_turns() -> Search {
+    Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3 })
+}
+
+#[test]
+fn rules_and_patterns_read_the_last_action_or_all_of_an_episode() {
+    let walked = |verify: &str| {
+        let env = serde_json::from_str(GRID).unwrap();
+        run_on(Some(env), (verify, three_turns()), (|_| (0.5, 0.5), walks)).rows
+    };
+    let left = r#"{"id": "left", "must": {"contain": "left"}}"#;
+    let of_all = [
+        format!(r#"[{{"rules": {{"list": [{left}], "over": "episode"}}}}]"#),
+        // What was shown stands between the actions.
+        r#"[{"regex": {"pattern": "(?s)^right.*> left", "over": "episode"}}]"#.to_owned(),
+    ];
+    let of_last = [format!(r#"[{{"rules": [{left}]}}]"#), r#"[{"regex": {"pattern": "left"}}]"#.to_owned()];
+    for (all, last) in of_all.iter().zip(&of_last) {
+        for (all, last) in walked(all).into_iter().zip(walked(last)) {
+            let turns = all.credit.spans.iter().filter(|span| span.learn).count();
+            assert_eq!(all.verdict.outcome == Outcome::Pass, turns > 1, "{all:?}");
+            assert_eq!(last.verdict.outcome == Outcome::Pass, turns == 2, "{last:?}");
+        }
+    }
+}
+
 /// A judge of episodes reads all that was done and shown, and the first wrong turn is found as the first wrong step is; what the
 /// environment showed behind a turn is of no class.
 #[test]
 fn a_judge_reads_whole_episodes_and_the_first_wrong_turn_is_labelled() {
-    let env = r#"{"env": {"name": "grid", "config": {"rows": 6, "columns": 6, "walls": 0.0}, "train": 20, "val": 5, "test": 5,
-        "tokens": 1900}}"#;
     let judge = r#"{"judge": {"ask": "JUDGE {prompt}{answer}", "fence": ["~(", ")~"], "mode": {"logits": {"yes": "y", "no": "n"}},
         "calibrate": "none"}}"#;
     let back: Weigh = |prompt| if prompt.contains("left") { (0.1, 0.4) } else { (0.6, 0.2) };
-    let search = Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3 });
     let verify = format!("[{judge}, {{\"first_error\": {{\"by\": {judge}}}}}]");
-    let said = run_on(Some(serde_json::from_str(env).unwrap()), (&verify, search), (back, walks));
+    let said = run_on(Some(serde_json::from_str(GRID).unwrap()), (&verify, three_turns()), (back, walks));
     let long: Vec<_> = said.rows.iter().filter(|row| row.completion.contains("left")).collect();
     assert!(long.len() > 3, "most walks are not over at once: {:?}", said.rows);
     for row in long {

@@ -47,7 +47,7 @@ pub(super) fn prepare(
 ) -> Result<Tasks, JobError> {
     let TaskSet::Env(env) = &slice.source else { return Tasks::prepare(slice, &shop.shelf(), codec, seed, max_tokens) };
     let failed = |source| JobError::Environment { set: slice.set.to_string(), source: Box::new(source) };
-    let stage = Stage::open(world(env, shop.runtime.clone()), env.tokens, starts(slice, env)).map_err(failed)?;
+    let stage = Stage::open(world(env, shop.runtime.clone()), env.tokens, &starts(slice, env)).map_err(failed)?;
     let terminator = slice.source.terminator();
     let stop = codec.stop_tokens(terminator).map_err(engine_failed("find the tokens that end an action"))?;
     let mut items = Vec::with_capacity(slice.indices.len());
@@ -101,30 +101,33 @@ fn starts(slice: &TaskSlice, env: &Env) -> Vec<Start> {
 }
 
 impl Stage {
-    /// Lets every episode begin once, to know what it shows.
+    /// Lets every episode begin once, to know what it shows; as many at a time as the world bears.
     ///
     /// # Errors
     /// What no other moment would change: options, a missing instance, several players. Any error if no episode can begin.
-    fn open(world: World, tokens: u32, starts: Vec<Start>) -> Result<Self, EnvError> {
+    fn open(world: World, tokens: u32, starts: &[Start]) -> Result<Self, EnvError> {
+        let world = Arc::new(world);
         let (mut openings, mut last, mut begun) = (Vec::with_capacity(starts.len()), None, false);
-        for start in starts {
-            let seen = match world.open(&start) {
-                Ok(seen) => {
-                    begun = true;
-                    Ok(seen)
-                }
-                Err(error) if error.may_pass() || matches!(error, EnvError::Failed { .. }) => {
-                    let said = verdict(&error);
-                    last = Some(error);
-                    Err(said)
-                }
-                Err(error) => return Err(error),
-            };
-            openings.push(Opening { start, seen });
+        for together in starts.chunks(world.at_once()) {
+            for (start, opened) in together.iter().zip(world.open_together(together)) {
+                let seen = match opened {
+                    Ok(seen) => {
+                        begun = true;
+                        Ok(seen)
+                    }
+                    Err(error) if error.may_pass() || matches!(error, EnvError::Failed { .. }) => {
+                        let said = verdict(&error);
+                        last = Some(error);
+                        Err(said)
+                    }
+                    Err(error) => return Err(error),
+                };
+                openings.push(Opening { start: start.clone(), seen });
+            }
         }
         match last {
             Some(error) if !begun => Err(error),
-            Some(_) | None => Ok(Self { world: Arc::new(world), tokens, openings }),
+            Some(_) | None => Ok(Self { world, tokens, openings }),
         }
     }
 

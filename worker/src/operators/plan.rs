@@ -38,6 +38,9 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
             Stage::Whole(Box::new(sample::ShuffleVerdicts::new(seed, means.scratch)))
         }
         Operator::Shuffle(Shuffled::Labels) => Stage::Whole(Box::new(sample::ShuffleLabels::new(seed, means.scratch))),
+        Operator::Shuffle(Shuffled::Prompts) => {
+            Stage::Whole(Box::new(sample::ShufflePrompts::new(seed, means.scratch)))
+        }
         Operator::Pair(pairs) => match pairs.from {
             PairFrom::Samples => Stage::Task(pair::samples(pairs)),
             PairFrom::Siblings | PairFrom::Leaves | PairFrom::SameDepth => Stage::Trees(pair::of_trees(pairs)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use galapagos_domain::ids::Name;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
 use rand::seq::SliceRandom;
@@ -222,5 +223,42 @@ impl<'a> Whole<'a> for ShuffleLabels {
             self.given += 1;
         }
         Ok(Fate::Kept(record))
+    }
+}
+
+/// What a record answers: task set, task, prompt and the shared part of it.
+type Asked = (Name, String, Vec<u32>, u32);
+
+/// `shuffle: prompts`: permutes among all records what they answer, for negative controls of records that all pass.
+#[derive(Debug)]
+pub(super) struct ShufflePrompts {
+    seed: Seed,
+    prompts: Pool<Asked>,
+    /// For each place the place whose prompt it gets.
+    from: Vec<u32>,
+}
+
+impl ShufflePrompts {
+    pub(super) fn new(seed: Seed, scratch: Option<&Path>) -> Self {
+        Self { seed, prompts: Pool::new(scratch), from: Vec::new() }
+    }
+}
+
+impl<'a> Whole<'a> for ShufflePrompts {
+    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
+        let Trajectory { task_set, task, prompt_tokens, prefix_len, .. } = record;
+        self.prompts.push(&(task_set.clone(), task.clone(), prompt_tokens.clone(), *prefix_len))
+    }
+
+    fn settle(&mut self) -> Result<(), OperatorError> {
+        self.from = (0..self.prompts.len()).collect();
+        self.from.shuffle(&mut self.seed.stream());
+        Ok(())
+    }
+
+    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError> {
+        let Some(from) = self.from.get(at(number)) else { return Ok(Fate::Dropped) };
+        let (task_set, task, prompt_tokens, prefix_len) = self.prompts.get(*from)?;
+        Ok(Fate::Kept(Trajectory { task_set, task, prompt_tokens, prefix_len, ..record }))
     }
 }

@@ -37,8 +37,8 @@ pub(super) fn counts(operators: &[Operator], passed: &[Passed], lacking: &[Lacki
     let mut is_true = true;
     let mut counts = Vec::with_capacity(operators.len());
     for (place, operator) in operators.iter().enumerate() {
-        // A shuffled verdict is nobody's.
-        is_true &= !matches!(operator, Operator::Shuffle(Shuffled::Verdicts));
+        // A shuffled verdict is nobody's, and so is one on the answer to another prompt.
+        is_true &= !matches!(operator, Operator::Shuffle(Shuffled::Verdicts | Shuffled::Prompts));
         let (before, after) = (passed[place], passed[place + 1]);
         let oracle = (is_true && chooses_by_else(operator)).then_some(Oracle {
             passes_in: before.passes,

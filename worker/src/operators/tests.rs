@@ -63,6 +63,7 @@ fn changing() -> impl Strategy<Value = Operator> {
     prop_oneof![
         Just(Operator::Shuffle(Shuffled::Verdicts)),
         Just(Operator::Shuffle(Shuffled::Labels)),
+        Just(Operator::Shuffle(Shuffled::Prompts)),
         Just(Operator::Pair(pair(PairFrom::Samples, None))),
         Just(Operator::LabelFrom(label(LabelValue::Q, LabelSource::Records))),
         Just(Operator::LabelFrom(label(LabelValue::Vote, LabelSource::Records))),
@@ -209,6 +210,22 @@ proptest! {
                 span.value = before.value;
             }
             prop_assert_eq!(&restored, record);
+        }
+    }
+
+    #[test]
+    fn prompts_are_permuted_with_their_tasks_and_nothing_else_changes(records in records()) {
+        let shuffled = applied(&[Operator::Shuffle(Shuffled::Prompts)], records.clone(), &Shelf::default()).0;
+        let asked = |of: &Trajectory| (of.task_set.clone(), of.task.clone(), of.prompt_tokens.clone(), of.prefix_len);
+        let all = |from: &[Trajectory]| {
+            let mut all: Vec<_> = from.iter().map(asked).collect();
+            all.sort();
+            all
+        };
+        prop_assert_eq!(all(&records), all(&shuffled));
+        for (record, shuffled) in records.iter().zip(&shuffled) {
+            let (task_set, task, prompt_tokens, prefix_len) = asked(record);
+            prop_assert_eq!(&Trajectory { task_set, task, prompt_tokens, prefix_len, ..shuffled.clone() }, record);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
-use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Spread, Uncertainty, UnitTests, Verifier};
+use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Over, Spread, Uncertainty, UnitTests, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_domain::tree::TreeTurn;
 
@@ -101,7 +101,7 @@ impl Referee<'_> {
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
             Verifier::Consistency(_) => Need::Group,
             Verifier::Rules(rules) => {
-                Need::Decided(crate::verify::rules::judge(rules, &question.path.answer, &question.path.steps))
+                Need::Decided(crate::verify::rules::judge(rules, text(question), &question.path.steps))
             }
             Verifier::Judge(_) | Verifier::Principles(_) => self.opinion(place, question),
             Verifier::JudgePair(_) => Need::Later,
@@ -133,7 +133,7 @@ impl Referee<'_> {
             | Verifier::Math(_)
             | Verifier::Behaviour(_) => {
                 let expected = self.tasks.items[place].problem.answer.trim();
-                let verdict = check(&question.verifier, expected, &question.path.answer);
+                let verdict = check(&question.verifier, expected, text(question));
                 let none = || Verdict::new(Outcome::Error, "the verifier checks no answers");
                 Need::Decided(verdict.unwrap_or_else(none))
             }
@@ -260,6 +260,14 @@ fn prefixes(question: &Question, by: &Verifier, tree: &Tree) -> Vec<Question> {
         seed: question.seed.derive(&format!("step/{number}")),
     };
     paths.into_iter().enumerate().map(prefix).collect()
+}
+
+/// What a verifier of texts reads.
+fn text(question: &Question) -> &str {
+    match question.verifier.over() {
+        Over::Answer => &question.path.answer,
+        Over::Episode => &question.path.text,
+    }
 }
 
 fn graded(pass: bool, reason: String) -> Verdict {

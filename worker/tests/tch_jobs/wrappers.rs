@@ -100,6 +100,36 @@ fn numbers_are_combined_as_by_hand_and_depend_on_their_task_alone() {
     }
 }
 
+#[test]
+fn an_ensemble_of_sixteen_models_beside_the_policy_is_asked_and_one_more_is_refused() {
+    let mut setting = Setting::new();
+    let (policy, mut tokenizer) = model(64, 1);
+    for seed in 0..17 {
+        let critic = (policy.to_scalar(seed + 20).unwrap(), tokenizer);
+        let checkpoint = commit(&setting.bench, &critic, &Probe::of(&critic.0, None).unwrap());
+        tokenizer = critic.1;
+        let critic = Critic { checkpoint, head: Head::Scalar, shots: true };
+        setting.critics.insert(format!("c{seed}").parse().unwrap(), critic);
+    }
+    let asked = |count: usize| {
+        let names: Vec<_> = (0..count).map(|number| format!("\"c{number}\"")).collect();
+        let singly: Vec<_> = names.iter().map(|name| format!("{{\"orm\": {name}}}")).collect();
+        let others = names[1..].join(", ");
+        let ensemble = format!(
+            r#"{{"uncertainty": {{"verify": {{"orm": "c0"}}, "how": {{"ensemble": [{others}]}}, "penalty": 0}}}}"#
+        );
+        format!(r#"["rule", {ensemble}, {}]"#, singly.join(", "))
+    };
+    for row in setting.run(&asked(16), 0..2).unwrap() {
+        let values: Vec<f64> = row.scores.iter().map(|score| f64::from(score.value)).collect();
+        let mean = values[1..].iter().sum::<f64>() / 16.0;
+        assert!(values.len() == 17 && (values[0] - mean).abs() < 1e-5, "{values:?}");
+        assert!(values[1..].windows(2).any(|two| two[0] != two[1]), "{values:?}");
+    }
+    let refused = setting.run(&asked(17), 0..1).unwrap_err();
+    assert!(refused.contains("more than 17 models in one search: a policy and 16 roles"), "{refused}");
+}
+
 /// Leaves one trajectory, a program.
 struct Wrote {
     tree: Tree,

@@ -11,7 +11,11 @@ use crate::round::RoundSpec;
 
 pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, ResolveError> {
     let from = match &curate.from {
-        From::Dataset(name) => CurateFrom::Trajectories(site.evolution.files(&Source::Latest(name.clone()))?),
+        From::Datasets(names) => {
+            let files: Result<Vec<_>, _> =
+                names.iter().map(|name| site.evolution.files(&Source::Latest(name.clone()))).collect();
+            CurateFrom::Trajectories(files?.concat())
+        }
         From::Demonstrations { demonstrations: set } => CurateFrom::Demonstrations {
             base: site.evolution.need_base()?.checkpoint,
             tasks: {
@@ -24,9 +28,9 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
     let apply: Result<Vec<_>, _> = curate.apply.iter().map(|operator| operator.resolved(vars)).collect();
     let apply = apply.map_err(|number| ResolveError::unknown(&number))?;
     let needs = |what: fn(&Operator) -> bool| apply.iter().any(what);
-    let trees = match &curate.from {
-        From::Dataset(name) if needs(Operator::reads_trees) => site.evolution.trees(name)?,
-        From::Dataset(_) | From::Demonstrations { .. } => Vec::new(),
+    let trees = match curate.from.datasets() {
+        [one] if needs(Operator::reads_trees) => site.evolution.trees(one)?,
+        _ => Vec::new(),
     };
     let tasks = if needs(Operator::asks_rules) { sources(site)? } else { Vec::new() };
     let text = needs(Operator::writes_text).then(|| site.evolution.need_base()).transpose()?;

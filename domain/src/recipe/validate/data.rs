@@ -35,12 +35,18 @@ impl Check<'_> {
             self.refuse(&path.key("verify"), "nothing verifies the trajectories", "write `verify: [rule]`");
         }
         for (index, verifier) in rollout.verify.iter().enumerate() {
-            self.verifier(verifier, &path.key("verify").index(index), (scope, 1));
+            let path = path.key("verify").index(index);
+            self.verifier(verifier, &path, (scope, 1));
+            if matches!(verifier, Verifier::JudgePair(_)) && rollout.search.leaves_one() {
+                let message = "the search leaves one answer of each task, and nothing to compare it with";
+                self.refuse(&path.key("judge_pair"), message, "let the search leave several, or use `judge`");
+            }
         }
         if !rollout.verify.is_empty() && !rollout.verify.iter().any(Verifier::decides) {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
+        self.asked_roles(rollout.search.verifiers().chain(&rollout.verify), Some(&rollout.role), path);
         self.tests_are_there(rollout, path);
         self.trust(rollout, path);
         self.episodes(rollout, path);
@@ -55,7 +61,7 @@ impl Check<'_> {
 
     pub(super) fn curate(&mut self, curate: &Curate, path: &Path, scope: &Scope) {
         match &curate.from {
-            From::Dataset(name) => self.dataset(&path.key("from"), name, scope),
+            From::Datasets(names) => self.datasets(names, &path.key("from"), scope),
             From::Demonstrations { demonstrations } => {
                 let path = path.key("from").key("demonstrations");
                 let source = self.task_set(&path, demonstrations);
@@ -74,6 +80,23 @@ impl Check<'_> {
                 self.tree_operator(curate, place, &path.key(operator.word()));
             }
             self.operator(operator, &path.key(operator.word()), scope);
+        }
+    }
+
+    fn datasets(&mut self, names: &[Name], path: &Path, scope: &Scope) {
+        match names {
+            [] => self.refuse(path, "nothing is read", "name a dataset, or list several"),
+            [one] => self.dataset(path, one, scope),
+            several => {
+                for (index, name) in several.iter().enumerate() {
+                    let path = path.index(index);
+                    self.dataset(&path, name, scope);
+                    if several[..index].contains(name) {
+                        let message = format!("`{name}` is read already, and its records would stand there twice");
+                        self.refuse(&path, message, "name each dataset once");
+                    }
+                }
+            }
         }
     }
 

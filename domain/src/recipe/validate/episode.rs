@@ -4,10 +4,10 @@ use super::Check;
 use crate::ids::Name;
 use crate::recipe::curate::Hindsight;
 use crate::recipe::path::Path;
-use crate::recipe::search::{Rollout, Search, Unit};
+use crate::recipe::search::{Ballot, Rollout, Search, Unit, Vote};
 use crate::recipe::tasks::env::{SINGLE_PLAYER, STATES_GOALS};
 use crate::recipe::tasks::{Env, TaskSet};
-use crate::recipe::verify::{Blank, EnvReturn, Template, Verifier};
+use crate::recipe::verify::{Blank, EnvReturn, Over, Template, Verifier};
 
 /// Most instances of a split.
 const MAX_INSTANCES: u32 = 10_000_000;
@@ -98,6 +98,9 @@ impl Check<'_> {
         for (index, evaluate) in search.evaluators().iter().enumerate() {
             self.knows(&evaluate.verifier, &path.key(search.name()).key(key).index(index).key("verifier"), plays);
         }
+        if let Search::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) = search {
+            self.knows(verifier, &path.key("vote").key("by").key("weighted").key("verifier"), plays);
+        }
     }
 
     /// Searches are measured by the answers that they choose, beside the best of whole answers.
@@ -112,11 +115,19 @@ impl Check<'_> {
     }
 
     /// Whether the verifier knows what it is asked about.
-    fn knows(&mut self, verifier: &Verifier, path: &Path, plays: bool) {
+    pub(super) fn knows(&mut self, verifier: &Verifier, path: &Path, plays: bool) {
         let name = verifier.name();
         match verifier {
             Verifier::EnvReturn(_) | Verifier::SuccessClassifier(_) if !plays => {
                 self.refuse(path, format!("`{name}` is about episodes, and these tasks have none"), "use `rule`");
+            }
+            Verifier::Rules(_) | Verifier::Regex(_) if !plays && verifier.over() == Over::Episode => {
+                let message = "these tasks have no episodes, and an answer is read anyway";
+                self.refuse(&path.key(name).key("over"), message, "leave `over` out, or name a task set with `env`");
+            }
+            Verifier::Regex(_) | Verifier::JsonSchema(_) if plays && verifier.knows_answers() => {
+                let message = format!("`{name}` compares with the right answer here, and an environment has none");
+                self.refuse(path, message, "leave `capture` or `equal` out");
             }
             Verifier::Rule
             | Verifier::Exact(_)

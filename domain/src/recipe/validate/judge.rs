@@ -133,6 +133,7 @@ impl Check<'_> {
         for (name, search) in &evaluate.searches {
             let path = path.key("searches").key(name);
             self.search(search, evaluate.tasks.keys(), &path, scope);
+            self.asked_roles(search.verifiers(), None, &path);
             let extract = match search {
                 Search::Mcts(mcts) => Some(mcts.extract),
                 Search::StepBeam(beam) => Some(beam.extract),
@@ -157,6 +158,7 @@ impl Check<'_> {
         if let Some(verifier) = &evaluate.rerank.by {
             let path = rerank.key("by");
             self.verifier(verifier, &path, (scope, 1));
+            self.knows(verifier, &path, self.plays(evaluate.tasks.keys()));
             if verifier.is_told() {
                 let message =
                     format!("`{}` knows the right answer, which a user of the model does not", verifier.name());

@@ -4,7 +4,7 @@ use super::Check;
 use super::scope::Scope;
 use crate::recipe::Number;
 use crate::recipe::curate::{
-    Curate, DedupeBy, Filter, From, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy,
+    Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy,
     PairFrom, TopK,
 };
 use crate::recipe::path::Path;
@@ -81,9 +81,14 @@ impl Check<'_> {
             let message = "it makes records out of the search trees and would forget what the operators before it did";
             self.refuse(path, message, "put it first");
         }
-        let maker = match &curate.from {
-            From::Dataset(name) => self.recipe.steps().find(|step| step.given_name() == Some(name)),
-            From::Demonstrations { .. } => None,
+        let maker = match curate.from.datasets() {
+            [one] => self.recipe.steps().find(|step| step.given_name() == Some(one)),
+            [] => None,
+            several => {
+                let message = format!("it reads the search trees of one dataset, and `from` names {}", several.len());
+                let help = "let `from` name the `rollout` alone, and read what comes of it beside the others in another `curate`";
+                return self.refuse(path, message, help);
+            }
         };
         match maker {
             Some(RecipeStep::Rollout(rollout)) if matches!(rollout.search, Search::Mcts(_) | Search::StepBeam(_)) => {}
@@ -261,6 +266,62 @@ mod tests {
         assert!(message.contains("no search trees") && message.contains("`mcts` or `step_beam`"), "{message}");
     }
 
+    /// The quickstart with another `from` in its second `curate`, and other operators.
+    fn of(from: &str, apply: &str) -> Result<Recipe, String> {
+        let (old, new) = (format!("from: samples\n      apply: {APPLY}"), format!("from: {from}\n      apply: {apply}"));
+        assert!(QUICKSTART.contains(&old));
+        let text = QUICKSTART.replacen(&old, &new, 1).replacen(SEARCH, TREES, 1);
+        Recipe::parse("my.yaml", &text, &|name| Err(format!("no file {name}"))).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn several_datasets_are_read_in_order_each_once_and_trees_of_one_alone() {
+        let both = of("[correct, samples]", "[dedupe]").unwrap_or_else(|error| panic!("{error}"));
+        assert!(both.to_yaml().contains("from: [correct, samples]") || both.to_yaml().contains("- correct"));
+        let again = Recipe::parse("again.yaml", &both.to_yaml(), &|_| Err("none".to_owned()));
+        assert_eq!(again.unwrap_or_else(|error| panic!("{error}")), both);
+        let (one, listed) = (of("samples", "[dedupe]").unwrap(), of("[samples]", "[dedupe]").unwrap());
+        assert_eq!((one.digest(), one), (listed.digest(), listed), "a list of one is its name");
+        let records = |recipe: &Recipe, name: &str| {
+            let plan = Plan::of(recipe);
+            let steps = plan.phases.iter().flat_map(|phase| &phase.steps);
+            steps.into_iter().find(|step| step.name == name).map(|step| step.cost.records).unwrap()
+        };
+        assert_eq!(records(&both, "judged"), records(&both, "correct") + records(&both, "samples"));
+        let cases = [
+            ("[]", "[]", "each[2].curate.from: nothing is read", "name a dataset"),
+            ("[samples, sample]", "[]", "each[2].curate.from[1]", "datasets made before this recipe step"),
+            ("[samples, correct, samples]", "[]", "from[2]: `samples` is read already", "name each dataset once"),
+            (
+                "[samples, correct]",
+                "[{pair: {from: siblings}}]",
+                "apply[0].pair: it reads the search trees of one dataset, and `from` names 2",
+                "let `from` name the `rollout` alone",
+            ),
+        ];
+        for (from, apply, place, way_out) in cases {
+            let message = of(from, apply).unwrap_err();
+            assert!(message.contains(place) && message.contains(way_out), "{from}: {place:?}, {way_out:?} in\n{message}");
+        }
+    }
+
+    #[test]
+    fn a_control_shuffles_each_rollout_of_several_datasets_by_itself() {
+        let control = of("[correct, samples]", "[dedupe]").unwrap().with_control().unwrap();
+        let from = control.steps().filter_map(|step| match step {
+            RecipeStep::Curate(curate) => Some((curate.name.as_str().to_owned(), curate.from.datasets().to_vec())),
+            _ => None,
+        });
+        let names = |of: &[crate::ids::Name]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let from: Vec<_> = from.map(|(name, of)| format!("{name}: {}", names(&of))).collect();
+        let copy = "shuffled-0-samples";
+        let expected =
+            [format!("{copy}: samples"), "correct: samples".to_owned(), format!("judged: correct {copy}")];
+        assert_eq!(from, expected);
+        let words: Vec<_> = operators(&control).iter().map(|apply| apply[0].word()).collect();
+        assert_eq!(words, ["shuffle", "shuffle", "dedupe"], "what `correct` holds was shuffled where it was made");
+    }
+
     #[test]
     fn a_control_makes_preferences_of_trees_random_and_shuffles_what_is_mixed_in() {
         let control = with("[{pair: {from: siblings}}, dedupe]", TREES).unwrap().with_control().unwrap();
@@ -268,6 +329,8 @@ mod tests {
         assert_eq!(judged.iter().map(Operator::word).collect::<Vec<_>>(), ["pair", "noise", "dedupe"]);
         let labelled = with("[{label_from: {value: q, from: trees}}]", TREES).unwrap().with_control().unwrap();
         assert_eq!(operators(&labelled)[1][1], Operator::Shuffle(crate::recipe::Shuffled::Labels));
+        let journeys = with("[{linearise: {text_back: x}}]", TREES).unwrap().with_control().unwrap();
+        assert_eq!(operators(&journeys)[1][1], Operator::Shuffle(crate::recipe::Shuffled::Prompts));
         let mixed = with("[{mix: {with: {samples: 1}}}]", TREES).unwrap().with_control().unwrap();
         let names = operators(&mixed);
         assert_eq!(names[0].iter().map(Operator::word).collect::<Vec<_>>(), ["shuffle"], "a copy of the samples");

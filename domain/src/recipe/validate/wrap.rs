@@ -1,13 +1,15 @@
 //! Rules about verifiers that are made of others (members that can be combined so, repetitions that say something, doubt about numbers),
 //! and about how far verifiers are believed.
 
+use std::collections::BTreeSet;
+
 use super::Check;
 use super::scope::Scope;
 use super::search::MAX_NUMBER;
 use crate::ids::Name;
 use crate::recipe::path::Path;
 use crate::recipe::search::Rollout;
-use crate::recipe::verify::{Combine, Repeat, Spread, Uncertainty, Verifier};
+use crate::recipe::verify::{Combine, MOST_ROLES, Repeat, Spread, Uncertainty, Verifier};
 
 /// Most verifiers in one combination, and roles in an ensemble.
 const MAX_MEMBERS: u32 = 16;
@@ -64,6 +66,21 @@ impl Check<'_> {
         if !rollout.verify.iter().chain(rollout.search.verifiers()).any(Verifier::knows_answers) {
             let message = "no verifier says whether an answer is right, so known answers test none";
             self.refuse(&path, message, "leave `canaries` out, or verify answers, for example by `rule` or `math`");
+        }
+    }
+
+    /// All roles that a search of `policy` asks; each may be a model of its own.
+    pub(super) fn asked_roles<'a>(
+        &mut self,
+        verifiers: impl Iterator<Item = &'a Verifier>,
+        policy: Option<&Name>,
+        path: &Path,
+    ) {
+        let asked: BTreeSet<&Name> = verifiers.flat_map(Verifier::roles).filter(|role| Some(*role) != policy).collect();
+        if asked.len() > MOST_ROLES {
+            let message = format!("{} roles are asked in one search beside the policy", asked.len());
+            let help = format!("ask at most {MOST_ROLES}, or ask the others in a `rollout` of their own");
+            self.refuse(path, message, help);
         }
     }
 

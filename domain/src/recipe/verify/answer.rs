@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Over;
+
 /// Where an answer is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +104,8 @@ pub struct Pattern {
     /// The group, by name or number, that must be the expected answer.
     #[serde(default)]
     pub capture: Option<String>,
+    #[serde(default)]
+    pub over: Over,
 }
 
 /// JSON that is valid for a schema.

@@ -1,9 +1,21 @@
-//! Verifiers of episodes: what an environment paid, and a role that says whether an episode succeeded.
+//! Verifiers of episodes: what an environment paid, and a role that says whether an episode succeeded; and how much of an episode those
+//! read that read texts.
 
 use serde::{Deserialize, Serialize};
 
 use super::Squash;
 use crate::ids::Name;
+
+/// What a verifier of texts reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// The answer; of an episode its last action.
+    #[default]
+    Answer,
+    /// All of an episode: what was done and what was shown.
+    Episode,
+}
 
 /// The return: the sum over turns t, from 0, of `gamma`^t times the turn's reward.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Over;
 use crate::recipe::shape::{self, Shape};
 
 /// Rules that are all to be kept, or most of them: a list, or a map with more.
@@ -11,6 +12,7 @@ pub struct Rules {
     pub list: Vec<Rule>,
     /// The least weighted share of rules kept that passes.
     pub pass_at: f64,
+    pub over: Over,
 }
 
 /// One rule.
@@ -85,14 +87,16 @@ struct RulesFields {
     list: Vec<Rule>,
     #[serde(default = "one")]
     pass_at: f64,
+    #[serde(default)]
+    over: Over,
 }
 
 impl<'de> Deserialize<'de> for Rules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const EXPECTED: &str = "a list of rules, or {list: [...], pass_at: 0.8}";
         match shape::read::<D, RulesFields, Vec<Rule>>(deserializer, EXPECTED)? {
-            Shape::List(list) => Ok(Self { list, pass_at: one() }),
-            Shape::Map(RulesFields { list, pass_at }) => Ok(Self { list, pass_at }),
+            Shape::List(list) => Ok(Self { list, pass_at: one(), over: Over::Answer }),
+            Shape::Map(RulesFields { list, pass_at, over }) => Ok(Self { list, pass_at, over }),
             Shape::Text(text) => Err(D::Error::invalid_type(Unexpected::Str(&text), &EXPECTED)),
             Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
         }
@@ -109,9 +113,10 @@ mod tests {
         let rules: Rules = serde_json::from_str(list).unwrap();
         assert_eq!((rules.list.len(), rules.pass_at, rules.list[0].weight, rules.list[1].weight), (2, 1.0, 1.0, 2.0));
         assert_eq!(rules.list[1].must, Must::Not(Box::new(Must::Contain("x".to_owned()))));
-        let map = format!("{{\"list\": {list}, \"pass_at\": 0.5}}");
+        assert_eq!(rules.over, Over::Answer);
+        let map = format!("{{\"list\": {list}, \"pass_at\": 0.5, \"over\": \"episode\"}}");
         let rules: Rules = serde_json::from_str(&map).unwrap();
-        assert_eq!(rules.pass_at, 0.5);
+        assert_eq!((rules.pass_at, rules.over), (0.5, Over::Episode));
         assert_eq!(serde_json::from_str::<Rules>(&serde_json::to_string(&rules).unwrap()).unwrap(), rules);
         for (wrong, message) in [
             ("\"R1\"", "expected a list of rules, or {list: [...], pass_at: 0.8}"),

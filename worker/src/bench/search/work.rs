@@ -69,7 +69,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    pub(super) const FULL: Self = Self { problems: 24, growths: 48, children: 2 };
+    pub(super) const FULL: Self = Self { problems: 24, growths: 64, children: 2 };
     pub(super) const QUICK: Self = Self { problems: 6, growths: 3, children: 2 };
 }
 

@@ -16,6 +16,7 @@ use super::client::ClientError;
 use super::{OpenAiEngine, RemoteError, remote, wire};
 use crate::engine::guided::{self, Guided};
 use crate::engine::stream::{Asked, Flow, Given, Next, Wanted, compute};
+use crate::engine::tch::Held;
 use crate::engine::{Batch, CheckpointDir, Completion, EngineError, Progress, Watch};
 
 /// How long an answer is waited for before it is looked whether more was asked.
@@ -41,8 +42,13 @@ struct Current {
 pub(super) fn run(engine: &mut OpenAiEngine, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
     let (calls, made) = (JoinSet::new(), Progress::default());
     let (open, waiting, came) = (BTreeMap::new(), VecDeque::new(), Vec::new());
-    // The calls under way end with it, which closes their connections.
-    Running { engine, calls, open, waiting, came, current: None, checked: monotonic_ms(), made }.run(flow, watch)
+    let local = Held::default();
+    let mut running =
+        Running { engine, calls, open, waiting, came, local, current: None, checked: monotonic_ms(), made };
+    let ended = running.run(flow, watch);
+    running.engine.local.release();
+    // The calls under way end with `running`, which closes their connections.
+    ended
 }
 
 struct Running<'a> {
@@ -53,6 +59,8 @@ struct Running<'a> {
     waiting: VecDeque<Asked>,
     /// Made since the last check.
     came: Vec<(u64, Vec<Completion>)>,
+    /// The models that are computed here.
+    local: Held,
     current: Option<Current>,
     /// Milliseconds of the monotonic clock.
     checked: u64,
@@ -60,7 +68,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn run(mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
+    fn run(&mut self, flow: &mut dyn Flow, watch: &Watch) -> Result<(), EngineError> {
         let mut ended = false;
         loop {
             if watch.cancel.is_raised() {
@@ -73,7 +81,10 @@ impl Running<'_> {
                     Next::Asked(asked) if matches!(asked.what, Wanted::Completions(_)) => {
                         self.waiting.push_back(*asked)
                     }
-                    Next::Asked(asked) => local.push(*asked),
+                    Next::Asked(asked) => {
+                        self.engine.local.hold(&mut self.local, &asked.checkpoint)?;
+                        local.push(*asked);
+                    }
                     Next::Nothing => break,
                     Next::End => ended = true,
                     Next::Gone => return Ok(()),

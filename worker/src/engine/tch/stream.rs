@@ -10,7 +10,7 @@ use galapagos_model::{GenerateError, ModelKind, RequestError, ScoreRequest};
 
 use super::super::stream::{Asked, Continue, Flow, Given, Next, Wanted};
 use super::super::{CheckpointDir, Codec, Completion, EngineError, Progress, Watch};
-use super::{LOADED, TchEngine, check_writes, failed, model_request, wrong_head};
+use super::{Held, TchEngine, check_writes, failed, model_request, wrong_head};
 
 /// Requests of one checkpoint, under way.
 type Key = (Digest, RequestId);
@@ -30,11 +30,12 @@ pub(super) fn run(engine: &mut TchEngine, flow: &mut dyn Flow, watch: &Watch) ->
         engine,
         open: BTreeMap::new(),
         waiting: VecDeque::new(),
-        models: BTreeMap::new(),
+        models: Held::default(),
         made: Progress::default(),
     };
     let ended = running.run(flow, watch);
     running.cancel();
+    running.engine.release();
     ended
 }
 
@@ -44,7 +45,7 @@ struct Running<'a> {
     /// Asked for while the engine's queue was full.
     waiting: VecDeque<Asked>,
     /// The whole models that the stream uses: none of them may be dropped while it runs.
-    models: BTreeMap<Digest, Arc<CheckpointDir>>,
+    models: Held,
     made: Progress,
 }
 
@@ -88,7 +89,7 @@ impl Running<'_> {
 
     /// Gives the request back if there is no room for it now. What will never fit is refused; what the flow then says, it says again.
     fn submit_one(&mut self, asked: Asked, flow: &mut dyn Flow) -> Result<Option<Asked>, EngineError> {
-        let model = self.model(&asked.checkpoint)?;
+        let model = self.engine.hold(&mut self.models, &asked.checkpoint)?;
         let checkpoint = Arc::clone(&asked.checkpoint);
         let (submitted, samples, guide) = match &asked.what {
             Wanted::Completions(want) => self.completions(&checkpoint, want)?,
@@ -162,21 +163,9 @@ impl Running<'_> {
         Ok(model.submit_score(&ScoreRequest { adapter, ..ScoreRequest::next(behind.to_vec(), next.to_vec()) }))
     }
 
-    /// The whole model that computes a checkpoint; it stays loaded.
-    fn model(&mut self, checkpoint: &Arc<CheckpointDir>) -> Result<Digest, EngineError> {
-        let whole = if checkpoint.is_adapter() { self.engine.base(checkpoint)? } else { Arc::clone(checkpoint) };
-        let digest = whole.checkpoint;
-        if !self.models.contains_key(&digest) && self.models.len() == LOADED {
-            let what = format!("compute more than {LOADED} models in one search: policy, and roles that give numbers");
-            return Err(EngineError::Unsupported { what });
-        }
-        self.models.entry(digest).or_insert(whole);
-        Ok(digest)
-    }
-
     /// One step of every model. False if nobody wants the answers.
     fn step(&mut self, flow: &mut dyn Flow) -> Result<bool, EngineError> {
-        for (digest, checkpoint) in self.models.clone() {
+        for (digest, checkpoint) in self.models.all() {
             if !self.open.keys().any(|(of, _)| *of == digest) {
                 continue;
             }

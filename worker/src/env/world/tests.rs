@@ -1,5 +1,9 @@
 //! Worlds of built-in environments: what a turn brings does not depend on who asked for what before.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Condvar;
+
 use galapagos_domain::seed::Seed;
 use serde_json::json;
 
@@ -72,4 +76,87 @@ fn the_built_in_environments_of_recipes_are_played_alone() {
         let alone = world(name).open(&Start::new(Seed(1))).is_ok();
         assert_eq!(alone, galapagos_domain::recipe::tasks::env::SINGLE_PLAYER.contains(&name), "{name}");
     }
+}
+
+/// How many resets are at the door.
+type Door = Arc<(Mutex<usize>, Condvar)>;
+
+/// Answers one call; a reset only once `together` of them wait, and that of index 3 never.
+fn serve(mut stream: TcpStream, door: &Door, together: usize) {
+    let (mut read, mut buffer) = (String::new(), [0; 4096]);
+    let body = loop {
+        let length = |head: &str| {
+            let line = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            line.map_or(0, |length| length.parse::<usize>().unwrap())
+        };
+        if let Some((head, body)) = read.split_once("\r\n\r\n")
+            && body.len() >= length(head)
+        {
+            break body.to_owned();
+        }
+        let count = stream.read(&mut buffer).unwrap();
+        if count == 0 {
+            return;
+        }
+        read.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    };
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    let answer = match read.split_whitespace().nth(1).unwrap() {
+        "/v1/info" => json!({"protocol": 1, "environment": "door", "max_batch": 1}),
+        "/v1/create" => json!({"session": "s"}),
+        "/v1/reset" => {
+            let (waiting, all) = &**door;
+            let mut waiting = waiting.lock().unwrap();
+            *waiting += 1;
+            all.notify_all();
+            drop(all.wait_while(waiting, |waiting| *waiting < together).unwrap());
+            if body["start"]["index"] == 3 {
+                return;
+            }
+            json!({"turn": 0, "players": 1, "max_turns": 3, "observations": [format!("room {}", body["start"]["index"])],
+                "legal": [{"form": "text"}], "rewards": [0.0], "scores": [0.0], "taken": ["not_asked"], "done": null, "info": {}})
+        }
+        _ => json!({}),
+    };
+    let answer = answer.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+    drop(stream.write_all(format!("{head}{answer}").as_bytes()));
+}
+
+#[test]
+fn episodes_begin_at_the_same_time_in_their_order_and_one_that_fails_fails_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listen = move || {
+        let door = Door::default();
+        for stream in listener.incoming() {
+            let (stream, door) = (stream.unwrap(), Arc::clone(&door));
+            // One by one none of them would ever be answered.
+            drop(spawn_thread("test-serve", move || serve(stream, &door, SERVED)).unwrap());
+        }
+    };
+    drop(spawn_thread("test-listener", listen).unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let place = Place::There { url, deadline: Duration::from_secs(20) };
+    let world = Arc::new(World::new(place, Wording::default(), 0, runtime.handle().clone()));
+    let starts: Vec<Start> = (0..SERVED as u64).map(|index| Start { index, ..Start::new(Seed(1)) }).collect();
+    for (index, opened) in world.open_together(&starts).into_iter().enumerate() {
+        match opened {
+            Ok(seen) => assert_eq!((index != 3, seen.observation), (true, format!("room {index}"))),
+            Err(error) => assert!(index == 3 && error.may_pass(), "{index}: {error}"),
+        }
+    }
+    assert_eq!(world.lost.load(Ordering::Relaxed), 0, "those behind it began");
+}
+
+#[test]
+fn a_server_that_nobody_reaches_is_given_up_behind_the_first_that_are_asked_together() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let place = Place::There { url: format!("http://{closed}"), deadline: Duration::from_secs(20) };
+    let world = Arc::new(World::new(place, Wording::default(), 0, runtime.handle().clone()));
+    let starts: Vec<Start> = (0..5).map(|index| Start { index, ..Start::new(Seed(1)) }).collect();
+    let said = |opened: Vec<Result<Seen, EnvError>>| opened.into_iter().map(|one| one.unwrap_err().to_string());
+    assert!(said(world.open_together(&starts)).all(|why| !why.contains("not asked any more")));
+    assert!(said(world.open_together(&starts)).all(|why| why.contains("5 episodes in a row were lost to it")));
 }

@@ -1,17 +1,18 @@
 //! All answers of a task, two at a time and in both orders. A judge that says another thing when the order changes has said that they
-//! are as good as each other, and that its word is worth less.
+//! are as good as each other, and that its word is worth less. An answer that stands beside no other has no number, which is no error.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use galapagos_domain::recipe::verify::{Blank, JudgePair};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Outcome, Verdict};
+use galapagos_domain::trajectory::Verdict;
 
 use super::Seat;
 use super::inquiry::{Call, Inquiry, Reply, Turn};
 use crate::search::referee::Referee;
 use crate::verify::judge::Shown;
-use crate::verify::judge::pairs::{Compared, choose, stand};
+use crate::verify::judge::pairs::{Compared, Standing, choose, stand};
 
 /// See the head of this file.
 pub(super) struct PairUp {
@@ -26,6 +27,8 @@ pub(super) struct PairUp {
     pairs: Vec<(usize, usize)>,
     /// Places in `pairs` of those that were asked about.
     asked: Option<Vec<usize>>,
+    /// Of answers in pairs that cannot be shown: why.
+    failed: BTreeMap<usize, Verdict>,
 }
 
 impl PairUp {
@@ -42,7 +45,7 @@ impl PairUp {
         let pairs = choose(shown.len(), pair.pairs as usize, seed);
         let pairs = pairs.into_iter().map(|(one, other)| (shown[one], shown[other])).collect();
         let (prompt, expected) = (prompt.to_owned(), expected.to_owned());
-        Self { floor: pair.floor, seat, prompt, expected, answers, unshown, pairs, asked: None }
+        Self { floor: pair.floor, seat, prompt, expected, answers, unshown, pairs, asked: None, failed: BTreeMap::new() }
     }
 
     fn call(&self, first: usize, second: usize) -> Result<Call, Verdict> {
@@ -60,19 +63,22 @@ impl PairUp {
     }
 
     fn ask(&mut self) -> Vec<Call> {
-        let (mut calls, mut asked) = (Vec::new(), Vec::new());
+        let (mut calls, mut asked, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (place, pair) in self.pairs.iter().enumerate().filter(|(_, pair)| !self.same(**pair)) {
-            if let (Ok(one), Ok(other)) = (self.call(pair.0, pair.1), self.call(pair.1, pair.0)) {
-                calls.extend([one, other]);
-                asked.push(place);
+            match (self.call(pair.0, pair.1), self.call(pair.1, pair.0)) {
+                (Ok(one), Ok(other)) => {
+                    calls.extend([one, other]);
+                    asked.push(place);
+                }
+                (Err(verdict), _) | (_, Err(verdict)) => failed.extend([(pair.0, verdict.clone()), (pair.1, verdict)]),
             }
         }
-        self.asked = Some(asked);
+        (self.asked, self.failed) = (Some(asked), failed);
         calls
     }
 
     fn say(&self, asked: &[usize], replies: &[Reply]) -> Vec<Verdict> {
-        let (mut silence, mut compared) = (None, Vec::new());
+        let (mut failed, mut compared) = (self.failed.clone(), Vec::new());
         for (place, pair) in self.pairs.iter().enumerate() {
             if self.same(*pair) {
                 compared.push(Compared { pair: *pair, shown_first: Some(0.5), shown_second: Some(0.5) });
@@ -81,7 +87,7 @@ impl PairUp {
             let mut share = |reply: Option<&Reply>| match self.seat.weighed(reply, self.floor) {
                 Ok(weighed) => Some(weighed.score),
                 Err(verdict) => {
-                    silence = Some(verdict.reason);
+                    failed.extend([(pair.0, verdict.clone()), (pair.1, verdict)]);
                     None
                 }
             };
@@ -90,23 +96,31 @@ impl PairUp {
             compared.push(Compared { pair: *pair, shown_first, shown_second });
         }
         let standings = stand(self.answers.len(), &compared);
-        let verdict = |(unshown, standing): (&Option<Verdict>, crate::verify::judge::pairs::Standing)| {
-            if let Some(verdict) = unshown {
-                return verdict.clone();
-            }
-            let (Some(share), Some(agreement)) = (standing.share(), standing.agreement()) else {
-                let none = "there is no other answer to compare it with".to_owned();
-                return Verdict::new(Outcome::Error, silence.clone().unwrap_or(none));
-            };
-            let reason = format!(
-                "{} points of {} comparisons; both orders agreed in {}",
-                standing.points, standing.compared, standing.agreed
-            );
-            Verdict { confidence: Some(agreement as f32), ..Verdict::pass(reason).scored(share as f32) }
-        };
-        let verdicts = self.unshown.iter().zip(standings).map(verdict);
-        verdicts.map(|verdict| verdict.by(&self.seat.by)).collect()
+        let verdicts = standings.into_iter().enumerate().map(|(place, standing)| {
+            let unshown = self.unshown[place].clone();
+            let verdict = unshown.or_else(|| won(standing)).or_else(|| failed.remove(&place));
+            verdict.unwrap_or_else(|| Verdict::pass(self.alone())).by(&self.seat.by)
+        });
+        verdicts.collect()
     }
+
+    /// Why an answer stands beside no other: nothing is known of it, and no number is made up.
+    fn alone(&self) -> &'static str {
+        match self.unshown.iter().filter(|unshown| unshown.is_none()).count() {
+            0 | 1 => "there is no other answer to compare it with",
+            _ => "it is in none of the pairs that were drawn (`pairs`)",
+        }
+    }
+}
+
+/// What an answer's comparisons come to, if there are any.
+fn won(standing: Standing) -> Option<Verdict> {
+    let (share, agreement) = (standing.share()?, standing.agreement()?);
+    let reason = format!(
+        "{} points of {} comparisons; both orders agreed in {}",
+        standing.points, standing.compared, standing.agreed
+    );
+    Some(Verdict { confidence: Some(agreement as f32), ..Verdict::pass(reason).scored(share as f32) })
 }
 
 impl Inquiry for PairUp {

@@ -22,6 +22,11 @@ const SHUFFLE: Topic = Topic {
     entries: &[
         word("verdicts", "", "the verdicts, among all records of the dataset"),
         word("labels", "", "values and classes of parts, among all parts of the dataset that have a value"),
+        word(
+            "prompts",
+            "",
+            "the prompts, each with its task, among all records of the dataset: for records that all pass, whose verdicts say nothing",
+        ),
     ],
     example: "",
 };

@@ -74,14 +74,14 @@ const SPECULATE: Topic = Topic {
 const CURATE: Topic = Topic {
     word: "curate",
     place: "recipe step",
-    about: "Applies data operators in order; what each of them drops is counted.",
+    about: "Applies data operators in order; what each of them drops is counted. Several datasets are read one behind the other; `mix` takes them in proportion.",
     form: Form::Map,
     entries: &[
         required("as", "name", "name of the dataset it makes"),
         required(
             "from",
-            "dataset or {demonstrations: TASK_SET}",
-            "what it reads; demonstrations are the solved training problems of a task set",
+            "dataset, [dataset, ...] or {demonstrations: TASK_SET}",
+            "what it reads; of a list all records of the first, then those of the next; demonstrations are the solved training problems of a task set",
         ),
         preset("apply", "list of operators", "[]", "applied in order"),
     ],

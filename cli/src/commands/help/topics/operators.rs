@@ -46,8 +46,8 @@ const APPLY: Topic = Topic {
         word("subsample", "map", "at most so many records, taken at random by seed"),
         word(
             "shuffle",
-            "verdicts or labels",
-            "permute the verdicts among all records, or the labels among all parts; for negative controls",
+            "verdicts, labels or prompts",
+            "permute the verdicts or the prompts among all records, or the labels among all parts; for negative controls",
         ),
         word(
             "pair",

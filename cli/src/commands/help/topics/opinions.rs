@@ -19,7 +19,7 @@ const UNTIL: &str = "a text that ends what it writes, beside the end of sequence
 const RULES: Topic = Topic {
     word: "rules",
     place: "verify",
-    about: "Symbolic rules: a list, or `{list: [...], pass_at: 0.8}`. The verdict names the rules that are broken; the score is the weighted share of rules kept, and it passes from `pass_at` on (1 without it). Each rule is:",
+    about: "Symbolic rules: a list, or `{list: [...], pass_at: 0.8, over: answer}`. The verdict names the rules that are broken; the score is the weighted share of rules kept, and it passes from `pass_at` on (1 without it). Of an episode they read the last action, and with `over: episode` all that was done and shown; its steps are the actions either way. Each rule is:",
     form: Form::Map,
     entries: &[
         required("id", "text", "what verdicts call it"),
@@ -109,7 +109,7 @@ const RATIONALE: Topic = Topic {
 const JUDGE_PAIR: Topic = Topic {
     word: "judge_pair",
     place: "verify",
-    about: "A number: the share of comparisons that an answer wins against the others of its task, each in both orders; where the orders disagree, both get half. The confidence is the share of comparisons in which they agreed. In `verify` only.",
+    about: "A number: the share of comparisons that an answer wins against the others of its task, each in both orders; where the orders disagree, both get half. The confidence is the share of comparisons in which they agreed. An answer that was compared with no other has no number. In `verify` only.",
     form: Form::Map,
     entries: &[
         optional("role", "role", ROLE),

@@ -115,6 +115,9 @@ const MULTIPLE_CHOICE: Topic = Topic {
     example: "",
 };
 
+/// What a verifier of texts reads.
+const OVER: &str = "what is read of an episode: its last action, or all that was done and shown";
+
 const REGEX: Topic = Topic {
     word: "regex",
     place: "verify",
@@ -124,6 +127,7 @@ const REGEX: Topic = Topic {
         required("pattern", "text", "the expression"),
         preset("whole", "true or false", "false", "the whole completion must match, not a part of it"),
         optional("capture", "name or number", "the group that must be the expected answer"),
+        preset("over", "answer or episode", "answer", OVER),
     ],
     example: "",
 };

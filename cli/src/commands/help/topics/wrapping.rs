@@ -70,7 +70,7 @@ const UNCERTAINTY: Topic = Topic {
         required(
             "how",
             "choice",
-            "`{mc_dropout: {samples: 8, rate: 0.1}}`, or `{ensemble: [ROLE, ...]}`: roles asked beside the verifier's own (a search computes at most three models that do not share a base, the policy among them)",
+            "`{mc_dropout: {samples: 8, rate: 0.1}}`, or `{ensemble: [ROLE, ...]}`: from 1 to 15 roles asked beside the verifier's own (a search asks at most 16 roles beside the policy)",
         ),
         preset("penalty", "number", "1", "standard deviations taken from the mean"),
         optional("suspect_above", "number", "the standard deviation above which the verdict is `suspect`"),

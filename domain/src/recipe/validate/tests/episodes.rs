@@ -158,6 +158,14 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
             "of[1].verify: `judge_pair` speaks of all answers of a task, and a wrapper asks about one",
         ),
         (
+            "{regex: {pattern: (a), capture: \"1\"}}",
+            "verify[1].regex: `regex` compares with the right answer here, and an environment has none",
+        ),
+        (
+            "{json_schema: {schema: {}, equal: true}}",
+            "verify[1].json_schema: `json_schema` compares with the right answer here, and an environment has none",
+        ),
+        (
             "{first_error: {by: {mc_rollout: {samples: 2}}}}",
             "verify[1].first_error.by: `mc_rollout` needs a task with an answer, and an environment has none",
         ),
@@ -165,6 +173,31 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
     for (verify, expected) in cases {
         let message = complaint(&judged(verify));
         assert!(message.contains(expected), "want {expected:?} in\n{message}");
+    }
+}
+
+/// Rules and patterns read the last action, or all of an episode; an answer has only itself.
+#[test]
+fn what_is_read_over_an_episode_is_refused_where_there_is_none() {
+    let over = ["{rules: {list: [{id: a, must: {contain: b}}], over: episode}}", "{regex: {pattern: a, over: episode}}"];
+    for verifier in over {
+        parse(&played(GRID, EPISODES, &format!("{RETURN}, {verifier}"))).unwrap_or_else(|e| panic!("{verifier}: {e}"));
+        let name = if verifier.contains("rules") { "rules" } else { "regex" };
+        let no_episodes = "over: these tasks have no episodes, and an answer is read anyway";
+        let verify = [
+            (format!("[rule, {verifier}]"), format!("verify[1].{name}.{no_episodes}")),
+            (
+                format!("[{{combine: {{how: all, of: [{{verify: rule}}, {{verify: {verifier}}}]}}}}]"),
+                format!("verify[0].combine.of[1].verify.{name}.{no_episodes}"),
+            ),
+        ];
+        for (verify, place) in verify {
+            let message = broken(QUICKSTART, "verify: [rule]", &format!("verify: {verify}"));
+            assert!(message.contains(&place) && message.contains("name a task set with `env`"), "{message}");
+        }
+        let weighted = format!("search: {{vote: {{propose: {{n: 2}}, by: {{weighted: {{verifier: {verifier}, steps: min}}}}}}}}");
+        let message = broken(QUICKSTART, SAMPLED, &weighted);
+        assert!(message.contains(&format!("vote.by.weighted.verifier.{name}.{no_episodes}")), "{message}");
     }
 }
 

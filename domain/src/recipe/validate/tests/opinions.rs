@@ -166,6 +166,16 @@ fn judges_stand_where_they_can_be_asked() {
     let tree = "search: {best_of_n: {propose: {n: 2}, by: [{verifier: {judge_pair: {ask: \"{first} {second}\"}}}]}}";
     let message = broken(QUICKSTART, search, tree);
     assert!(message.contains("`judge_pair` speaks of all answers of a task"), "{message}");
+    let compared = QUICKSTART.replacen("[rule]", "[rule, {judge_pair: {ask: \"{first} {second}\"}}]", 1);
+    let tree = |extract: &str| {
+        format!("search: {{mcts: {{propose: {{n: 2, unit: line}}, budget: {{nodes: 9}}, extract: {extract}}}}}")
+    };
+    for alone in ["search: {sample_k: {n: 1}}".to_owned(), tree("{top: 1}")] {
+        let message = broken(&compared, search, &alone);
+        let (place, help) = ("rollout.verify[1].judge_pair: the search leaves one answer of each task", "use `judge`");
+        assert!(message.contains(place) && message.contains(help), "{message}");
+    }
+    parse(&compared.replacen(search, &tree("answers"), 1)).unwrap_or_else(|e| panic!("{e}"));
     let vote =
         "search: {vote: {propose: {n: 2}, by: {weighted: {verifier: {judge: {ask: \"{answer}\"}}, steps: min}}}}";
     parse(&QUICKSTART.replacen(search, vote, 1)).unwrap_or_else(|e| panic!("{e}"));

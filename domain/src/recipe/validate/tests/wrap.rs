@@ -124,6 +124,25 @@ fn each_broken_rule_of_a_wrapper_says_what_and_what_would_be_right() {
 }
 
 #[test]
+fn a_search_asks_sixteen_roles_beside_its_policy_whatever_they_stand_in() {
+    let roles = |count: usize| (0..count).map(|number| format!("  r{number}: {{init: base, head: scalar}}\n"));
+    let asked = |count: usize| {
+        let members = |of: std::ops::Range<usize>| of.map(|n| format!("r{n}")).collect::<Vec<_>>().join(", ");
+        let ensemble = format!("{{uncertainty: {{verify: {{orm: r0}}, how: {{ensemble: [{}]}}}}}}", members(1..9));
+        let judges = (9..count).map(|number| format!("{{judge: {{role: r{number}, ask: '{{answer}}?'}}}}"));
+        let all = judges.chain([ensemble, "{judge: {ask: '{answer}?'}}".to_owned()]).collect::<Vec<_>>().join(", ");
+        let critic = "  critic: {init: base, head: scalar}\n";
+        let text = QUICKSTART.replacen(critic, &format!("{critic}{}", roles(count).collect::<String>()), 1);
+        broken(&text, VERIFY, &verify(&all))
+    };
+    // None of them is trained, and a scalar head judges nothing: other rules are broken either way.
+    let refusal = "17 roles are asked in one search beside the policy";
+    let said = asked(17);
+    assert!(said.contains(refusal) && said.contains("ask at most 16"), "{said}");
+    assert!(!asked(16).contains("beside the policy"), "{}", asked(16));
+}
+
+#[test]
 fn each_broken_rule_of_trust_says_what_and_what_would_be_right() {
     let with = |rest: &str| format!("{VERIFY}\n      {rest}");
     check(&[
