@@ -344,7 +344,7 @@ mod tests {
         let (records, counts) = curated(&bench, spec.clone());
         assert_eq!(counts, [("pair".to_owned(), 6, 10)], "five trees, one preference each");
         assert!(records.chunks(2).all(|two| two[0].credit.pair.as_ref().unwrap().chosen));
-        let JobOutput::Curate { counts, .. } = bench
+        let JobOutput::Curate { operators: counts, .. } = bench
             .run(JobKind::Curate(CurateSpec { trees: vec![trees[0].clone(), distrusted(&bench, &trees[1])], ..spec }))
             .unwrap()
         else {

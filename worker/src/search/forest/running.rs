@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use galapagos_domain::recipe::search::Unit;
-use galapagos_domain::recipe::verify::{Model, Uncertainty, Verifier};
+use galapagos_domain::recipe::verify::{Model, Uncertainty};
 use galapagos_domain::trajectory::Verdict;
 
 use self::hearing::Hearing;
@@ -26,7 +26,7 @@ use crate::search::beside::Beside;
 use crate::search::canaries::Examinees;
 use crate::search::court::Court;
 use crate::search::referee::{Check, Critic, Referee};
-use crate::search::strategy::{Answer, Moment, Question, Strategy};
+use crate::search::strategy::{Answer, Moment, Question, Strategy, Want};
 use crate::verify::Panel;
 
 /// What an answer of the engine is for.
