@@ -15,8 +15,8 @@ use super::ask::IN_FLIGHT;
 use super::client::ClientError;
 use super::{OpenAiEngine, RemoteError, remote, wire};
 use crate::engine::guided::{self, Guided};
-use crate::engine::tch::Held;
 use crate::engine::stream::{Asked, Continue, Flow, Given, Next, Wanted, compute};
+use crate::engine::tch::Held;
 use crate::engine::{Batch, CheckpointDir, Completion, EngineError, Progress, Request, Watch};
 
 /// How long an answer is waited for before it is looked whether more was asked.
