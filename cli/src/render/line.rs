@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_curate_counts_what_each_operator_dropped() {
         let operators = vec![OperatorCount::new("keep", 1600, 345), OperatorCount::new("dedupe", 345, 150)];
-        let text = detail(&step(Some(Summary::Curate { records: 150, operators: operators.clone(), sources: Vec::new() })));
+        let text =
+            detail(&step(Some(Summary::Curate { records: 150, operators: operators.clone(), sources: Vec::new() })));
         assert_eq!(text, "1600 -> 150 kept (keep -1255, dedupe -195)");
         let held = |name: &str, records| Held { dataset: name.parse().unwrap(), records };
         let sources = vec![held("old", 400), held("new", 1200)];

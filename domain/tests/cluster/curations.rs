@@ -24,7 +24,8 @@ fn a_curation_is_brought_what_its_operators_need_and_nothing_else() {
             _ => None,
         })
         .collect();
-    let of = |word: &str| specs.iter().find(|spec| spec.apply.first().is_some_and(|first| first.word() == word)).unwrap();
+    let of =
+        |word: &str| specs.iter().find(|spec| spec.apply.first().is_some_and(|first| first.word() == word)).unwrap();
     let (pairs, journeys, sure) = (of("pair"), of("linearise"), of("filter"));
     assert!(pairs.trees.len() > 1, "one table for each job of the rollout");
     assert!(pairs.text.is_none() && pairs.tasks.is_empty() && pairs.with.is_empty());

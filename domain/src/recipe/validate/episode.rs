@@ -126,8 +126,9 @@ impl Check<'_> {
                 self.refuse(&path.key(name).key("over"), message, "leave `over` out, or name a task set with `env`");
             }
             Verifier::Regex(_) | Verifier::JsonSchema(_) if plays && verifier.knows_answers() => {
-                let message = format!("`{name}` compares with the right answer here, and an environment has none");
-                self.refuse(path, message, "leave `capture` or `equal` out");
+                let compared = if matches!(verifier, Verifier::Regex(_)) { "capture" } else { "equal" };
+                let message = "it is compared with the right answer, and an environment has none";
+                self.refuse(&path.key(name).key(compared), message, "leave it out");
             }
             Verifier::Rule
             | Verifier::Exact(_)

@@ -4,8 +4,8 @@ use super::Check;
 use super::scope::Scope;
 use crate::recipe::Number;
 use crate::recipe::curate::{
-    Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy,
-    PairFrom, TopK,
+    Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy, PairFrom,
+    TopK,
 };
 use crate::recipe::path::Path;
 use crate::recipe::search::Search;
@@ -268,7 +268,8 @@ mod tests {
 
     /// The quickstart with another `from` in its second `curate`, and other operators.
     fn of(from: &str, apply: &str) -> Result<Recipe, String> {
-        let (old, new) = (format!("from: samples\n      apply: {APPLY}"), format!("from: {from}\n      apply: {apply}"));
+        let (old, new) =
+            (format!("from: samples\n      apply: {APPLY}"), format!("from: {from}\n      apply: {apply}"));
         assert!(QUICKSTART.contains(&old));
         let text = QUICKSTART.replacen(&old, &new, 1).replacen(SEARCH, TREES, 1);
         Recipe::parse("my.yaml", &text, &|name| Err(format!("no file {name}"))).map_err(|error| error.to_string())
@@ -301,7 +302,10 @@ mod tests {
         ];
         for (from, apply, place, way_out) in cases {
             let message = of(from, apply).unwrap_err();
-            assert!(message.contains(place) && message.contains(way_out), "{from}: {place:?}, {way_out:?} in\n{message}");
+            assert!(
+                message.contains(place) && message.contains(way_out),
+                "{from}: {place:?}, {way_out:?} in\n{message}"
+            );
         }
     }
 
@@ -315,8 +319,7 @@ mod tests {
         let names = |of: &[crate::ids::Name]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let from: Vec<_> = from.map(|(name, of)| format!("{name}: {}", names(&of))).collect();
         let copy = "shuffled-0-samples";
-        let expected =
-            [format!("{copy}: samples"), "correct: samples".to_owned(), format!("judged: correct {copy}")];
+        let expected = [format!("{copy}: samples"), "correct: samples".to_owned(), format!("judged: correct {copy}")];
         assert_eq!(from, expected);
         let words: Vec<_> = operators(&control).iter().map(|apply| apply[0].word()).collect();
         assert_eq!(words, ["shuffle", "shuffle", "dedupe"], "what `correct` holds was shuffled where it was made");

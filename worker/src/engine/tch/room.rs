@@ -114,7 +114,8 @@ fn machine_free(meminfo: &str) -> Option<u64> {
 /// What a group may still take; cached files that nobody uses give way. None if it has no limit.
 fn group_free([limit, used, stat]: &[String; 3], idle: &str) -> Option<u64> {
     let (limit, used) = (limit.trim().parse::<u64>().ok()?, used.trim().parse::<u64>().ok()?);
-    let value = |line: &str| line.split_once(' ').filter(|(key, _)| *key == idle).map(|(_, value)| value.trim().parse::<u64>());
+    let value =
+        |line: &str| line.split_once(' ').filter(|(key, _)| *key == idle).map(|(_, value)| value.trim().parse::<u64>());
     let idle = stat.lines().find_map(value).and_then(Result::ok).unwrap_or(0);
     Some(limit.saturating_sub(used.saturating_sub(idle)))
 }

@@ -86,7 +86,9 @@ fn serve(mut stream: TcpStream, door: &Door, together: usize) {
     let (mut read, mut buffer) = (String::new(), [0; 4096]);
     let body = loop {
         let length = |head: &str| {
-            let line = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            let line = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
             line.map_or(0, |length| length.parse::<usize>().unwrap())
         };
         if let Some((head, body)) = read.split_once("\r\n\r\n")

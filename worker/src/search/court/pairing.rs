@@ -45,7 +45,17 @@ impl PairUp {
         let pairs = choose(shown.len(), pair.pairs as usize, seed);
         let pairs = pairs.into_iter().map(|(one, other)| (shown[one], shown[other])).collect();
         let (prompt, expected) = (prompt.to_owned(), expected.to_owned());
-        Self { floor: pair.floor, seat, prompt, expected, answers, unshown, pairs, asked: None, failed: BTreeMap::new() }
+        Self {
+            floor: pair.floor,
+            seat,
+            prompt,
+            expected,
+            answers,
+            unshown,
+            pairs,
+            asked: None,
+            failed: BTreeMap::new(),
+        }
     }
 
     fn call(&self, first: usize, second: usize) -> Result<Call, Verdict> {

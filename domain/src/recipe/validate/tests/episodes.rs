@@ -159,11 +159,11 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
         ),
         (
             "{regex: {pattern: (a), capture: \"1\"}}",
-            "verify[1].regex: `regex` compares with the right answer here, and an environment has none",
+            "verify[1].regex.capture: it is compared with the right answer, and an environment has none",
         ),
         (
             "{json_schema: {schema: {}, equal: true}}",
-            "verify[1].json_schema: `json_schema` compares with the right answer here, and an environment has none",
+            "verify[1].json_schema.equal: it is compared with the right answer, and an environment has none",
         ),
         (
             "{first_error: {by: {mc_rollout: {samples: 2}}}}",
@@ -179,7 +179,8 @@ fn judges_of_episodes_are_neither_tried_on_known_answers_nor_shown_them() {
 /// Rules and patterns read the last action, or all of an episode; an answer has only itself.
 #[test]
 fn what_is_read_over_an_episode_is_refused_where_there_is_none() {
-    let over = ["{rules: {list: [{id: a, must: {contain: b}}], over: episode}}", "{regex: {pattern: a, over: episode}}"];
+    let over =
+        ["{rules: {list: [{id: a, must: {contain: b}}], over: episode}}", "{regex: {pattern: a, over: episode}}"];
     for verifier in over {
         parse(&played(GRID, EPISODES, &format!("{RETURN}, {verifier}"))).unwrap_or_else(|e| panic!("{verifier}: {e}"));
         let name = if verifier.contains("rules") { "rules" } else { "regex" };
@@ -195,7 +196,8 @@ fn what_is_read_over_an_episode_is_refused_where_there_is_none() {
             let message = broken(QUICKSTART, "verify: [rule]", &format!("verify: {verify}"));
             assert!(message.contains(&place) && message.contains("name a task set with `env`"), "{message}");
         }
-        let weighted = format!("search: {{vote: {{propose: {{n: 2}}, by: {{weighted: {{verifier: {verifier}, steps: min}}}}}}}}");
+        let weighted =
+            format!("search: {{vote: {{propose: {{n: 2}}, by: {{weighted: {{verifier: {verifier}, steps: min}}}}}}}}");
         let message = broken(QUICKSTART, SAMPLED, &weighted);
         assert!(message.contains(&format!("vote.by.weighted.verifier.{name}.{no_episodes}")), "{message}");
     }
