@@ -331,7 +331,7 @@ fn a_judge_reads_whole_episodes_and_the_first_wrong_turn_is_labelled() {
     let judge = r#"{"judge": {"ask": "JUDGE {prompt}{answer}", "fence": ["~(", ")~"], "mode": {"logits": {"yes": "y", "no": "n"}},
         "calibrate": "none"}}"#;
     let back: Weigh = |prompt| if prompt.contains("left") { (0.1, 0.4) } else { (0.6, 0.2) };
-    let search = Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3 });
+    let search = Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3, by: Vec::new() });
     let verify = format!("[{judge}, {{\"first_error\": {{\"by\": {judge}}}}}]");
     let said = run_on(Some(serde_json::from_str(env).unwrap()), (&verify, search), (back, walks));
     let long: Vec<_> = said.rows.iter().filter(|row| row.completion.contains("left")).collect();

@@ -25,8 +25,11 @@ impl Slot {
         Self { strategy, answers, missing: 0, judging: None, done: None, spent: 0, moments }
     }
 
-    /// After a batch.
+    /// After every step of the search; only what whole batches left counts.
     pub(super) fn note(&mut self) {
+        if !self.strategy.is_settled() {
+            return;
+        }
         let found = self.strategy.found();
         let known = match self.moments.last() {
             None => found.is_empty(),
