@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Number;
 use super::guide::{Guide, Speculate};
-use super::search::{self, BestOfN, Merge, Propose, Search, Unit, default_temperature};
+use super::search::{self, BestOfN, EnvRollout, Merge, Propose, Search, Unit, default_temperature};
 use super::tournament::Selection;
 use super::verify::Verifier;
 use crate::ids::Name;
@@ -22,8 +22,8 @@ pub struct Evaluate {
     pub tasks: BTreeMap<Name, Selection>,
     #[serde(default)]
     pub metrics: Vec<Metric>,
-    /// Searches by a name of the reader's choice: the share of tasks that each solves, against the tokens that it samples. Not with
-    /// `max_tokens`, `temperature` and `guide` of this step but with their own.
+    /// Searches by a name of the reader's choice: the share of tasks that each solves, against the tokens that it samples. All of them
+    /// answer, or all of them act in environments. Not with `max_tokens`, `temperature` and `guide` of this step but with their own.
     #[serde(default)]
     pub searches: BTreeMap<Name, Search>,
     /// What stands beside them.
@@ -67,7 +67,7 @@ pub struct BestOf {
     pub by: Name,
 }
 
-/// The baseline of searches: of n whole answers the one that a verifier ranks first.
+/// The baseline of searches: of n whole answers, or whole episodes, the one that a verifier ranks first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rerank {
@@ -97,7 +97,7 @@ impl Evaluate {
         named.chain(self.baseline().map(|search| (Metric::Rerank(self.rerank.n), search))).collect()
     }
 
-    /// Samples as the first search does, in whole answers.
+    /// Samples as the first search does, in whole answers; where that acts in environments, in whole episodes of as many turns.
     fn baseline(&self) -> Option<Search> {
         let first = self.searches.values().next()?;
         let whole = matches!(first.propose().unit, Unit::Answer | Unit::Turn);
@@ -105,7 +105,11 @@ impl Evaluate {
         let (unit, merge) = (Unit::Answer, Merge::default());
         let propose = Propose { n: self.rerank.n, max_tokens, unit, merge, ..first.propose().clone() };
         let verifier = self.rerank.by.clone().unwrap_or_else(|| self.ranks());
-        Some(Search::BestOfN(BestOfN { propose, by: vec![search::Evaluate::terminal(verifier)] }))
+        let by = vec![search::Evaluate::terminal(verifier)];
+        Some(match first.turns() {
+            Some(turns) => Search::EnvRollout(EnvRollout { propose, turns, by }),
+            None => Search::BestOfN(BestOfN { propose, by }),
+        })
     }
 
     fn ranks(&self) -> Verifier {
@@ -144,6 +148,39 @@ mod tests {
         let Propose { n: 8, max_tokens: None, unit: Unit::Answer, temperature, .. } = &best.propose else { panic!() };
         assert_eq!(*temperature, Number::Value(0.7));
         assert_eq!(best.by[0].verifier.roles()[0].as_str(), "ppm");
+    }
+
+    /// A tree of turns, or episodes: the baseline plays as deep, with actions as long, and what the environment pays never ranks.
+    #[test]
+    fn beside_searches_that_act_the_baseline_is_of_whole_episodes() {
+        let told = r#"{"verifier": {"env_return": {}}, "when": "every"}"#;
+        let tree = |evaluate: &str| {
+            format!(
+                r#"{{"a": {{"mcts": {{"propose": {{"n": 3, "temperature": 0.7, "unit": "turn", "max_tokens": 9, "merge": "exact"}},
+                "budget": {{"simulations": 4, "depth": 5}}, "evaluate": [{evaluate}]}}}}}}"#
+            )
+        };
+        let classifier = r#"{"verifier": {"success_classifier": {"role": "ppm"}}}"#;
+        let cases = [(told.to_owned(), "self_log_prob"), (format!("{told}, {classifier}"), "success_classifier")];
+        for (evaluators, ranks) in cases {
+            let measured = evaluate(&tree(&evaluators)).measured();
+            let [(_, searched), (Metric::Rerank(8), Search::EnvRollout(whole))] = measured.as_slice() else {
+                panic!("{measured:?}")
+            };
+            let Propose { n: 8, max_tokens: Some(9), unit: Unit::Answer, merge: Merge::None, .. } = whole.propose
+            else {
+                panic!("{whole:?}")
+            };
+            assert_eq!((whole.turns, whole.by[0].verifier.name()), (5, ranks));
+            assert!(
+                searched.knows_answers() && !measured[1].1.knows_answers(),
+                "the tree is told, its baseline is not"
+            );
+        }
+        let measured = evaluate(r#"{"e": {"env_rollout": {"propose": {"n": 2}, "turns": 7}}}"#).measured();
+        let (_, Search::EnvRollout(whole)) = &measured[1] else { panic!("{measured:?}") };
+        assert_eq!((whole.turns, &whole.by[0].verifier), (7, &Verifier::SelfLogProb));
+        assert!(!measured[0].1.knows_answers(), "episodes alone ask nobody");
     }
 
     #[test]

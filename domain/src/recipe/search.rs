@@ -181,13 +181,30 @@ impl Search {
             Self::BestOfN(search) => &search.by,
             Self::StepBeam(search) => &search.evaluate,
             Self::Mcts(search) => &search.evaluate,
+            Self::EnvRollout(search) => &search.by,
             Self::SampleK(_)
             | Self::Vote(_)
             | Self::IdSampling(_)
             | Self::MultiTurn(_)
             | Self::RefineLoop(_)
-            | Self::Debate(_)
-            | Self::EnvRollout(_) => &[],
+            | Self::Debate(_) => &[],
+        }
+    }
+
+    /// The key under which a recipe has them.
+    #[must_use]
+    pub fn evaluators_key(&self) -> &'static str {
+        if matches!(self, Self::BestOfN(_) | Self::EnvRollout(_)) { "by" } else { "evaluate" }
+    }
+
+    /// Most actions of an episode, of a search that acts in environments; `None` of one that answers.
+    #[must_use]
+    pub fn turns(&self) -> Option<u32> {
+        match self {
+            Self::EnvRollout(search) => Some(search.turns),
+            Self::StepBeam(search) if search.propose.unit == Unit::Turn => Some(search.budget.depth),
+            Self::Mcts(search) if search.propose.unit == Unit::Turn => Some(search.budget.depth),
+            _ => None,
         }
     }
 
@@ -200,7 +217,7 @@ impl Search {
         self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(ballot)
     }
 
-    /// Whether it asks for the right answer on its way, as no user of a model can.
+    /// Whether it asks for the right answer, or for what an environment pays, on its way, as no user of a model can.
     #[must_use]
     pub fn knows_answers(&self) -> bool {
         self.verifiers().any(Verifier::is_told)
@@ -211,9 +228,9 @@ impl Search {
     pub fn trajectories(&self) -> Option<u64> {
         let n = u64::from(self.propose().n);
         match self {
-            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) | Self::EnvRollout(_) => {
-                Some(n)
-            }
+            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
+            // Episodes that the environment failed are told beside the one that is kept.
+            Self::EnvRollout(search) => search.by.is_empty().then_some(n),
             Self::BestOfN(_) | Self::Vote(_) => Some(1),
             Self::Debate(search) => Some(n * u64::from(search.speakers)),
             Self::StepBeam(_) | Self::Mcts(_) => None,

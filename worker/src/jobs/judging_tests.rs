@@ -342,7 +342,7 @@ const GRID: &str = r#"{"env": {"name": "grid", "config": {"rows": 6, "columns": 
         "tokens": 1900}}"#;
 
 fn three_turns() -> Search {
-    Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3 })
+    Search::EnvRollout(EnvRollout { propose: Propose::answers(1, 0.8), turns: 3, by: Vec::new() })
 }
 
 #[test]

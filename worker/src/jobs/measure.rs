@@ -1,36 +1,41 @@
-//! A measured search: of every task what it answers, and what it would have answered for fewer tokens. The task's rule decides on the
-//! answers, whatever the search itself asked.
+//! A measured search: of every task what it answers, and what it would have answered for fewer tokens. Whatever the search itself asked,
+//! the task's rule decides on answers, and the environment on episodes, as it does for `pass_at_1`. A search in which the environment
+//! failed anywhere is not what it would have been, so the job ends and may be tried again: nothing of it counts as a miss.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use galapagos_domain::job::{JobOutput, JobSpec, MeasureSpec, Moment, TaskCurve};
 use galapagos_domain::recipe::search::Trust;
-use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::recipe::verify::{EnvReturn, Verifier};
+use galapagos_domain::trajectory::Verdict;
+use galapagos_domain::tree::TreeTurn;
 
 use super::evaluate::passes;
 use super::meter::Meter;
 use super::rollout::search_failed;
 use super::scene::{answer_tokens, critics};
 use super::tasks::Tasks;
-use super::{JobError, Workshop, engine_failed};
-use crate::search::{self, Forest, NodeId, Pace, Tree};
+use super::{JobError, Workshop, engine_failed, played, stage};
+use crate::search::{self, Forest, NodeId, Pace, Path, Tree};
 use crate::verify::Panel;
+use crate::verify::episode::env_return;
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &MeasureSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&spec.policy))?;
     let codec = shop.engine.codec(&checkpoint).map_err(engine_failed("open the policy's tokenizer"))?;
-    let tasks = Tasks::prepare(&spec.tasks, &shop.shelf(), codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
+    let tasks = stage::prepare(shop, &spec.tasks, codec.as_ref(), job.seed, answer_tokens(&spec.search))?;
     let critics = critics(shop, &spec.critics)?;
     let units = tasks.items.len() as u64;
-    meter.expect(units, units);
+    meter.expect(units, units * spec.search.trajectories().unwrap_or(1));
+    let verify = [if tasks.stage.is_some() { played::rule() } else { Verifier::Rule }];
     let forest = Forest {
         engine: &shop.engine,
         policy: Arc::new(checkpoint),
         codec,
         tasks: &tasks,
         search: &spec.search,
-        verify: &[Verifier::Rule],
+        verify: &verify,
         critics: &critics,
         meter,
         code: &shop.code,
@@ -53,10 +58,13 @@ fn curve(
     tree: &Tree,
     moments: &[search::Moment],
 ) -> Result<TaskCurve, JobError> {
+    if let Some(verdict) = failure(tree) {
+        return Err(played::unplayed(tasks, place, verdict));
+    }
     let nodes: BTreeSet<NodeId> = moments.iter().flat_map(|moment| moment.found.iter().copied()).collect();
     let mut right = BTreeMap::new();
     for node in nodes {
-        right.insert(node, passes(panel, tasks, place, &tree.path(node).answer)?);
+        right.insert(node, is_right((panel, tasks), place, &tree.path(node))?);
     }
     let count = |moment: &search::Moment| Moment {
         tokens: moment.tokens,
@@ -64,6 +72,22 @@ fn curve(
         passes: u32::try_from(moment.found.iter().filter(|node| right[node]).count()).unwrap_or(u32::MAX),
     };
     Ok(TaskCurve { task: tasks.items[place].index, moments: moments.iter().map(count).collect() })
+}
+
+/// Whether what a search would have ended with at `path` solves the task.
+fn is_right((panel, tasks): (&Panel, &Tasks), place: usize, path: &Path) -> Result<bool, JobError> {
+    match &tasks.stage {
+        Some(_) => played::solved(tasks, place, &env_return(&EnvReturn::default(), &path.turns)),
+        None => passes(panel, tasks, place, &path.answer),
+    }
+}
+
+/// The first turn of a tree that the environment failed, in order of making.
+fn failure(tree: &Tree) -> Option<&Verdict> {
+    tree.iter().find_map(|(_, node)| match &node.turn {
+        Some(TreeTurn::Failed(verdict)) => Some(verdict),
+        Some(TreeTurn::Played(_)) | None => None,
+    })
 }
 
 #[cfg(test)]
@@ -98,9 +122,9 @@ mod tests {
     #[test]
     fn the_way_of_a_large_sample_holds_the_ends_of_all_smaller_ones() {
         let bench = Bench::new();
-        for search in [reranked as fn(u32) -> Search, |n| {
-            Search::Vote(Vote { propose: Propose::answers(n, 0.8), by: Ballot::default() })
-        }] {
+        let vote = |n| Search::Vote(Vote { propose: Propose::answers(n, 0.8), by: Ballot::default() });
+        let samples = |n| Search::SampleK(Propose::answers(n, 0.8));
+        for search in [reranked as fn(u32) -> Search, vote, samples] {
             let (large, tokens) = measured(&bench, &search(6), 0..12);
             assert_eq!(tokens, large.iter().map(|curve| curve.moments.last().unwrap().tokens).sum::<u64>());
             for n in [1, 3, 6] {

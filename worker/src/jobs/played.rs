@@ -1,4 +1,5 @@
-//! Episodes for an evaluation: a policy plays every task so many times, and the environment says whether it did what was asked.
+//! Episodes in evaluations: what solves a task, and a policy that plays every task so many times. The environment says whether an episode
+//! did what was asked; where it failed, nothing is known, and the job ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::search::{EnvRollout, Propose, Search, Trust};
 use galapagos_domain::recipe::verify::{EnvReturn, Verifier};
-use galapagos_domain::trajectory::Outcome;
+use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::stage::Stage;
 use super::tasks::Tasks;
@@ -23,10 +24,32 @@ pub(super) struct Played {
     pub(super) solved: bool,
 }
 
+/// What decides on episodes that are evaluated: an episode passes if the environment scores it 1.
+pub(super) fn rule() -> Verifier {
+    Verifier::EnvReturn(EnvReturn::default())
+}
+
+/// Whether an episode of the task at `place` did what was asked, by the verdict on it.
+///
+/// # Errors
+/// [`JobError::Unplayed`] if the environment failed: counted as a miss it would lower the score.
+pub(super) fn solved(tasks: &Tasks, place: usize, verdict: &Verdict) -> Result<bool, JobError> {
+    match verdict.outcome {
+        Outcome::Pass => Ok(true),
+        Outcome::Fail | Outcome::Suspect => Ok(false),
+        Outcome::Error | Outcome::Timeout => Err(unplayed(tasks, place, verdict)),
+    }
+}
+
+/// Nothing is known of the task at `place`, since the environment failed in it.
+pub(super) fn unplayed(tasks: &Tasks, place: usize, verdict: &Verdict) -> JobError {
+    JobError::Unplayed { task: tasks.items[place].problem.key.clone(), reason: verdict.reason.clone() }
+}
+
 /// `n` episodes of each task.
 ///
 /// # Errors
-/// As the engine; [`JobError::Unplayed`] if the environment failed: counted as a miss it would lower the score.
+/// As the engine; as [`solved`].
 pub(super) fn play(
     shop: &Workshop,
     policy: &Policy<'_>,
@@ -34,7 +57,8 @@ pub(super) fn play(
     n: u32,
     sampling: &Sampling,
 ) -> Result<Vec<Vec<Played>>, JobError> {
-    let search = Search::EnvRollout(EnvRollout { propose: Propose::answers(n, 0.0), turns: MOST_TURNS });
+    let search =
+        Search::EnvRollout(EnvRollout { propose: Propose::answers(n, 0.0), turns: MOST_TURNS, by: Vec::new() });
     let limits = Limits { turns: MOST_TURNS, action: tasks.max_tokens, tokens: stage.tokens };
     let forest = Forest {
         engine: policy.engine,
@@ -42,7 +66,7 @@ pub(super) fn play(
         codec: Arc::clone(policy.codec),
         tasks,
         search: &search,
-        verify: &[Verifier::EnvReturn(EnvReturn::default())],
+        verify: &[rule()],
         critics: &BTreeMap::new(),
         meter: policy.meter,
         code: &shop.code,
@@ -64,14 +88,7 @@ pub(super) fn play(
             error => JobError::Search { source: Box::new(error) },
         })?;
     let read = |(place, Found { path, verdict, .. }): (usize, Found)| {
-        let solved = match verdict.outcome {
-            Outcome::Pass => true,
-            Outcome::Fail | Outcome::Suspect => false,
-            Outcome::Error | Outcome::Timeout => {
-                let task = tasks.items[place].problem.key.clone();
-                return Err(JobError::Unplayed { task, reason: verdict.reason });
-            }
-        };
+        let solved = solved(tasks, place, &verdict)?;
         Ok(Played { sample: Sample { tokens: path.tokens, log_probs: path.log_probs, text: path.text }, solved })
     };
     let of_task = |(place, searched): (usize, crate::search::Searched)| {

@@ -7,7 +7,7 @@ use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::search::Unit;
 use galapagos_domain::seed::Seed;
 
-use super::strategy::{Answer, Draw, Drawn, Strategy, Want, draws};
+use super::strategy::{Answer, Draw, Drawn, Moment, Several, Strategy, Want, draws, with_each};
 use super::tree::{End, NodeId, Part, Piece, Tree};
 use crate::engine::EngineError;
 
@@ -120,9 +120,8 @@ impl Chains {
     }
 }
 
-impl Chains {
-    /// For whoever judges the answers.
-    pub(super) fn tree_mut(&mut self) -> &mut Tree {
+impl Several for Chains {
+    fn tree_mut(&mut self) -> &mut Tree {
         &mut self.tree
     }
 }
@@ -143,5 +142,11 @@ impl Strategy for Chains {
 
     fn found(&self) -> Vec<NodeId> {
         self.chains.iter().filter_map(|chain| chain.last().copied()).collect()
+    }
+
+    /// Of answers in one piece, with each of them; others are seen batch by batch.
+    fn moments(&self) -> Option<Vec<Moment>> {
+        let samples = self.chains.iter().all(|chain| chain.len() == 1);
+        samples.then(|| with_each(&self.tree, &self.found()))
     }
 }

@@ -1,4 +1,5 @@
-//! One of several answers: by evaluators (best of n), or by the votes of the answers themselves.
+//! One of several answers or episodes: by evaluators (best of n), or by the votes of the answers themselves. An episode that the
+//! environment failed is never chosen before one that was played, and is told beside the chosen one.
 
 use std::sync::Arc;
 
@@ -6,10 +7,9 @@ use galapagos_domain::recipe::search::{Evaluate, Pool};
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 
-use super::chains::Chains;
 use super::extract::{best, elect};
-use super::strategy::{Answer, Moment, Question, Strategy, Want, verdicts};
-use super::tree::{NodeId, Tree};
+use super::strategy::{Answer, Moment, Question, Several, Strategy, Want, verdicts};
+use super::tree::{End, NodeId, Tree};
 use super::value::{Given, take};
 use crate::engine::EngineError;
 use crate::verify::consistency::pool;
@@ -38,7 +38,7 @@ pub struct Weigh {
 
 /// Answers of which one is kept.
 pub struct Chosen {
-    chains: Chains,
+    several: Box<dyn Several>,
     choose: Choose,
     seed: Seed,
     /// Evaluators that were asked; `None` while answers are drawn.
@@ -54,16 +54,17 @@ pub struct Chosen {
 
 impl std::fmt::Debug for Chosen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chosen").field("chains", &self.chains).field("given", &self.given).finish_non_exhaustive()
+        f.debug_struct("Chosen").field("tree", self.several.tree()).field("given", &self.given).finish_non_exhaustive()
     }
 }
 
 impl Chosen {
-    /// One of the answers of `chains`.
+    /// One of `several`.
     #[must_use]
-    pub fn new(chains: Chains, choose: Choose, seed: Seed) -> Self {
+    pub(super) fn new(several: impl Several + 'static, choose: Choose, seed: Seed) -> Self {
+        let several = Box::new(several);
         let (given, places, steps, costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { chains, choose, seed, asked: None, given, places, steps, costs }
+        Self { several, choose, seed, asked: None, given, places, steps, costs }
     }
 
     fn verifiers(&self) -> Vec<Verifier> {
@@ -78,8 +79,8 @@ impl Chosen {
         let Some(verifier) = self.verifiers().into_iter().nth(place).map(Arc::new) else { return Vec::new() };
         self.places.clear();
         let mut wants = Vec::new();
-        for (at, node) in self.chains.found().into_iter().enumerate() {
-            let path = self.chains.tree().path(node);
+        for (at, node) in self.several.found().into_iter().enumerate() {
+            let path = self.several.tree().path(node);
             for end in self.ends(&path.tokens) {
                 let whole = end == path.tokens.len();
                 let seed = self.seed.derive(&format!("judge/{place}/{}/{end}", node.0));
@@ -99,7 +100,7 @@ impl Chosen {
     }
 
     fn judged(&mut self, place: usize, answers: Vec<Answer>) {
-        let found = self.chains.found();
+        let found = self.several.found();
         self.given.resize(found.len(), Given::default());
         self.steps.resize(found.len(), Vec::new());
         self.costs.resize(found.len(), 0);
@@ -109,9 +110,9 @@ impl Chosen {
             match &self.choose {
                 Choose::Best(by) => {
                     let (evaluate, given) = (by[place].clone(), &mut self.given[at]);
-                    take(self.chains.tree_mut(), node, &evaluate, verdict, given);
+                    take(self.several.tree_mut(), node, &evaluate, verdict, given);
                     let all = self.given[at].all();
-                    self.chains.tree_mut()[node].own = all;
+                    self.several.tree_mut()[node].own = all;
                 }
                 Choose::Vote { .. } => self.steps[at].extend(verdict.score.map(f64::from)),
             }
@@ -123,7 +124,7 @@ impl Strategy for Chosen {
     fn next(&mut self, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
         let wants = match self.asked {
             None => {
-                let wants = self.chains.next(answers)?;
+                let wants = self.several.next(answers)?;
                 if !wants.is_empty() {
                     return Ok(wants);
                 }
@@ -138,38 +139,46 @@ impl Strategy for Chosen {
     }
 
     fn tree(&self) -> &Tree {
-        self.chains.tree()
+        self.several.tree()
     }
 
     fn found(&self) -> Vec<NodeId> {
-        self.winner(usize::MAX).into_iter().collect()
+        let winner = self.winner(usize::MAX);
+        let failed = self.several.found().into_iter().filter(|node| self.is_failed(*node) && Some(*node) != winner);
+        winner.into_iter().chain(failed).collect()
     }
 
     fn moments(&self) -> Option<Vec<Moment>> {
         let mut tokens = 0;
         let moment = |(at, node): (usize, NodeId)| {
-            let sampled = self.chains.tree().path(node).sampled.iter().filter(|sampled| **sampled).count();
-            tokens += sampled as u64 + self.costs.get(at).copied().unwrap_or(0);
+            tokens += self.several.tree().path(node).spent() + self.costs.get(at).copied().unwrap_or(0);
             Moment { tokens, found: self.winner(at + 1).into_iter().collect() }
         };
-        Some(self.chains.found().into_iter().enumerate().map(moment).collect())
+        Some(self.several.found().into_iter().enumerate().map(moment).collect())
     }
 }
 
 impl Chosen {
+    fn is_failed(&self, node: NodeId) -> bool {
+        self.several.tree()[node].end == Some(End::Failed)
+    }
+
     /// Which of the first `count` answers is kept. A sample does not depend on how many there are.
     fn winner(&self, count: usize) -> Option<NodeId> {
-        let mut found = self.chains.found();
+        let mut found = self.several.found();
         found.truncate(count);
         let winner = match &self.choose {
-            Choose::Best(_) => best(found.iter().zip(&self.given).map(|(node, given)| (*node, given.all()))),
+            Choose::Best(_) => {
+                let given = found.iter().zip(&self.given).map(|(node, given)| (*node, given.all()));
+                best(given.filter(|(node, _)| !self.is_failed(*node)))
+            }
             Choose::Vote { key, weigh } => {
                 let weight = |at: usize| match weigh {
                     None => Some(1.0),
                     Some(weigh) => self.steps.get(at).and_then(|steps| pool(steps, weigh.pool)),
                 };
                 let ballots = found.iter().enumerate().map(|(at, node)| {
-                    let class = key(&self.chains.tree().path(*node).answer);
+                    let class = key(&self.several.tree().path(*node).answer);
                     let weight = weight(at);
                     (*node, class.filter(|_| weight.is_some()), weight.unwrap_or(0.0))
                 });

@@ -1,6 +1,6 @@
 //! Episodes: `n` of one task, each a chain of actions with what the environment showed behind them. The first actions are drawn as one
-//! request, so that they share the prompt; from then on every episode goes its own way. An episode that the environment fails ends with
-//! that failure, and the others go on.
+//! request, so that they share the prompt; from then on every episode goes its own way, and none depends on how many others there are.
+//! An episode that the environment fails ends with that failure, and the others go on.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Verdict;
 use galapagos_domain::tree::{PlayedTurn, TreeTurn};
 
-use super::strategy::{Act, Acted, Answer, Draw, Strategy, Want, acts, draws};
+use super::strategy::{Act, Acted, Answer, Draw, Moment, Several, Strategy, Want, acts, draws, with_each};
 use super::tree::{End, NodeId, Part, Piece, Tree};
 use crate::engine::EngineError;
 
@@ -169,8 +169,8 @@ impl Episodes {
         }
         self.turn += 1;
         let want = |episode: &usize| {
-            let end = self.ends[*episode];
-            self.draw(self.tree.path(end).tokens, 1, self.seed.derive(&format!("node/{}/0", end.0)))
+            let seed = self.seed.derive(&format!("episode/{episode}/{}", self.turn));
+            self.draw(self.tree.path(self.ends[*episode]).tokens, 1, seed)
         };
         let wants: Vec<Want> = open.iter().map(want).collect();
         self.stage = if open.is_empty() { Stage::Done } else { Stage::Writing(open) };
@@ -202,6 +202,17 @@ impl Strategy for Episodes {
 
     fn found(&self) -> Vec<NodeId> {
         self.ends.clone()
+    }
+
+    /// With each episode, in order of their numbers, whichever ended first.
+    fn moments(&self) -> Option<Vec<Moment>> {
+        Some(with_each(&self.tree, &self.ends))
+    }
+}
+
+impl Several for Episodes {
+    fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
     }
 }
 

@@ -355,6 +355,14 @@ impl Strategy for Growth {
         }
     }
 
+    fn is_settled(&self) -> bool {
+        match &self.stage {
+            Stage::Drawing(drawing) => drawing.again == 0 && drawing.new.is_empty(),
+            Stage::Acting(_) | Stage::Judging(_) | Stage::Choosing => false,
+            Stage::Done => true,
+        }
+    }
+
     fn resume(&mut self, tree: Tree, standing: Standing) {
         self.batch = tree.iter().map(|(_, node)| node.batch).max().unwrap_or(0);
         self.spent = standing.spent;

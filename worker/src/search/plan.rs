@@ -101,11 +101,13 @@ impl<'a> Plan<'a> {
             Search::Debate(debate) => Box::new(Debate::new(debate.clone(), sampling(), Arc::clone(&self.codec), seed)),
             Search::EnvRollout(rollout) => {
                 let n = rollout.propose.n;
-                match self.limits(rollout.turns) {
-                    Some(limits) => Box::new(Episodes::new(n, limits, sampling(), seed)),
-                    None => {
-                        Box::new(Episodes::failed(n, &Verdict::new(Outcome::Error, "the tasks have no environment")))
-                    }
+                let episodes = match self.limits(rollout.turns) {
+                    Some(limits) => Episodes::new(n, limits, sampling(), seed),
+                    None => Episodes::failed(n, &Verdict::new(Outcome::Error, "the tasks have no environment")),
+                };
+                match rollout.by.as_slice() {
+                    [] => Box::new(episodes),
+                    by => Box::new(Chosen::new(episodes, Choose::Best(by.to_vec()), seed)),
                 }
             }
         })

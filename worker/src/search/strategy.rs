@@ -131,11 +131,22 @@ pub trait Strategy: Send {
     /// What is taken from the tree as trajectories, once it is done; in order. Before that: what would be taken if it ended now.
     fn found(&self) -> Vec<NodeId>;
 
+    /// Whether [`Strategy::found`] is what a whole batch left: not while answers of a batch are still being put in.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
     /// What it would have found with fewer tokens, where its batches do not show that: in ascending order, up to its end. `None`:
     /// [`Strategy::found`] after each batch says it.
     fn moments(&self) -> Option<Vec<Moment>> {
         None
     }
+}
+
+/// Several whole answers, or whole episodes, of which one may be chosen.
+pub(super) trait Several: Strategy {
+    /// For whoever judges them.
+    fn tree_mut(&mut self) -> &mut Tree;
 }
 
 /// What a search would have found if it had ended there.
@@ -144,6 +155,16 @@ pub struct Moment {
     /// Sampled until then, by the policy and by verifiers that sample.
     pub tokens: u64,
     pub found: Vec<NodeId>,
+}
+
+/// What independent samples would have left with each of them, in the order of `ends`.
+pub(super) fn with_each(tree: &Tree, ends: &[NodeId]) -> Vec<Moment> {
+    let mut tokens = 0;
+    let moment = |(at, end): (usize, &NodeId)| {
+        tokens += tree.path(*end).spent();
+        Moment { tokens, found: ends[..=at].to_vec() }
+    };
+    ends.iter().enumerate().map(moment).collect()
 }
 
 /// The continuations among answers that must all be such; others are a mistake of the driver and count as none.

@@ -147,6 +147,12 @@ impl Path {
         }
     }
 
+    /// Tokens of it that the policy sampled.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.sampled.iter().filter(|sampled| **sampled).count() as u64
+    }
+
     /// The first `tokens` tokens of it; the texts stay whole.
     #[must_use]
     pub fn cut(mut self, tokens: usize) -> Self {

@@ -93,12 +93,12 @@ impl Setting {
 }
 
 /// A small map on which most steps may slip.
-fn slippery() -> serde_json::Value {
+pub fn slippery() -> serde_json::Value {
     let config = json!({"rows": 3, "columns": 4, "walls": 0.1, "slippery": 0.7});
     json!({"name": "grid", "config": config, "train": 20, "val": 5, "test": 5, "tokens": 1400, "max_tokens": 8})
 }
 
-const WAYS: &str = r#""guide": {"choice": ["up", "right", "down", "left"]}"#;
+pub const WAYS: &str = r#""guide": {"choice": ["up", "right", "down", "left"]}"#;
 
 /// The last one is refused.
 const STAYS: &str = r#""guide": {"choice": ["up", "right", "down", "left", "stay"]}"#;

@@ -19,6 +19,7 @@ mod adapters;
 mod bench;
 mod episodes;
 mod judges;
+mod measured;
 mod probes;
 mod programs;
 mod searches;

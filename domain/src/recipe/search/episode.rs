@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::propose::Propose;
+use super::tree::Evaluate;
 
 /// `propose.n` episodes of every task: the policy reads what the environment shows, acts, reads what came of it, and so on until the
 /// environment says that it is over, `turns` actions are taken or the task set's `tokens` are spent.
@@ -13,4 +14,7 @@ pub struct EnvRollout {
     pub propose: Propose,
     /// Most actions of an episode.
     pub turns: u32,
+    /// Asked behind every episode, where one of them is to be kept: that with the highest sum, the earliest of equals. Empty: all are.
+    #[serde(default)]
+    pub by: Vec<Evaluate>,
 }

@@ -21,6 +21,7 @@ impl Search {
             Self::Mcts(mcts) => (Some(&mut mcts.evaluate), Some(&mut mcts.budget)),
             Self::StepBeam(beam) => (Some(&mut beam.evaluate), Some(&mut beam.budget)),
             Self::BestOfN(best) => (Some(&mut best.by), None),
+            Self::EnvRollout(episodes) => (Some(&mut episodes.by), None),
             _ => (None, None),
         };
         if let Some(evaluate) = evaluate {

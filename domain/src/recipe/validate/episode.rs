@@ -58,15 +58,20 @@ impl Check<'_> {
 
     /// What a rollout plays it plays alone, and what it asks of episodes they can answer.
     pub(super) fn episodes(&mut self, rollout: &Rollout, path: &Path) {
-        let known = rollout.tasks.keys().filter_map(|name| Some((name, self.recipe.tasks.get(name)?)));
-        let (played, asked): (Vec<_>, Vec<_>) = known.partition(|(_, set)| set.env().is_some());
-        if let (Some((one, _)), Some((other, _))) = (played.first(), asked.first()) {
-            let message = format!("`{one}` is played turn by turn, and `{other}` is answered");
-            self.refuse(&path.key("tasks"), message, "write a `rollout` for each");
-        }
+        self.one_kind(rollout.tasks.keys(), &path.key("tasks"), "write a `rollout` for each");
         let plays = self.plays(rollout.tasks.keys());
         for (index, verifier) in rollout.verify.iter().enumerate() {
             self.knows(verifier, &path.key("verify").index(index), plays);
+        }
+    }
+
+    /// Tasks that are searched together are all played, or all answered.
+    pub(super) fn one_kind<'a>(&mut self, sets: impl Iterator<Item = &'a Name>, path: &Path, help: &str) {
+        let known = sets.filter_map(|name| Some((name, self.recipe.tasks.get(name)?)));
+        let (played, asked): (Vec<_>, Vec<_>) = known.partition(|(_, set)| set.env().is_some());
+        if let (Some((one, _)), Some((other, _))) = (played.first(), asked.first()) {
+            let message = format!("`{one}` is played turn by turn, and `{other}` is answered");
+            self.refuse(path, message, help);
         }
     }
 
@@ -94,23 +99,12 @@ impl Check<'_> {
             }
             (_, false) => {}
         }
-        let key = if matches!(search, Search::BestOfN(_)) { "by" } else { "evaluate" };
+        let evaluators = path.key(search.name()).key(search.evaluators_key());
         for (index, evaluate) in search.evaluators().iter().enumerate() {
-            self.knows(&evaluate.verifier, &path.key(search.name()).key(key).index(index).key("verifier"), plays);
+            self.knows(&evaluate.verifier, &evaluators.index(index).key("verifier"), plays);
         }
         if let Search::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) = search {
             self.knows(verifier, &path.key("vote").key("by").key("weighted").key("verifier"), plays);
-        }
-    }
-
-    /// Searches are measured by the answers that they choose, beside the best of whole answers.
-    pub(super) fn measures_answers<'a>(&mut self, sets: impl Iterator<Item = &'a Name>, path: &Path) {
-        for name in sets {
-            if self.plays([name].into_iter()) {
-                let message = format!("`{name}` is played turn by turn, and searches are measured by their answers");
-                let help = "measure it by `pass_at_1` and `pass_at` in an `evaluate` without `searches`";
-                self.refuse(&path.key(name), message, help);
-            }
         }
     }
 

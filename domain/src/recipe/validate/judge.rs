@@ -2,6 +2,7 @@
 
 use super::data::MAX_SAMPLES;
 use super::scope::{CHAMPION, POLICY, Scope};
+use super::search::speaks_of_all;
 use super::{Check, Phase};
 use crate::ids::Name;
 use crate::recipe::Head;
@@ -128,7 +129,7 @@ impl Check<'_> {
 
     fn searches(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
         if !evaluate.searches.is_empty() {
-            self.measures_answers(evaluate.tasks.keys(), &path.key("tasks"));
+            self.one_kind(evaluate.tasks.keys(), &path.key("tasks"), "write an `evaluate` with `searches` for each");
         }
         for (name, search) in &evaluate.searches {
             let path = path.key("searches").key(name);
@@ -149,21 +150,30 @@ impl Check<'_> {
                 self.refuse(&path.key(search.name()).key("spread"), message, "leave `spread` out");
             }
         }
-        let rerank = path.key("rerank");
-        self.whole(&rerank.key("n"), evaluate.rerank.n, 1, MAX_SAMPLES);
+        self.rerank(evaluate, &path.key("rerank"), scope);
+    }
+
+    /// The baseline: a user of the model must be able to rank so.
+    fn rerank(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        self.whole(&path.key("n"), evaluate.rerank.n, 1, MAX_SAMPLES);
         if evaluate.searches.is_empty() && evaluate.rerank != Rerank::default() {
             let help = "add `searches`, or use the metrics `pass_at` and `best_of`";
-            self.refuse(&rerank, "there are no searches beside which it could stand", help);
+            self.refuse(path, "there are no searches beside which it could stand", help);
         }
-        if let Some(verifier) = &evaluate.rerank.by {
-            let path = rerank.key("by");
-            self.verifier(verifier, &path, (scope, 1));
-            self.knows(verifier, &path, self.plays(evaluate.tasks.keys()));
-            if verifier.is_told() {
-                let message =
-                    format!("`{}` knows the right answer, which a user of the model does not", verifier.name());
-                self.refuse(&path, message, "rank by a role, for example `{orm: critic}`, or by `self_log_prob`");
-            }
+        let Some(verifier) = &evaluate.rerank.by else { return };
+        let (path, name) = (path.key("by"), verifier.name());
+        let plays = self.plays(evaluate.tasks.keys());
+        self.verifier(verifier, &path, (scope, 1));
+        if verifier.is_told() {
+            let (what, role) =
+                if plays { ("outcome", "success_classifier: {role: critic}") } else { ("right answer", "orm: critic") };
+            let message = format!("`{name}` knows the {what}, which a user of the model does not");
+            self.refuse(&path, message, format!("rank by a role, for example `{{{role}}}`, or by `self_log_prob`"));
+        } else if speaks_of_all(verifier) {
+            let message = format!("`{name}` compares all answers of a task, and the baseline ranks each by itself");
+            self.refuse(&path, message, "rank by a role, for example `{orm: critic}`, or by `self_log_prob`");
+        } else {
+            self.knows(verifier, &path, plays);
         }
     }
 

@@ -46,9 +46,8 @@ impl Check<'_> {
                 self.whole_answers(chain.propose(), &inner);
             }
         }
-        let key = if matches!(search, Search::BestOfN(_)) { "by" } else { "evaluate" };
         for (index, evaluate) in search.evaluators().iter().enumerate() {
-            self.evaluator(evaluate, &path.key(key).index(index), scope);
+            self.evaluator(evaluate, &path.key(search.evaluators_key()).index(index), scope);
         }
     }
 
@@ -120,7 +119,7 @@ impl Check<'_> {
             let help = "write `when: terminal`, or estimate steps by `mc_rollout`";
             self.refuse(&path.key("when"), message, help);
         }
-        if matches!(evaluate.verifier, Verifier::Consistency(_) | Verifier::JudgePair(_)) {
+        if speaks_of_all(&evaluate.verifier) {
             let name = evaluate.verifier.name();
             let message = format!("`{name}` speaks of all answers of a task, which are known when the search is over");
             self.refuse(&path.key("verifier"), message, "put it into `verify` beside `rule`");
@@ -278,6 +277,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether a verifier compares all that a search left, so that no search can ask it on its way.
+pub(super) fn speaks_of_all(verifier: &Verifier) -> bool {
+    matches!(verifier, Verifier::Consistency(_) | Verifier::JudgePair(_))
 }
 
 /// Whether a verifier gives a number to what was written so far, without continuing it.

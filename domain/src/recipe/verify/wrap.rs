@@ -201,7 +201,7 @@ impl Verifier {
         }
     }
 
-    /// Whether it is told the right answer, as no user of a model can be.
+    /// Whether it is told the right answer, or what an environment pays, as no user of a model can be.
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.holds(&|verifier| {

@@ -1,9 +1,10 @@
 //! Episodes and trees of actions in a world of three places on a line, by hand: `r` goes right, `l` left, `f` breaks the world.
 
-use galapagos_domain::recipe::search::Mcts;
+use galapagos_domain::recipe::search::{Evaluate, Mcts};
 use galapagos_domain::recipe::verify::{EnvReturn, Verifier};
 use galapagos_domain::trajectory::Outcome;
 
+use super::super::choice::{Choose, Chosen};
 use super::super::growth::Growth;
 use super::super::strategy::Drawn;
 use super::super::tree::Path;
@@ -116,6 +117,68 @@ fn every_episode_goes_its_own_way_behind_the_tokens_that_were_sampled() {
 }
 
 #[test]
+fn fewer_episodes_would_have_left_the_first_of_them() {
+    let says: &[(&str, &[&str])] =
+        &[("", &["r", "l"]), ("r\nat 1\n> ", &["r"]), ("l\nat 0\n> ", &["r"]), ("l\nat 0\n> r\nat 1\n> ", &["l"])];
+    let mut two = episodes(2, 3, 100);
+    run(&mut two, says);
+    let [won, lost] = two.found()[..] else { panic!() };
+    // Two actions of two tokens, and three; what was shown is not sampled.
+    let moments = [Moment { tokens: 4, found: vec![won] }, Moment { tokens: 4 + 6, found: vec![won, lost] }];
+    assert_eq!(two.moments().unwrap(), moments, "by number, though the other one is longer");
+
+    let seeds = |n: usize| {
+        let (mut episodes, mut seeds, mut answers) = (episodes(n as u32, 3, 100), Vec::new(), Vec::new());
+        loop {
+            let wants = episodes.next(answers).unwrap();
+            let drawn = wants.iter().filter_map(|want| match want {
+                Want::Draw(draw) => Some((text(&draw.behind), draw.seed)),
+                Want::Act(_) | Want::Judge(_) => None,
+            });
+            seeds.extend(drawn);
+            if wants.is_empty() {
+                return seeds;
+            }
+            let first = ["r", "l", "l"];
+            let says: [(&str, &[&str]); 5] = [
+                ("", &first[..n]),
+                ("r\nat 1\n> ", &["l"]),
+                ("r\nat 1\n> l\nat 0\n> ", &["l"]),
+                ("l\nat 0\n> ", &["l"]),
+                ("l\nat 0\n> l\nat 0\n> ", &["l"]),
+            ];
+            answers = wants.iter().map(|want| answer(want, &says)).collect();
+        }
+    };
+    let (one, three) = (seeds(1), seeds(3));
+    assert!(one.iter().all(|drawn| three.contains(drawn)), "{one:?} and {three:?}");
+    let different: std::collections::BTreeSet<u64> = three.iter().map(|(_, seed)| seed.0).collect();
+    assert_eq!((three.len(), different.len()), (1 + 3 + 3, 7), "each action draws from a stream of its own");
+}
+
+/// Of three episodes the best is kept, and the one that the environment failed is told beside it.
+#[test]
+fn one_of_several_episodes_is_chosen_and_never_one_that_failed_before_one_that_was_played() {
+    let says: &[(&str, &[&str])] = &[("", &["f", "l", "r"]), ("l\nat 0\n> ", &["r"]), ("r\nat 1\n> ", &["r"])];
+    let by = vec![Evaluate::terminal(Verifier::EnvReturn(EnvReturn::default()))];
+    let mut chosen = Chosen::new(episodes(3, 2, 100), Choose::Best(by), Seed(1));
+    run(&mut chosen, says);
+    let found: Vec<String> = paths(&chosen).iter().map(|path| path.steps.concat()).collect();
+    assert_eq!(found, ["rr", "f"]);
+    let way: Vec<(u64, String)> = chosen
+        .moments()
+        .unwrap()
+        .into_iter()
+        .map(|moment| {
+            let [node] = moment.found[..] else { panic!("{moment:?}") };
+            (moment.tokens, chosen.tree().path(node).steps.concat())
+        })
+        .collect();
+    let expected = [(2, "f"), (2 + 4, "lr"), (2 + 4 + 4, "rr")];
+    assert_eq!(way, expected.map(|(tokens, steps)| (tokens, steps.to_owned())));
+}
+
+#[test]
 fn an_episode_ends_where_no_further_action_fits() {
     let says: &[(&str, &[&str])] = &[("", &["r"]), ("r\nat 1\n> ", &["l"])];
     // The action of two tokens and what is shown take 9; another action may take 4.
@@ -176,4 +239,31 @@ fn a_path_of_a_tree_is_cut_at_its_depth_and_a_dense_return_is_asked_on_the_way()
     let ends: Vec<_> = growth.tree().iter().map(|(_, node)| (node.end, node.own)).collect();
     assert_eq!(ends, [(None, None), (None, Some(0.5)), (Some(End::Cut), Some(0.5))]);
     assert!(growth.tree()[NodeId(1)].verdict.is_none(), "an episode under way is neither right nor wrong");
+}
+
+/// What a measured tree would have answered is read when all of a batch is there: its actions, their turns and their values.
+#[test]
+fn a_tree_is_settled_between_its_batches_alone() {
+    let search = r#"{"propose": {"n": 2, "unit": "turn"}, "select": {"uct": {"c": 1.0}},
+        "evaluate": [{"verifier": {"env_return": {}}, "when": "every"}], "budget": {"simulations": 3, "depth": 4}}"#;
+    let search: Mcts = serde_json::from_str(search).unwrap();
+    let limits = Limits { turns: 4, action: 4, tokens: 100 };
+    let mut growth = Growth::mcts(&search, Arc::new(Sampling::at(1.0)), Seed(1)).playing(limits);
+    let says: &[(&str, &[&str])] = &[("", &["r", "l"]), ("r\nat 1\n> ", &["r", "f"])];
+    let (mut answers, mut seen) = (Vec::new(), String::new());
+    loop {
+        let wants = growth.next(answers).unwrap();
+        let kind = wants.first().map_or('.', |want| match want {
+            Want::Draw(_) => 'd',
+            Want::Act(_) => 'a',
+            Want::Judge(_) => 'j',
+        });
+        seen.push(kind);
+        assert_eq!(growth.is_settled(), matches!(kind, 'd' | '.'), "{seen}");
+        if wants.is_empty() {
+            break;
+        }
+        answers = wants.iter().map(|want| answer(want, says)).collect();
+    }
+    assert_eq!(seen, "dajdaj.");
 }

@@ -102,7 +102,8 @@ const EVALUATE: Topic = Topic {
             "map: name to search",
             "{}",
             "searches that are measured: the share of tasks solved against the tokens sampled; trees with `extract: {top: 1}`. One that \
-             asks for the right answer on its way is marked `told`",
+             asks for the right answer on its way, or for what an environment pays, is marked `told`. Of environments: `env_rollout`, and \
+             `mcts` and `step_beam` with `unit: turn`; an `evaluate` for them, and another for tasks that are answered",
         ),
         preset("rerank", "map", "{n: 8}", "the baseline that stands beside them"),
         preset(
@@ -136,11 +137,12 @@ const METRICS: Topic = Topic {
 const RERANK: Topic = Topic {
     word: "rerank",
     place: "evaluate",
-    about: "The baseline of `searches`: of n whole answers, sampled as the first search samples, the one that a verifier ranks first. \
-            It is always measured with them, and for fewer tokens too.",
+    about: "The baseline of `searches`: of n whole answers, sampled as the first search samples, the one that a verifier ranks first; \
+            of environments of n whole episodes, with as many turns as that search has (`turns`, of a tree `depth`). It is always \
+            measured with them, and for fewer tokens too. What knows the right answer or the outcome cannot rank.",
     form: Form::Map,
     entries: &[
-        preset("n", "count", "8", "answers per task"),
+        preset("n", "count", "8", "answers or episodes per task"),
         optional(
             "by",
             "verifier",

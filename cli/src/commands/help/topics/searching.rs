@@ -213,6 +213,13 @@ const ENV_ROLLOUT: Topic = Topic {
     entries: &[
         required("propose", "map", "as `sample_k`; `n` episodes, `max_tokens` an action"),
         required("turns", "count", "most actions of an episode"),
+        preset(
+            "by",
+            "list of evaluators",
+            "[]",
+            "keeps one episode of a task: that with the highest sum of their values, asked behind the last turn; ties go to the earliest. \
+             Episodes that the environment failed are told beside it. Empty: all are kept",
+        ),
     ],
     example: "search: {env_rollout: {propose: {n: 8, temperature: 1.0}, turns: 12}}",
 };

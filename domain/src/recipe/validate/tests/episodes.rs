@@ -203,18 +203,111 @@ fn what_is_read_over_an_episode_is_refused_where_there_is_none() {
     }
 }
 
-/// Episodes are counted by `pass_at`; searches are measured beside the best of whole answers, of which an environment has none.
+/// The quickstart with an evaluation of `world` at its end, and `more` in it.
+fn evaluated(more: &str) -> String {
+    let finish = "tasks: {numbers: {split: test, n: 200}, words: {split: test, n: 200}}";
+    let text = QUICKSTART.replacen("tasks:\n", &format!("tasks:\n  world: {{env: {{{GRID}}}}}\n"), 1);
+    assert!(text.contains(finish));
+    text.replacen(finish, &format!("tasks: {{world: {{split: test, n: 5}}}}{more}"), 1)
+}
+
+const TREE: &str = "mcts: {propose: {n: 3, unit: turn}, budget: {simulations: 4, depth: 6}, \
+                    evaluate: [{verifier: {env_return: {}}, when: every}], extract: {top: 1}}";
+const BEAM: &str = "step_beam: {propose: {n: 3, unit: turn}, beam: 2, budget: {depth: 6}, \
+                    evaluate: [{verifier: self_log_prob, when: every}], extract: {top: 1}}";
+
 #[test]
-fn environments_are_evaluated_but_no_search_of_them_is_measured() {
-    let finish = "{split: test, n: 200}, words: {split: test, n: 200}}";
-    let evaluated = |more: &str| {
-        let text = QUICKSTART.replacen("tasks:\n", &format!("tasks:\n  world: {{env: {{{GRID}}}}}\n"), 1);
-        text.replacen(finish, &format!("{{split: test, n: 200}}, world: {{split: test, n: 5}}}}{more}"), 1)
-    };
+fn searches_of_environments_are_measured_beside_whole_episodes() {
+    let by = "env_rollout: {propose: {n: 4}, turns: 8, by: [{verifier: {orm: critic}}, {verifier: self_log_prob}]}";
+    let searches = format!("\n      searches: {{a: {{{EPISODES}}}, b: {{{TREE}}}, c: {{{BEAM}}}, d: {{{by}}}}}");
+    for rerank in
+        ["", "\n      rerank: {n: 3, by: {success_classifier: {role: critic}}}", "\n      rerank: {by: self_log_prob}"]
+    {
+        let text = evaluated(&format!("{searches}{rerank}"));
+        let recipe = parse(&text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(parse(&recipe.to_yaml()).unwrap(), recipe);
+    }
     parse(&evaluated("")).unwrap_or_else(|e| panic!("{e}"));
-    let message = complaint(&evaluated(&format!("\n      searches: {{walks: {{{EPISODES}}}}}")));
-    let expected = "evaluate.tasks.world: `world` is played turn by turn, and searches are measured by their answers";
-    assert!(message.contains(expected), "want {expected:?} in\n{message}");
-    let asked = broken(QUICKSTART, finish, &format!("{finish}\n      searches: {{walks: {{{EPISODES}}}}}"));
+}
+
+#[test]
+fn what_cannot_be_measured_of_environments_says_where_and_what_to_write_instead() {
+    let searches = |search: &str| format!("\n      searches: {{walks: {{{search}}}}}");
+    let reranked = |by: &str| format!("{}\n      rerank: {{by: {by}}}", searches(EPISODES));
+    let outcome = "knows the outcome, which a user of the model does not";
+    let user = "rank by a role, for example `{success_classifier: {role: critic}}`, or by `self_log_prob`";
+    let cases = [
+        (reranked("{env_return: {}}"), "evaluate.rerank.by", format!("`env_return` {outcome}"), user),
+        (reranked("rule"), "evaluate.rerank.by", format!("`rule` {outcome}"), user),
+        (
+            reranked("{combine: {of: [{verify: self_log_prob}, {verify: {env_return: {}}}], how: mean}}"),
+            "evaluate.rerank.by",
+            format!("`combine` {outcome}"),
+            user,
+        ),
+        (
+            reranked("{judge_pair: {ask: \"{first} {second}\", calibrate: none}}"),
+            "evaluate.rerank.by",
+            "`judge_pair` compares all answers of a task".to_owned(),
+            "or by `self_log_prob`",
+        ),
+        (
+            reranked("{judge: {ask: \"{answer}\"}}"),
+            "evaluate.rerank.by.judge.calibrate",
+            "a judge is tried on known answers, and an environment has none".to_owned(),
+            "`calibrate: none`",
+        ),
+        (
+            searches(&TREE.replace("{top: 1}", "ends")),
+            "evaluate.searches.walks.mcts.extract",
+            "a measured tree must choose one answer".to_owned(),
+            "`extract: {top: 1}`",
+        ),
+        (
+            searches(&TREE.replace("extract:", "spread: {jobs: 2}, extract:")),
+            "evaluate.searches.walks.mcts.spread",
+            "a measured tree is grown by one job".to_owned(),
+            "leave `spread` out",
+        ),
+        (
+            searches(&TREE.replace("unit: turn", "unit: line")),
+            "evaluate.searches.walks.mcts.propose.unit",
+            "an environment is searched by its turns".to_owned(),
+            "`unit: turn`",
+        ),
+        (
+            searches("vote: {propose: {n: 2}}"),
+            "evaluate.searches.walks",
+            "`vote` answers questions and cannot act in an environment".to_owned(),
+            "use `env_rollout`",
+        ),
+        (
+            searches("env_rollout: {propose: {n: 2}, turns: 8, by: [{verifier: rule}]}"),
+            "evaluate.searches.walks.env_rollout.by[0].verifier",
+            "`rule` needs a task with an answer".to_owned(),
+            "use `{env_return: {}}`",
+        ),
+    ];
+    for (more, place, message, help) in cases {
+        let said = complaint(&evaluated(&more));
+        assert!(
+            said.contains(&format!("{place}: {message}")) && said.contains(help),
+            "{more}: want {place}: {message} ({help}) in\n{said}"
+        );
+    }
+    let mixed = evaluated(&searches(EPISODES)).replacen(
+        "{world: {split: test, n: 5}}",
+        "{numbers: {split: test, n: 5}, world: {split: test, n: 5}}",
+        1,
+    );
+    let said = complaint(&mixed);
+    let expected = "evaluate.tasks: `world` is played turn by turn, and `numbers` is answered";
+    assert!(said.contains(expected) && said.contains("write an `evaluate` with `searches` for each"), "{said}");
+    let finish = "words: {split: test, n: 200}}";
+    let asked = broken(QUICKSTART, finish, &format!("{finish}{}", searches(EPISODES)));
     assert!(asked.contains("searches.walks: these tasks have no environment to act in"), "{asked}");
+    let classified =
+        "\n      searches: {v: {vote: {propose: {n: 2}}}}\n      rerank: {by: {success_classifier: {role: critic}}}";
+    let asked = broken(QUICKSTART, finish, &format!("{finish}{classified}"));
+    assert!(asked.contains("rerank.by: `success_classifier` is about episodes, and these tasks have none"), "{asked}");
 }

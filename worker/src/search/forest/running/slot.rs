@@ -41,8 +41,11 @@ impl Slot {
         }
     }
 
-    /// After a batch.
+    /// After every step of the search; only what whole batches left counts.
     pub(super) fn note(&mut self) {
+        if !self.strategy.is_settled() {
+            return;
+        }
         let found = self.strategy.found();
         let known = match self.moments.last() {
             None => found.is_empty(),
