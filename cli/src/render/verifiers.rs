@@ -85,7 +85,8 @@ fn tested(tested: &Tested) -> String {
     }
     let reason = short(reason.as_deref().unwrap_or_default());
     let jobs = if *suspended == 1 { "1 job".to_owned() } else { format!("{suspended} jobs") };
-    let misled = if *misled > 0 { format!(" and {misled} trajectories of searches that went by it") } else { String::new() };
+    let misled =
+        if *misled > 0 { format!(" and {misled} trajectories of searches that went by it") } else { String::new() };
     format!("{counts}; SUSPENDED in {jobs}, {marked} verdicts{misled} are suspect: {reason}")
 }
 
@@ -142,11 +143,18 @@ mod tests {
         let mute = Heard { verifier: "prm".into(), verdicts: 9, error: 2, retried: 1, ..Heard::default() };
         let fine = Heard { verifier: "rule".into(), verdicts: 5, ..Heard::default() };
         let same = Agreed { verifier: "math".into(), with: "rule".into(), right_passed: 4, ..Agreed::default() };
-        let apart = Agreed { verifier: "numeric".into(), right_failed: 1, wrong_passed: 3, wrong_failed: 37, ..same.clone() };
+        let apart =
+            Agreed { verifier: "numeric".into(), right_failed: 1, wrong_passed: 3, wrong_failed: 37, ..same.clone() };
         let agreed = vec![same, apart];
         let evaluators = vec![Heard { reason: Some("it gave\nNaN".into()), ..mute }, fine];
-        let audit =
-            Audit { retried: 2, troubles: vec![trouble], tested: vec![good, bad], scored: vec![paid], agreed, evaluators };
+        let audit = Audit {
+            retried: 2,
+            troubles: vec![trouble],
+            tested: vec![good, bad],
+            scored: vec![paid],
+            agreed,
+            evaluators,
+        };
         assert_eq!(words(&audit), "  env_return 0.250  retried 2  canaries 13  SUSPENDED numeric");
         let notes = notes(&step(audit));
         assert!(notes[0].starts_with("timeout 3 of math: a ba b") && notes[0].ends_with("..."), "{}", notes[0]);

@@ -301,9 +301,9 @@ pub(super) fn compute<E: Engine + ?Sized>(
             Wanted::Completions(asked) => {
                 let group = (checkpoint.checkpoint, Arc::clone(&asked.stop), asked.max_tokens);
                 let mut alone = asked.alone(&checkpoint)?;
-                let (batch, ids) = batches.entry(group).or_insert_with(|| {
-                    (Batch { requests: Vec::new(), ..alone.clone() }, Vec::new())
-                });
+                let (batch, ids) = batches
+                    .entry(group)
+                    .or_insert_with(|| (Batch { requests: Vec::new(), ..alone.clone() }, Vec::new()));
                 batch.requests.append(&mut alone.requests);
                 ids.push(id);
             }

@@ -152,10 +152,12 @@ pub(super) fn settle(canaries: &Canaries, examinees: &Examinees, job: &mut [Said
     let settle = |verifier: usize| {
         let (mut tested, since) = examine(canaries, (verifier, &names[verifier]), job);
         if let Some(since) = since {
-            let reason = format!("`{}` is suspended: {}", names[verifier], tested.reason.as_deref().unwrap_or_default());
+            let reason =
+                format!("`{}` is suspended: {}", names[verifier], tested.reason.as_deref().unwrap_or_default());
             tested.marked += mark(job, (verifier, since), &reason);
             if examinees.leads[verifier] {
-                tested.misled += mislead(job, since, &format!("the search went by a verifier that is not believed; {reason}"));
+                tested.misled +=
+                    mislead(job, since, &format!("the search went by a verifier that is not believed; {reason}"));
             }
         }
         tested
@@ -356,7 +358,10 @@ mod tests {
         let led = r#"{"best_of_n": {"propose": {"n": 2}, "by": [{"verifier": {"numeric": {}}}, {"verifier": "rule"}, {"verifier": "self_log_prob"}]}}"#;
         let of = examinees(r#"["rule", {"regex": {"pattern": "."}}]"#, led);
         let names: Vec<_> = names(&of.all);
-        assert_eq!((names.as_slice(), &of.leads), (&["rule", "regex", "numeric"].map(str::to_owned)[..], &vec![true, false, true]));
+        assert_eq!(
+            (names.as_slice(), &of.leads),
+            (&["rule", "regex", "numeric"].map(str::to_owned)[..], &vec![true, false, true])
+        );
         // The third of them, which only the search asks: it says nothing of trajectories itself.
         let misled = |text: &str| {
             let mut job = job(text);
@@ -379,7 +384,10 @@ mod tests {
         job[0].canaries[0].canary.verifier = 2;
         settle(&Canaries::at(0.5), &of, &mut job);
         let reason = job[0].misled[0].as_deref().unwrap();
-        assert!(reason.starts_with("the search went by a verifier that is not believed; `numeric` is suspended: it passed"), "{reason}");
+        assert!(
+            reason.starts_with("the search went by a verifier that is not believed; `numeric` is suspended: it passed"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -96,9 +96,12 @@ fn a_search_that_goes_by_a_verifier_which_passes_everything_is_not_believed() {
     assert!(trees.iter().all(|node| node.parent.is_some() || node.verdict.is_none()));
     let (rows, trees, counts, audit) = run(grown(&bench, blind, with(Canaries::at(0.3))));
     assert_eq!(counts.suspect, counts.total());
-    let tested: Vec<_> = audit.tested.iter().map(|of| (of.verifier.as_str(), of.suspended, of.marked, of.misled)).collect();
+    let tested: Vec<_> =
+        audit.tested.iter().map(|of| (of.verifier.as_str(), of.suspended, of.marked, of.misled)).collect();
     assert_eq!(tested, [("rule", 0, 0, 0), ("numeric", 1, 0, counts.total())]);
-    assert!(rows.iter().all(|row| row.verdict.reason.starts_with("the search went by a verifier that is not believed")));
+    assert!(
+        rows.iter().all(|row| row.verdict.reason.starts_with("the search went by a verifier that is not believed"))
+    );
     assert!(rows.iter().flat_map(|row| &row.credit.spans).all(|span| span.value.is_none()));
     let roots: Vec<_> = trees.iter().filter(|node| node.parent.is_none()).collect();
     assert!(roots.len() == 8 && roots.iter().all(|root| doubted(std::slice::from_ref(root)).is_some()));

@@ -73,7 +73,8 @@ pub(super) fn harvest(trust: &Trust, examinees: &Examinees, ended: Vec<Ended>, r
 /// Notes how the other verifiers that decide stand to the first one on a trajectory.
 fn compare(audit: &mut Audit, (verify, names): (&[Arc<Verifier>], &[String]), verdicts: &[Verdict]) {
     let all = verify.iter().zip(names).zip(verdicts);
-    let mut deciding = all.filter(|((verifier, _), _)| verifier.decides()).map(|((_, name), said)| (name.as_str(), said));
+    let mut deciding =
+        all.filter(|((verifier, _), _)| verifier.decides()).map(|((_, name), said)| (name.as_str(), said));
     let Some(first) = deciding.next() else { return };
     deciding.for_each(|other| audit.compare(first, other));
 }

@@ -49,7 +49,8 @@ impl Running<'_> {
         }
         let mut canaries = Vec::new();
         let planned = self.forest.trust.canaries.as_ref();
-        for canary in planned.map(|rate| plan(rate, &self.examinees.all, (task, seed), found.len())).unwrap_or_default() {
+        for canary in planned.map(|rate| plan(rate, &self.examinees.all, (task, seed), found.len())).unwrap_or_default()
+        {
             let verifier = &self.examinees.all[canary.verifier];
             let Some(answer) = self.known_answer(task, verifier, canary) else { continue };
             let tokens = self
@@ -67,7 +68,8 @@ impl Running<'_> {
     /// A known answer to the task: a program where `verifier` runs it, else one of the kind that the task's rule knows.
     fn known_answer(&self, task: usize, verifier: &Verifier, canary: Canary) -> Option<String> {
         let (tasks, item) = (self.forest.tasks, &self.forest.tasks.items[task]);
-        let programs = tasks.rule.unit_tests().is_some() || verifier.holds(&|part| matches!(part, Verifier::UnitTests(_)));
+        let programs =
+            tasks.rule.unit_tests().is_some() || verifier.holds(&|part| matches!(part, Verifier::UnitTests(_)));
         if programs {
             return canary.program(&item.given.completion);
         }
