@@ -4,7 +4,7 @@ use std::path::Path;
 
 use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::cluster::view::{EvolutionView, StepView};
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{TreeNode, doubted};
 
 use super::{print, print_json};
 use crate::args;
@@ -70,14 +70,16 @@ async fn list(store: &ArtifactStore, steps: &[&StepView], json: bool) -> Result<
             let (name, id, totals) = (trees::step_name(step), tree[0].tree.clone(), Totals::of(tree));
             listed.push(serde_json::json!({
                 "step": name, "tree": id, "nodes": totals.nodes, "tokens": totals.tokens, "depth": totals.depth,
-                "answers": totals.answers, "pass": totals.passed,
+                "answers": totals.answers, "pass": totals.passed, "doubted": doubted(tree),
             }));
             if number >= LISTED {
                 left_out += 1;
                 continue;
             }
             let numbers = [totals.nodes, totals.tokens, totals.depth as usize, totals.answers, totals.passed];
-            rows.push([name, id].into_iter().chain(numbers.map(|number| number.to_string())).collect());
+            let mut row: Vec<String> = [name, id].into_iter().chain(numbers.map(|number| number.to_string())).collect();
+            row.extend(doubted(tree).map(|_| "not believed".to_owned()));
+            rows.push(row);
         }
     }
     if json {

@@ -180,5 +180,8 @@ pub mod tests {
         let shallow = text(&example(), 1);
         assert!(shallow.contains("│ └─ 1 below; --depth 2 shows them\n") && !shallow.contains("read 4"), "{shallow}");
         assert_eq!(text(&[], 1), "");
+        let mut distrusted = example();
+        distrusted[0].verdict = Some(Verdict::new(Outcome::Suspect, "`math` is suspended"));
+        assert!(text(&distrusted, 9).contains("1 pass\nNOT BELIEVED: `math` is suspended\n\"2 + 2"));
     }
 }

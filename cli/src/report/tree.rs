@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use galapagos_domain::tree::TreeNode;
+use galapagos_domain::tree::{TreeNode, doubted};
 
 use super::chart::escape;
 use crate::render::tree::{Totals, children, ending, numbers, passes};
@@ -46,9 +46,10 @@ fn one(tree: &[TreeNode], open: bool) -> String {
     let children = children(tree);
     let mut html = format!(
         "<details class=\"tree\"{}><summary><b>{}</b> {nodes} nodes, {tokens} tokens, {depth} deep; {answers} answers, {passed} pass</summary>\
-         <pre>{}</pre>",
+         {}<pre>{}</pre>",
         if open { " open" } else { "" },
         escape(&root.tree),
+        doubted(tree).map_or_else(String::new, |reason| format!("<p><b>not believed</b>: {}</p>", escape(reason))),
         escape(&root.text)
     );
     // Nodes to open, and marks of where one closes.
@@ -108,6 +109,8 @@ fn on_right_ways(tree: &[TreeNode]) -> BTreeSet<usize> {
 
 #[cfg(test)]
 mod tests {
+    use galapagos_domain::trajectory::{Outcome, Verdict};
+
     use super::*;
     use crate::render::tree::tests::example;
 
@@ -124,6 +127,10 @@ mod tests {
         assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
         assert!(page.contains("class=\"pass\">answered: pass (read 4)"), "{page}");
         assert_eq!(section(&[]), "");
+        assert!(!page.contains("not believed"));
+        let mut distrusted = tree.clone();
+        distrusted[0].verdict = Some(Verdict::new(Outcome::Suspect, "`math` is <suspended>"));
+        assert!(section(&[&distrusted]).contains("<b>not believed</b>: `math` is &lt;suspended&gt;"));
         let bad = TreeNode { text: "<script>alert(1)</script>".to_owned(), ..tree[3].clone() };
         assert!(!section(&[&[tree[0].clone(), TreeNode { node: 1, ..bad }]]).contains("<script>alert"));
     }

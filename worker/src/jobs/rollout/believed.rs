@@ -98,7 +98,7 @@ fn a_search_that_goes_by_a_verifier_which_passes_everything_is_not_believed() {
     assert_eq!(counts.suspect, counts.total());
     let tested: Vec<_> =
         audit.tested.iter().map(|of| (of.verifier.as_str(), of.suspended, of.marked, of.misled)).collect();
-    assert_eq!(tested, [("rule", 0, 0, 0), ("numeric", 1, 0, counts.total())]);
+    assert_eq!(tested, [("rule", 0, 0, 0), ("numeric (search)", 1, 0, counts.total())]);
     assert!(
         rows.iter().all(|row| row.verdict.reason.starts_with("the search went by a verifier that is not believed"))
     );
