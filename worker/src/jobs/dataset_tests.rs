@@ -1,14 +1,20 @@
 //! Jobs over a data set: rows come from the store by digest, demonstrations are whole solutions, the set's own rule decides.
 
+use std::sync::Arc;
+
 use galapagos_artifacts::datasets::Shelves;
 use galapagos_domain::ids::Name;
-use galapagos_domain::job::{CurateFrom, CurateSpec, EvaluateSpec, JobKind, JobOutput, RolloutSpec, TaskSlice};
+use galapagos_domain::job::{
+    CurateFrom, CurateSpec, EvaluateSpec, FailureClass, JobKind, JobOutput, RolloutSpec, TaskSlice,
+};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::seed::Seed;
 
 use super::JobError;
 use super::test_bench::{Bench, SAMPLING};
+use crate::code::Code;
+use crate::sandbox::{FloorName, Walls};
 
 const RECIPE: &str = include_str!("../../../recipes/tests/micro.yaml");
 const DIGITS: &str =
@@ -21,7 +27,7 @@ fn shelves(files: &str) -> (TaskSet, Shelves) {
         let mut digits: Vec<char> = n.to_string().chars().collect();
         digits.sort_unstable();
         let sorted: String = digits.into_iter().collect();
-        format!("{}\n", serde_json::json!({"q": format!("{n}>"), "a": format!("first {n} #### {sorted}"), "s": sorted, "t": ["assert f() == 1"]}))
+        format!("{}\n", serde_json::json!({"q": format!("{n}>"), "a": format!("first {n} #### {sorted}"), "s": sorted, "t": ["assert f() == 1"], "u": ["assert True"]}))
     });
     std::fs::write(folder.path().join("digits.jsonl"), rows.collect::<String>()).unwrap();
     let text = RECIPE.replacen(DIGITS, &format!("digits: {{files: {{path: digits.jsonl, {files}}}}}"), 1);
@@ -143,4 +149,37 @@ fn programs_where_no_code_runs_are_undecided_and_never_failed() {
     };
     let undecided = bench.run(JobKind::Evaluate(spec)).unwrap_err();
     assert!(matches!(&undecided, JobError::Undecided { reason, .. } if reason.contains("not run here")), "{undecided}");
+}
+
+/// Digits are a program if none but the first is zero and the first is not: it runs, or is none. Shares of continuations are counted
+/// beside the engine, each program in the sandbox, whose launcher is built by `cargo build -p galapagos-sandbox`.
+#[test]
+fn shares_of_continuations_that_are_programs_are_counted_in_the_sandbox() {
+    let files = "columns: {prompt: q, answer: s, tests: u}, tests: asserts, rule: {unit_tests: {}}";
+    let (mut bench, source) = stored(files);
+    let JobKind::Rollout(spec) = bench.rollout(0..1) else { panic!() };
+    let search = r#"{"mcts": {"propose": {"n": 2, "unit": {"tokens": 1}}, "evaluate": [{"verifier": {"mc_rollout": {"samples": 3}}, "when": "leaf"}],
+        "budget": {"simulations": 3, "depth": 4}}}"#;
+    let search = Box::new(serde_json::from_str(search).unwrap());
+    let kind = JobKind::Rollout(RolloutSpec { tasks: slice(&source, Split::Train, 6), search, ..spec });
+    let refused = bench.run(kind.clone()).unwrap_err();
+    assert_eq!(refused.class(), FailureClass::Transient, "another worker may have walls: {refused}");
+    bench.shop.code = Arc::new(Code::walled(&Walls { sandbox_floor: FloorName::Strict, sandbox_python: None }));
+    let run = || match bench.run(kind.clone()).unwrap() {
+        JobOutput::Rollout { trees, audit, .. } => (bench.trees(&trees.unwrap()), audit.evaluators),
+        other => panic!("{other:?}"),
+    };
+    let (nodes, heard) = run();
+    assert!(heard.len() == 1 && heard[0].verdicts > 6 && heard[0].undecided() == 0, "{heard:?}");
+    let shares: Vec<f32> = nodes.iter().flat_map(|node| &node.scores).map(|score| score.value).collect();
+    assert_eq!(shares.len() as u64, heard[0].verdicts);
+    assert!(
+        shares.iter().all(|share| (share * 3.0).fract() < 1e-5 || (share * 3.0).fract() > 1.0 - 1e-5),
+        "{shares:?}"
+    );
+    assert!(
+        shares.contains(&0.0) && shares.iter().any(|share| *share > 0.0),
+        "both kinds of programs came: {shares:?}"
+    );
+    assert_eq!(run(), (nodes, heard), "the order in which checks end changes nothing");
 }

@@ -6,7 +6,7 @@ use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_telemetry::{ErrorChain, SpawnError};
 
 use super::beside::Beside;
-use super::referee::{Check, Steps};
+use super::referee::{Check, Steps, share_of};
 use crate::code::Code;
 use crate::sandbox::check::{Budget, StepEnd, steps};
 use crate::sandbox::{Pool, SandboxError};
@@ -28,6 +28,9 @@ fn judge(code: &Code, check: &Check) -> Verdict {
     match check {
         Check::Steps(steps) => decide(code, steps),
         Check::Program(tested) => programs::decide(code, tested),
+        Check::Share(tested, cost) => {
+            share_of(&tested.iter().map(|tested| programs::decide(code, tested)).collect::<Vec<_>>(), *cost)
+        }
     }
 }
 

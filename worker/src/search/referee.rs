@@ -13,7 +13,7 @@ use galapagos_domain::tree::TreeTurn;
 
 use super::composite;
 use super::court::inquiry::Inquiry;
-use super::court::locate::Locate;
+use super::court::locate::{self, Locate};
 use super::court::{Case, Court};
 use super::strategy::{Draw, Drawn, Question};
 use super::tree::{Path, Tree};
@@ -61,6 +61,8 @@ pub(super) enum Check {
     Steps(Steps),
     /// An answer that is a program, against its task's tests.
     Program(Tested),
+    /// Continuations that are programs, of which the share that passes is asked; they cost so many tokens.
+    Share(Vec<Tested>, u64),
 }
 
 /// Steps that must run.
@@ -106,7 +108,7 @@ impl Referee<'_> {
             Verifier::Judge(_) | Verifier::Principles(_) => self.opinion(place, question),
             Verifier::JudgePair(_) => Need::Later,
             Verifier::FirstError(first) => {
-                let prefixes = tree.map(|tree| prefixes(question, &first.by, tree)).unwrap_or_default();
+                let prefixes = tree.map(|tree| locate::prefixes(question, &first.by, tree)).unwrap_or_default();
                 Need::Inquire(Box::new(Locate::new(first, place, prefixes)))
             }
             Verifier::StepExecutor(executor) => Need::Check(Check::Steps(Steps {
@@ -142,12 +144,24 @@ impl Referee<'_> {
 
     /// The tests of the task at `place` on the program in an answer.
     fn program(&self, place: usize, options: UnitTests, answer: &str) -> Need {
+        match self.tested(place, options, answer) {
+            Some(tested) => Need::Check(Check::Program(tested)),
+            None => Need::Decided(Verdict::new(Outcome::Error, "the task brings no tests").by(programs::BY)),
+        }
+    }
+
+    /// `None` if the task brings no tests.
+    fn tested(&self, place: usize, options: UnitTests, answer: &str) -> Option<Tested> {
         let item = &self.tasks.items[place];
-        let Some(tests) = item.given.tests.clone() else {
-            return Need::Decided(Verdict::new(Outcome::Error, "the task brings no tests").by(programs::BY));
-        };
         let program = programs::program(options, &item.problem.prompt, answer);
-        Need::Check(Check::Program(Tested { program, tests, options }))
+        Some(Tested { program, tests: item.given.tests.clone()?, options })
+    }
+
+    /// Continuations of a path that must run before anything is known of them.
+    pub(super) fn share_of_programs(&self, place: usize, path: &Path, drawn: &[Drawn]) -> Option<Check> {
+        let options = self.tasks.rule.unit_tests()?;
+        let tested = |drawn: &Drawn| self.tested(place, options, &format!("{}{}", path.answer, drawn.text));
+        Some(Check::Share(drawn.iter().map(tested).collect::<Option<_>>()?, sampled(drawn)))
     }
 
     /// What a judge is shown of a path: the answer, or all of an episode.
@@ -219,55 +233,29 @@ impl Referee<'_> {
         self.rule.judge(self.tasks.claim(place, answer))
     }
 
-    /// The share of continuations that the rule passes. Those that it could not decide on do not count; if there is no other, nothing
-    /// is known.
+    /// The share of continuations that the rule passes.
     pub(super) fn share(&self, place: usize, path: &Path, drawn: &[Drawn]) -> Verdict {
-        let cost = drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum();
-        let verdicts = drawn.iter().map(|drawn| self.rule(place, &format!("{}{}", path.answer, drawn.text)));
-        let decided: Vec<Verdict> = verdicts.filter(|verdict| verdict.outcome.is_decided()).collect();
-        let (passed, all) = (decided.iter().filter(|verdict| verdict.outcome == Outcome::Pass).count(), decided.len());
-        if all == 0 {
-            let reason = format!("none of {} continuations could be judged", drawn.len());
-            return Verdict { cost, ..Verdict::new(Outcome::Error, reason).by("mc_rollout/1") };
-        }
-        let share = passed as f32 / all as f32;
-        let reason = format!("{passed} of {all} continuations pass");
-        Verdict { cost, ..graded(share > 0.0, reason).scored(share).by("mc_rollout/1") }
+        let verdict = |drawn: &Drawn| self.rule(place, &format!("{}{}", path.answer, drawn.text));
+        share_of(&drawn.iter().map(verdict).collect::<Vec<_>>(), sampled(drawn))
     }
 }
 
-/// The question up to each step. An answer in one piece has its lines as steps, where only its text is read.
-fn prefixes(question: &Question, by: &Verifier, tree: &Tree) -> Vec<Question> {
-    let known = question.path.nodes.iter().filter(|node| (node.0 as usize) < tree.len());
-    let sampled: Vec<_> = known.copied().filter(|node| tree[*node].piece.part.is_sampled()).collect();
-    let mut paths: Vec<Path> = sampled.iter().map(|node| tree.path(*node)).collect();
-    if let ([whole], true) = (&paths[..], by.is_judge())
-        && whole.turns.is_empty()
-    {
-        let lines: Vec<&str> = whole.answer.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
-        let upto = |count: usize| Path {
-            answer: lines[..count].concat(),
-            steps: lines[..count].iter().map(ToString::to_string).collect(),
-            ..whole.clone()
-        };
-        paths = (1..=lines.len()).map(upto).collect();
-    }
-    let (last, by) = (paths.len(), Arc::new(by.clone()));
-    let prefix = |(number, path): (usize, Path)| Question {
-        verifier: Arc::clone(&by),
-        path,
-        answered: question.answered && number + 1 == last,
-        seed: question.seed.derive(&format!("step/{number}")),
-    };
-    paths.into_iter().enumerate().map(prefix).collect()
+fn sampled(drawn: &[Drawn]) -> u64 {
+    drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum()
 }
 
-/// What a verifier of texts reads.
-fn text(question: &Question) -> &str {
-    match question.verifier.over() {
-        Over::Answer => &question.path.answer,
-        Over::Episode => &question.path.text,
+/// The share of continuations that pass, by the verdicts on them. Those that were not decided do not count; if there is no other,
+/// nothing is known.
+pub(super) fn share_of(verdicts: &[Verdict], cost: u64) -> Verdict {
+    let decided = || verdicts.iter().filter(|verdict| verdict.outcome.is_decided());
+    let (passed, all) = (decided().filter(|verdict| verdict.outcome == Outcome::Pass).count(), decided().count());
+    if all == 0 {
+        let reason = format!("none of {} continuations could be judged", verdicts.len());
+        return Verdict { cost, ..Verdict::new(Outcome::Error, reason).by("mc_rollout/1") };
     }
+    let share = passed as f32 / all as f32;
+    let reason = format!("{passed} of {all} continuations pass");
+    Verdict { cost, ..graded(share > 0.0, reason).scored(share).by("mc_rollout/1") }
 }
 
 fn graded(pass: bool, reason: String) -> Verdict {
@@ -345,6 +333,15 @@ mod tests {
         let checkpoint = Digest::of(b"critic");
         let folder = CheckpointDir { checkpoint, weights: checkpoint, path: PathBuf::new(), base: None };
         Critic { checkpoint: Arc::new(folder), head, shots: false }
+    }
+
+    #[test]
+    fn what_was_not_decided_is_no_part_of_a_share() {
+        let (pass, fail, gone) = (Verdict::pass(""), Verdict::fail(""), Verdict::new(Outcome::Timeout, ""));
+        let share = share_of(&[pass, fail.clone(), gone.clone(), fail], 7);
+        assert_eq!((share.outcome, share.score, share.cost), (Outcome::Pass, Some(1.0 / 3.0), 7));
+        let none = share_of(&[gone.clone(), gone], 4);
+        assert_eq!((none.outcome, none.score, none.cost), (Outcome::Error, None, 4));
     }
 
     #[test]

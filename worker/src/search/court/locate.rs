@@ -1,12 +1,15 @@
 //! Which step is the first that is wrong, by a verifier that judges what was written up to a step: every step is asked about, or the
 //! middle of what is left, again and again.
 
+use std::sync::Arc;
+
 use galapagos_domain::recipe::verify::{FirstError, Sweep, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::inquiry::{Call, Inquiry, OfCritic, OfShare, Reply, Turn};
 use crate::search::referee::{Need, Referee};
 use crate::search::strategy::Question;
+use crate::search::tree::{Path, Tree};
 
 const BY: &str = "first_error";
 
@@ -180,10 +183,43 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
     }
 }
 
+/// The question up to each step. An answer in one piece has its lines as steps, where only its text is read.
+pub(in crate::search) fn prefixes(question: &Question, by: &Verifier, tree: &Tree) -> Vec<Question> {
+    let known = question.path.nodes.iter().filter(|node| (node.0 as usize) < tree.len());
+    let sampled: Vec<_> = known.copied().filter(|node| tree[*node].piece.part.is_sampled()).collect();
+    let mut paths: Vec<Path> = sampled.iter().map(|node| tree.path(*node)).collect();
+    if let ([whole], true) = (&paths[..], by.is_judge())
+        && whole.turns.is_empty()
+    {
+        let lines: Vec<&str> = whole.answer.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
+        let upto = |count: usize| Path {
+            answer: lines[..count].concat(),
+            steps: lines[..count].iter().map(ToString::to_string).collect(),
+            ..whole.clone()
+        };
+        paths = (1..=lines.len()).map(upto).collect();
+    }
+    let (last, by) = (paths.len(), Arc::new(by.clone()));
+    let prefix = |(number, path): (usize, Path)| Question {
+        verifier: Arc::clone(&by),
+        path,
+        answered: question.answered && number + 1 == last,
+        seed: question.seed.derive(&format!("step/{number}")),
+    };
+    paths.into_iter().enumerate().map(prefix).collect()
+}
+
+/// What a verifier of texts reads.
+fn text(question: &Question) -> &str {
+    match question.verifier.over() {
+        Over::Answer => &question.path.answer,
+        Over::Episode => &question.path.text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use galapagos_domain::seed::Seed;
     use galapagos_domain::task::{Family, TaskRule};
@@ -192,7 +228,6 @@ mod tests {
     use super::super::Court;
     use super::*;
     use crate::jobs::tasks::Tasks;
-    use crate::search::tree::Path;
     use crate::verify::Panel;
 
     /// Steps in order, each judged by rules on what stands there so far.

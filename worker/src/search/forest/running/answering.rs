@@ -33,6 +33,9 @@ impl Running<'_> {
             (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
             (Purpose::Share(question), Given::Completions(made)) => {
                 let drawn = self.read(&unit, made)?;
+                if let Some(check) = self.referee.share_of_programs(task, &question.path, &drawn) {
+                    return self.check(task, want, check);
+                }
                 Answer::Judged(self.referee.share(task, &question.path, &drawn))
             }
             (Purpose::Number { critic, model, word, pass_at }, Given::Numbers(numbers)) => {
