@@ -62,3 +62,29 @@ fn run(pool: &Pool, check: &Steps) -> Verdict {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use galapagos_domain::recipe::verify::UnitTests;
+    use galapagos_domain::task::dataset::ProgramTests;
+
+    use super::*;
+    use crate::sandbox::{FloorName, Walls};
+    use crate::verify::programs::Tested;
+
+    /// The sandbox's launcher is built by `cargo build -p galapagos-sandbox` where the whole workspace is not.
+    #[test]
+    fn the_share_of_programs_that_pass_is_of_those_that_were_decided() {
+        let code = Code::walled(&Walls { sandbox_floor: FloorName::Strict, sandbox_python: None });
+        let tests = Arc::new(ProgramTests::Asserts { programs: vec!["assert two() == 2".to_owned()], names: None });
+        let options = UnitTests { seconds: 1, all_seconds: 5, behind_prompt: false };
+        let tested =
+            |body: &str| Tested { program: format!("def two(): {body}\n"), tests: Arc::clone(&tests), options };
+        let share = |bodies: &[&str]| judge(&code, &Check::Share(bodies.iter().map(|body| tested(body)).collect(), 9));
+        let some = share(&["return 2", "return 3", "1 / 0", "return 1 + 1", "return all(True for _ in iter(int, 1))"]);
+        assert_eq!((some.outcome, some.score, some.cost), (Outcome::Pass, Some(0.5), 9), "{}", some.reason);
+        assert_eq!(some.reason, "2 of 4 continuations pass");
+        let none = share(&["return all(True for _ in iter(int, 1))"]);
+        assert_eq!((none.outcome, none.score), (Outcome::Error, None), "{}", none.reason);
+    }
+}

@@ -258,6 +258,14 @@ pub(super) fn share_of(verdicts: &[Verdict], cost: u64) -> Verdict {
     Verdict { cost, ..graded(share > 0.0, reason).scored(share).by("mc_rollout/1") }
 }
 
+/// What a verifier of texts reads.
+fn text(question: &Question) -> &str {
+    match question.verifier.over() {
+        Over::Answer => &question.path.answer,
+        Over::Episode => &question.path.text,
+    }
+}
+
 fn graded(pass: bool, reason: String) -> Verdict {
     if pass { Verdict::pass(reason) } else { Verdict::fail(reason) }
 }

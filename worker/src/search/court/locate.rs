@@ -209,14 +209,6 @@ pub(in crate::search) fn prefixes(question: &Question, by: &Verifier, tree: &Tre
     paths.into_iter().enumerate().map(prefix).collect()
 }
 
-/// What a verifier of texts reads.
-fn text(question: &Question) -> &str {
-    match question.verifier.over() {
-        Over::Answer => &question.path.answer,
-        Over::Episode => &question.path.text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
