@@ -85,6 +85,6 @@ mod tests {
         assert_eq!((some.outcome, some.score, some.cost), (Outcome::Pass, Some(0.5), 9), "{}", some.reason);
         assert_eq!(some.reason, "2 of 4 continuations pass");
         let none = share(&["return all(True for _ in iter(int, 1))"]);
-        assert_eq!((none.outcome, none.score), (Outcome::Error, None), "{}", none.reason);
+        assert_eq!((none.outcome, none.score), (Outcome::Timeout, None), "{}", none.reason);
     }
 }

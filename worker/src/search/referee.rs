@@ -245,13 +245,15 @@ fn sampled(drawn: &[Drawn]) -> u64 {
 }
 
 /// The share of continuations that pass, by the verdicts on them. Those that were not decided do not count; if there is no other,
-/// nothing is known.
+/// nothing is known: a timeout if all were too slow, else an error.
 pub(super) fn share_of(verdicts: &[Verdict], cost: u64) -> Verdict {
     let decided = || verdicts.iter().filter(|verdict| verdict.outcome.is_decided());
     let (passed, all) = (decided().filter(|verdict| verdict.outcome == Outcome::Pass).count(), decided().count());
     if all == 0 {
+        let late = !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.outcome == Outcome::Timeout);
+        let outcome = if late { Outcome::Timeout } else { Outcome::Error };
         let reason = format!("none of {} continuations could be judged", verdicts.len());
-        return Verdict { cost, ..Verdict::new(Outcome::Error, reason).by("mc_rollout/1") };
+        return Verdict { cost, ..Verdict::new(outcome, reason).by("mc_rollout/1") };
     }
     let share = passed as f32 / all as f32;
     let reason = format!("{passed} of {all} continuations pass");
@@ -348,8 +350,14 @@ mod tests {
         let (pass, fail, gone) = (Verdict::pass(""), Verdict::fail(""), Verdict::new(Outcome::Timeout, ""));
         let share = share_of(&[pass, fail.clone(), gone.clone(), fail], 7);
         assert_eq!((share.outcome, share.score, share.cost), (Outcome::Pass, Some(1.0 / 3.0), 7));
-        let none = share_of(&[gone.clone(), gone], 4);
-        assert_eq!((none.outcome, none.score, none.cost), (Outcome::Error, None, 4));
+        let none = share_of(&[gone.clone(), gone.clone()], 4);
+        assert_eq!(
+            (none.outcome, none.score, none.cost),
+            (Outcome::Timeout, None, 4),
+            "the policy writes endless loops"
+        );
+        let lost = share_of(&[gone, Verdict::new(Outcome::Error, "")], 4);
+        assert_eq!((lost.outcome, share_of(&[], 0).outcome), (Outcome::Error, Outcome::Error));
     }
 
     #[test]
