@@ -11,7 +11,7 @@ export PATH := $(CACHE)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce bench bench-vllm bench-train bench-search bench-sandbox bench-weights check-vllm check-cuda clean
+.PHONY: help setup setup-vllm build run tiny test faults soak check reproduce evidence bench bench-vllm bench-train bench-search bench-sandbox bench-weights check-vllm check-cuda clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
@@ -38,6 +38,11 @@ reproduce: ## the quickstart's claim with its negative control
 	scripts/setup.sh run
 	$(MAKE) --no-print-directory build
 	$(BIN)/galapagos reproduce quickstart $(ARGS)
+
+evidence: ## every experiment whose evidence is missing or out of date: hours; it may be stopped and started again
+	scripts/setup.sh run
+	$(MAKE) --no-print-directory build
+	$(BIN)/galapagos reproduce --all $(ARGS)
 
 # On a machine that does nothing else: threads may wait actively, as peers do by default.
 bench: ## the generation engine beside transformers, in turns: about 30 minutes on 2 idle cores once it is built

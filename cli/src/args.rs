@@ -196,10 +196,19 @@ pub struct Explain {
     pub target: Target,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct Reproduce {
     /// Experiment: a name in recipes/experiments, or a file
-    pub experiment: String,
+    pub experiment: Option<String>,
+    /// Tell which experiments there are, what they cost, and what is known of them
+    #[arg(long)]
+    pub list: bool,
+    /// All whose evidence is missing or out of date; a command that was interrupted goes on
+    #[arg(long, conflicts_with_all = ["quick", "dir"])]
+    pub all: bool,
+    /// Write a page, its figures and a record into this folder [with --all and --list: docs/evidence]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
+    pub evidence: Option<PathBuf>,
     /// Only what the experiment's `quick` names: checks the control, not the claim
     #[arg(long)]
     pub quick: bool,
@@ -218,6 +227,9 @@ pub struct Help {
     /// Print the whole recipe reference as Markdown
     #[arg(long, hide = true)]
     pub markdown: bool,
+    /// Print a JSON Schema of recipes, for editors
+    #[arg(long)]
+    pub schema: bool,
 }
 
 #[derive(Debug, ClapArgs)]

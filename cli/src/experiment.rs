@@ -1,6 +1,9 @@
 //! Running an experiment: which runs it needs, what is read off them, and how the findings look. What must come out, and
 //! whether it did, is decided in the domain; nothing here knows an experiment's or a recipe's name.
 
+mod catalogue;
+mod drawing;
+pub mod evidence;
 mod findings;
 mod machine;
 mod reading;
@@ -8,6 +11,8 @@ mod schedule;
 mod sources;
 mod table;
 
+pub use catalogue::{Entry, listing};
+pub use evidence::Evidence;
 pub use findings::{Findings, Subject};
 pub use reading::Reading;
 pub use schedule::{PlannedRun, schedule};

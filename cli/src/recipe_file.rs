@@ -25,14 +25,32 @@ pub struct RecipeFile {
 /// # Errors
 /// [`Error::Recipe`] with every mistake and its place, or [`Error::Read`].
 pub fn read(path: &Path) -> Result<RecipeFile, Error> {
+    read_with(path, Shelves::new(folder(path)))
+}
+
+/// The same for a dry run, which needs no data set to be there whose rows the recipe counts.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_to_plan(path: &Path) -> Result<RecipeFile, Error> {
+    read_with(path, Shelves::for_planning(folder(path)))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new("."))
+}
+
+fn read_with(path: &Path, mut shelves: Shelves) -> Result<RecipeFile, Error> {
     let text = read_text(path)?;
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let folder = folder(path);
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-    let mut shelves = Shelves::new(folder);
     let recipe = Recipe::parse_filled(&path.display().to_string(), &text, &loader, &mut |recipe| shelves.fill(recipe))
         .map_err(|diagnostics| Error::Recipe { diagnostics: diagnostics.to_string() })?;
     for line in shelves.notes().iter().filter_map(|(set, notes)| render::notes(set, *notes)) {
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+    for set in shelves.absent() {
+        let _ = writeln!(std::io::stderr(), "{set}: its files are not here; planned with the rows that the recipe names");
     }
     Ok(RecipeFile::with(recipe, Arc::new(shelves)))
 }

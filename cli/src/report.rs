@@ -1,6 +1,6 @@
 //! `report.html`: one self-contained page about one evolution. A pure function of the snapshot and the recipe's text.
 
-mod chart;
+pub mod chart;
 mod page;
 mod tree;
 

@@ -1,11 +1,17 @@
 //! An experiment is data: a claim about a recipe, the arms that are compared, and what must come out. Here it is read,
 //! turned into the recipes to run, and judged; running it is the shell's business.
 
+mod arm;
+mod expect;
+mod figure;
 mod judge;
 mod measure;
 
-pub use judge::{ArmResult, Expectation, Outcome, Report, judge};
-pub use measure::measure;
+pub use arm::PlannedArm;
+pub use expect::{Comparison, Expect};
+pub use figure::{Axis, Curve, Figure, Line, Point, Searches};
+pub use judge::{ArmResult, Expectation, Outcome, Question, Report, judge, over_seeds};
+pub use measure::{Measure, Read, scores};
 
 use std::collections::BTreeMap;
 
@@ -13,11 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::plan::Plan;
-use crate::recipe::Recipe;
 use crate::recipe::diagnostic::{Diagnostic, Diagnostics};
 use crate::recipe::document::{Document, Loader};
 use crate::recipe::evaluate::Metric;
 use crate::recipe::path::Path;
+use arm::{Arm, said};
 
 /// The arm that the claim is about.
 pub const METHOD: &str = "method";
@@ -38,6 +44,12 @@ pub struct Experiment {
 pub struct Header {
     /// What is claimed, in one sentence.
     pub claim: String,
+    /// How it is shown, for people: what is small here, what the arms are, what the control destroys.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// What its author makes of the figures that stand beside it.
+    #[serde(default)]
+    pub notes: Option<String>,
     /// The recipe's file, as the loader knows it.
     pub recipe: String,
     pub seeds: Vec<u64>,
@@ -46,80 +58,18 @@ pub struct Header {
     pub equal: Option<Equal>,
     pub metric: Metric,
     pub expect: Vec<Expect>,
+    #[serde(default)]
+    pub figures: Vec<Figure>,
 }
 
 /// A budget that arms share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Equal {
     /// The arms' plans must allow the same number of sampled tokens.
     Tokens,
-}
-
-/// One thing that must come out: exactly one of the four comparisons is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    pub arm: Name,
-    /// The interval of the difference lies above `by`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub above: Option<Name>,
-    /// The interval of the difference lies below `-by`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub below: Option<Name>,
-    /// A difference of more than `within` is not shown: the interval reaches down to `within`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_above: Option<Name>,
-    /// The interval of the difference lies above `-within`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_least: Option<Name>,
-    /// Tolerance of `not_above` and `at_least`, in units of the metric.
-    #[serde(default)]
-    pub within: f64,
-    /// Least difference of `above` and `below`, in units of the metric.
-    #[serde(default)]
-    pub by: f64,
-}
-
-/// How an expectation compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    Above,
-    Below,
-    NotAbove,
-    AtLeast,
-}
-
-impl Expect {
-    /// The comparison and the arm compared with; `None` unless exactly one is given (a checked experiment has one).
-    #[must_use]
-    pub fn comparison(&self) -> Option<(Comparison, &Name)> {
-        let given = [
-            (Comparison::Above, &self.above),
-            (Comparison::Below, &self.below),
-            (Comparison::NotAbove, &self.not_above),
-            (Comparison::AtLeast, &self.at_least),
-        ];
-        let mut given = given.into_iter().filter_map(|(comparison, arm)| Some((comparison, arm.as_ref()?)));
-        let first = given.next();
-        if given.next().is_some() { None } else { first }
-    }
-}
-
-/// One arm as written: the rest of its map overrides the recipe.
-#[derive(Debug, Clone, PartialEq)]
-struct Arm {
-    settings: ArmSettings,
-    overrides: Document,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ArmSettings {
-    #[serde(default)]
-    control: bool,
-    #[serde(default = "champion")]
-    member: Name,
+    /// They may differ from the method's by this share of it.
+    TokensWithin(f64),
 }
 
 /// A smaller run that checks the machinery and the control, not the claim.
@@ -143,22 +93,6 @@ pub enum Scale {
     Full,
     /// The `quick` overrides.
     Quick,
-}
-
-/// One arm, ready to run for each seed. Arms with equal recipes share a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlannedArm {
-    pub name: Name,
-    pub recipe: Recipe,
-    /// Whose scores of `finish` count: `champion`, or another member the recipe evaluates there.
-    pub member: Name,
-    /// Whether the arm must fail for the claim to mean anything.
-    pub control: bool,
-}
-
-fn champion() -> Name {
-    #[expect(clippy::expect_used, reason = "a constant of letters is a name")]
-    Name::new("champion").expect("`champion` is a name")
 }
 
 impl Experiment {
@@ -192,6 +126,17 @@ impl Experiment {
         }
     }
 
+    /// Every expectation with what is read of its arms.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Question<'_>> {
+        let question = |expect| Question {
+            expect,
+            of_arm: self.measure(&expect.arm, Some(expect)),
+            of_other: expect.comparison().and_then(Comparison::other).map(|other| self.measure(other, Some(expect))),
+        };
+        self.header.expect.iter().map(question).collect()
+    }
+
     /// The arms with their recipes: the recipe, under `at`, under `quick` if asked for, under the arm's overrides.
     ///
     /// # Errors
@@ -207,18 +152,23 @@ impl Experiment {
         for over in self.at.clone().into_iter().chain(quick) {
             base.merge(over);
         }
-        let arms = self.arms.iter().map(|(name, arm)| self.planned(name, arm, base.clone()));
-        let arms = arms.collect::<Result<Vec<_>, _>>()?;
-        match self.header.equal {
-            None => Ok(arms),
-            Some(Equal::Tokens) => self.same_tokens(&arms).map(|()| arms),
+        let mut arms = Vec::new();
+        for (name, arm) in &self.arms {
+            arms.extend(self.planned(name, arm, &base)?);
         }
+        self.same_budget(&arms).map(|()| arms)
     }
 
-    fn same_tokens(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
+    fn same_budget(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
+        let within = match self.header.equal {
+            None => return Ok(()),
+            Some(Equal::Tokens) => 0.0,
+            Some(Equal::TokensWithin(within)) => within,
+        };
         let tokens = |arm: &PlannedArm| Plan::of(&arm.recipe).totals.sampled_tokens;
         let Some(method) = arms.iter().find(|arm| arm.name.as_str() == METHOD).map(tokens) else { return Ok(()) };
-        match arms.iter().find(|arm| tokens(arm) != method) {
+        let unequal = |arm: &&PlannedArm| tokens(arm).abs_diff(method) as f64 > within * method as f64;
+        match arms.iter().find(unequal) {
             None => Ok(()),
             Some(arm) => {
                 let message = format!("`{}` may sample {} tokens, the method {method}", arm.name, tokens(arm));
@@ -227,16 +177,62 @@ impl Experiment {
         }
     }
 
-    fn planned(&self, name: &Name, arm: &Arm, mut recipe: Document) -> Result<PlannedArm, Diagnostics> {
-        recipe.merge(arm.overrides.clone());
-        let mut recipe = recipe.recipe()?;
-        if arm.settings.control {
+    /// An arm as one recipe, or one for each choice of its `sweep`.
+    fn planned(&self, name: &Name, arm: &Arm, base: &Document) -> Result<Vec<PlannedArm>, Diagnostics> {
+        let settings = &arm.settings;
+        let mut document = base.clone();
+        document.merge(arm.overrides.clone());
+        let mut plain = document.recipe()?;
+        if settings.control {
             let no_control =
                 || self.refuse("recipe", format!("the arm `{name}` needs a recipe that declares `control`"));
-            recipe = recipe.with_control().ok_or_else(no_control)?;
+            plain = plain.with_control().ok_or_else(no_control)?;
         }
-        let ArmSettings { member, control } = arm.settings.clone();
-        Ok(PlannedArm { name: name.clone(), recipe, member, control })
+        let choices = arm.choices();
+        let swept = !settings.sweep.is_empty();
+        let one = |(number, choice): (usize, BTreeMap<Name, f64>)| {
+            let mut recipe = plain.clone();
+            for (variable, value) in &choice {
+                let unknown = || self.refuse("arms", format!("`{name}` sweeps `{variable}`, which is not in `vars`"));
+                *recipe.vars.get_mut(variable).ok_or_else(unknown)? = *value;
+            }
+            let own = if swept { Name::new(format!("{name}-{}", number + 1)) } else { Ok(name.clone()) };
+            Ok(PlannedArm {
+                name: own.map_err(|e| self.refuse("arms", e.to_string()))?,
+                about: if swept { Some(said(&choice)) } else { settings.about.clone() },
+                recipe,
+                member: settings.member.clone(),
+                control: settings.control || settings.must_fail,
+                measures: self.measures(name),
+                of: swept.then(|| name.clone()),
+            })
+        };
+        choices.into_iter().enumerate().map(one).collect()
+    }
+
+    /// What is read of an arm: what the table shows, then what expectations ask besides.
+    fn measures(&self, name: &Name) -> Vec<Measure> {
+        let mut measures = vec![self.measure(name, None)];
+        for expect in self.header.expect.iter().filter(|expect| expect.arms().any(|arm| arm == name)) {
+            let measure = self.measure(name, Some(expect));
+            if !measures.contains(&measure) {
+                measures.push(measure);
+            }
+        }
+        measures
+    }
+
+    /// An arm's own metric goes before an expectation's, and that before the experiment's.
+    fn measure(&self, name: &Name, expect: Option<&Expect>) -> Measure {
+        let settings = self.arms.get(name).map(|arm| &arm.settings);
+        let metric = settings.and_then(|settings| settings.metric.clone());
+        let read = settings.and_then(|settings| settings.read);
+        let asked = || expect.and_then(|expect| expect.metric.clone());
+        Measure {
+            metric: metric.or_else(asked).unwrap_or_else(|| self.header.metric.clone()),
+            read: read.or_else(|| expect.and_then(|expect| expect.read)).unwrap_or_default(),
+            tasks: settings.and_then(|settings| settings.on.clone()),
+        }
     }
 
     fn complaints(&self) -> Vec<Diagnostic> {
@@ -258,17 +254,22 @@ impl Experiment {
         }
         for (i, expect) in self.header.expect.iter().enumerate() {
             let path = root.key("expect").index(i);
-            let Some((_, other)) = expect.comparison() else {
-                complain(path, "give exactly one of above, below, not_above, at_least".to_owned());
+            if expect.comparison().is_none() {
+                complain(path, "give exactly one of above, below, not_above, at_least, near".to_owned());
                 continue;
-            };
-            for arm in [&expect.arm, other].into_iter().filter(|arm| !self.arms.contains_key(*arm)) {
+            }
+            for arm in expect.arms().filter(|arm| !self.arms.contains_key(*arm)) {
                 complain(path.clone(), format!("there is no arm `{arm}`"));
             }
             for (key, value) in [("within", expect.within), ("by", expect.by)] {
-                if !(0.0..=1.0).contains(&value) {
-                    complain(path.key(key), format!("{value} is out of range: use 0 to 1"));
+                if !(value >= 0.0 && value.is_finite()) {
+                    complain(path.key(key), format!("{value} is out of range: use 0 or more"));
                 }
+            }
+        }
+        for (i, figure) in self.header.figures.iter().enumerate() {
+            for arm in figure.arms().filter(|arm| !self.arms.contains_key(*arm)) {
+                complain(root.key("figures").index(i), format!("there is no arm `{arm}`"));
             }
         }
         found
@@ -277,13 +278,6 @@ impl Experiment {
     fn refuse(&self, key: &str, message: String) -> Diagnostics {
         let path = Path::root().key(key);
         self.document.diagnose(self.document.place_of(&path), path, message).into()
-    }
-}
-
-impl Arm {
-    fn read(document: Document) -> Result<Self, Diagnostics> {
-        let (settings, overrides) = document.split(&["control", "member"]);
-        Ok(Self { settings: settings.read()?, overrides })
     }
 }
 

@@ -10,7 +10,7 @@ use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::path::Path as Place;
 use galapagos_domain::recipe::tasks::TaskSet;
-use galapagos_domain::recipe::tasks::files::Stored;
+use galapagos_domain::recipe::tasks::files::{Longest, RowCounts, Stored};
 use galapagos_domain::recipe::validate::BrokenRule;
 use galapagos_domain::task::dataset::{Assembled, Notes, Row, encode};
 
@@ -26,6 +26,9 @@ pub struct Shelves {
     notes: Vec<(Name, Notes)>,
     /// Files that the recipe names by digest and that were not read here.
     named: Vec<(Name, ArtifactRef)>,
+    /// Whether a data set that is not there is taken to have the rows that the recipe names.
+    planning: bool,
+    absent: Vec<Name>,
 }
 
 impl Shelves {
@@ -35,6 +38,18 @@ impl Shelves {
         Self { root: root.into(), ..Self::default() }
     }
 
+    /// For a plan that nobody runs: data sets that are not there have as many rows as the recipe names, and nothing in them.
+    #[must_use]
+    pub fn for_planning(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), planning: true, ..Self::default() }
+    }
+
+    /// The data sets that were not there.
+    #[must_use]
+    pub fn absent(&self) -> &[Name] {
+        &self.absent
+    }
+
     /// Reads every data set of a recipe that has not been read, and says what cannot be used.
     pub fn fill(&mut self, recipe: &mut Recipe) -> Vec<BrokenRule> {
         let mut broken = Vec::new();
@@ -42,6 +57,11 @@ impl Shelves {
             let TaskSet::Files(files) = set else { continue };
             if let Some(stored) = &files.stored {
                 self.named.extend(stored.all().into_iter().map(|file| (name.clone(), file.clone())));
+                continue;
+            }
+            if let Some(rows) = files.rows.filter(|_| self.planning && !self.root.join(&files.path).exists()) {
+                self.absent.push(name.clone());
+                files.stored = Some(declared(rows));
                 continue;
             }
             match super::load(files, &self.root) {
@@ -109,5 +129,18 @@ impl Shelves {
             }
         }
         Ok(())
+    }
+}
+
+/// Rows that are counted and not there.
+fn declared(rows: RowCounts) -> Stored {
+    let file = |rows: u32| ArtifactRef { digest: Digest::of(b""), bytes: 0, rows: u64::from(rows) };
+    Stored {
+        train: file(rows.train),
+        val: file(rows.val),
+        test: file(rows.test),
+        shots: file(0),
+        longest: Longest::default(),
+        characters: String::new(),
     }
 }

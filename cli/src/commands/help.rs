@@ -1,5 +1,6 @@
 //! `galapagos help`: the recipe language, word by word, and the commands.
 
+mod schema;
 mod topic;
 mod topics;
 
@@ -19,6 +20,10 @@ const LIKENESS: f64 = 0.8;
 /// # Errors
 /// If nothing is known by that word.
 pub fn run(args: &args::Help) -> Result<Exit, Error> {
+    if args.schema {
+        super::print_json(&schema::schema())?;
+        return Ok(Exit::Done);
+    }
     let text = if args.markdown { reference() } else { answer(&args.topic)? };
     print(&text)?;
     Ok(Exit::Done)

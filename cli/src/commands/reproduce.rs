@@ -1,60 +1,156 @@
-//! `galapagos reproduce`: every arm of an experiment with every seed, then the verdict. Finished runs are read again, and an
-//! interrupted one is resumed, so the command can be stopped and started at will.
+//! `galapagos reproduce`: every arm of an experiment with every seed, then the verdict. The command can be stopped and started at
+//! will. With `--all` it does so for every experiment whose evidence is missing or out of date, with `--list` it tells what there is.
+
+mod laboratory;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use galapagos_domain::cluster::EvolutionView;
-use galapagos_domain::cluster::view::Status;
 use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
 use galapagos_domain::recipe::diagnostic::Diagnostics;
 
-use super::run::{Ended, Job, check_base, evolve};
+use super::run::check_base;
 use super::{print, print_json};
 use crate::args;
 use crate::client::RUNS;
 use crate::error::{Error, Exit};
-use crate::experiment::{Findings, PlannedRun, Reading, Sources, Subject, schedule, text};
-use crate::local::{Layout, RunFolder, write_atomically};
+use crate::experiment::evidence::{self, Known};
+use crate::experiment::{Entry, Evidence, Findings, PlannedRun, Sources, Subject, listing, schedule, text};
 use crate::recipe_file;
-use crate::render::live::{Live, Mode};
-use crate::report;
+use laboratory::Laboratory;
+
+/// Where the pages of this project lie.
+const EVIDENCE: &str = "docs/evidence";
 
 /// `galapagos reproduce`.
 ///
 /// # Errors
-/// Mistakes in the experiment or its recipes, a run that failed, a folder of another experiment.
+/// Mistakes in an experiment or its recipes, a run that failed, a folder of another experiment.
 pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
-    let sources = Sources::find(&args.experiment)?;
+    match (&args.experiment, args.list, args.all) {
+        (None, true, false) => list(args, json),
+        (None, false, true) => all(args, json).await,
+        (Some(named), false, false) => match one(named, args, json).await? {
+            Some(findings) => Ok(findings.exit()),
+            None => Ok(Exit::Cancelled),
+        },
+        (None, false, false) => {
+            let message = format!("which experiment? Name one, or use --list: {}", Sources::all().join(", "));
+            Err(Error::Usage { message })
+        }
+        (Some(_), _, _) | (None, true, true) => {
+            let message = "an experiment's name, --list and --all are three different things: use one".to_owned();
+            Err(Error::Usage { message })
+        }
+    }
+}
+
+/// An experiment, read and planned.
+struct Prepared {
+    name: String,
+    experiment: Experiment,
+    arms: Vec<PlannedArm>,
+    runs: Vec<PlannedRun>,
+    root: PathBuf,
+}
+
+fn prepare(named: &str, args: &args::Reproduce) -> Result<Prepared, Error> {
+    let sources = Sources::find(named)?;
     let loader = |recipe: &str| sources.load(recipe);
     let source_text = recipe_file::read_text(sources.path())?;
     let experiment =
         Experiment::parse(&sources.path().display().to_string(), &source_text, &loader).map_err(mistakes)?;
-    let scale = if args.quick { Scale::Quick } else { Scale::Full };
+    let scale = scale(args);
     let arms = experiment.arms(scale, &loader).map_err(mistakes)?;
     let runs = schedule(&arms, &experiment, scale)?;
-    for arm in &arms {
-        check_base(&arm.recipe, &args.cluster.models)?;
-    }
     let name = sources.name();
     let root = args.dir.clone().unwrap_or_else(|| default_folder(&name, scale));
-    let laboratory = Laboratory { root: &root, args, arms: &arms, experiment: &experiment, json };
-    let Some((readings, elapsed_ms)) = laboratory.all(&runs).await? else {
+    Ok(Prepared { name, experiment, arms, runs, root })
+}
+
+/// Runs one experiment and shows what it found; `None` if a person interrupts.
+async fn one(named: &str, args: &args::Reproduce, json: bool) -> Result<Option<Findings>, Error> {
+    let prepared = prepare(named, args)?;
+    let Prepared { name, experiment, arms, runs, root } = &prepared;
+    for arm in arms {
+        check_base(&arm.recipe, &args.cluster.models)?;
+    }
+    let laboratory = Laboratory { root, args, arms, experiment, json };
+    let Some((readings, elapsed_ms)) = laboratory.all(runs).await? else {
         let _ = writeln!(
             std::io::stderr(),
             "interrupted; finished runs are kept in `{}`. The same command goes on",
             root.display()
         );
-        return Ok(Exit::Cancelled);
+        return Ok(None);
     };
-    let subject = Subject { name: &name, experiment: &experiment, scale, arms: &arms };
+    let subject = Subject { name, experiment, scale: scale(args), arms };
     let findings = Findings::of(subject, &readings, elapsed_ms);
     if json {
         print_json(&findings)?
     } else {
         print(&text(&findings))?
     }
-    Ok(findings.exit())
+    if let Some(folder) = &args.evidence {
+        let page = Evidence::at(folder)?.keep(&findings, experiment, arms)?;
+        let _ = writeln!(std::io::stderr(), "evidence: `{}`", page.display());
+    }
+    Ok(Some(findings))
+}
+
+/// Every experiment whose evidence is missing or out of date, one after the other. A verdict that does not hold is a result; a control
+/// that does not fail is not.
+async fn all(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
+    let folder = args.evidence.clone().unwrap_or_else(|| PathBuf::from(EVIDENCE));
+    let evidence = Evidence::at(&folder)?;
+    let args = args::Reproduce { evidence: Some(folder), ..args.clone() };
+    let mut leaking = Vec::new();
+    for name in Sources::all() {
+        let prepared = prepare(&name, &args)?;
+        if evidence.known(&name)?.is_some_and(|known| known.digest == evidence::digest(&prepared.experiment, &prepared.arms)) {
+            let _ = writeln!(std::io::stderr(), "{name}: its evidence is up to date");
+            continue;
+        }
+        let Some(findings) = one(&name, &args, json).await? else { return Ok(Exit::Cancelled) };
+        if !findings.control_fails {
+            leaking.push(name);
+        }
+    }
+    if leaking.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let message = format!("controls did not fail: {}", leaking.join(", "));
+    Err(Error::Failed { message })
+}
+
+fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
+    let folder = args.evidence.clone().unwrap_or_else(|| PathBuf::from(EVIDENCE));
+    let evidence = if folder.is_dir() { Some(Evidence::at(&folder)?) } else { None };
+    let mut entries = Vec::new();
+    for name in Sources::all() {
+        let prepared = prepare(&name, args)?;
+        let known: Option<Known> = evidence.as_ref().map(|e| e.known(&name)).transpose()?.flatten();
+        entries.push(Entry {
+            state: Entry::state(known.as_ref(), &evidence::digest(&prepared.experiment, &prepared.arms)),
+            claim: prepared.experiment.header().claim.clone(),
+            runs: prepared.runs.len(),
+            done: laboratory::done(&prepared.root, &prepared.runs),
+            seeds: prepared.experiment.seeds(scale(args)).len(),
+            seconds: known.as_ref().map(|known| known.seconds),
+            date: known.map(|known| known.date),
+            name,
+        });
+    }
+    if json {
+        print_json(&entries)?
+    } else {
+        print(&listing(&entries))?
+    }
+    Ok(Exit::Done)
+}
+
+fn scale(args: &args::Reproduce) -> Scale {
+    if args.quick { Scale::Quick } else { Scale::Full }
 }
 
 fn mistakes(diagnostics: Diagnostics) -> Error {
@@ -68,112 +164,4 @@ fn default_folder(name: &str, scale: Scale) -> PathBuf {
         Scale::Quick => "-quick",
     };
     Path::new(RUNS).join(format!("reproduce-{name}{suffix}"))
-}
-
-/// Readings in the order of the arms, each in the order of the seeds, and the time that all runs took.
-type Measured = (Vec<Vec<Reading>>, u64);
-
-/// What all runs of an experiment share.
-struct Laboratory<'a> {
-    root: &'a Path,
-    args: &'a args::Reproduce,
-    arms: &'a [PlannedArm],
-    experiment: &'a Experiment,
-    json: bool,
-}
-
-impl Laboratory<'_> {
-    /// Runs everything in order; `None` if a person interrupts.
-    async fn all(&self, runs: &[PlannedRun]) -> Result<Option<Measured>, Error> {
-        let mut readings = vec![Vec::new(); self.arms.len()];
-        let mut elapsed_ms = 0;
-        for (number, run) in (1..).zip(runs) {
-            self.announce(run, number, runs.len())?;
-            let Some(view) = self.one(run).await? else { return Ok(None) };
-            elapsed_ms += view.steps.iter().map(|step| step.elapsed_ms).sum::<u64>();
-            for &place in &run.arms {
-                readings[place].push(self.read(&view, &self.arms[place], run)?);
-            }
-        }
-        Ok(Some((readings, elapsed_ms)))
-    }
-
-    /// One line per run; on standard error where standard output is for the one JSON object.
-    fn announce(&self, run: &PlannedRun, number: usize, of: usize) -> Result<(), Error> {
-        let names: Vec<&str> = run.arms.iter().map(|&place| self.arms[place].name.as_str()).collect();
-        let line = format!(
-            "[{number}/{of}] {} · seed {} · {}",
-            names.join(", "),
-            run.seed,
-            self.root.join(&run.folder).display()
-        );
-        if self.json {
-            let _ = writeln!(std::io::stderr(), "{line}");
-            return Ok(());
-        }
-        print(&format!("\n{line}"))
-    }
-
-    /// The final snapshot of one run: of an earlier time, if it is there.
-    async fn one(&self, run: &PlannedRun) -> Result<Option<EvolutionView>, Error> {
-        let folder = RunFolder::create(&self.root.join(&run.folder)).map_err(|source| Error::Folder { source })?;
-        if let Some(view) = finished(&folder, run)? {
-            return Ok(Some(view));
-        }
-        let layout = Layout {
-            folder: folder.clone(),
-            cluster: self.args.cluster.clone(),
-            listen: "127.0.0.1:0".to_owned(),
-            http: "127.0.0.1:0".to_owned(),
-        };
-        let job = Job { file: &run.file, folder, seed: run.seed, layout };
-        let mut live = Live::new(if self.json { Mode::Silent } else { Mode::of(false) });
-        let ended = evolve(&job, &mut live).await?;
-        live.end();
-        let Ended::Final(view) = ended else { return Ok(None) };
-        if view.status != Status::Done {
-            let causes = view.failure.join("\n  caused by: ");
-            let message = format!("the run in `{}` did not come to its end: {causes}", job.folder.root().display());
-            return Err(Error::Failed { message });
-        }
-        keep(&job, &view)?;
-        Ok(Some(*view))
-    }
-
-    fn read(&self, view: &EvolutionView, arm: &PlannedArm, run: &PlannedRun) -> Result<Reading, Error> {
-        Reading::of(view, &arm.member, &self.experiment.header().metric).ok_or_else(|| Error::Failed {
-            message: format!("the run in `{}` has no score of `{}` for the arm `{}`", run.folder, arm.member, arm.name),
-        })
-    }
-}
-
-fn snapshot_file(folder: &RunFolder) -> PathBuf {
-    folder.root().join("final.json")
-}
-
-/// The snapshot that [`keep`] left, if it is of the same recipe and seed; that of another is left for `evolve` to refuse.
-fn finished(folder: &RunFolder, run: &PlannedRun) -> Result<Option<EvolutionView>, Error> {
-    let path = snapshot_file(folder);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Read { path, source }),
-    };
-    let view: EvolutionView = serde_json::from_slice(&text).map_err(|source| Error::Json { source })?;
-    let same = view.recipe_digest == run.file.recipe.digest().hex() && view.seed.0 == run.seed;
-    Ok(same.then_some(view))
-}
-
-/// Keeps what a later `reproduce` reads, and the page for people; the workers' cache has served its turn.
-fn keep(job: &Job<'_>, view: &EvolutionView) -> Result<(), Error> {
-    let page = job.folder.report();
-    std::fs::write(&page, report::render(view, &job.file.yaml, &[]))
-        .map_err(|source| Error::Write { path: page, source })?;
-    let snapshot = serde_json::to_vec(view).map_err(|source| Error::Json { source })?;
-    write_atomically(&snapshot_file(&job.folder), &snapshot).map_err(|source| Error::Folder { source })?;
-    match std::fs::remove_dir_all(job.folder.cache()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::Write { path: job.folder.cache(), source }),
-    }
 }

@@ -49,7 +49,8 @@ pub enum Ended {
 /// # Errors
 /// Mistakes in the recipe, a folder in use or of another run, a process that cannot be kept alive, a failed evolution.
 pub async fn run(args: args::Run, json: bool) -> Result<Exit, Error> {
-    let mut file = recipe_file::read(&args.recipe)?;
+    let read = if args.dry_run { recipe_file::read_to_plan } else { recipe_file::read };
+    let mut file = read(&args.recipe)?;
     if args.control {
         file = control(&file)?;
     }

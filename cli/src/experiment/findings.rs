@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use galapagos_domain::cluster::view::Interval;
 use galapagos_domain::experiment::{
-    ArmResult, Comparison, Expect, Experiment, METHOD, Outcome, PlannedArm, Scale, judge,
+    ArmResult, Experiment, METHOD, Measure, Outcome, PlannedArm, Question, Scale, judge, over_seeds,
 };
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::evaluate::Metric;
 use serde::Serialize;
 
+use super::drawing::{Drawing, drawings};
 use super::machine::{Machine, Versions};
 use super::reading::Reading;
 use crate::error::Exit;
@@ -46,6 +47,7 @@ pub struct Findings {
     pub quick: bool,
     pub arms: BTreeMap<Name, Arm>,
     pub expect: Vec<Judged>,
+    pub drawings: Vec<Drawing>,
 }
 
 /// A mean over seeds with its 95% interval (Student's t; the run's own interval where there is one seed).
@@ -60,18 +62,28 @@ pub struct Mean {
 pub struct Arm {
     #[serde(flatten)]
     pub mean: Option<Mean>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// What the mean is of.
+    pub measure: Measure,
     pub member: Name,
     pub control: bool,
     pub recipe_digest: String,
     pub readings: Vec<Reading>,
     /// Tokens that the arm was given, over those of the method.
     pub tokens_ratio: Option<f64>,
+    /// Of an arm that was run with several values: the one that stands for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Name>,
 }
 
 /// One expectation, judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
     pub expectation: String,
+    /// What is compared, where it is not what the table of arms shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
     pub difference: Option<Mean>,
     pub holds: bool,
     /// What the interval had to show.
@@ -89,28 +101,21 @@ impl Findings {
     #[must_use]
     pub fn of(subject: Subject<'_>, readings: &[Vec<Reading>], elapsed_ms: u64) -> Self {
         let header = subject.experiment.header();
-        let results: BTreeMap<Name, ArmResult> = subject
-            .arms
-            .iter()
-            .zip(readings)
-            .map(|(arm, readings)| {
-                let values = readings.iter().map(|reading| reading.value).collect();
-                (arm.name.clone(), ArmResult { control: arm.control, values })
-            })
-            .collect();
-        let report = judge(&header.expect, &results);
+        let arms = arms(subject.arms, readings);
+        let results = results(subject.arms, &arms);
+        let questions = subject.experiment.questions();
+        let report = judge(&questions, &results);
         let control_fails = match subject.scale {
             Scale::Full => report.control_fails,
-            Scale::Quick => judge(&without_method(&header.expect), &results).control_fails,
+            Scale::Quick => judge(&without_method(&questions), &results).control_fails,
         };
-        let mean =
-            |name: &str| report.arms.iter().find(|(arm, _)| arm.as_str() == name).map(|(_, mean)| Mean::from(*mean));
-        let rules = header.expect.iter().map(rule);
-        let judged = report.expectations.iter().zip(rules).map(|(e, rule)| Judged {
+        let mean = |name: &str| arms.iter().find(|(arm, _)| arm.as_str() == name).and_then(|(_, arm)| arm.mean);
+        let judged = report.expectations.iter().zip(&questions).map(|(e, question)| Judged {
             expectation: e.expectation.clone(),
+            measure: measured(question, &arms),
             difference: e.difference.map(Mean::from),
             holds: e.holds,
-            rule,
+            rule: question.expect.rule(),
         });
         Self {
             name: subject.name.to_owned(),
@@ -126,8 +131,9 @@ impl Findings {
             versions: Versions::here(subject.arms.first().map_or(1, |arm| arm.recipe.galapagos)),
             machine: Machine::here(),
             quick: subject.scale == Scale::Quick,
-            arms: arms(subject.arms, readings, &mean),
+            drawings: drawings(&header.figures, subject.arms, readings),
             expect: judged.collect(),
+            arms,
         }
     }
 
@@ -139,42 +145,75 @@ impl Findings {
     }
 }
 
-fn arms(arms: &[PlannedArm], readings: &[Vec<Reading>], mean: &dyn Fn(&str) -> Option<Mean>) -> BTreeMap<Name, Arm> {
+/// The arms that ran, and those that the best of several stands for.
+fn arms(planned: &[PlannedArm], readings: &[Vec<Reading>]) -> BTreeMap<Name, Arm> {
     let tokens = |readings: &[Reading]| readings.iter().map(|reading| reading.tokens).sum::<u64>();
     let of_method =
-        arms.iter().zip(readings).find(|(arm, _)| arm.name.as_str() == METHOD).map_or(0, |(_, r)| tokens(r));
+        planned.iter().zip(readings).find(|(arm, _)| arm.name.as_str() == METHOD).map_or(0, |(_, r)| tokens(r));
     let one = |(arm, readings): (&PlannedArm, &Vec<Reading>)| {
+        let values: Vec<Interval> = readings.iter().map(|reading| reading.value).collect();
         let found = Arm {
-            mean: mean(arm.name.as_str()),
+            mean: over_seeds(&values).map(Mean::from),
+            about: arm.about.clone(),
+            measure: arm.measures[0].clone(),
             member: arm.member.clone(),
             control: arm.control,
             recipe_digest: arm.recipe.digest().hex(),
             readings: readings.clone(),
             tokens_ratio: (of_method > 0).then(|| tokens(readings) as f64 / of_method as f64),
+            best: None,
         };
         (arm.name.clone(), found)
     };
-    arms.iter().zip(readings).map(one).collect()
+    let mut arms: BTreeMap<Name, Arm> = planned.iter().zip(readings).map(one).collect();
+    for group in planned.iter().filter_map(|arm| arm.of.as_ref()) {
+        let members = planned.iter().filter(|arm| arm.of.as_ref() == Some(group));
+        let mean = |arm: &&PlannedArm| arms[&arm.name].mean.map_or(f64::NEG_INFINITY, |mean| mean.mean);
+        let best = members.max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        if let Some(best) = best {
+            let stands = Arm { best: Some(best.name.clone()), ..arms[&best.name].clone() };
+            arms.insert(group.clone(), stands);
+        }
+    }
+    arms
+}
+
+/// What is judged: by arm the values of each of its measures.
+fn results(planned: &[PlannedArm], arms: &BTreeMap<Name, Arm>) -> BTreeMap<Name, ArmResult> {
+    let one = |(name, arm): (&Name, &Arm)| {
+        let ran = arm.best.as_ref().unwrap_or(name);
+        let measures = planned.iter().find(|planned| planned.name == *ran).map(|planned| &planned.measures);
+        let values = measures.into_iter().flatten().enumerate().map(|(place, measure)| {
+            (measure.clone(), arm.readings.iter().filter_map(|reading| reading.at(place)).collect())
+        });
+        (name.clone(), ArmResult { control: arm.control, values: values.collect() })
+    };
+    arms.iter().map(one).collect()
 }
 
 /// The expectations that the method has no part in.
-fn without_method(expect: &[Expect]) -> Vec<Expect> {
-    let about_method = |e: &Expect| {
-        let other = e.comparison().map(|(_, other)| other);
-        [Some(&e.arm), other].into_iter().flatten().any(|arm| arm.as_str() == METHOD)
-    };
-    expect.iter().filter(|e| !about_method(e)).cloned().collect()
+fn without_method<'a>(questions: &[Question<'a>]) -> Vec<Question<'a>> {
+    questions.iter().filter(|q| !q.expect.arms().any(|arm| arm.as_str() == METHOD)).cloned().collect()
 }
 
-/// What the interval of the difference must show.
-fn rule(expect: &Expect) -> String {
-    match expect.comparison() {
-        None => "exactly one comparison".to_owned(),
-        Some((Comparison::Above, _)) => format!("all of the interval above {}", expect.by),
-        Some((Comparison::Below, _)) => format!("all of the interval below {}", 0.0 - expect.by),
-        Some((Comparison::NotAbove, _)) => format!("a part of the interval at {} or below", expect.within),
-        Some((Comparison::AtLeast, _)) => format!("all of the interval at {} or above", 0.0 - expect.within),
+/// What an expectation compares, where that is not what the table of arms shows of both.
+fn measured(question: &Question<'_>, arms: &BTreeMap<Name, Arm>) -> Option<String> {
+    let shown = |name: &Name, measure: &Measure| arms.get(name).is_some_and(|arm| arm.measure == *measure);
+    let mut compared = question.expect.arms().zip(std::iter::once(&question.of_arm).chain(&question.of_other));
+    if compared.all(|(name, measure)| shown(name, measure)) {
+        return None;
     }
+    Some(said(&question.of_arm))
+}
+
+/// A measure in words.
+#[must_use]
+pub fn said(measure: &Measure) -> String {
+    let tasks = measure.tasks.as_ref().map(|tasks| {
+        let names: Vec<&str> = tasks.iter().map(Name::as_str).collect();
+        format!(" on {}", names.join(", "))
+    });
+    format!("{}{}{}", crate::render::metric(&measure.metric), tasks.unwrap_or_default(), measure.when())
 }
 
 #[cfg(test)]

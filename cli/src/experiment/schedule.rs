@@ -1,12 +1,12 @@
 //! Which runs an experiment needs, in order: seed by seed, so that an experiment that is stopped early has whole seeds. Arms
 //! with equal recipes are read off one run.
 
-use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+use galapagos_domain::experiment::{Experiment, Measure, PlannedArm, Read, Scale};
 use galapagos_domain::ids::Name;
-use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::Split;
 
+use super::findings::said;
 use crate::error::Error;
 use crate::recipe_file::RecipeFile;
 
@@ -24,15 +24,18 @@ pub struct PlannedRun {
 /// All runs in order.
 ///
 /// # Errors
-/// [`Error::Usage`] if an arm's recipe does not measure the metric at its end: the run would be for nothing.
+/// [`Error::Usage`] if an arm's recipe does not measure what is read of it: the run would be for nothing.
 pub fn schedule(arms: &[PlannedArm], experiment: &Experiment, scale: Scale) -> Result<Vec<PlannedRun>, Error> {
-    if let Some(arm) = arms.iter().find(|arm| !measures(arm, &experiment.header().metric)) {
-        let message = format!(
-            "the arm `{}` cannot be compared: `finish` of its recipe does not evaluate `{}` on the test split by the experiment's \
-             metric; add it to `members` and `metrics` there",
-            arm.name, arm.member
-        );
-        return Err(Error::Usage { message });
+    for arm in arms {
+        if let Some(measure) = arm.measures.iter().find(|measure| !measures(arm, measure)) {
+            let message = format!(
+                "the arm `{}` cannot be compared: no `evaluate` of its recipe measures {} of `{}`; add it to `members` and `metrics` there",
+                arm.name,
+                said(measure),
+                arm.member
+            );
+            return Err(Error::Usage { message });
+        }
     }
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (place, arm) in arms.iter().enumerate() {
@@ -54,14 +57,21 @@ pub fn schedule(arms: &[PlannedArm], experiment: &Experiment, scale: Scale) -> R
         .collect())
 }
 
-/// Whether the arm's recipe ends in a score that the experiment can read.
-fn measures(arm: &PlannedArm, metric: &Metric) -> bool {
-    arm.recipe.finish.iter().any(|step| match step {
+/// Whether a step of the arm's recipe makes a score that the experiment can read.
+fn measures(arm: &PlannedArm, measure: &Measure) -> bool {
+    let (steps, sealed) = match measure.read {
+        Read::Finish => (&arm.recipe.finish, true),
+        Read::First => (&arm.recipe.first, false),
+        Read::Generation(_) | Read::Last | Read::Fall | Read::Mean => (&arm.recipe.each, false),
+    };
+    let counted = |set: &Name| measure.tasks.as_ref().is_none_or(|tasks| tasks.contains(set));
+    steps.iter().any(|step| match step {
         RecipeStep::Evaluate(evaluate) => {
-            let names_member = |member: &Name| *member == arm.member;
-            evaluate.members.iter().any(names_member)
-                && evaluate.columns().any(|column| column == *metric)
-                && evaluate.tasks.values().any(|selection| selection.split == Split::Test)
+            evaluate.members.contains(&arm.member)
+                && evaluate.columns().any(|column| column == measure.metric)
+                && evaluate.tasks.iter().any(|(set, selection)| {
+                    counted(set) && (!sealed || selection.split == Split::Test)
+                })
         }
         RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => false,
     })
@@ -100,6 +110,6 @@ mod tests {
     fn what_could_never_be_compared_is_refused_before_it_runs() {
         let unmeasured = experiment("tiny", |text| text.replace("[champion, candidate]", "[champion]"));
         let message = schedule(&arms(&unmeasured, Scale::Full), &unmeasured, Scale::Full).unwrap_err().to_string();
-        assert!(message.contains("`ungated`") && message.contains("does not evaluate `candidate`"), "{message}");
+        assert!(message.contains("`ungated`") && message.contains("of `candidate`"), "{message}");
     }
 }

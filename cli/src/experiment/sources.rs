@@ -19,10 +19,7 @@ impl Sources {
     /// # Errors
     /// [`Error::Usage`] lists where it was looked for, and what there is.
     pub fn find(named: &str) -> Result<Self, Error> {
-        let installed =
-            std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("share/galapagos")));
-        let roots: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(installed).collect();
-        Self::find_in(named, &roots)
+        Self::find_in(named, &roots())
     }
 
     fn find_in(named: &str, roots: &[PathBuf]) -> Result<Self, Error> {
@@ -41,6 +38,13 @@ impl Sources {
         let message =
             format!("no experiment `{named}`: it is neither a file nor a name in {looked} (experiments: {known})");
         Err(Error::Usage { message })
+    }
+
+    /// The names of all experiments, of the first folder that has any.
+    #[must_use]
+    pub fn all() -> Vec<String> {
+        let folders = roots().into_iter().map(|root| root.join(EXPERIMENTS));
+        folders.map(|folder| names(&folder)).find(|names| !names.is_empty()).unwrap_or_default()
     }
 
     #[must_use]
@@ -70,6 +74,12 @@ impl Sources {
             None => Err(format!("no such file in `{}` or `{}`", folders[0].display(), folders[1].display())),
         }
     }
+}
+
+/// Here, and beside the executable.
+fn roots() -> Vec<PathBuf> {
+    let installed = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("share/galapagos")));
+    std::iter::once(PathBuf::new()).chain(installed).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

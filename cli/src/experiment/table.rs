@@ -2,7 +2,7 @@
 
 use galapagos_domain::experiment::{METHOD, Outcome};
 
-use super::findings::{Arm, Findings, Judged, Mean};
+use super::findings::{Arm, Findings, Judged, Mean, said};
 use crate::render::table::aligned;
 use crate::render::{duration, metric};
 
@@ -24,7 +24,7 @@ pub fn text(findings: &Findings) -> String {
 }
 
 fn arms(findings: &Findings) -> String {
-    let heads = ["arm", "of", "mean", "95% interval", "by seed", "tokens", "x method", "gate"];
+    let heads = ["arm", "read", "of", "mean", "95% interval", "by seed", "tokens", "x method", "gate"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     let mut arms: Vec<_> = findings.arms.iter().collect();
     arms.sort_by_key(|(name, arm)| (arm.control, name.as_str() != METHOD));
@@ -36,11 +36,15 @@ fn row(name: &str, arm: &Arm) -> Vec<String> {
     let by_seed: Vec<String> = arm.readings.iter().map(|reading| format!("{:.3}", reading.value.mean)).collect();
     let tokens: u64 = arm.readings.iter().map(|reading| reading.tokens).sum();
     let (promoted, judged) = arm.readings.iter().fold((0, 0), |(p, j), r| (p + r.promoted, j + r.judged));
-    let name = if arm.control { format!("{name} (control)") } else { name.to_owned() };
+    let name = match (arm.control, &arm.best) {
+        (true, _) => format!("{name} (control)"),
+        (false, Some(best)) => format!("{name} (best: {best})"),
+        (false, None) => name.to_owned(),
+    };
     let (mean, interval) = arm.mean.map_or_else(Default::default, |m| (format!("{:.3}", m.mean), ci95(&m)));
     let ratio = arm.tokens_ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
     let gate = format!("{promoted} of {judged} promoted");
-    vec![name, arm.member.to_string(), mean, interval, by_seed.join(" "), tokens.to_string(), ratio, gate]
+    vec![name, said(&arm.measure), arm.member.to_string(), mean, interval, by_seed.join(" "), tokens.to_string(), ratio, gate]
 }
 
 fn ci95(mean: &Mean) -> String {
@@ -55,7 +59,11 @@ fn expectations(judged: &[Judged]) -> String {
             None => "not measured".to_owned(),
         };
         let holds = if e.holds { "holds" } else { "does not hold" };
-        vec![e.expectation.clone(), difference, holds.to_owned(), e.rule.clone()]
+        let expected = match &e.measure {
+            Some(measure) => format!("{} ({measure})", e.expectation),
+            None => e.expectation.clone(),
+        };
+        vec![expected, difference, holds.to_owned(), e.rule.clone()]
     }));
     aligned(&rows)
 }

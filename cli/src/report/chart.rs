@@ -68,7 +68,54 @@ pub fn curves(curves: &[Curve], x_label: &str) -> String {
     plot(curves, &ticks.collect::<Vec<_>>())
 }
 
-/// Curves over numbers on the x axis, marked at `ticks`, and shares from 0 to 1 on the y axis, with interval whiskers.
+/// Curves with ticks of their own choice on the x axis, which `label` names.
+#[must_use]
+pub fn plot_over(curves: &[Curve], label: &str) -> String {
+    let mut xs: Vec<f64> = curves.iter().flat_map(|c| c.points.iter().map(|p| p.0)).collect();
+    xs.sort_by(f64::total_cmp);
+    xs.dedup();
+    let few = xs.len() <= 8 && xs.iter().all(|x| x.fract() == 0.0 && *x < 1000.0);
+    let (first, last) = (xs.first().copied().unwrap_or(0.0), xs.last().copied().unwrap_or(0.0));
+    let spread = || (0..5).map(|part| first + (last - first) * f64::from(part) / 4.0).collect();
+    let at: Vec<f64> = if few { xs.clone() } else { spread() };
+    let mut ticks: Vec<(f64, String)> = at.into_iter().map(|x| (x, short(x))).collect();
+    if let Some(first) = ticks.first_mut() {
+        first.1 = format!("{label} {}", first.1);
+    }
+    plot(curves, &ticks)
+}
+
+/// `1200000` as `1.2M`.
+fn short(number: f64) -> String {
+    match number {
+        n if n >= 1.0e6 => format!("{:.1}M", n / 1.0e6),
+        n if n >= 1.0e4 => format!("{:.0}k", n / 1.0e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+/// A drawing that can stand in a file of its own, outside a page with our styles.
+#[must_use]
+pub fn alone(svg: &str) -> String {
+    const STYLE: &str = "<style>text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.label{font-size:13px}svg{background:#fff}</style>";
+    let opened = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
+    let mut text = opened.replacen("role=\"img\">", &format!("role=\"img\">{STYLE}<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"), 1);
+    text.push('\n');
+    text
+}
+
+/// The values that the lower and the upper edge stand for: 0 and 1 for shares, else all intervals with a margin.
+fn heights(curves: &[Curve]) -> (f64, f64) {
+    let ends = || curves.iter().flat_map(|c| c.points.iter().flat_map(|p| [p.1, p.2, p.3]));
+    let (low, high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(f64::NEG_INFINITY, f64::max));
+    if low >= -0.05 && high <= 1.05 {
+        return (0.0, 1.0);
+    }
+    let margin = 0.05 * (high - low).max(f64::MIN_POSITIVE);
+    (low - margin, high + margin)
+}
+
+/// Curves over numbers on the x axis, marked at `ticks`, with interval whiskers; shares are drawn from 0 to 1.
 #[must_use]
 pub fn plot(curves: &[Curve], ticks: &[(f64, String)]) -> String {
     let xs = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
@@ -76,11 +123,12 @@ pub fn plot(curves: &[Curve], ticks: &[(f64, String)]) -> String {
     if !first.is_finite() {
         return String::new();
     }
+    let (bottom, top) = heights(curves);
     let plot_width = WIDTH - LEFT - LABELS;
     let x = |value: f64| LEFT + 12.0 + (plot_width - 24.0) * (value - first) / (last - first).max(f64::MIN_POSITIVE);
-    let y = |share: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - share);
+    let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (top - value) / (top - bottom);
     let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">");
-    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
+    for tick in [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| bottom + part * (top - bottom)) {
         push(
             &mut svg,
             format_args!(

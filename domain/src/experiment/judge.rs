@@ -1,4 +1,4 @@
-//! The verdict on an experiment: each expectation against the interval of a difference between two arms.
+//! The verdict on an experiment: each expectation against the interval of a difference between two arms, or of one arm.
 //!
 //! With several seeds a difference is paired by seed and its interval is Student's over the seeds; with one seed it is
 //! made of the two runs' own intervals, as of independent measurements.
@@ -7,20 +7,30 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::measure::{Measure, minus};
 use super::{Comparison, Expect};
 use crate::ids::Name;
 use crate::stats::Interval;
 use crate::stats::student::t975;
 
-/// What an arm measured, seed by seed in the experiment's order.
+/// What an arm measured: of each measure the values, seed by seed in the experiment's order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmResult {
     pub control: bool,
-    pub values: Vec<Interval>,
+    pub values: BTreeMap<Measure, Vec<Interval>>,
+}
+
+/// An expectation with what is read of each arm for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question<'a> {
+    pub expect: &'a Expect,
+    pub of_arm: Measure,
+    /// `None` where it is compared with a number.
+    pub of_other: Option<Measure>,
 }
 
 /// Whether the claim holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Holds,
@@ -32,16 +42,16 @@ pub enum Outcome {
 pub struct Expectation {
     /// For people: `method above control`.
     pub expectation: String,
-    /// The difference between the two arms; absent if a value is missing.
+    /// The difference between the two arms, or the arm's own value; absent if a value is missing.
     pub difference: Option<Interval>,
     pub holds: bool,
+    /// Whether a control takes part.
+    pub control: bool,
 }
 
 /// The judged experiment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Each arm's mean over seeds.
-    pub arms: BTreeMap<Name, Interval>,
     pub expectations: Vec<Expectation>,
     /// `Holds` only if every expectation does.
     pub verdict: Outcome,
@@ -49,53 +59,52 @@ pub struct Report {
     pub control_fails: bool,
 }
 
-/// Judges `expect` on what the arms measured. An arm without values fails every expectation about it.
+/// Judges `questions` on what the arms measured. An arm without values fails every expectation about it.
 #[must_use]
-pub fn judge(expect: &[Expect], results: &BTreeMap<Name, ArmResult>) -> Report {
-    let judged: Vec<(bool, Expectation)> = expect.iter().map(|e| expectation(e, results)).collect();
-    let holds = !judged.is_empty() && judged.iter().all(|(_, e)| e.holds);
-    let about_control = || judged.iter().filter(|(control, _)| *control);
+pub fn judge(questions: &[Question<'_>], results: &BTreeMap<Name, ArmResult>) -> Report {
+    let judged: Vec<Expectation> = questions.iter().map(|question| expectation(question, results)).collect();
+    let holds = !judged.is_empty() && judged.iter().all(|e| e.holds);
+    let about_control = || judged.iter().filter(|e| e.control);
     Report {
-        arms: results.iter().filter_map(|(name, arm)| Some((name.clone(), over_seeds(&arm.values)?))).collect(),
         verdict: if holds { Outcome::Holds } else { Outcome::DoesNotHold },
-        control_fails: about_control().next().is_some() && about_control().all(|(_, e)| e.holds),
-        expectations: judged.into_iter().map(|(_, e)| e).collect(),
+        control_fails: about_control().next().is_some() && about_control().all(|e| e.holds),
+        expectations: judged,
     }
 }
 
-/// Judges one expectation; also says whether a control takes part.
-fn expectation(expect: &Expect, results: &BTreeMap<Name, ArmResult>) -> (bool, Expectation) {
-    let Some((comparison, other)) = expect.comparison() else {
-        let expectation = format!("{} is compared with nothing, or with several arms", expect.arm);
-        return (false, Expectation { expectation, difference: None, holds: false });
+fn expectation(question: &Question<'_>, results: &BTreeMap<Name, ArmResult>) -> Expectation {
+    let expect = question.expect;
+    let comparison = expect.comparison();
+    let of = |name: &Name, measure: &Measure| results.get(name)?.values.get(measure).map(Vec::as_slice);
+    let own = of(&expect.arm, &question.of_arm);
+    let difference = match comparison {
+        None => None,
+        Some(Comparison::Near(_)) => own.and_then(over_seeds),
+        Some(
+            Comparison::Above(other)
+            | Comparison::Below(other)
+            | Comparison::NotAbove(other)
+            | Comparison::AtLeast(other),
+        ) => {
+            let others = question.of_other.as_ref().and_then(|measure| of(other, measure));
+            own.zip(others).and_then(|(a, b)| difference(a, b))
+        }
     };
-    let (arm, other_arm) = (results.get(&expect.arm), results.get(other));
-    let difference = arm.zip(other_arm).and_then(|(a, b)| difference(&a.values, &b.values));
     let (within, by) = (expect.within, expect.by);
-    let holds = difference.is_some_and(|d| match comparison {
-        Comparison::Above => d.low > by,
-        Comparison::Below => d.high < -by,
-        Comparison::NotAbove => d.low <= within,
-        Comparison::AtLeast => d.low >= -within,
+    let holds = difference.zip(comparison).is_some_and(|(d, comparison)| match comparison {
+        Comparison::Above(_) => d.low > by,
+        Comparison::Below(_) => d.high < -by,
+        Comparison::NotAbove(_) => d.low <= within,
+        Comparison::AtLeast(_) => d.low >= -within,
+        Comparison::Near(value) => d.low >= value - within && d.high <= value + within,
     });
-    let word = match comparison {
-        Comparison::Above => "above",
-        Comparison::Below => "below",
-        Comparison::NotAbove => "not above",
-        Comparison::AtLeast => "at least",
-    };
-    let tolerance = match comparison {
-        Comparison::Above | Comparison::Below if by > 0.0 => format!(" by {by}"),
-        Comparison::NotAbove | Comparison::AtLeast if within > 0.0 => format!(" within {within}"),
-        Comparison::Above | Comparison::Below | Comparison::NotAbove | Comparison::AtLeast => String::new(),
-    };
-    let expectation = format!("{} {word} {other}{tolerance}", expect.arm);
-    let control = [arm, other_arm].into_iter().flatten().any(|a| a.control);
-    (control, Expectation { expectation, difference, holds })
+    let control = expect.arms().filter_map(|arm| results.get(arm)).any(|arm| arm.control);
+    Expectation { expectation: expect.sentence(), difference, holds, control }
 }
 
 /// Mean over seeds with Student's interval; one seed has its own.
-fn over_seeds(values: &[Interval]) -> Option<Interval> {
+#[must_use]
+pub fn over_seeds(values: &[Interval]) -> Option<Interval> {
     match values {
         [only] => Some(*only),
         several => student(&several.iter().map(|v| v.mean).collect::<Vec<_>>()),
@@ -108,10 +117,7 @@ fn difference(a: &[Interval], b: &[Interval]) -> Option<Interval> {
         return None;
     }
     if let ([a], [b]) = (a, b) {
-        let mean = a.mean - b.mean;
-        let below = (a.mean - a.low).hypot(b.high - b.mean);
-        let above = (a.high - a.mean).hypot(b.mean - b.low);
-        return Some(Interval { mean, low: mean - below, high: mean + above });
+        return Some(minus(*a, *b));
     }
     student(&a.iter().zip(b).map(|(a, b)| a.mean - b.mean).collect::<Vec<_>>())
 }

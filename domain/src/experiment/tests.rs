@@ -42,7 +42,7 @@ fn the_shipped_experiments_can_be_planned_at_both_scales() {
         for scale in [Scale::Full, Scale::Quick] {
             let arms = experiment.arms(scale, &loader).unwrap_or_else(|e| panic!("{e}"));
             for arm in &arms {
-                assert_eq!(arm.control, arm.recipe.control.is_none(), "{}", arm.name);
+                assert!(!arm.control || arm.recipe.control.is_none(), "{}", arm.name);
                 let measured = arm.recipe.finish.iter().any(|step| match step {
                     RecipeStep::Evaluate(e) => {
                         e.members.contains(&arm.member) && e.metrics.contains(&experiment.header().metric)
@@ -86,11 +86,13 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
         ("method: {}", "mehtod: {}", "there is no arm `method`"),
         ("above: baseline", "abve: baseline", "did you mean `above`?"),
         ("above: baseline", "above: baseline, below: control", "exactly one of"),
+        ("above: baseline", "above: baseline, near: 0.5", "exactly one of"),
         ("above: baseline", "above: bassline", "there is no arm `bassline`"),
         ("{control: true}", "{control: maybe}", "expected true or false"),
         ("seeds: [1, 2, 3]", "seeds: []", "there are no seeds"),
-        ("within: 0.1", "within: 7", "use 0 to 1"),
-        ("above: baseline}", "above: baseline, by: 2}", "use 0 to 1"),
+        ("within: 0.1", "within: -7", "use 0 or more"),
+        ("above: baseline}", "above: baseline, by: -2}", "use 0 or more"),
+        ("quick: {", "figures: [{searches: {arm: bassline}}]\nquick: {", "there is no arm `bassline`"),
     ];
     for (from, to, what) in cases {
         assert!(EXAMPLE.contains(from));
@@ -109,9 +111,13 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
     assert!(message.contains("did you mean `generations`?") && message.starts_with("e.yaml:"), "{message}");
 }
 
+fn plain() -> Measure {
+    Measure { metric: Metric::PassAt1, read: Read::Finish, tasks: None }
+}
+
 fn arm(control: bool, means: &[f64]) -> ArmResult {
     let values = means.iter().map(|mean| Interval { mean: *mean, low: mean - 0.05, high: mean + 0.05 });
-    ArmResult { control, values: values.collect() }
+    ArmResult { control, values: [(plain(), values.collect())].into() }
 }
 
 fn report(method: &[f64], baseline: &[f64], control: &[f64]) -> Report {
@@ -121,7 +127,7 @@ fn report(method: &[f64], baseline: &[f64], control: &[f64]) -> Report {
         (name("baseline"), arm(false, baseline)),
         (name("control"), arm(true, control)),
     ];
-    judge(&experiment.header().expect, &results.into())
+    judge(&experiment.questions(), &results.into())
 }
 
 #[test]
@@ -150,29 +156,61 @@ fn one_seed_is_judged_by_the_runs_own_intervals() {
 #[test]
 fn students_interval_equals_a_hand_computed_one() {
     // Values 0.1, 0.2, 0.6: mean 0.3, standard deviation 0.264575, t(2) = 4.302653, half width 0.657240.
-    let report = report(&[0.1, 0.2, 0.6], &[0.0, 0.0, 0.0], &[0.0, 0.0, 0.0]);
-    let method = report.arms[&name(METHOD)];
+    let values = [0.1, 0.2, 0.6].map(|mean| Interval { mean, low: mean, high: mean });
+    let method = over_seeds(&values).unwrap();
     assert!((method.mean - 0.3).abs() < 1e-12 && (method.high - 0.957_240).abs() < 1e-5, "{method:?}");
+}
+
+fn judged(expect: &str, method: &[f64]) -> Expectation {
+    let text = EXAMPLE.replace("{arm: method, above: baseline}", expect);
+    let experiment = Experiment::parse("e.yaml", &text, &loader).unwrap_or_else(|e| panic!("{e}"));
+    let results = [(name(METHOD), arm(false, method)), (name("baseline"), arm(false, &[0.30, 0.30, 0.30]))];
+    judge(&experiment.questions(), &results.into()).expectations.remove(0)
 }
 
 #[test]
 fn a_claimed_margin_must_lie_below_the_whole_interval() {
-    let results =
-        |method: &[f64]| [(name("a"), arm(false, method)), (name("b"), arm(false, &[0.30, 0.30, 0.30]))].into();
-    let judged = |method: &[f64], by| {
-        let expect = Expect {
-            arm: name("a"),
-            above: Some(name("b")),
-            below: None,
-            not_above: None,
-            at_least: None,
-            within: 0.0,
-            by,
-        };
-        judge(&[expect], &results(method)).expectations.remove(0)
-    };
-    let clear = judged(&[0.60, 0.61, 0.62], 0.25);
-    assert_eq!((clear.expectation.as_str(), clear.holds), ("a above b by 0.25", true));
+    let clear = judged("{arm: method, above: baseline, by: 0.25}", &[0.60, 0.61, 0.62]);
+    assert_eq!((clear.expectation.as_str(), clear.holds), ("method above baseline by 0.25", true));
     // The mean difference of 0.31 is above 0.3, its interval is not.
-    assert!(!judged(&[0.60, 0.61, 0.62], 0.3).holds);
+    assert!(!judged("{arm: method, above: baseline, by: 0.3}", &[0.60, 0.61, 0.62]).holds);
+}
+
+#[test]
+fn a_number_that_theory_gives_must_hold_the_whole_interval() {
+    let near = "{arm: method, near: 0.76, within: 0.05}";
+    let close = judged(near, &[0.75, 0.76, 0.77]);
+    assert_eq!((close.expectation.as_str(), close.holds), ("method near 0.76 within 0.05", true));
+    assert!(!judged(near, &[0.70, 0.76, 0.82]).holds, "the interval is wider than the tolerance");
+}
+
+#[test]
+fn arms_may_read_another_metric_at_another_time_and_expectations_ask_for_more() {
+    let text = EXAMPLE
+        .replace("baseline: {member: base}", "baseline: {metric: {pass_at: 8}, read: {generation: 1}, on: [numbers]}")
+        .replace("{arm: method, above: control}", "{metric: {pass_at: 8}, read: fall, arm: method, below: control}");
+    let experiment = Experiment::parse("e.yaml", &text, &loader).unwrap_or_else(|e| panic!("{e}"));
+    let arms = experiment.arms(Scale::Full, &loader).unwrap();
+    let of = |name: &str| arms.iter().find(|arm| arm.name.as_str() == name).unwrap().measures.clone();
+    let fall = Measure { metric: Metric::PassAt(8), read: Read::Fall, tasks: None };
+    assert_eq!(of(METHOD), [plain(), fall.clone()]);
+    assert_eq!(of("control"), [plain(), fall.clone()]);
+    let own = Measure { metric: Metric::PassAt(8), read: Read::Generation(1), tasks: Some(vec![name("numbers")]) };
+    assert_eq!(of("baseline"), [own.clone()], "what an arm says of itself goes before what an expectation asks");
+    let questions = experiment.questions();
+    assert_eq!((&questions[0].of_arm, questions[0].of_other.as_ref()), (&plain(), Some(&own)));
+    assert_eq!((&questions[1].of_arm, questions[1].of_other.as_ref()), (&fall, Some(&fall)));
+}
+
+#[test]
+fn a_sweep_is_an_arm_for_each_choice_of_values() {
+    let text = EXAMPLE.replace("baseline: {member: base}", "baseline: {sweep: {temperature: [0.5, 1.0]}}");
+    let arms = Experiment::parse("e.yaml", &text, &loader).unwrap().arms(Scale::Full, &loader).unwrap();
+    let swept: Vec<_> = arms.iter().filter(|arm| arm.of == Some(name("baseline"))).collect();
+    let said: Vec<_> = swept.iter().map(|arm| (arm.name.as_str(), arm.about.as_deref().unwrap())).collect();
+    assert_eq!(said, [("baseline-1", "temperature 0.5"), ("baseline-2", "temperature 1")]);
+    assert_eq!(swept[1].recipe.vars[&name("temperature")], 1.0);
+    let unknown = text.replace("sweep: {temperature", "sweep: {heat");
+    let message = Experiment::parse("e.yaml", &unknown, &loader).unwrap().arms(Scale::Full, &loader).unwrap_err();
+    assert!(message.to_string().contains("sweeps `heat`, which is not in `vars`"), "{message}");
 }

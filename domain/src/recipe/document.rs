@@ -66,17 +66,27 @@ impl Document {
         let refuse = |document: &Self, message: String| -> Diagnostics {
             document.diagnose(extends.place, Path::root().key("extends"), message).into()
         };
-        let Value::Text(parent) = &extends.value else {
-            return Err(refuse(self, "`extends` names one file, for example `extends: quickstart.yaml`".to_owned()));
-        };
-        if chain.contains(parent) || chain.len() >= MAX_CHAIN {
-            let links = chain.join(" -> ");
-            let message = format!("`extends` must end: {links} -> {parent} (no circle, at most {MAX_CHAIN} files)");
+        let Some(parents) = file_names(&extends.value) else {
+            let message = "`extends` names a file or several, for example `extends: quickstart.yaml`".to_owned();
             return Err(refuse(self, message));
+        };
+        let mut merged: Option<Node> = None;
+        for parent in parents {
+            if chain.contains(&parent) || chain.len() >= MAX_CHAIN {
+                let links = chain.join(" -> ");
+                let message = format!("`extends` must end: {links} -> {parent} (no circle, at most {MAX_CHAIN} files)");
+                return Err(refuse(self, message));
+            }
+            let text = loader(&parent).map_err(|e| refuse(self, format!("cannot read `{parent}`: {e}")))?;
+            chain.push(parent.clone());
+            let node = self.load_chain(&parent, &text, loader, chain)?;
+            chain.pop();
+            match &mut merged {
+                Some(merged) => merge::merge(merged, node),
+                None => merged = Some(node),
+            }
         }
-        let parent_text = loader(parent).map_err(|e| refuse(self, format!("cannot read `{parent}`: {e}")))?;
-        chain.push(parent.clone());
-        let mut merged = self.load_chain(parent, &parent_text, loader, chain)?;
+        let Some(mut merged) = merged else { return Ok(root) };
         merge::merge(&mut merged, root);
         Ok(merged)
     }
@@ -162,5 +172,17 @@ impl Document {
             (node, place) = found;
         }
         place
+    }
+}
+
+/// The files that `extends` names, in the order in which they are merged: later ones over earlier ones.
+fn file_names(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::Text(name) => Some(name.clone()),
+        _ => None,
+    };
+    match value {
+        Value::List(nodes) => nodes.iter().map(|node| text(&node.value)).collect(),
+        other => text(other).map(|name| vec![name]),
     }
 }

@@ -20,6 +20,9 @@ pub struct Train {
     #[serde(rename = "as", default)]
     pub name: Option<Name>,
     pub role: Name,
+    /// A named member takes its role at once, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promote: bool,
     pub on: On,
     pub loss: Loss,
     #[serde(default)]
@@ -101,6 +104,7 @@ impl Train {
         Self {
             name: None,
             role,
+            promote: false,
             on: On::One(on),
             loss,
             start: Start::default(),
@@ -131,6 +135,12 @@ impl Train {
             save_every: default_save_every(),
             guard: Guard::default(),
         }
+    }
+
+    /// Whether the new member takes its role as soon as it is there.
+    #[must_use]
+    pub fn takes_role(&self) -> bool {
+        self.name.is_none() || self.promote
     }
 
     /// Whether the round compares with a reference.

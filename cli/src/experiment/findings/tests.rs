@@ -25,7 +25,15 @@ fn findings(scale: Scale, seeds: &[Means]) -> Findings {
 
 fn reading(seed: u64, mean: f64, control: bool) -> Reading {
     let value = Interval { mean, low: mean - 0.04, high: mean + 0.04 };
-    Reading { seed, value, tokens: if control { 900 } else { 1000 }, promoted: u64::from(!control), judged: 1 }
+    Reading {
+        seed,
+        value,
+        others: Vec::new(),
+        tokens: if control { 900 } else { 1000 },
+        promoted: u64::from(!control),
+        judged: 1,
+        figures: Vec::new(),
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Turn<'_> {
         self.go_on(&spec.evolution);
     }
 
-    /// The new member waits for a tournament if the recipe step named it, and takes its role at once otherwise.
+    /// The new member waits for a tournament if the recipe step named it and does not promote it, and takes its role at once otherwise.
     fn give_birth(
         &mut self,
         spec: &RoundSpec,
@@ -80,9 +80,11 @@ impl Turn<'_> {
             Err(error) => return Some(Err(error)),
         };
         evolution.add_member(member.clone(), birth);
-        match &spec.train.name {
-            Some(name) => drop(evolution.named.insert(name.clone(), member.clone())),
-            None => evolution.take_role(&spec.role, &member),
+        if let Some(name) = &spec.train.name {
+            evolution.named.insert(name.clone(), member.clone());
+        }
+        if spec.train.takes_role() {
+            evolution.take_role(&spec.role, &member);
         }
         Some(Ok(member))
     }

@@ -1,16 +1,23 @@
-//! The merge rule of `extends` and of experiments: maps merge deeply; a list whose entries are named with `as` merges
-//! by that name; a choice (a map with one key, such as `base`) with another key is replaced; all else is replaced.
+//! The merge rule of `extends` and of experiments: maps merge deeply; a list of recipe steps merges step by step; a choice (a map
+//! with one key, such as `base`) with another key is replaced; all else is replaced.
+//!
+//! A recipe step is known by its verb and its `as`, a `train` without one by its role. One that is not there yet comes last, or in
+//! front of the step that `before` names; `omit: true` takes one away. Both words are read here and never reach the grammar.
 
 use super::{Entry, Node, Value};
 
 /// Fields whose value is a choice: merging two different choices would make neither.
-const CHOICES: [&str; 8] = ["base", "search", "loss", "gate", "stop", "control", "from", "on"];
+const CHOICES: [&str; 10] =
+    ["base", "search", "loss", "gate", "stop", "control", "from", "on", "family", "baseline"];
+
+/// Kinds of task sets: one in place of another.
+const TASK_SETS: [&str; 3] = ["builtin", "files", "env"];
 
 /// Merges `over` into `node`.
 pub(super) fn merge(node: &mut Node, over: Node) {
     match (&mut node.value, over.value) {
         (Value::Map(entries), Value::Map(over)) => over.into_iter().for_each(|entry| merge_entry(entries, entry)),
-        (Value::List(nodes), Value::List(over)) if over.iter().any(|n| given_name(n).is_some()) => {
+        (Value::List(nodes), Value::List(over)) if over.iter().any(|n| known_by(n).is_some()) => {
             over.into_iter().for_each(|node| merge_step(nodes, node));
         }
         (_, value) => *node = Node { place: over.place, value },
@@ -20,23 +27,39 @@ pub(super) fn merge(node: &mut Node, over: Node) {
 fn merge_entry(entries: &mut Vec<Entry>, over: Entry) {
     match entries.iter_mut().find(|e| e.key == over.key) {
         None => entries.push(over),
-        Some(entry) if CHOICES.contains(&over.key.as_str()) && sole_key(&entry.node) != sole_key(&over.node) => {
-            *entry = over;
-        }
+        Some(entry) if is_choice(&over) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,
         Some(entry) => merge(&mut entry.node, over.node),
     }
 }
 
-/// Merges a recipe step into the one of the same verb and name, or appends it.
+fn is_choice(over: &Entry) -> bool {
+    CHOICES.contains(&over.key.as_str()) || sole_key(&over.node).is_some_and(|key| TASK_SETS.contains(&key))
+}
+
+/// Merges a recipe step into the one that it means, or adds it.
 fn merge_step(nodes: &mut Vec<Node>, over: Node) {
-    let name = given_name(&over).map(str::to_owned);
-    let same = nodes
-        .iter_mut()
-        .find(|n| name.is_some() && given_name(n).map(str::to_owned) == name && sole_key(n) == sole_key(&over));
-    match same {
-        Some(node) => merge(node, over),
-        None => nodes.push(over),
+    let known = known_by(&over).map(|(verb, name)| (verb.to_owned(), name.to_owned()));
+    let means = |node: &Node| known.as_ref().is_some_and(|(verb, name)| known_by(node) == Some((verb, name)));
+    let at = nodes.iter().position(means);
+    let Some(at) = at else { return add_step(nodes, over) };
+    let omitted = field(&over, "omit").is_some_and(|node| node.value == Value::Bool(true));
+    if omitted {
+        nodes.remove(at);
+    } else {
+        merge(&mut nodes[at], over);
     }
+}
+
+/// Adds a recipe step. A `before` or an `omit` that names none stays in it, for the reader to refuse.
+fn add_step(nodes: &mut Vec<Node>, mut over: Node) {
+    let before = field(&over, "before").and_then(|before| match &before.value {
+        Value::Text(name) => nodes.iter().position(|node| known_by(node).is_some_and(|(_, known)| known == name)),
+        _ => None,
+    });
+    if before.is_some() {
+        take_field(&mut over, "before");
+    }
+    nodes.insert(before.unwrap_or(nodes.len()), over);
 }
 
 fn sole_key(node: &Node) -> Option<&str> {
@@ -46,12 +69,32 @@ fn sole_key(node: &Node) -> Option<&str> {
     }
 }
 
-/// The `as` name of a recipe step `{verb: {as: name, ...}}`.
-fn given_name(node: &Node) -> Option<&str> {
+/// The verb and the name that a recipe step `{verb: {as: name, ...}}` is known by.
+fn known_by(node: &Node) -> Option<(&str, &str)> {
+    let Value::Map(entries) = &node.value else { return None };
+    let [Entry { key: verb, node: Node { value: Value::Map(fields), .. }, .. }] = entries.as_slice() else {
+        return None;
+    };
+    let text = |key: &str| {
+        fields.iter().find(|field| field.key == key).and_then(|field| match &field.node.value {
+            Value::Text(name) => Some(name.as_str()),
+            _ => None,
+        })
+    };
+    let role = || if verb == "train" { text("role") } else { None };
+    Some((verb, text("as").or_else(role)?))
+}
+
+/// A field of a recipe step.
+fn field<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     let Value::Map(entries) = &node.value else { return None };
     let [Entry { node: Node { value: Value::Map(fields), .. }, .. }] = entries.as_slice() else { return None };
-    fields.iter().find(|f| f.key == "as").and_then(|f| match &f.node.value {
-        Value::Text(name) => Some(name.as_str()),
-        _ => None,
-    })
+    fields.iter().find(|field| field.key == key).map(|field| &field.node)
+}
+
+/// Takes a field of a recipe step out of it.
+fn take_field(node: &mut Node, key: &str) -> Option<Node> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    let [step] = entries.as_mut_slice() else { return None };
+    step.node.take(key)
 }

@@ -200,6 +200,34 @@ fn extends_merges_maps_deeply_and_recipe_steps_by_name() {
 }
 
 #[test]
+fn overrides_can_take_recipe_steps_away_put_them_between_others_and_name_a_train_by_its_role() {
+    let loader = |name: &str| match name {
+        "micro.yaml" => Ok(MICRO.to_owned()),
+        "hot.yaml" => Ok("name: hot\nvars: {temperature: 1.5}\n".to_owned()),
+        other => Err(format!("no such file: {other}")),
+    };
+    let parsed = |text: &str| Recipe::parse("my.yaml", text, &loader);
+    let verbs = |recipe: &Recipe| recipe.each.iter().map(|step| step.verb().to_owned()).collect::<Vec<_>>();
+    let parent = parse(MICRO).unwrap();
+    let child = "extends: [micro.yaml, hot.yaml]\neach:\n  - train: {role: critic, omit: true}\n  \
+                 - curate: {as: few, from: samples, apply: [{subsample: {n: 3}}], before: correct}\n";
+    let recipe = parsed(child).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((recipe.name.as_str(), recipe.vars.values().copied().collect::<Vec<_>>()), ("hot", vec![1.5]));
+    let trains = |recipe: &Recipe| verbs(recipe).iter().filter(|verb| *verb == "train").count();
+    assert_eq!(trains(&recipe) + 1, trains(&parent), "{:?}", verbs(&recipe));
+    let place = |name: &str| recipe.each.iter().position(|s| s.given_name().is_some_and(|n| n.as_str() == name)).unwrap();
+    assert_eq!(place("few") + 1, place("correct"));
+    let cases = [
+        ("train: {role: umpire, omit: true}", "unknown field `omit`"),
+        ("curate: {as: few, from: samples, before: nothing}", "unknown field `before`"),
+    ];
+    for (step, message) in cases {
+        let error = parsed(&format!("extends: micro.yaml\neach:\n  - {step}\n")).unwrap_err().to_string();
+        assert!(error.contains(message) || error.contains("missing field"), "{error}");
+    }
+}
+
+#[test]
 fn the_control_shuffles_every_rollout_dataset_before_its_first_use() {
     let recipe = parse(&MICRO.replacen("on: judged", "on: samples", 1)).unwrap();
     let control = recipe.with_control().unwrap();

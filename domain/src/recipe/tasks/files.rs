@@ -45,9 +45,21 @@ pub struct Files {
     /// What the column `tests` holds.
     #[serde(default)]
     pub tests: Option<TestForm>,
+    /// How many rows the splits have: a dry run goes by it where the files are not at hand. What is there is read as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowCounts>,
     /// What was read; written by the client.
     #[serde(default)]
     pub stored: Option<Stored>,
+}
+
+/// Rows of each split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowCounts {
+    pub train: u32,
+    pub val: u32,
+    pub test: u32,
 }
 
 fn prompt_alone() -> String {

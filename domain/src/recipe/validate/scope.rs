@@ -35,14 +35,14 @@ impl Scope {
             RecipeStep::Curate(curate) => {
                 self.datasets.insert(curate.name.clone());
             }
-            RecipeStep::Train(train) => match &train.name {
-                Some(name) => {
+            RecipeStep::Train(train) => {
+                if let Some(name) = &train.name {
                     self.members.insert(name.clone(), train.role.clone());
                 }
-                None => {
+                if train.takes_role() {
                     self.trained.insert(train.role.clone());
                 }
-            },
+            }
             RecipeStep::Tournament(tournament) => {
                 self.trained.insert(tournament.promote.clone());
             }

@@ -220,7 +220,7 @@ impl Check<'_> {
     fn trained_later(&self, name: &Name) -> bool {
         use crate::recipe::step::RecipeStep;
         self.recipe.each.iter().any(|step| match step {
-            RecipeStep::Train(train) => train.name.is_none() && train.role == *name,
+            RecipeStep::Train(train) => train.takes_role() && train.role == *name,
             RecipeStep::Tournament(tournament) => tournament.promote == *name,
             RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Evaluate(_) => false,
         })

@@ -41,6 +41,11 @@ const FILES: Topic = Topic {
         preset("splits", "map", "{}", "which rows each split has"),
         preset("shots", "count", "0", "solved examples put before every question, taken out of the training rows"),
         optional("tests", "choice", "what the column of tests holds, for `unit_tests`"),
+        optional(
+            "rows",
+            "{train: N, val: N, test: N}",
+            "how many rows the splits have: `--dry-run` goes by it where the files are not at hand",
+        ),
         optional("stored", "map", "what was read; written by `run` and `submit`"),
     ],
     example: "tasks:\n  gsm8k:\n    files: {path: gsm8k/main, columns: {prompt: question}, answer: gsm8k, template: \"Q: {prompt}\\nA:\", completion: \" {solution}\", end: token, max_tokens: 300}",

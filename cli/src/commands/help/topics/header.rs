@@ -42,7 +42,7 @@ const RECIPE: Topic = Topic {
             "the negative control that `reproduce` runs beside the recipe, at the same budget",
         ),
     ],
-    example: "extends: quickstart.yaml     # takes everything from that file, and changes what follows\nname: hotter\nvars: {temperature: 1.0}",
+    example: "extends: quickstart.yaml     # or [one.yaml, other.yaml]: takes everything from there, later files over earlier ones,\n                             # and changes what follows: maps deeply, recipe steps by `as`, a `train` without one by its role\nname: hotter\nvars: {temperature: 1.0}\neach:\n  - train: {role: critic, omit: true}                                # takes a recipe step away\n  - curate: {as: few, from: samples, before: correct}    # puts one in front of another",
 };
 
 const VERBS: Topic = Topic {

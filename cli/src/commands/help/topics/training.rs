@@ -21,6 +21,7 @@ const TRAIN: Topic = Topic {
             "name of the new member for later recipe steps; without it the new member takes the role at once",
         ),
         required("role", "role", "whose next member it is"),
+        optional("promote", "true", "a member that `as` names takes its role at once, too"),
         required(
             "on",
             "dataset, {all: DATASET} or a list of them",
