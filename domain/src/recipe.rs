@@ -222,6 +222,8 @@ pub enum Control {
 pub enum Shuffled {
     /// The verdicts among all records of the dataset.
     Verdicts,
+    /// What verifiers gave beside pass and fail, and rewards, among all records of the dataset.
+    Scores,
     /// Values and classes among all parts of the dataset's records that have a value.
     Labels,
     /// The prompts, each with its task, among all records of the dataset: what is learnt answers something else.

@@ -20,6 +20,7 @@ mod plan;
 mod pool;
 mod reward;
 mod sample;
+mod shuffle;
 mod splice;
 mod stage;
 mod stream;

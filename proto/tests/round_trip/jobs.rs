@@ -42,6 +42,7 @@ fn operator() -> BoxedStrategy<Operator> {
             Operator::Subsample(Subsample { n, by, complement })
         }),
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        Just(Operator::Shuffle(Shuffled::Scores)),
         Just(Operator::Shuffle(Shuffled::Prompts)),
         number().prop_map(|bound| {
             let (above, below) = (Some(Number::Value(bound)), None);
@@ -53,7 +54,7 @@ fn operator() -> BoxedStrategy<Operator> {
         }),
         (role_name(), number())
             .prop_map(|(name, ratio)| Operator::Mix(Mix { with: std::iter::once((name, ratio)).collect() })),
-        text().prop_map(|text_back| Operator::Linearise(Linearise { dead_ends: 1, text_back })),
+        text().prop_map(|text_back| Operator::Linearise(Linearise { dead_ends: 1, text_back, per_step: None })),
     ]
     .boxed()
 }

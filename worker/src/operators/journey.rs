@@ -13,6 +13,8 @@ use crate::engine::Codec;
 /// A tree without a right answer gives nothing.
 pub(super) fn of_trees<'a>(linearise: &'a Linearise, codec: &'a dyn Codec) -> Result<Fell<'a>, OperatorError> {
     let back = written(codec, &linearise.text_back, "linearise")?;
+    let again = linearise.per_step.as_deref().unwrap_or_default();
+    let back_again = written(codec, again, "linearise")?;
     Ok(Box::new(move |nodes| {
         let wood = Wood::of(nodes)?;
         let mut best: Option<(usize, f64)> = None;
@@ -29,8 +31,9 @@ pub(super) fn of_trees<'a>(linearise: &'a Linearise, codec: &'a dyn Codec) -> Re
             let branches = wood.children[at].iter().copied();
             let wrong = branches.filter(|node| wood.is_step(*node) && wood.wrong[*node] && !wood.right[*node]);
             for branch in wrong.filter(|node| *node != right).take(linearise.dead_ends as usize) {
-                journey.dead_end(branch)?;
+                let steps = journey.dead_end(branch)?;
                 journey.say(&linearise.text_back, &back);
+                (1..steps).for_each(|_| journey.say(again, &back_again));
             }
             journey.node(right);
             at = right;
@@ -63,13 +66,12 @@ impl Journey<'_> {
         }
     }
 
-    /// From `branch` down to the first wrong answer, without what ended it.
-    fn dead_end(&mut self, branch: usize) -> Result<(), OperatorError> {
-        let Some(end) = self.wood.finals(branch, Outcome::Fail).first().copied() else { return Ok(()) };
+    /// From `branch` down to the first wrong answer, without what ended it; gives the steps down to there.
+    fn dead_end(&mut self, branch: usize) -> Result<usize, OperatorError> {
+        let Some(end) = self.wood.finals(branch, Outcome::Fail).first().copied() else { return Ok(0) };
         let path = self.wood.path(end);
-        for node in path.into_iter().skip_while(|node| *node != branch) {
-            self.node(node);
-        }
+        let steps: Vec<usize> = path.into_iter().skip_while(|node| *node != branch).collect();
+        steps.iter().for_each(|node| self.node(*node));
         let (tokens, text) = (&self.wood.nodes[end].tokens, &self.wood.nodes[end].text);
         let shorter = tokens.len().saturating_sub(1);
         if !tokens.is_empty() && read(self.codec, &tokens[..shorter], "linearise")? == *text {
@@ -79,7 +81,7 @@ impl Journey<'_> {
             }
             self.spans.pop_if(|span| span.start == span.end);
         }
-        Ok(())
+        Ok(steps.len())
     }
 
     fn record(self, end: usize) -> Trajectory {

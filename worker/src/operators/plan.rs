@@ -9,7 +9,8 @@ use galapagos_domain::seed::Seed;
 use super::error::OperatorError;
 use super::stage::{Means, Stage};
 use super::{
-    hindsight, journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, splice, top, weighted,
+    hindsight, journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, shuffle, splice, top,
+    weighted,
 };
 
 /// The operator, drawing from `seed`.
@@ -34,13 +35,10 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
             None => Stage::Whole(Box::new(sample::Subsample::new(taken.n, seed))),
             Some(by) => Stage::Whole(Box::new(weighted::Weighted::new(taken, by, seed))),
         },
-        Operator::Shuffle(Shuffled::Verdicts) => {
-            Stage::Whole(Box::new(sample::ShuffleVerdicts::new(seed, means.scratch)))
-        }
-        Operator::Shuffle(Shuffled::Labels) => Stage::Whole(Box::new(sample::ShuffleLabels::new(seed, means.scratch))),
-        Operator::Shuffle(Shuffled::Prompts) => {
-            Stage::Whole(Box::new(sample::ShufflePrompts::new(seed, means.scratch)))
-        }
+        Operator::Shuffle(Shuffled::Verdicts) => Stage::Whole(shuffle::verdicts(seed, means.scratch)),
+        Operator::Shuffle(Shuffled::Scores) => Stage::Whole(shuffle::scores(seed, means.scratch)),
+        Operator::Shuffle(Shuffled::Labels) => Stage::Whole(Box::new(shuffle::ShuffleLabels::new(seed, means.scratch))),
+        Operator::Shuffle(Shuffled::Prompts) => Stage::Whole(shuffle::prompts(seed, means.scratch)),
         Operator::Pair(pairs) => match pairs.from {
             PairFrom::Samples => Stage::Task(pair::samples(pairs)),
             PairFrom::Siblings | PairFrom::Leaves | PairFrom::SameDepth => Stage::Trees(pair::of_trees(pairs)),

@@ -1,16 +1,14 @@
-//! Operators that draw at random: `subsample`, `balance`, `shuffle`. What they draw depends on the seed and on the places of records, never
+//! Operators that draw at random: `subsample`, `balance`. What they draw depends on the seed and on the places of records, never
 //! on how records are stored.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use galapagos_domain::ids::Name;
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::{Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Outcome, Trajectory};
 use rand::seq::SliceRandom;
 
 use super::error::OperatorError;
-use super::pool::Pool;
 use super::stage::{Fate, Whole};
 
 /// Which of `len` places are drawn when `n` are to be: `min(n, len)` times true.
@@ -153,112 +151,5 @@ impl<'a> Whole<'a> for BalanceTasks {
 
     fn give(&mut self, _: u64, record: Trajectory) -> Result<Fate, OperatorError> {
         Ok(fate(self.classes.give(&task_of(&record)), record))
-    }
-}
-
-/// `shuffle: verdicts`: permutes the verdicts among all records, for negative controls. Everything else stays where it is.
-#[derive(Debug)]
-pub(super) struct ShuffleVerdicts {
-    seed: Seed,
-    verdicts: Pool<Verdict>,
-    /// For each place the place whose verdict it gets.
-    from: Vec<u32>,
-}
-
-impl ShuffleVerdicts {
-    pub(super) fn new(seed: Seed, scratch: Option<&Path>) -> Self {
-        Self { seed, verdicts: Pool::new(scratch), from: Vec::new() }
-    }
-}
-
-impl<'a> Whole<'a> for ShuffleVerdicts {
-    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
-        self.verdicts.push(&record.verdict)
-    }
-
-    fn settle(&mut self) -> Result<(), OperatorError> {
-        self.from = (0..self.verdicts.len()).collect();
-        self.from.shuffle(&mut self.seed.stream());
-        Ok(())
-    }
-
-    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError> {
-        let Some(from) = self.from.get(at(number)) else { return Ok(Fate::Dropped) };
-        Ok(Fate::Kept(Trajectory { verdict: self.verdicts.get(*from)?, ..record }))
-    }
-}
-
-/// `shuffle: labels`: permutes value and class among all parts that have a value, for negative controls of step models.
-#[derive(Debug)]
-pub(super) struct ShuffleLabels {
-    seed: Seed,
-    labels: Pool<(Option<f32>, Option<u32>)>,
-    /// For each labelled part the one whose label it gets, and how many were given.
-    from: Vec<u32>,
-    given: usize,
-}
-
-impl ShuffleLabels {
-    pub(super) fn new(seed: Seed, scratch: Option<&Path>) -> Self {
-        Self { seed, labels: Pool::new(scratch), from: Vec::new(), given: 0 }
-    }
-}
-
-impl<'a> Whole<'a> for ShuffleLabels {
-    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
-        let mut labelled = record.credit.spans.iter().filter(|span| span.value.is_some());
-        labelled.try_for_each(|span| self.labels.push(&(span.value, span.class)))
-    }
-
-    fn settle(&mut self) -> Result<(), OperatorError> {
-        self.from = (0..self.labels.len()).collect();
-        self.from.shuffle(&mut self.seed.stream());
-        Ok(())
-    }
-
-    fn give(&mut self, _: u64, mut record: Trajectory) -> Result<Fate, OperatorError> {
-        for span in record.credit.spans.iter_mut().filter(|span| span.value.is_some()) {
-            let Some(from) = self.from.get(self.given) else { break };
-            (span.value, span.class) = self.labels.get(*from)?;
-            self.given += 1;
-        }
-        Ok(Fate::Kept(record))
-    }
-}
-
-/// What a record answers: task set, task, prompt and the shared part of it.
-type Asked = (Name, String, Vec<u32>, u32);
-
-/// `shuffle: prompts`: permutes among all records what they answer, for negative controls of records that all pass.
-#[derive(Debug)]
-pub(super) struct ShufflePrompts {
-    seed: Seed,
-    prompts: Pool<Asked>,
-    /// For each place the place whose prompt it gets.
-    from: Vec<u32>,
-}
-
-impl ShufflePrompts {
-    pub(super) fn new(seed: Seed, scratch: Option<&Path>) -> Self {
-        Self { seed, prompts: Pool::new(scratch), from: Vec::new() }
-    }
-}
-
-impl<'a> Whole<'a> for ShufflePrompts {
-    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
-        let Trajectory { task_set, task, prompt_tokens, prefix_len, .. } = record;
-        self.prompts.push(&(task_set.clone(), task.clone(), prompt_tokens.clone(), *prefix_len))
-    }
-
-    fn settle(&mut self) -> Result<(), OperatorError> {
-        self.from = (0..self.prompts.len()).collect();
-        self.from.shuffle(&mut self.seed.stream());
-        Ok(())
-    }
-
-    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError> {
-        let Some(from) = self.from.get(at(number)) else { return Ok(Fate::Dropped) };
-        let (task_set, task, prompt_tokens, prefix_len) = self.prompts.get(*from)?;
-        Ok(Fate::Kept(Trajectory { task_set, task, prompt_tokens, prefix_len, ..record }))
     }
 }

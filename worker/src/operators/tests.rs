@@ -62,6 +62,7 @@ fn changing() -> impl Strategy<Value = Operator> {
     let mix = BTreeMap::from([(Name::new("older").unwrap(), 0.5)]);
     prop_oneof![
         Just(Operator::Shuffle(Shuffled::Verdicts)),
+        Just(Operator::Shuffle(Shuffled::Scores)),
         Just(Operator::Shuffle(Shuffled::Labels)),
         Just(Operator::Shuffle(Shuffled::Prompts)),
         Just(Operator::Pair(pair(PairFrom::Samples, None))),
@@ -88,7 +89,7 @@ fn wooden() -> impl Strategy<Value = Operator> {
     prop_oneof![
         from.prop_map(|from| Operator::Pair(pair(from, None))),
         Just(Operator::LabelFrom(label(LabelValue::Rollout, LabelSource::Trees))),
-        Just(Operator::Linearise(Linearise { dead_ends: 2, text_back: "No. ".to_owned() })),
+        Just(Operator::Linearise(Linearise { dead_ends: 2, text_back: "No. ".to_owned(), per_step: Some("Back. ".to_owned()) })),
     ]
 }
 
@@ -226,6 +227,27 @@ proptest! {
         for (record, shuffled) in records.iter().zip(&shuffled) {
             let (task_set, task, prompt_tokens, prefix_len) = asked(record);
             prop_assert_eq!(&Trajectory { task_set, task, prompt_tokens, prefix_len, ..shuffled.clone() }, record);
+        }
+    }
+
+    #[test]
+    fn scores_are_permuted_with_rewards_and_verdicts_keep_what_they_decided(records in records()) {
+        let shuffled = applied(&[Operator::Shuffle(Shuffled::Scores)], records.clone(), &Shelf::default()).0;
+        let given = |of: &Trajectory| {
+            let scores: Vec<_> = of.scores.iter().map(|score| (score.by.clone(), score.value.to_bits())).collect();
+            (scores, of.credit.reward.map(f32::to_bits), of.verdict.score.map(f32::to_bits))
+        };
+        let all = |from: &[Trajectory]| {
+            let mut all: Vec<_> = from.iter().map(given).collect();
+            all.sort();
+            all
+        };
+        prop_assert_eq!(all(&records), all(&shuffled));
+        for (record, shuffled) in records.iter().zip(&shuffled) {
+            let mut restored = Trajectory { scores: record.scores.clone(), ..shuffled.clone() };
+            restored.credit.reward = record.credit.reward;
+            restored.verdict.score = record.verdict.score;
+            prop_assert_eq!(&restored, record);
         }
     }
 

@@ -228,6 +228,9 @@ pub struct Linearise {
     pub dead_ends: u32,
     /// What stands behind a wrong branch.
     pub text_back: String,
+    /// What stands behind that once for every further step of the branch, where steps are taken back one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_step: Option<String>,
 }
 
 fn one() -> u32 {

@@ -21,6 +21,7 @@ const SHUFFLE: Topic = Topic {
     form: Form::Choice,
     entries: &[
         word("verdicts", "", "the verdicts, among all records of the dataset"),
+        word("scores", "", "what verifiers gave beside pass and fail, and rewards, among all records of the dataset"),
         word("labels", "", "values and classes of parts, among all parts of the dataset that have a value"),
         word(
             "prompts",

@@ -46,8 +46,8 @@ const APPLY: Topic = Topic {
         word("subsample", "map", "at most so many records, taken at random by seed"),
         word(
             "shuffle",
-            "verdicts, labels or prompts",
-            "permute the verdicts or the prompts among all records, or the labels among all parts; for negative controls",
+            "verdicts, scores, labels or prompts",
+            "permute the verdicts, the scores or the prompts among all records, or the labels among all parts; for negative controls",
         ),
         word(
             "pair",
@@ -275,6 +275,7 @@ const LINEARISE: Topic = Topic {
     entries: &[
         preset("dead_ends", "count", "1", "most wrong branches at one node"),
         required("text_back", "text", "what stands behind a wrong branch"),
+        optional("per_step", "text", "what stands behind that, once for every further step of the branch"),
     ],
     example: "",
 };
