@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::countdown::Operator;
+use super::shape::{self, ShapeFault};
 use super::{Draft, check};
 use crate::trajectory::{Outcome, Verdict};
 
@@ -57,7 +58,8 @@ pub enum StepError {
 }
 
 /// What instances look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Shape {
     /// Fewest and most numbers, 2 to 6.
     pub count: (u32, u32),
@@ -67,10 +69,57 @@ pub struct Shape {
     pub products: bool,
 }
 
+impl Shape {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self { count: (2, 4), digits: (3, 5), products: true };
+
+    /// What is out of range.
+    pub(super) fn faults(self) -> Vec<ShapeFault> {
+        let faults = [shape::range("count", self.count, &(2..=6)), shape::range("digits", self.digits, &(1..=9))];
+        faults.into_iter().flatten().collect()
+    }
+
+    /// The shape, or the default if it is out of range.
+    pub(super) fn or_default(self) -> Self {
+        if self.faults().is_empty() { self } else { Self::DEFAULT }
+    }
+
+    /// Characters of the longest expression, and of the longest working behind its space.
+    pub(super) fn longest(self) -> (u32, u32) {
+        let Self { count: (fewest, count), digits: (_, long), products } = self.or_default();
+        let of_count = |count| terms(count, products).map(|factors| working(&factors, long)).max().unwrap_or(0);
+        (count * long + 3 * (count - 1), (fewest..=count).map(of_count).max().unwrap_or(0))
+    }
+}
+
 impl Default for Shape {
     fn default() -> Self {
-        Self { count: (2, 4), digits: (3, 5), products: true }
+        Self::DEFAULT
     }
+}
+
+/// Which terms of a sum of `count` numbers are products of two: every way there is.
+fn terms(count: u32, products: bool) -> impl Iterator<Item = Vec<bool>> {
+    (0..=if products { count / 2 } else { 0 }).flat_map(move |pairs| {
+        let terms = count - pairs;
+        let ways = (0u32..1 << terms).filter(move |way| way.count_ones() == pairs);
+        ways.map(move |way| (0..terms).map(|term| way >> term & 1 == 1).collect())
+    })
+}
+
+/// The longest working of a sum of such terms, products first, with numbers of `long` digits; no result grows longer by a minus.
+fn working(is_product: &[bool], long: u32) -> u32 {
+    let most = 10u64.pow(long) - 1;
+    let term = |product: bool| if product { 9 * most } else { most };
+    let line = |a: u64, b: u64, c: u64| shape::digits(a) + shape::digits(b) + shape::digits(c) + 6;
+    let products = is_product.iter().filter(|product| **product).count() as u32 * line(most, 9, 9 * most);
+    let (mut sum, mut sums) = (term(is_product[0]), 0);
+    for product in &is_product[1..] {
+        sums += line(sum, term(*product), sum + term(*product));
+        sum += term(*product);
+    }
+    let lines = is_product.iter().filter(|product| **product).count() as u32 + is_product.len() as u32 - 1;
+    products + sums + lines.saturating_sub(1)
 }
 
 /// Most numbers of an expression that is read.
@@ -182,8 +231,7 @@ impl Expression {
     /// An expression whose working never goes below 0. `None` if the shape is out of range.
     #[must_use]
     pub fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Option<Self> {
-        let in_range = |(low, high): (u32, u32), least, most| low >= least && low <= high && high <= most;
-        if !in_range(shape.count, 2, 6) || !in_range(shape.digits, 1, 9) {
+        if !shape.faults().is_empty() {
             return None;
         }
         loop {
@@ -282,10 +330,11 @@ pub fn check_step(expression: &str, line: &str) -> Result<String, StepError> {
     Expression::parse(expression)?.step(line).map(|after| after.to_string())
 }
 
-/// A problem of the task family.
-pub(super) fn draw(rng: &mut ChaCha8Rng) -> Draft {
+/// A problem of the task family. Of a shape out of range, one of the default.
+pub(super) fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Draft {
+    let shape = shape.or_default();
     loop {
-        let drawn = Expression::draw(rng, Shape::default());
+        let drawn = Expression::draw(rng, shape);
         if let Some((drawn, (lines, _))) = drawn.and_then(|drawn| Some((drawn.clone(), drawn.worked()?))) {
             return Draft::question(&drawn.to_string(), &lines.join("\n"), drawn.canonical());
         }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use expression::{ExpressionError, Fraction, evaluate};
 
+use super::shape::{self, ShapeFault};
 use super::{Draft, Problem, check};
 use crate::trajectory::{Outcome, Verdict};
 
@@ -80,19 +81,51 @@ impl Operator {
 }
 
 /// What instances look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Shape {
     /// Fewest and most numbers, 2 to 5.
     pub count: (u32, u32),
-    /// Largest number that is given, at least 3.
+    /// Largest number that is given, 3 to 1000.
     pub largest: u32,
-    /// Largest target, at least 10.
-    pub largest_target: u32,
+    /// Largest target, 10 to 10000.
+    #[serde(alias = "largest_target")]
+    pub target: u32,
+}
+
+impl Shape {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self { count: (3, 4), largest: 50, target: 100 };
+
+    /// What is out of range.
+    pub(super) fn faults(self) -> Vec<ShapeFault> {
+        let faults = [
+            shape::range("count", self.count, &(2..=5)),
+            shape::whole("largest", self.largest, &(3..=1000)),
+            shape::whole("target", self.target, &(10..=10_000)),
+        ];
+        faults.into_iter().flatten().collect()
+    }
+
+    /// The shape, or the default if it is out of range.
+    pub(super) fn or_default(self) -> Self {
+        if self.faults().is_empty() { self } else { Self::DEFAULT }
+    }
+
+    /// Characters of the longest target, of the longest list of numbers with `between` characters between two, and of the longest
+    /// expression.
+    pub(super) fn longest(self, between: u32) -> (u32, u32, u32) {
+        let Self { count: (_, count), largest, target } = self.or_default();
+        let numbers = count * shape::digits(largest.into());
+        // One operation fewer than numbers; all but the last may stand in brackets.
+        let expression = numbers + (count - 1) + 2 * count.saturating_sub(2);
+        (shape::digits(target.into()), numbers + between * (count - 1), expression)
+    }
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { count: (3, 4), largest: 50, largest_target: 100 }
+        Self::DEFAULT
     }
 }
 
@@ -151,16 +184,15 @@ impl Countdown {
     /// out of range.
     #[must_use]
     pub fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Option<(Self, String)> {
-        let (fewest, most) = shape.count;
-        if !(2..=5).contains(&fewest) || !(fewest..=5).contains(&most) || shape.largest < 3 || shape.largest_target < 10
-        {
+        if !shape.faults().is_empty() {
             return None;
         }
+        let (fewest, most) = shape.count;
         loop {
             let count = rng.random_range(fewest..=most);
             let numbers: Vec<u32> = (0..count).map(|_| rng.random_range(1..=shape.largest)).collect();
             let Some((target, solution)) = combine(rng, &numbers) else { continue };
-            if (1..=shape.largest_target).contains(&target) && !numbers.contains(&target) {
+            if (1..=shape.target).contains(&target) && !numbers.contains(&target) {
                 return Some((Self { numbers, target }, solution));
             }
         }
@@ -298,10 +330,11 @@ impl fmt::Display for Countdown {
     }
 }
 
-/// A problem of the task family.
-pub(super) fn draw(rng: &mut ChaCha8Rng) -> Draft {
+/// A problem of the task family. Of a shape out of range, one of the default.
+pub(super) fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Draft {
+    let shape = shape.or_default();
     loop {
-        if let Some((instance, solution)) = Countdown::draw(rng, Shape::default()) {
+        if let Some((instance, solution)) = Countdown::draw(rng, shape) {
             return Draft::question(&instance.to_string(), &solution, instance.canonical());
         }
     }

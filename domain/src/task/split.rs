@@ -71,6 +71,13 @@ pub(super) enum Space {
         /// Prompts, all orderings counted.
         prompts: u64,
     },
+    /// Not counted; so many may be asked for at least.
+    Sampled {
+        /// Canonical forms.
+        forms: u64,
+        /// Prompts.
+        prompts: u64,
+    },
     /// Far more than any split may ask for.
     Vast,
 }

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn few_problems_give_each_both_of_their_answers_and_no_more() {
-        let family = Family::ArithmeticSteps;
+        let family = Family::of_name("arithmetic_steps").unwrap();
         let problems = problems(family, 3);
         let truth = truth_of(family, &problems);
         let made = items(&expected(&problems), 16, Seed(3), &truth);

@@ -17,6 +17,7 @@ use galapagos_domain::recipe::train::{
 };
 use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, Dropout, How, McRollout, Place, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
+use galapagos_domain::task::{Family, arithmetic, countdown};
 use serde_json::{Value, json};
 
 use super::grammar::words;
@@ -36,6 +37,9 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
         "builtin" | "files" | "env" => words::<TaskSet>(Some(find(topic)?.word)),
+        "family" => Some(&Family::WORDS),
+        "arithmetic_steps" => words::<arithmetic::Shape>(None),
+        "countdown" => words::<countdown::Shape>(None),
         "format" => words::<Format>(None),
         "columns" => words::<Columns>(None),
         "answer" => words::<AnswerForm>(None),
@@ -151,6 +155,7 @@ fn least(topic: &str) -> Value {
         }),
         "roles" => json!({"init": "base"}),
         "builtin" => json!({"family": "sort_three_digits", "train": 1, "val": 1, "test": 1}),
+        "arithmetic_steps" | "countdown" => json!({}),
         "source" => json!({"title": "t"}),
         "rollout" => json!({"as": "s", "role": "policy", "tasks": {}, "search": {"sample_k": {"n": 1}}}),
         "sample_k" => json!({"n": 1}),
@@ -223,6 +228,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
     let inside = |whole: Value| whole.get(topic).cloned().unwrap_or(whole);
     match topic {
         "recipe" => through::<Recipe>(least),
+        "arithmetic_steps" => through::<arithmetic::Shape>(least),
+        "countdown" => through::<countdown::Shape>(least),
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),

@@ -9,7 +9,7 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::parse::FORMAT_VERSION;
 use crate::recipe::path::Path;
 use crate::recipe::step::RecipeStep;
-use crate::recipe::tasks::TaskSet;
+use crate::recipe::tasks::{Builtin, TaskSet};
 use crate::recipe::{Base, Characters, Head, StopRule};
 use crate::task::check_sizes;
 
@@ -190,12 +190,22 @@ impl Check<'_> {
             self.whole(&path.key("shots"), set.shots(), 0, 32);
             match set {
                 TaskSet::Env(env) => self.env(env, &path),
-                TaskSet::Builtin(source) => {
-                    for error in check_sizes(source) {
-                        self.refuse(&path, error.to_string(), "ask for fewer");
-                    }
-                }
+                TaskSet::Builtin(source) => self.builtin(source, &path),
                 TaskSet::Files(files) => self.files(files, &path),
+            }
+        }
+    }
+
+    fn builtin(&mut self, source: &Builtin, path: &Path) {
+        let faults = source.family.faults();
+        for fault in &faults {
+            let path = path.key("family").key(source.family).key(fault.field);
+            self.refuse(&path, fault.message.clone(), fault.help.clone());
+        }
+        // Of a shape out of range nothing can be drawn, so nothing can be counted either.
+        if faults.is_empty() {
+            for error in check_sizes(source) {
+                self.refuse(path, error.to_string(), "ask for fewer");
             }
         }
     }

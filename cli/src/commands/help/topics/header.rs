@@ -159,11 +159,7 @@ const BUILTIN: Topic = Topic {
     about: "A procedural task set. Its splits are disjoint by canonical problem: no test problem is a reordering of a training problem.",
     form: Form::Map,
     entries: &[
-        required(
-            "family",
-            "family",
-            "largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet, odd_one_out, sort_six_digits, sort_three_digits, countdown, arithmetic_steps, list_program or life_step",
-        ),
+        required("family", "family", "what the problems are"),
         required("train", "count", "problems that rollouts take"),
         required("val", "count", "problems that gates and `evaluate` in `each` may read"),
         required("test", "count", "problems that only `evaluate` in `finish` may read"),
