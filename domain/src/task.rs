@@ -6,6 +6,7 @@
 pub mod arithmetic;
 mod check;
 pub mod countdown;
+pub mod countdown_steps;
 pub mod dataset;
 mod first_in_alphabet;
 mod five_numbers;
@@ -18,6 +19,7 @@ mod odd_one_out;
 mod rule;
 mod set;
 mod shape;
+mod shown;
 mod sort_digits;
 mod split;
 mod words;
@@ -28,6 +30,7 @@ pub use rule::TaskRule;
 pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
 pub use shape::ShapeFault;
+pub(crate) use shown::{longest_begun, most_begun, styles};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -58,6 +61,8 @@ pub enum Family {
     SortThreeDigits,
     /// An expression of a few given numbers that has a given value.
     Countdown(countdown::Shape),
+    /// The same, one line for each operation; lines may be taken back.
+    CountdownSteps(countdown::Shape),
     /// The value of a short expression, after one line for each operation.
     ArithmeticSteps(arithmetic::Shape),
     /// A program of the list language that does what two examples show.
@@ -96,7 +101,7 @@ impl Draft {
 
 impl Family {
     /// All families, those with options with their defaults.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
@@ -105,13 +110,14 @@ impl Family {
         Self::SortSixDigits,
         Self::SortThreeDigits,
         Self::Countdown(countdown::Shape::DEFAULT),
+        Self::CountdownSteps(countdown::Shape::DEFAULT),
         Self::ArithmeticSteps(arithmetic::Shape::DEFAULT),
         Self::ListProgram,
         Self::LifeStep,
     ];
 
     /// Their names, in the same order.
-    pub const WORDS: [&str; 11] = [
+    pub const WORDS: [&str; 12] = [
         "largest_of_five",
         "smallest_of_five",
         "letters_in_word",
@@ -120,6 +126,7 @@ impl Family {
         "sort_six_digits",
         "sort_three_digits",
         "countdown",
+        "countdown_steps",
         "arithmetic_steps",
         "list_program",
         "life_step",
@@ -135,7 +142,7 @@ impl Family {
     #[must_use]
     pub fn faults(self) -> Vec<ShapeFault> {
         match self {
-            Self::Countdown(shape) => shape.faults(),
+            Self::Countdown(shape) | Self::CountdownSteps(shape) => shape.faults(),
             Self::ArithmeticSteps(shape) => shape.faults(),
             Self::LargestOfFive
             | Self::SmallestOfFive
@@ -161,9 +168,28 @@ impl Family {
             Self::SortSixDigits => "sort_six_digits",
             Self::SortThreeDigits => "sort_three_digits",
             Self::Countdown(_) => "countdown",
+            Self::CountdownSteps(_) => "countdown_steps",
             Self::ArithmeticSteps(_) => "arithmetic_steps",
             Self::ListProgram => "list_program",
             Self::LifeStep => "life_step",
+        }
+    }
+
+    /// The space whose parts are the splits: families that ask the same question in two ways share one, and so do all shapes of a family.
+    fn space_name(self) -> &'static str {
+        match self {
+            Self::CountdownSteps(_) => "countdown",
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep => self.name(),
         }
     }
 
@@ -178,7 +204,11 @@ impl Family {
             Self::SortSixDigits => 7,
             Self::SortThreeDigits => 4,
             // A token a character is the worst that a tokenizer does with these.
-            Self::Countdown(_) | Self::ArithmeticSteps(_) | Self::ListProgram | Self::LifeStep => self.longest().1 + 1,
+            Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep => self.longest().1 + 1,
         }
     }
 
@@ -197,7 +227,7 @@ impl Family {
             | Self::Countdown(_)
             | Self::ListProgram
             | Self::LifeStep => '\n',
-            Self::ArithmeticSteps(_) => '#',
+            Self::ArithmeticSteps(_) | Self::CountdownSteps(_) => '#',
         }
     }
 
@@ -225,6 +255,10 @@ impl Family {
                 let (target, numbers, expression) = shape.longest(2);
                 (17 + target + numbers, 1 + expression)
             }
+            Self::CountdownSteps(shape) => {
+                let longest = countdown_steps::longest(shape);
+                (longest.prompt, 1 + longest.search)
+            }
             // One more than the longest answer: a solved example has a line end behind the terminator.
             Self::ArithmeticSteps(shape) => {
                 let (expression, working) = shape.longest();
@@ -246,6 +280,7 @@ impl Family {
             Self::OddOneOut => "Q: Odd one out: abcdefghijklmnopqrstuvwxyz\nA:",
             Self::SortSixDigits | Self::SortThreeDigits => "0123456789>\n",
             Self::Countdown(_) => "Q: Make from 0123456789,()+-*/\nA:",
+            Self::CountdownSteps(_) => "0123456789: +-*/=\nundochek.#",
             Self::ArithmeticSteps(_) => "Q: 0123456789+-*=\nA:#",
             Self::ListProgram => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
             Self::LifeStep => "Q: Next of O./\nA:",
@@ -256,8 +291,8 @@ impl Family {
     /// Decides whether `completion` solves `problem`, and says what was read.
     ///
     /// Number families read the first integer (commas left out), letter families the trimmed text without surrounding
-    /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `arithmetic_steps` reads the last
-    /// line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
+    /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `countdown_steps` replays
+    /// the lines, `arithmetic_steps` reads the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
     #[must_use]
     pub fn verify(self, problem: &Problem, completion: &str) -> Verdict {
         match self {
@@ -267,6 +302,7 @@ impl Family {
             Self::FirstInAlphabet | Self::OddOneOut => check::word(&problem.answer, completion),
             Self::SortSixDigits | Self::SortThreeDigits => check::exact(&problem.answer, completion),
             Self::Countdown(_) => countdown::verify(problem, completion),
+            Self::CountdownSteps(_) => countdown_steps::verify(problem, completion),
             Self::ArithmeticSteps(_) => arithmetic::verify(&problem.answer, &problem.prompt, completion),
             Self::ListProgram => list_program::verify(problem, completion),
             Self::LifeStep => life::verify(&problem.answer, completion),
@@ -282,6 +318,7 @@ impl Family {
             Self::FirstInAlphabet | Self::OddOneOut => check::some(check::read_word(completion)),
             Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
             Self::Countdown(_) | Self::ListProgram => check::some(completion.split_whitespace().collect()),
+            Self::CountdownSteps(_) => countdown_steps::read(completion),
             Self::ArithmeticSteps(_) => check::some(check::read_last_line(completion)),
             Self::LifeStep => completion.split_whitespace().next().map(str::to_owned),
         }
@@ -297,6 +334,7 @@ impl Family {
             Self::SortSixDigits => sort_digits::draw(rng, 6),
             Self::SortThreeDigits => sort_digits::draw(rng, 3),
             Self::Countdown(shape) => countdown::draw(rng, shape),
+            Self::CountdownSteps(shape) => countdown_steps::draw(rng, shape),
             Self::ArithmeticSteps(shape) => arithmetic::draw(rng, shape),
             Self::ListProgram => list_program::draw(rng),
             Self::LifeStep => life::draw(rng),
@@ -310,9 +348,12 @@ impl Family {
             | Self::SmallestOfFive
             | Self::OddOneOut
             | Self::Countdown(countdown::Shape::DEFAULT)
+            | Self::CountdownSteps(countdown::Shape::DEFAULT)
             | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
             | Self::LifeStep => Space::Vast,
-            Self::Countdown(_) | Self::ArithmeticSteps(_) => shape::sampled(self, part, asked),
+            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) => {
+                shape::sampled(self, part, asked)
+            }
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),

@@ -3,11 +3,15 @@
 //! A line is right if `a op b` stands in the expression, may be computed next, and is `c`. What may be computed next: `*` always; `+` and
 //! `-` where no `*` is beside them and no `-` before them. The last line decides an answer; lines can be checked one by one.
 
+mod begun;
+
 use std::fmt;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+
+pub(super) use begun::begin;
 
 use super::countdown::Operator;
 use super::shape::{self, ShapeFault};
@@ -82,6 +86,14 @@ impl Shape {
     /// The shape, or the default if it is out of range.
     pub(super) fn or_default(self) -> Self {
         if self.faults().is_empty() { self } else { Self::DEFAULT }
+    }
+
+    /// Characters of the longest line that a working may be begun with.
+    pub(super) fn longest_line(self) -> u32 {
+        let Self { count: (_, count), digits: (_, long), products } = self.or_default();
+        let most = u64::from(count) * 10u64.pow(long) * if products { 9 } else { 1 };
+        // Wrong results may be larger than right ones, by a digit at most, and have a sign.
+        3 * (shape::digits(most) + 2) + 6
     }
 
     /// Characters of the longest expression, and of the longest working behind its space.
@@ -193,10 +205,18 @@ impl Expression {
     /// 64 bits.
     #[must_use]
     pub fn next_line(&self) -> Option<String> {
+        self.next_operation().map(|(at, value)| format!("{} = {value}", self.operation(at)))
+    }
+
+    /// Where the next operation stands, and its result.
+    fn next_operation(&self) -> Option<(usize, i64)> {
         let product = self.operators.iter().position(|operator| *operator == Operator::Times);
         let at = product.or_else(|| (!self.operators.is_empty()).then_some(0))?;
-        let (a, operator, b) = (self.numbers[at], self.operators[at], self.numbers[at + 1]);
-        Some(format!("{a} {} {b} = {}", operator.sign(), compute(a, operator, b)?))
+        compute(self.numbers[at], self.operators[at], self.numbers[at + 1]).map(|value| (at, value))
+    }
+
+    fn operation(&self, at: usize) -> String {
+        format!("{} {} {}", self.numbers[at], self.operators[at].sign(), self.numbers[at + 1])
     }
 
     /// The whole working and the value.
@@ -359,9 +379,14 @@ pub(super) fn verify(answer: &str, prompt: &str, completion: &str) -> Verdict {
     Verdict::new(outcome, format!("the result read is {read}{compared}; {working}"))
 }
 
+/// The expression of a prompt, whatever lines the prompt has begun.
+pub(super) fn of_prompt(prompt: &str) -> Result<Expression, StepError> {
+    let question = prompt.split_once("\nA:").map_or(prompt, |(question, _)| question);
+    Expression::parse(question.trim_start_matches("Q:"))
+}
+
 fn first_wrong_line(prompt: &str, completion: &str) -> Option<(usize, StepError)> {
-    let question = prompt.trim_start_matches("Q:").trim_end_matches("\nA:");
-    let mut now = match Expression::parse(question) {
+    let mut now = match of_prompt(prompt) {
         Ok(expression) => expression,
         Err(error) => return Some((0, error)),
     };

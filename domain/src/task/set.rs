@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::shown::shown;
 use super::split::{Part, Space};
 use super::{Draft, Family, Problem};
 use crate::recipe::tasks::{Builtin, Split};
@@ -46,7 +47,8 @@ impl TaskSetData {
             Split::Test => (0, source.test),
         };
         let drafts = draw_distinct(source.family, part, u64::from(skip) + u64::from(take), seed)?;
-        let problems = drafts.into_iter().skip(skip as usize).enumerate().map(|(index, draft)| Problem {
+        let drafts = drafts.into_iter().skip(skip as usize).map(|draft| shown(source, split, draft));
+        let problems = drafts.enumerate().map(|(index, draft)| Problem {
             key: format!("{split}/{index}"),
             prompt: draft.prompt,
             answer: draft.answer,
@@ -167,7 +169,7 @@ mod tests {
     const SPLITS: [Split; 4] = [Split::Train, Split::Demonstrations, Split::Val, Split::Test];
 
     fn source(family: Family, n: u32) -> Builtin {
-        Builtin { family, train: n, val: n, test: n, demonstrations: n / 2, shots: 4 }
+        Builtin { train: n, val: n, test: n, demonstrations: n / 2, shots: 4, ..Builtin::of(family) }
     }
 
     fn any_family() -> impl Strategy<Value = Family> {
@@ -187,6 +189,7 @@ mod tests {
             r#"{"arithmetic_steps": {"count": [2, 2], "digits": [9, 9]}}"#,
             r#"{"countdown": {"count": [3, 3], "largest": 9, "target": 30}}"#,
             r#"{"countdown": {"count": [2, 5], "largest": 1000, "target": 10000}}"#,
+            r#"{"countdown_steps": {"count": [3, 3], "largest": 9, "target": 30}}"#,
         ]
         .into_iter()
         .map(of_json)
@@ -240,7 +243,7 @@ mod tests {
                 prop_assert!(solved.chars().all(|c| family.characters().contains(&c)), "{}", solved);
                 prop_assert!(!problem.answer.contains(family.terminator()));
                 // Where many answers are right, another problem's may be: these families have tests of their own.
-                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps(_));
+                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps(_) | Family::CountdownSteps(_));
                 let foreign = |o: &&Problem| !many && o.answer != problem.answer && o.canonical != problem.canonical;
                 for other in data.problems().iter().filter(foreign) {
                     prop_assert_eq!(family.verify(problem, &other.answer).outcome, Outcome::Fail);
@@ -253,7 +256,7 @@ mod tests {
     #[test]
     fn val_and_test_hold_no_reorderings_of_each_other() {
         for family in Family::ALL {
-            let source = Builtin { family, train: 0, val: 12, test: 12, demonstrations: 0, shots: 0 };
+            let source = Builtin { val: 12, test: 12, ..Builtin::of(family) };
             for split in [Split::Val, Split::Test] {
                 let data = TaskSetData::generate(&source, split, Seed(3)).unwrap();
                 let forms: BTreeSet<_> = data.problems().iter().map(|p| &p.canonical).collect();

@@ -30,7 +30,7 @@ impl Part {
 
     /// [`Part::of`] in a family's space.
     pub(super) fn of_form(family: Family, canonical: &str) -> Self {
-        Self::of(family.name(), canonical)
+        Self::of(family.space_name(), canonical)
     }
 
     /// The part of `space` that a canonical form falls into: of ten equal buckets, two are test, two val, five train, one shots.

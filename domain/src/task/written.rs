@@ -16,7 +16,7 @@ impl Serialize for Family {
         }
         let mut map = serializer.serialize_map(Some(1))?;
         match self {
-            Self::Countdown(shape) => map.serialize_entry(self.name(), shape)?,
+            Self::Countdown(shape) | Self::CountdownSteps(shape) => map.serialize_entry(self.name(), shape)?,
             Self::ArithmeticSteps(shape) => map.serialize_entry(self.name(), shape)?,
             Self::LargestOfFive
             | Self::SmallestOfFive
@@ -61,6 +61,7 @@ impl<'de> Visitor<'de> for FamilyVisitor {
         };
         let family = match word {
             Family::Countdown(_) => Family::Countdown(map.next_value()?),
+            Family::CountdownSteps(_) => Family::CountdownSteps(map.next_value()?),
             Family::ArithmeticSteps(_) => Family::ArithmeticSteps(map.next_value()?),
             Family::LargestOfFive
             | Family::SmallestOfFive

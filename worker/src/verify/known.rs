@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn problems(family: Family, train: u32) -> Vec<Problem> {
-        let source = Builtin { family, train, val: 0, test: 0, demonstrations: 0, shots: 0 };
+        let source = Builtin { train, ..Builtin::of(family) };
         TaskSetData::generate(&source, Split::Train, Seed(5)).unwrap().problems().to_vec()
     }
 

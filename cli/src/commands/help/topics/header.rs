@@ -165,6 +165,8 @@ const BUILTIN: Topic = Topic {
         required("test", "count", "problems that only `evaluate` in `finish` may read"),
         preset("demonstrations", "count", "0", "training problems given with their answers, apart from `train`"),
         preset("shots", "count", "0", "solved examples put before every question"),
+        optional("style", "style", "how demonstrations are worked; `direct` when absent"),
+        optional("begun", "begun", "what every prompt of the set has begun already; `none` when absent"),
     ],
     example: "",
 };
