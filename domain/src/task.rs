@@ -6,6 +6,7 @@
 pub mod arithmetic;
 mod check;
 pub mod countdown;
+pub mod countdown_steps;
 pub mod dataset;
 mod first_in_alphabet;
 mod five_numbers;
@@ -17,29 +18,32 @@ pub mod list_program;
 mod odd_one_out;
 mod rule;
 mod set;
+mod shape;
+mod shown;
 mod sort_digits;
 mod split;
 mod words;
+mod written;
 
 pub use instance::{NoInstance, draw_instance};
 pub use rule::TaskRule;
 pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
+pub use shape::ShapeFault;
+pub(crate) use shown::{longest_begun, most_begun, styles};
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::trajectory::Verdict;
 use five_numbers::Wanted;
 pub use split::Part;
 use split::Space;
 
-/// A family of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// A family of problems, with what its instances look like where that may be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// The largest of five different numbers from 1 to 99.
     LargestOfFive,
@@ -55,10 +59,12 @@ pub enum Family {
     SortSixDigits,
     /// Three digits in ascending order: for tests that must be quick.
     SortThreeDigits,
-    /// An expression of 3 or 4 given numbers that has a given value.
-    Countdown,
+    /// An expression of a few given numbers that has a given value.
+    Countdown(countdown::Shape),
+    /// The same, one line for each operation; lines may be taken back.
+    CountdownSteps(countdown::Shape),
     /// The value of a short expression, after one line for each operation.
-    ArithmeticSteps,
+    ArithmeticSteps(arithmetic::Shape),
     /// A program of the list language that does what two examples show.
     ListProgram,
     /// The next state of a small board of the game of life.
@@ -94,8 +100,8 @@ impl Draft {
 }
 
 impl Family {
-    /// All families.
-    pub const ALL: [Self; 11] = [
+    /// All families, those with options with their defaults.
+    pub const ALL: [Self; 12] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
@@ -103,11 +109,52 @@ impl Family {
         Self::OddOneOut,
         Self::SortSixDigits,
         Self::SortThreeDigits,
-        Self::Countdown,
-        Self::ArithmeticSteps,
+        Self::Countdown(countdown::Shape::DEFAULT),
+        Self::CountdownSteps(countdown::Shape::DEFAULT),
+        Self::ArithmeticSteps(arithmetic::Shape::DEFAULT),
         Self::ListProgram,
         Self::LifeStep,
     ];
+
+    /// Their names, in the same order.
+    pub const WORDS: [&str; 12] = [
+        "largest_of_five",
+        "smallest_of_five",
+        "letters_in_word",
+        "first_in_alphabet",
+        "odd_one_out",
+        "sort_six_digits",
+        "sort_three_digits",
+        "countdown",
+        "countdown_steps",
+        "arithmetic_steps",
+        "list_program",
+        "life_step",
+    ];
+
+    /// The family of that name, with the defaults of its options.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
+    /// Options that are out of range. Nothing may be drawn of a family that has such.
+    #[must_use]
+    pub fn faults(self) -> Vec<ShapeFault> {
+        match self {
+            Self::Countdown(shape) | Self::CountdownSteps(shape) => shape.faults(),
+            Self::ArithmeticSteps(shape) => shape.faults(),
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::ListProgram
+            | Self::LifeStep => Vec::new(),
+        }
+    }
 
     /// The name, as written in a recipe.
     #[must_use]
@@ -120,10 +167,29 @@ impl Family {
             Self::OddOneOut => "odd_one_out",
             Self::SortSixDigits => "sort_six_digits",
             Self::SortThreeDigits => "sort_three_digits",
-            Self::Countdown => "countdown",
-            Self::ArithmeticSteps => "arithmetic_steps",
+            Self::Countdown(_) => "countdown",
+            Self::CountdownSteps(_) => "countdown_steps",
+            Self::ArithmeticSteps(_) => "arithmetic_steps",
             Self::ListProgram => "list_program",
             Self::LifeStep => "life_step",
+        }
+    }
+
+    /// The space whose parts are the splits: families that ask the same question in two ways share one, and so do all shapes of a family.
+    fn space_name(self) -> &'static str {
+        match self {
+            Self::CountdownSteps(_) => "countdown",
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep => self.name(),
         }
     }
 
@@ -138,7 +204,11 @@ impl Family {
             Self::SortSixDigits => 7,
             Self::SortThreeDigits => 4,
             // A token a character is the worst that a tokenizer does with these.
-            Self::Countdown | Self::ArithmeticSteps | Self::ListProgram | Self::LifeStep => self.longest().1 + 1,
+            Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep => self.longest().1 + 1,
         }
     }
 
@@ -154,10 +224,10 @@ impl Family {
             | Self::OddOneOut
             | Self::SortSixDigits
             | Self::SortThreeDigits
-            | Self::Countdown
+            | Self::Countdown(_)
             | Self::ListProgram
             | Self::LifeStep => '\n',
-            Self::ArithmeticSteps => '#',
+            Self::ArithmeticSteps(_) | Self::CountdownSteps(_) => '#',
         }
     }
 
@@ -181,9 +251,19 @@ impl Family {
             Self::OddOneOut => (6 + 13 + 4 * (words::LONGEST + 1), words::LONGEST + 1),
             Self::SortSixDigits => (7, 6),
             Self::SortThreeDigits => (4, 3),
-            Self::Countdown => (34, 16),
+            Self::Countdown(shape) => {
+                let (target, numbers, expression) = shape.longest(2);
+                (17 + target + numbers, 1 + expression)
+            }
+            Self::CountdownSteps(shape) => {
+                let longest = countdown_steps::longest(shape);
+                (longest.prompt, 1 + longest.search)
+            }
             // One more than the longest answer: a solved example has a line end behind the terminator.
-            Self::ArithmeticSteps => (35, 72),
+            Self::ArithmeticSteps(shape) => {
+                let (expression, working) = shape.longest();
+                (6 + expression, 2 + working)
+            }
             Self::ListProgram => (6 + list_program::LONGEST_EXAMPLES as u32, 1 + list_program::LONGEST_PROGRAM as u32),
             Self::LifeStep => (43, 30),
         }
@@ -199,8 +279,9 @@ impl Family {
             Self::FirstInAlphabet => "Q: First in the alphabet: abcdefghijklmnopqrstuvwxyz,\nA:",
             Self::OddOneOut => "Q: Odd one out: abcdefghijklmnopqrstuvwxyz\nA:",
             Self::SortSixDigits | Self::SortThreeDigits => "0123456789>\n",
-            Self::Countdown => "Q: Make from 0123456789,()+-*/\nA:",
-            Self::ArithmeticSteps => "Q: 0123456789+-*=\nA:#",
+            Self::Countdown(_) => "Q: Make from 0123456789,()+-*/\nA:",
+            Self::CountdownSteps(_) => "0123456789: +-*/=\nundochek.#",
+            Self::ArithmeticSteps(_) => "Q: 0123456789+-*=\nA:#",
             Self::ListProgram => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
             Self::LifeStep => "Q: Next of O./\nA:",
         };
@@ -210,8 +291,8 @@ impl Family {
     /// Decides whether `completion` solves `problem`, and says what was read.
     ///
     /// Number families read the first integer (commas left out), letter families the trimmed text without surrounding
-    /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `arithmetic_steps` reads the last
-    /// line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
+    /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `countdown_steps` replays
+    /// the lines, `arithmetic_steps` reads the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
     #[must_use]
     pub fn verify(self, problem: &Problem, completion: &str) -> Verdict {
         match self {
@@ -220,8 +301,9 @@ impl Family {
             }
             Self::FirstInAlphabet | Self::OddOneOut => check::word(&problem.answer, completion),
             Self::SortSixDigits | Self::SortThreeDigits => check::exact(&problem.answer, completion),
-            Self::Countdown => countdown::verify(problem, completion),
-            Self::ArithmeticSteps => arithmetic::verify(&problem.answer, &problem.prompt, completion),
+            Self::Countdown(_) => countdown::verify(problem, completion),
+            Self::CountdownSteps(_) => countdown_steps::verify(problem, completion),
+            Self::ArithmeticSteps(_) => arithmetic::verify(&problem.answer, &problem.prompt, completion),
             Self::ListProgram => list_program::verify(problem, completion),
             Self::LifeStep => life::verify(&problem.answer, completion),
         }
@@ -235,8 +317,9 @@ impl Family {
             Self::LargestOfFive | Self::SmallestOfFive | Self::LettersInWord => check::find_integer(completion),
             Self::FirstInAlphabet | Self::OddOneOut => check::some(check::read_word(completion)),
             Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
-            Self::Countdown | Self::ListProgram => check::some(completion.split_whitespace().collect()),
-            Self::ArithmeticSteps => check::some(check::read_last_line(completion)),
+            Self::Countdown(_) | Self::ListProgram => check::some(completion.split_whitespace().collect()),
+            Self::CountdownSteps(_) => countdown_steps::read(completion),
+            Self::ArithmeticSteps(_) => check::some(check::read_last_line(completion)),
             Self::LifeStep => completion.split_whitespace().next().map(str::to_owned),
         }
     }
@@ -250,22 +333,27 @@ impl Family {
             Self::OddOneOut => odd_one_out::draw(rng),
             Self::SortSixDigits => sort_digits::draw(rng, 6),
             Self::SortThreeDigits => sort_digits::draw(rng, 3),
-            Self::Countdown => countdown::draw(rng),
-            Self::ArithmeticSteps => arithmetic::draw(rng),
+            Self::Countdown(shape) => countdown::draw(rng, shape),
+            Self::CountdownSteps(shape) => countdown_steps::draw(rng, shape),
+            Self::ArithmeticSteps(shape) => arithmetic::draw(rng, shape),
             Self::ListProgram => list_program::draw(rng),
             Self::LifeStep => life::draw(rng),
         }
     }
 
-    /// How many canonical forms and prompts a part of the family's space holds.
-    fn space(self, part: Part) -> Space {
+    /// How many canonical forms and prompts a part of the family's space holds; where that is not counted, whether it holds `asked`.
+    fn space(self, part: Part, asked: u64) -> Space {
         match self {
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::OddOneOut
-            | Self::Countdown
-            | Self::ArithmeticSteps
+            | Self::Countdown(countdown::Shape::DEFAULT)
+            | Self::CountdownSteps(countdown::Shape::DEFAULT)
+            | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
             | Self::LifeStep => Space::Vast,
+            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) => {
+                shape::sampled(self, part, asked)
+            }
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),

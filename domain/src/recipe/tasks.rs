@@ -1,15 +1,16 @@
 //! Task sets: where problems come from and how many each split holds.
 
-pub mod files;
-
+mod builtin;
 pub mod env;
+pub mod files;
 
 use std::collections::BTreeSet;
 
 use files::Files;
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Family, TaskRule};
+use crate::task::TaskRule;
+pub use builtin::{Begun, Builtin, Style};
 pub use env::Env;
 
 /// A task set.
@@ -109,7 +110,7 @@ impl TaskSet {
     #[must_use]
     pub fn max_tokens(&self) -> u32 {
         match self {
-            Self::Builtin(builtin) => builtin.family.max_tokens(),
+            Self::Builtin(builtin) => builtin.max_tokens(),
             Self::Files(files) => files.max_tokens(),
             Self::Env(env) => env.max_tokens,
         }
@@ -132,49 +133,12 @@ impl TaskSet {
     #[must_use]
     pub fn longest_sequence(&self) -> u64 {
         match self {
-            Self::Builtin(builtin) => {
-                let (prompt, answer) = builtin.family.longest();
-                u64::from(builtin.shots) * u64::from(prompt + answer + 1)
-                    + u64::from(prompt + builtin.family.max_tokens())
-            }
+            Self::Builtin(builtin) => builtin.longest_sequence(),
             Self::Files(files) => {
                 let longest = files.stored.as_ref().map(|stored| stored.longest).unwrap_or_default();
                 u64::from(longest.prefix) + u64::from(longest.prompt) + u64::from(files.max_tokens())
             }
             Self::Env(env) => env.longest_sequence(),
-        }
-    }
-}
-
-/// A procedurally generated task set. Splits are disjoint by canonical problem: no test item is a reordering of a
-/// training item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Builtin {
-    pub family: Family,
-    /// Problems in the training split.
-    pub train: u32,
-    /// Problems that gates and controllers may read.
-    pub val: u32,
-    /// Sealed: read only by `finish`.
-    pub test: u32,
-    /// Training problems given with their answers (disjoint from `train` by prompt).
-    #[serde(default)]
-    pub demonstrations: u32,
-    /// Solved examples put before every question; for base models that do not follow instructions yet.
-    #[serde(default)]
-    pub shots: u32,
-}
-
-impl Builtin {
-    /// Problems in a split.
-    #[must_use]
-    pub fn size(&self, split: Split) -> u32 {
-        match split {
-            Split::Train => self.train,
-            Split::Val => self.val,
-            Split::Test => self.test,
-            Split::Demonstrations => self.demonstrations,
         }
     }
 }

@@ -3,13 +3,18 @@
 //! A line is right if `a op b` stands in the expression, may be computed next, and is `c`. What may be computed next: `*` always; `+` and
 //! `-` where no `*` is beside them and no `-` before them. The last line decides an answer; lines can be checked one by one.
 
+mod begun;
+
 use std::fmt;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub(super) use begun::begin;
+
 use super::countdown::Operator;
+use super::shape::{self, ShapeFault};
 use super::{Draft, check};
 use crate::trajectory::{Outcome, Verdict};
 
@@ -57,7 +62,8 @@ pub enum StepError {
 }
 
 /// What instances look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Shape {
     /// Fewest and most numbers, 2 to 6.
     pub count: (u32, u32),
@@ -67,10 +73,65 @@ pub struct Shape {
     pub products: bool,
 }
 
+impl Shape {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self { count: (2, 4), digits: (3, 5), products: true };
+
+    /// What is out of range.
+    pub(super) fn faults(self) -> Vec<ShapeFault> {
+        let faults = [shape::range("count", self.count, &(2..=6)), shape::range("digits", self.digits, &(1..=9))];
+        faults.into_iter().flatten().collect()
+    }
+
+    /// The shape, or the default if it is out of range.
+    pub(super) fn or_default(self) -> Self {
+        if self.faults().is_empty() { self } else { Self::DEFAULT }
+    }
+
+    /// Characters of the longest line that a working may be begun with.
+    pub(super) fn longest_line(self) -> u32 {
+        let Self { count: (_, count), digits: (_, long), products } = self.or_default();
+        let most = u64::from(count) * 10u64.pow(long) * if products { 9 } else { 1 };
+        // Wrong results may be larger than right ones, by a digit at most, and have a sign.
+        3 * (shape::digits(most) + 2) + 6
+    }
+
+    /// Characters of the longest expression, and of the longest working behind its space.
+    pub(super) fn longest(self) -> (u32, u32) {
+        let Self { count: (fewest, count), digits: (_, long), products } = self.or_default();
+        let of_count = |count| terms(count, products).map(|factors| working(&factors, long)).max().unwrap_or(0);
+        (count * long + 3 * (count - 1), (fewest..=count).map(of_count).max().unwrap_or(0))
+    }
+}
+
 impl Default for Shape {
     fn default() -> Self {
-        Self { count: (2, 4), digits: (3, 5), products: true }
+        Self::DEFAULT
     }
+}
+
+/// Which terms of a sum of `count` numbers are products of two: every way there is.
+fn terms(count: u32, products: bool) -> impl Iterator<Item = Vec<bool>> {
+    (0..=if products { count / 2 } else { 0 }).flat_map(move |pairs| {
+        let terms = count - pairs;
+        let ways = (0u32..1 << terms).filter(move |way| way.count_ones() == pairs);
+        ways.map(move |way| (0..terms).map(|term| way >> term & 1 == 1).collect())
+    })
+}
+
+/// The longest working of a sum of such terms, products first, with numbers of `long` digits; no result grows longer by a minus.
+fn working(is_product: &[bool], long: u32) -> u32 {
+    let most = 10u64.pow(long) - 1;
+    let term = |product: bool| if product { 9 * most } else { most };
+    let line = |a: u64, b: u64, c: u64| shape::digits(a) + shape::digits(b) + shape::digits(c) + 6;
+    let products = is_product.iter().filter(|product| **product).count() as u32 * line(most, 9, 9 * most);
+    let (mut sum, mut sums) = (term(is_product[0]), 0);
+    for product in &is_product[1..] {
+        sums += line(sum, term(*product), sum + term(*product));
+        sum += term(*product);
+    }
+    let lines = is_product.iter().filter(|product| **product).count() as u32 + is_product.len() as u32 - 1;
+    products + sums + lines.saturating_sub(1)
 }
 
 /// Most numbers of an expression that is read.
@@ -144,10 +205,18 @@ impl Expression {
     /// 64 bits.
     #[must_use]
     pub fn next_line(&self) -> Option<String> {
+        self.next_operation().map(|(at, value)| format!("{} = {value}", self.operation(at)))
+    }
+
+    /// Where the next operation stands, and its result.
+    fn next_operation(&self) -> Option<(usize, i64)> {
         let product = self.operators.iter().position(|operator| *operator == Operator::Times);
         let at = product.or_else(|| (!self.operators.is_empty()).then_some(0))?;
-        let (a, operator, b) = (self.numbers[at], self.operators[at], self.numbers[at + 1]);
-        Some(format!("{a} {} {b} = {}", operator.sign(), compute(a, operator, b)?))
+        compute(self.numbers[at], self.operators[at], self.numbers[at + 1]).map(|value| (at, value))
+    }
+
+    fn operation(&self, at: usize) -> String {
+        format!("{} {} {}", self.numbers[at], self.operators[at].sign(), self.numbers[at + 1])
     }
 
     /// The whole working and the value.
@@ -182,8 +251,7 @@ impl Expression {
     /// An expression whose working never goes below 0. `None` if the shape is out of range.
     #[must_use]
     pub fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Option<Self> {
-        let in_range = |(low, high): (u32, u32), least, most| low >= least && low <= high && high <= most;
-        if !in_range(shape.count, 2, 6) || !in_range(shape.digits, 1, 9) {
+        if !shape.faults().is_empty() {
             return None;
         }
         loop {
@@ -282,10 +350,11 @@ pub fn check_step(expression: &str, line: &str) -> Result<String, StepError> {
     Expression::parse(expression)?.step(line).map(|after| after.to_string())
 }
 
-/// A problem of the task family.
-pub(super) fn draw(rng: &mut ChaCha8Rng) -> Draft {
+/// A problem of the task family. Of a shape out of range, one of the default.
+pub(super) fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Draft {
+    let shape = shape.or_default();
     loop {
-        let drawn = Expression::draw(rng, Shape::default());
+        let drawn = Expression::draw(rng, shape);
         if let Some((drawn, (lines, _))) = drawn.and_then(|drawn| Some((drawn.clone(), drawn.worked()?))) {
             return Draft::question(&drawn.to_string(), &lines.join("\n"), drawn.canonical());
         }
@@ -310,9 +379,14 @@ pub(super) fn verify(answer: &str, prompt: &str, completion: &str) -> Verdict {
     Verdict::new(outcome, format!("the result read is {read}{compared}; {working}"))
 }
 
+/// The expression of a prompt, whatever lines the prompt has begun.
+pub(super) fn of_prompt(prompt: &str) -> Result<Expression, StepError> {
+    let question = prompt.split_once("\nA:").map_or(prompt, |(question, _)| question);
+    Expression::parse(question.trim_start_matches("Q:"))
+}
+
 fn first_wrong_line(prompt: &str, completion: &str) -> Option<(usize, StepError)> {
-    let question = prompt.trim_start_matches("Q:").trim_end_matches("\nA:");
-    let mut now = match Expression::parse(question) {
+    let mut now = match of_prompt(prompt) {
         Ok(expression) => expression,
         Err(error) => return Some((0, error)),
     };

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn no_family_has_a_copy_of_a_training_problem_in_another_split() {
         for family in Family::ALL {
-            let source = Builtin { family, train: 60, val: 40, test: 40, demonstrations: 0, shots: 0 };
+            let source = Builtin { train: 60, val: 40, test: 40, ..Builtin::of(family) };
             let of = |split| {
                 let data = TaskSetData::generate(&source, split, Seed(11)).unwrap();
                 data.problems().iter().map(|p| (p.key.clone(), p.canonical.clone())).collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::shown::shown;
 use super::split::{Part, Space};
 use super::{Draft, Family, Problem};
 use crate::recipe::tasks::{Builtin, Split};
@@ -46,7 +47,8 @@ impl TaskSetData {
             Split::Test => (0, source.test),
         };
         let drafts = draw_distinct(source.family, part, u64::from(skip) + u64::from(take), seed)?;
-        let problems = drafts.into_iter().skip(skip as usize).enumerate().map(|(index, draft)| Problem {
+        let drafts = drafts.into_iter().skip(skip as usize).map(|draft| shown(source, split, draft));
+        let problems = drafts.enumerate().map(|(index, draft)| Problem {
             key: format!("{split}/{index}"),
             prompt: draft.prompt,
             answer: draft.answer,
@@ -111,11 +113,17 @@ enum Distinct {
 
 /// Whether `part` has `count` problems, and how they are to differ.
 fn admit(family: Family, part: Part, count: u64) -> Result<Distinct, TaskError> {
-    let (available, distinct_forms) = match family.space(part) {
+    if count == 0 {
+        return Ok(Distinct::Prompts);
+    }
+    let (available, distinct_forms) = match family.space(part, count) {
         Space::Vast => (u64::from(MAX_SPLIT), part != Part::Train),
         // Beyond half of the forms the rare ones (`111111`) would take very long to come up.
         Space::Counted { forms, prompts } => {
             (prompts.min(u64::from(MAX_SPLIT)), part != Part::Train && count <= forms / 2)
+        }
+        Space::Sampled { forms, prompts } => {
+            (prompts.max(forms).min(u64::from(MAX_SPLIT)), part != Part::Train && count <= forms)
         }
     };
     if count > available {
@@ -161,11 +169,30 @@ mod tests {
     const SPLITS: [Split; 4] = [Split::Train, Split::Demonstrations, Split::Val, Split::Test];
 
     fn source(family: Family, n: u32) -> Builtin {
-        Builtin { family, train: n, val: n, test: n, demonstrations: n / 2, shots: 4 }
+        Builtin { train: n, val: n, test: n, demonstrations: n / 2, shots: 4, ..Builtin::of(family) }
     }
 
     fn any_family() -> impl Strategy<Value = Family> {
-        (0..Family::ALL.len()).prop_map(|i| Family::ALL[i])
+        let families: Vec<Family> = Family::ALL.into_iter().chain(shaped()).collect();
+        (0..families.len()).prop_map(move |i| families[i])
+    }
+
+    fn of_json(json: &str) -> Family {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// Families with options.
+    fn shaped() -> impl Iterator<Item = Family> {
+        [
+            r#"{"arithmetic_steps": {"count": [2, 3], "digits": [1, 2], "products": false}}"#,
+            r#"{"arithmetic_steps": {"count": [5, 6], "digits": [1, 1]}}"#,
+            r#"{"arithmetic_steps": {"count": [2, 2], "digits": [9, 9]}}"#,
+            r#"{"countdown": {"count": [3, 3], "largest": 9, "target": 30}}"#,
+            r#"{"countdown": {"count": [2, 5], "largest": 1000, "target": 10000}}"#,
+            r#"{"countdown_steps": {"count": [3, 3], "largest": 9, "target": 30}}"#,
+        ]
+        .into_iter()
+        .map(of_json)
     }
 
     proptest! {
@@ -216,7 +243,7 @@ mod tests {
                 prop_assert!(solved.chars().all(|c| family.characters().contains(&c)), "{}", solved);
                 prop_assert!(!problem.answer.contains(family.terminator()));
                 // Where many answers are right, another problem's may be: these families have tests of their own.
-                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps);
+                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps(_) | Family::CountdownSteps(_));
                 let foreign = |o: &&Problem| !many && o.answer != problem.answer && o.canonical != problem.canonical;
                 for other in data.problems().iter().filter(foreign) {
                     prop_assert_eq!(family.verify(problem, &other.answer).outcome, Outcome::Fail);
@@ -229,7 +256,7 @@ mod tests {
     #[test]
     fn val_and_test_hold_no_reorderings_of_each_other() {
         for family in Family::ALL {
-            let source = Builtin { family, train: 0, val: 12, test: 12, demonstrations: 0, shots: 0 };
+            let source = Builtin { val: 12, test: 12, ..Builtin::of(family) };
             for split in [Split::Val, Split::Test] {
                 let data = TaskSetData::generate(&source, split, Seed(3)).unwrap();
                 let forms: BTreeSet<_> = data.problems().iter().map(|p| &p.canonical).collect();
@@ -247,6 +274,38 @@ mod tests {
         assert_eq!(TaskSetData::generate(&source, Split::Test, Seed(1)).unwrap().problems().len() as u64, available);
         source.test += 1;
         assert!(TaskSetData::generate(&source, Split::Test, Seed(1)).is_err());
+    }
+
+    /// What `part` of the family says it has can be drawn whatever the seed; one more is refused.
+    #[test]
+    fn small_shapes_give_what_they_promise_and_no_more() {
+        for json in [
+            r#"{"arithmetic_steps": {"count": [2, 2], "digits": [1, 1], "products": false}}"#,
+            r#"{"countdown": {"count": [2, 2], "largest": 3, "target": 10}}"#,
+            r#"{"countdown": {"count": [3, 3], "largest": 5, "target": 12}}"#,
+        ] {
+            let mut source = source(of_json(json), 0);
+            for split in [Split::Train, Split::Val, Split::Test] {
+                (source.train, source.val, source.test) = (MAX_SPLIT, MAX_SPLIT, MAX_SPLIT);
+                let error = TaskSetData::generate(&source, split, Seed(1)).unwrap_err();
+                let TaskError::TooFew { available, .. } = error else { panic!("{error}") };
+                assert!(available < 2000, "{json} {split}: {available}");
+                let most = u32::try_from(available).unwrap();
+                (source.train, source.val, source.test) = (most, most, most);
+                for seed in 1..4 {
+                    let drawn = TaskSetData::generate(&source, split, Seed(seed)).unwrap();
+                    assert_eq!(drawn.problems().len() as u64, available);
+                }
+            }
+        }
+        let two = of_json(r#"{"arithmetic_steps": {"count": [2, 2], "digits": [1, 1], "products": false}}"#);
+        let available = |part| match admit(two, part, u64::from(MAX_SPLIT)).unwrap_err() {
+            TaskError::TooFew { available, .. } => available,
+            TaskError::NoSuchTask { .. } => 0,
+        };
+        // 81 sums, and 45 differences that are not negative: every one is found.
+        let all = [Part::Train, Part::Val, Part::Test, Part::Shots].map(available);
+        assert_eq!(all.iter().sum::<u64>(), 126, "{all:?}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Part {
 
     /// [`Part::of`] in a family's space.
     pub(super) fn of_form(family: Family, canonical: &str) -> Self {
-        Self::of(family.name(), canonical)
+        Self::of(family.space_name(), canonical)
     }
 
     /// The part of `space` that a canonical form falls into: of ten equal buckets, two are test, two val, five train, one shots.
@@ -69,6 +69,13 @@ pub(super) enum Space {
         /// Canonical forms.
         forms: u64,
         /// Prompts, all orderings counted.
+        prompts: u64,
+    },
+    /// Not counted; so many may be asked for at least.
+    Sampled {
+        /// Canonical forms.
+        forms: u64,
+        /// Prompts.
         prompts: u64,
     },
     /// Far more than any split may ask for.

@@ -2,16 +2,24 @@
 
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::recipe::tasks::files::{End, Files, Longest, Stored};
-use galapagos_domain::recipe::tasks::{Builtin, TaskSet};
-use galapagos_domain::task::Family;
+use galapagos_domain::recipe::tasks::{Begun, Builtin, Style, TaskSet};
+use galapagos_domain::task::{Family, countdown};
 use proptest::option;
 use proptest::prelude::*;
 
 fn builtin() -> impl Strategy<Value = TaskSet> {
-    let family = prop_oneof![Just(Family::LargestOfFive), Just(Family::LettersInWord), Just(Family::SortSixDigits)];
-    (family, any::<u32>()).prop_map(|(family, n)| {
+    let shape = (any::<[u32; 2]>(), any::<u32>()).prop_map(|([least, most], target)| countdown::Shape {
+        count: (least, most),
+        target,
+        ..countdown::Shape::default()
+    });
+    let family =
+        prop_oneof![Just(Family::LargestOfFive), Just(Family::SortSixDigits), shape.prop_map(Family::CountdownSteps),];
+    let style = prop_oneof![Just(Style::Direct), Just(Style::WrongSearch)];
+    let begun = prop_oneof![Just(Begun::None), any::<u32>().prop_map(Begun::WrongSteps)];
+    (family, any::<u32>(), style, begun).prop_map(|(family, n, style, begun)| {
         let (train, val, test) = (n, n / 2, n / 3);
-        TaskSet::Builtin(Builtin { family, train, val, test, demonstrations: n / 4, shots: n / 5 })
+        TaskSet::Builtin(Builtin { family, train, val, test, demonstrations: n / 4, shots: n / 5, style, begun })
     })
 }
 

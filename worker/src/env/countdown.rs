@@ -52,8 +52,8 @@ pub(super) enum Move {
 
 impl Game for Countdown {
     const NAME: &'static str = "countdown";
-    const OPTIONS: &'static str = "`mode` is expression or steps, `attempts` 1 to 100, `shape` has `count` (two of 2 to 5), `largest` (3 or more) \
-         and `largest_target` (10 or more)";
+    const OPTIONS: &'static str = "`mode` is expression or steps, `attempts` 1 to 100, `shape` has `count` (two of 2 to 5), `largest` (3 to 1000) \
+         and `target`, the largest (10 to 10000)";
     type Config = Config;
     type Move = Move;
 

@@ -63,12 +63,12 @@ impl Bench {
 
     pub(super) fn slice(&self, split: Split, indices: Range<u32>) -> TaskSlice {
         let source = TaskSet::Builtin(Builtin {
-            family: Family::SortSixDigits,
             train: 50,
             val: 50,
             test: 50,
             demonstrations: 10,
             shots: 2,
+            ..Builtin::of(Family::SortSixDigits)
         });
         TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
     }

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn problems(family: Family, train: u32) -> Vec<Problem> {
-        let source = Builtin { family, train, val: 0, test: 0, demonstrations: 0, shots: 0 };
+        let source = Builtin { train, ..Builtin::of(family) };
         TaskSetData::generate(&source, Split::Train, Seed(5)).unwrap().problems().to_vec()
     }
 
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn few_problems_give_each_both_of_their_answers_and_no_more() {
-        let family = Family::ArithmeticSteps;
+        let family = Family::of_name("arithmetic_steps").unwrap();
         let problems = problems(family, 3);
         let truth = truth_of(family, &problems);
         let made = items(&expected(&problems), 16, Seed(3), &truth);

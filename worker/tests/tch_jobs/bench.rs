@@ -141,14 +141,8 @@ pub fn shape() -> Characters {
 }
 
 pub fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {
-    let source = TaskSet::Builtin(Builtin {
-        family: Family::SortThreeDigits,
-        train: 40,
-        val: 20,
-        test: 20,
-        demonstrations: 0,
-        shots: 2,
-    });
+    let source =
+        TaskSet::Builtin(Builtin { train: 40, val: 20, test: 20, shots: 2, ..Builtin::of(Family::SortThreeDigits) });
     TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
 }
 

@@ -8,8 +8,8 @@ use galapagos_domain::recipe::search::{
     Spread, Unit, Unvisited, Width,
 };
 use galapagos_domain::recipe::step::RecipeStep;
-use galapagos_domain::recipe::tasks::TaskSet;
 use galapagos_domain::recipe::tasks::files::{AnswerForm, Columns, Format, Splits, TestForm};
+use galapagos_domain::recipe::tasks::{Begun, Style, TaskSet};
 use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
 use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
@@ -17,6 +17,7 @@ use galapagos_domain::recipe::train::{
 };
 use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, Dropout, How, McRollout, Place, Verifier};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
+use galapagos_domain::task::{Family, arithmetic, countdown};
 use serde_json::{Value, json};
 
 use super::grammar::words;
@@ -36,6 +37,11 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
         "builtin" | "files" | "env" => words::<TaskSet>(Some(find(topic)?.word)),
+        "family" => Some(&Family::WORDS),
+        "arithmetic_steps" => words::<arithmetic::Shape>(None),
+        "countdown" | "countdown_steps" => words::<countdown::Shape>(None),
+        "style" => words::<Style>(None),
+        "begun" => words::<Begun>(None),
         "format" => words::<Format>(None),
         "columns" => words::<Columns>(None),
         "answer" => words::<AnswerForm>(None),
@@ -151,6 +157,7 @@ fn least(topic: &str) -> Value {
         }),
         "roles" => json!({"init": "base"}),
         "builtin" => json!({"family": "sort_three_digits", "train": 1, "val": 1, "test": 1}),
+        "arithmetic_steps" | "countdown" | "countdown_steps" => json!({}),
         "source" => json!({"title": "t"}),
         "rollout" => json!({"as": "s", "role": "policy", "tasks": {}, "search": {"sample_k": {"n": 1}}}),
         "sample_k" => json!({"n": 1}),
@@ -223,6 +230,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
     let inside = |whole: Value| whole.get(topic).cloned().unwrap_or(whole);
     match topic {
         "recipe" => through::<Recipe>(least),
+        "arithmetic_steps" => through::<arithmetic::Shape>(least),
+        "countdown" | "countdown_steps" => through::<countdown::Shape>(least),
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),

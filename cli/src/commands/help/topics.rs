@@ -2,6 +2,7 @@
 
 mod choices;
 mod datasets;
+mod families;
 mod growing;
 mod header;
 mod judging;
@@ -20,6 +21,7 @@ use super::topic::{Entry, Preset, Topic};
 pub fn all() -> impl Iterator<Item = &'static Topic> {
     let parts = [
         header::TOPICS,
+        families::TOPICS,
         datasets::TOPICS,
         making::TOPICS,
         searching::TOPICS,

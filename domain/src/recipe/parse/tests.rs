@@ -137,6 +137,14 @@ fn wrong_values_say_what_is_expected_and_where() {
             "did you mean `sort_three_digits`?",
             "digits.builtin.family",
         ),
+        ("family: sort_three_digits", "family: {countdwn: {}}", "did you mean `countdown`?", "digits.builtin.family"),
+        (
+            "family: sort_three_digits",
+            "family: {countdown: {digits: [1, 2]}}",
+            "unknown field `digits`",
+            "digits.builtin.family.countdown",
+        ),
+        ("family: sort_three_digits", "family: {life_step: {}}", "`life_step` has no options", "builtin.family"),
         ("generations: 2", "generations: 2\ngenerations: 3", "not valid YAML", "my.yaml:13:1"),
         ("roles:", "roles: [", "not valid YAML", "my.yaml:"),
     ];

@@ -9,9 +9,9 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::parse::FORMAT_VERSION;
 use crate::recipe::path::Path;
 use crate::recipe::step::RecipeStep;
-use crate::recipe::tasks::TaskSet;
+use crate::recipe::tasks::{Begun, Builtin, TaskSet};
 use crate::recipe::{Base, Characters, Head, StopRule};
-use crate::task::check_sizes;
+use crate::task::{check_sizes, most_begun, styles};
 
 /// Priorities of evolutions.
 const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
@@ -190,12 +190,44 @@ impl Check<'_> {
             self.whole(&path.key("shots"), set.shots(), 0, 32);
             match set {
                 TaskSet::Env(env) => self.env(env, &path),
-                TaskSet::Builtin(source) => {
-                    for error in check_sizes(source) {
-                        self.refuse(&path, error.to_string(), "ask for fewer");
-                    }
-                }
+                TaskSet::Builtin(source) => self.builtin(source, &path),
                 TaskSet::Files(files) => self.files(files, &path),
+            }
+        }
+    }
+
+    fn builtin(&mut self, source: &Builtin, path: &Path) {
+        let faults = source.family.faults();
+        for fault in &faults {
+            let path = path.key("family").key(source.family).key(fault.field);
+            self.refuse(&path, fault.message.clone(), fault.help.clone());
+        }
+        self.shown(source, path);
+        // Of a shape out of range nothing can be drawn, so nothing can be counted either.
+        if faults.is_empty() {
+            for error in check_sizes(source) {
+                self.refuse(path, error.to_string(), "ask for fewer");
+            }
+        }
+    }
+
+    /// How problems are shown and demonstrated.
+    fn shown(&mut self, source: &Builtin, path: &Path) {
+        let (family, styles) = (source.family, styles(source.family));
+        if !styles.contains(&source.style) {
+            let message = format!("{family} has no demonstrations of the style `{}`", source.style.name());
+            let known: Vec<&str> = styles.iter().map(|style| style.name()).collect();
+            self.refuse(&path.key("style"), message, one_of("styles of this family", &known));
+        }
+        if let Begun::WrongSteps(steps) = source.begun {
+            let path = path.key("begun").key("wrong_steps");
+            match most_begun(family) {
+                None => {
+                    let help = "leave it out, or use arithmetic_steps or countdown_steps";
+                    self.refuse(&path, format!("{family} has no working that could be begun"), help);
+                }
+                // The fewest operations that a problem has.
+                Some(most) => self.whole(&path, steps, 1, most),
             }
         }
     }

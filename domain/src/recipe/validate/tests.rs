@@ -50,6 +50,26 @@ fn an_equal_recipe_written_otherwise_has_the_same_digest_and_a_change_another() 
     assert_ne!(parse(&QUICKSTART.replacen("generations: 2", "generations: 3", 1)).unwrap().digest(), digest);
 }
 
+/// Recipes from before families had options, styles and beginnings keep the JSON that their digests are of.
+#[test]
+fn what_is_left_out_of_a_task_set_is_not_part_of_the_digest() {
+    let plain = "numbers: {builtin: {family: largest_of_five, train: 400, val: 200, test: 200, shots: 4}}";
+    assert!(QUICKSTART.contains(plain));
+    let digest = parse(QUICKSTART).unwrap().digest();
+    let said = plain.replace("shots: 4", "shots: 4, style: direct, begun: none");
+    assert_eq!(parse(&QUICKSTART.replacen(plain, &said, 1)).unwrap().digest(), digest);
+    let steps = |family: &str| {
+        parse(&QUICKSTART.replacen("family: largest_of_five", &format!("family: {family}"), 1)).unwrap().digest()
+    };
+    assert_eq!(steps("arithmetic_steps"), steps("{arithmetic_steps: {count: [2, 4], digits: [3, 5], products: true}}"));
+    assert_ne!(steps("arithmetic_steps"), steps("{arithmetic_steps: {count: [2, 3]}}"));
+    assert_ne!(steps("countdown_steps"), steps("countdown_steps, style: search"));
+    let json = serde_json::to_string(&parse(QUICKSTART).unwrap()).unwrap();
+    let of_old =
+        r#"{"builtin":{"family":"largest_of_five","train":400,"val":200,"test":200,"demonstrations":0,"shots":4}}"#;
+    assert!(json.contains(of_old), "{json}");
+}
+
 #[test]
 fn each_broken_rule_names_its_place_and_the_way_out() {
     let cases = [
@@ -62,6 +82,38 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ("generations: 2", "generations: 2\npriority: 101", "priority: 101 is out of range", "from -100 to 100"),
         ("generations: 2", "generations: 2\npriority: -101", "priority: -101 is out of range", "more goes first"),
         ("train: 400", "train: 500000", "tasks.numbers.builtin", "100000 different problems"),
+        (
+            "family: largest_of_five",
+            "family: {arithmetic_steps: {count: [1, 3]}}",
+            "tasks.numbers.builtin.family.arithmetic_steps.count: [1, 3] is out of range",
+            "both from 2 to 6",
+        ),
+        ("family: largest_of_five", "family: {countdown: {largest: 2}}", "family.countdown.largest", "from 3 to 1000"),
+        ("family: largest_of_five", "family: {countdown: {target: 9}}", "countdown.target: 9", "from 10 to 10000"),
+        (
+            "family: largest_of_five",
+            "family: {arithmetic_steps: {digits: [1, 1], count: [2, 2], products: false}}",
+            "tasks.numbers.builtin: arithmetic_steps has",
+            "ask for fewer",
+        ),
+        (
+            "family: largest_of_five",
+            "family: arithmetic_steps, style: search",
+            "tasks.numbers.builtin.style: arithmetic_steps has no demonstrations of the style `search`",
+            "styles of this family: direct",
+        ),
+        (
+            "family: largest_of_five",
+            "family: largest_of_five, begun: {wrong_steps: 1}",
+            "builtin.begun.wrong_steps: largest_of_five has no working",
+            "countdown_steps",
+        ),
+        (
+            "family: largest_of_five",
+            "family: countdown_steps, begun: {wrong_steps: 3}",
+            "builtin.begun.wrong_steps: 3 is out of range",
+            "from 1 to 2",
+        ),
         ("odd_one_out, train: 400", "letters_in_word, train: 4000", "tasks.words.builtin", "train and demonstrations"),
         ("{numbers: 200, words: 200}", "{numbers: 401, words: 200}", "each[0].rollout.tasks.numbers", "holds 400"),
         ("{numbers: 200, words: 200}", "{number: 200}", "each[0].rollout.tasks.number", "task sets: numbers, words"),

@@ -44,6 +44,17 @@ fn the_last_line_decides_and_the_working_is_told() {
 }
 
 #[test]
+fn the_longest_working_is_that_of_the_largest_numbers() {
+    assert_eq!(Shape::DEFAULT.longest(), (29, 70));
+    let shape = |count, digits, products| Shape { count, digits, products }.longest();
+    assert_eq!(shape((2, 2), (1, 1), false), (5, "9 + 9 = 18".len() as u32));
+    assert_eq!(shape((2, 2), (1, 1), true), (5, "9 * 9 = 81".len() as u32));
+    assert_eq!(shape((3, 3), (2, 2), false), (12, "99 + 99 = 198\n198 + 99 = 297".len() as u32));
+    let out_of_range = Shape { count: (0, 90), ..Shape::DEFAULT };
+    assert_eq!(out_of_range.longest(), Shape::DEFAULT.longest(), "where nothing can be drawn");
+}
+
+#[test]
 fn reordered_terms_and_factors_have_one_form() {
     let form = |text: &str| Expression::parse(text).unwrap().canonical();
     assert_eq!(form("3 * 20 + 7 - 5"), form("7 - 5 + 20 * 3"));

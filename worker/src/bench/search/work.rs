@@ -121,14 +121,7 @@ impl Side {
     /// Arithmetic questions whose answers nothing ends.
     fn tasks(&self, seed: u64) -> Result<Tasks, SearchBenchError> {
         let problems = self.size.problems;
-        let source = TaskSet::Builtin(Builtin {
-            family: Family::LargestOfFive,
-            train: problems,
-            val: 0,
-            test: 0,
-            demonstrations: 0,
-            shots: 2,
-        });
+        let source = TaskSet::Builtin(Builtin { train: problems, shots: 2, ..Builtin::of(Family::LargestOfFive) });
         let set: Name = "numbers".parse().map_err(|_| SearchBenchError::Model { source: EngineError::Panicked })?;
         let slice = TaskSlice { set, source, split: Split::Train, indices: (0..problems).collect(), seed: Seed(seed) };
         let tasks = Tasks::prepare(&slice, &Shelf::Given(&BTreeMap::new()), self.codec.as_ref(), Seed(seed), None);

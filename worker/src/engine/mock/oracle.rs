@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn the_oracle_agrees_with_the_checkers() {
         for family in [Family::LargestOfFive, Family::SmallestOfFive, Family::SortSixDigits, Family::SortThreeDigits] {
-            let source = Builtin { family, train: 40, val: 0, test: 0, demonstrations: 0, shots: 2 };
+            let source = Builtin { train: 40, shots: 2, ..Builtin::of(family) };
             let prefix = few_shot_prefix(&source, Seed(1)).unwrap();
             for problem in TaskSetData::generate(&source, Split::Train, Seed(1)).unwrap().problems() {
                 let prompt = format!("{prefix}{}", problem.prompt);

@@ -159,16 +159,14 @@ const BUILTIN: Topic = Topic {
     about: "A procedural task set. Its splits are disjoint by canonical problem: no test problem is a reordering of a training problem.",
     form: Form::Map,
     entries: &[
-        required(
-            "family",
-            "family",
-            "largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet, odd_one_out, sort_six_digits, sort_three_digits, countdown, arithmetic_steps, list_program or life_step",
-        ),
+        required("family", "family", "what the problems are"),
         required("train", "count", "problems that rollouts take"),
         required("val", "count", "problems that gates and `evaluate` in `each` may read"),
         required("test", "count", "problems that only `evaluate` in `finish` may read"),
         preset("demonstrations", "count", "0", "training problems given with their answers, apart from `train`"),
         preset("shots", "count", "0", "solved examples put before every question"),
+        optional("style", "style", "how demonstrations are worked; `direct` when absent"),
+        optional("begun", "begun", "what every prompt of the set has begun already; `none` when absent"),
     ],
     example: "",
 };

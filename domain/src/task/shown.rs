@@ -1,0 +1,135 @@
+//! How problems of a family are shown: what a prompt has begun already, and how demonstrations are worked. Neither changes a key or a
+//! canonical form, so a split has the same problems however they are shown. Functions of the problem alone.
+
+use super::countdown_steps::{self as steps, Ending, UNDO};
+use super::{Draft, Family, arithmetic};
+use crate::recipe::tasks::{Begun, Builtin, Split, Style};
+use crate::seed::Seed;
+
+/// The styles that demonstrations of the family can have.
+pub(crate) fn styles(family: Family) -> &'static [Style] {
+    if working(family) == Working::Search {
+        &[Style::Direct, Style::Search, Style::WrongSearch, Style::Filler]
+    } else {
+        &[Style::Direct]
+    }
+}
+
+/// Most wrong lines that a prompt of the family may have begun: every problem has so many operations. `None` if answers have no working.
+pub(crate) fn most_begun(family: Family) -> Option<u32> {
+    match working(family) {
+        Working::None => None,
+        Working::Lines | Working::Search => fewest_numbers(family).map(|fewest| fewest.saturating_sub(1)),
+    }
+}
+
+/// Characters that begun lines add to a prompt and to an answer at most.
+pub(crate) fn longest_begun(family: Family) -> (u32, u32) {
+    match family {
+        Family::ArithmeticSteps(shape) => (most_begun(family).unwrap_or(0) * (shape.longest_line() + 1) + 1, 0),
+        Family::CountdownSteps(shape) => {
+            let longest = steps::longest(shape);
+            (longest.begun, longest.taken_back)
+        }
+        Family::LargestOfFive
+        | Family::SmallestOfFive
+        | Family::LettersInWord
+        | Family::FirstInAlphabet
+        | Family::OddOneOut
+        | Family::SortSixDigits
+        | Family::SortThreeDigits
+        | Family::Countdown(_)
+        | Family::ListProgram
+        | Family::LifeStep => (0, 0),
+    }
+}
+
+/// What stands between a question and its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Working {
+    None,
+    /// Lines, of which the last decides.
+    Lines,
+    /// Lines that are replayed, and may be taken back.
+    Search,
+}
+
+fn working(family: Family) -> Working {
+    match family {
+        Family::ArithmeticSteps(_) => Working::Lines,
+        Family::CountdownSteps(_) => Working::Search,
+        Family::LargestOfFive
+        | Family::SmallestOfFive
+        | Family::LettersInWord
+        | Family::FirstInAlphabet
+        | Family::OddOneOut
+        | Family::SortSixDigits
+        | Family::SortThreeDigits
+        | Family::Countdown(_)
+        | Family::ListProgram
+        | Family::LifeStep => Working::None,
+    }
+}
+
+fn fewest_numbers(family: Family) -> Option<u32> {
+    match family {
+        Family::ArithmeticSteps(shape) => Some(shape.count.0),
+        Family::CountdownSteps(shape) | Family::Countdown(shape) => Some(shape.count.0),
+        Family::LargestOfFive
+        | Family::SmallestOfFive
+        | Family::LettersInWord
+        | Family::FirstInAlphabet
+        | Family::OddOneOut
+        | Family::SortSixDigits
+        | Family::SortThreeDigits
+        | Family::ListProgram
+        | Family::LifeStep => None,
+    }
+}
+
+/// The problem as the task set shows it in a split. What validation refuses is left as it is.
+pub(super) fn shown(source: &Builtin, split: Split, draft: Draft) -> Draft {
+    let seed = Seed(0).derive(&draft.prompt);
+    let worked = match (working(source.family), split) {
+        (Working::Search, Split::Demonstrations) => styled(draft, source.style, seed.derive("style")),
+        (Working::Search | Working::Lines | Working::None, _) => draft,
+    };
+    match (source.begun, working(source.family)) {
+        (Begun::None, _) | (Begun::WrongSteps(_), Working::None) => worked,
+        (Begun::WrongSteps(wrong), Working::Lines) => begun_lines(worked, wrong, seed.derive("begun")),
+        (Begun::WrongSteps(wrong), Working::Search) => begun_search(worked, wrong, seed.derive("begun")),
+    }
+}
+
+fn styled(draft: Draft, style: Style, seed: Seed) -> Draft {
+    let Some((instance, _)) = steps::of_prompt(&draft.prompt) else { return draft };
+    let (direct, rng) = (steps::steps_of(&draft.answer), &mut seed.stream());
+    let answer = match style {
+        Style::Direct => draft.answer,
+        Style::Search => steps::search(&instance, &direct, Ending::Right, rng),
+        Style::WrongSearch => steps::search(&instance, &direct, Ending::Wrong, rng),
+        Style::Filler => steps::filler(&instance, &direct, rng),
+    };
+    Draft { answer, ..draft }
+}
+
+/// The last line decides, so the right working may simply follow.
+fn begun_lines(draft: Draft, wrong: u32, seed: Seed) -> Draft {
+    let Ok(expression) = arithmetic::of_prompt(&draft.prompt) else { return draft };
+    let lines = arithmetic::begin(&expression, wrong, &mut seed.stream());
+    let prompt = format!("{} {}\n", draft.prompt, lines.join("\n"));
+    Draft { prompt, answer: draft.answer.trim_start().to_owned(), canonical: draft.canonical }
+}
+
+/// What is begun must be taken back first.
+fn begun_search(draft: Draft, wrong: u32, seed: Seed) -> Draft {
+    let Some((instance, _)) = steps::of_prompt(&draft.prompt) else { return draft };
+    let begun = steps::begin(&instance, wrong, &mut seed.stream());
+    let lines: String = begun.iter().map(|step| format!("{}\n", steps::line(*step))).collect();
+    let undone = format!("{UNDO}\n").repeat(begun.len());
+    let (prompt, answer) = (format!("{}{lines}", draft.prompt), format!("{undone}{}", draft.answer));
+    Draft { prompt, answer, canonical: draft.canonical }
+}
+
+#[cfg(test)]
+mod tests;
