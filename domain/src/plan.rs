@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::ids::{Digest, Name};
 use crate::recipe::Recipe;
-use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tasks::{Split, TaskSet};
@@ -182,7 +182,8 @@ fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
             let longest = evaluate.max_tokens.unwrap_or_else(|| source.max_tokens());
             cost.sampled_tokens += completions * u64::from(longest);
         }
-        for (_, search) in evaluate.measured() {
+        let measured = evaluate.measured().into_iter().map(|(_, search)| search);
+        for search in measured.chain(evaluate.numbers.values().map(NumberOf::search)) {
             let most = search.most(source.max_tokens());
             let prompts = u64::from(tasks) * members;
             cost.jobs += chunks(tasks).len() as u64 * members;
@@ -206,11 +207,11 @@ fn draws(metrics: &[Metric]) -> Vec<u32> {
             Metric::BestOf(best) => {
                 ranked.insert((&best.by, best.n), best.n);
             }
-            Metric::Search(_) | Metric::Rerank(_) => {}
+            Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => {}
         }
     }
     let mut draws: Vec<u32> = ranked.into_values().collect();
-    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_)));
+    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_)));
     if sampled && (draws.iter().all(|n| *n < most) || draws.is_empty()) {
         draws.push(most);
     }

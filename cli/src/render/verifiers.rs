@@ -139,7 +139,7 @@ mod tests {
             reason: Some("it passed \"8\"".into()),
             ..Tested::default()
         };
-        let paid = Scored { verifier: "env_return".into(), count: 4, sum: 1.0 };
+        let paid = Scored { verifier: "env_return".into(), count: 4, sum: 1.0, squares: 1.0 };
         let mute = Heard { verifier: "prm".into(), verdicts: 9, error: 2, retried: 1, ..Heard::default() };
         let fine = Heard { verifier: "rule".into(), verdicts: 5, ..Heard::default() };
         let same = Agreed { verifier: "math".into(), with: "rule".into(), right_passed: 4, ..Agreed::default() };

@@ -9,6 +9,7 @@ mod spread;
 
 pub(super) use bouts::wave;
 pub(super) use evaluate::probes;
+pub(super) use rollout::resolved_in;
 pub(super) use spread::ready as spread;
 
 use super::Limits;

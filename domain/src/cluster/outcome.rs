@@ -2,18 +2,18 @@
 
 use super::curve::{curve, spendings, whole};
 use super::evolution::{Evolution, Outcome, StepRun};
-use super::expand::probes;
-use super::view::{Held, Score, Summary};
+use super::expand::{probes, resolved_in};
+use super::view::{Held, Phase, Score, Summary};
 use crate::calibration::Calibration;
 use crate::ids::{Digest, MemberId, Name};
 use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskCurve, TaskOutcome};
 use crate::member::Member;
-use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
 use crate::recipe::train::Source;
 use crate::stats::{Interval, pass_at_k, wilson95};
-use crate::trajectory::{Audit, VerdictCounts};
+use crate::trajectory::{Audit, Scored, VerdictCounts};
 
 /// A job with its output.
 pub(super) type Ended<'a> = (&'a JobSpec, &'a JobOutput);
@@ -48,7 +48,7 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
 /// What is known of a recipe step of jobs from those that ended.
 pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Summary {
     match (evolution.recipe_step(run), ended.first()) {
-        (Some(RecipeStep::Evaluate(evaluate)), _) => Summary::Evaluate { scores: scores(evolution, evaluate, ended) },
+        (Some(RecipeStep::Evaluate(evaluate)), _) => Summary::Evaluate { scores: scores(evolution, run.phase, evaluate, ended) },
         (step, Some((_, JobOutput::Curate { dataset, operators }))) => {
             let sources = step.map_or_else(Vec::new, |step| sources(evolution, step));
             Summary::Curate { records: dataset.rows, operators: operators.clone(), sources }
@@ -132,7 +132,7 @@ pub(super) fn units(kind: &JobKind) -> u64 {
     }
 }
 
-fn scores(evolution: &Evolution, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Vec<Score> {
+fn scores(evolution: &Evolution, phase: Phase, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Vec<Score> {
     let mut scores = Vec::new();
     for called in &evaluate.members {
         let Ok(member) = evolution.called(called) else { continue };
@@ -148,10 +148,46 @@ fn scores(evolution: &Evolution, evaluate: &Evaluate, ended: &[Ended<'_>]) -> Ve
                     scores.push(Score { member, called, tasks, split, metric, value, n, tokens, knows, curve });
                 }
             }
+            scores.extend(numbers((evolution, phase), evaluate, (member, called), (tasks, selection), ended));
             scores.extend(searches(evaluate, (member, called), (tasks, selection), ended));
         }
     }
     scores
+}
+
+/// The means of what verifiers gave the completions of one checkpoint on one task set.
+fn numbers(
+    (evolution, phase): (&Evolution, Phase),
+    evaluate: &Evaluate,
+    (member, called): (&Member, &Name),
+    (tasks, selection): (&Name, &Selection),
+    ended: &[Ended<'_>],
+) -> Vec<Score> {
+    let number = |(name, number): (&Name, &NumberOf)| {
+        let (mut given, mut counts) = (Scored::default(), VerdictCounts::default());
+        let search = resolved_in(evolution, phase, &number.search()).ok()?;
+        for (spec, output) in ended {
+            if let (JobKind::Rollout(spec), JobOutput::Rollout { audit, counts: counted, .. }) = (&spec.kind, output)
+                && (spec.policy, &spec.tasks.set, spec.tasks.split) == (member.checkpoint, tasks, selection.split)
+                && spec.verify.last() == Some(&number.verifier)
+                && *spec.search == search
+            {
+                counts.add(counted);
+                audit.scored.iter().filter(|of| of.verifier == number.verifier.name()).for_each(|of| given.add(of));
+            }
+        }
+        let value = match given.interval() {
+            Some(value) => value,
+            // Without scores a pass is 1 and a fail 0.
+            None if number.verifier.decides() => wilson95(counts.pass, counts.pass + counts.fail)?,
+            None => return None,
+        };
+        let n = if given.count > 0 { given.count } else { counts.pass + counts.fail };
+        let (member, called) = (member.id.clone(), called.clone());
+        let (tasks, split, metric) = (tasks.clone(), selection.split, Metric::Number(name.clone()));
+        Some(Score { member, called, tasks, split, metric, value, n, tokens: None, knows: false, curve: Vec::new() })
+    };
+    evaluate.numbers.iter().filter_map(number).collect()
 }
 
 /// What the searches and their baseline did with one checkpoint on one task set.
@@ -237,7 +273,7 @@ fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
         Metric::PassAt1 => share(&|outcome| outcome.greedy_pass),
         Metric::PassAt(k) => pass_at_k(outcomes.iter().map(|outcome| (outcome.samples, outcome.passes)), *k),
         Metric::BestOf(_) => share(&|outcome| outcome.best_pass == Some(true)),
-        Metric::Search(_) | Metric::Rerank(_) => None,
+        Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => None,
     }
 }
 

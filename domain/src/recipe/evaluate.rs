@@ -8,7 +8,7 @@ use super::Number;
 use super::guide::{Guide, Speculate};
 use super::search::{self, BestOfN, EnvRollout, Merge, Propose, Search, Unit, default_temperature};
 use super::tournament::Selection;
-use super::verify::Verifier;
+use super::verify::{EnvReturn, Verifier};
 use crate::ids::Name;
 
 /// Reads members and tasks; makes scores.
@@ -29,6 +29,9 @@ pub struct Evaluate {
     /// What stands beside them.
     #[serde(default)]
     pub rerank: Rerank,
+    /// Numbers by a name of the reader's choice: what a verifier gives completions, in the mean.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<Name, NumberOf>,
     /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
     pub temperature: Number,
@@ -42,6 +45,35 @@ pub struct Evaluate {
     pub speculate: Speculate,
 }
 
+/// What is measured of completions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberOf {
+    /// Its score counts, else 1 for a pass and 0 for a fail. One that decides nothing on a completion ends the job.
+    pub verifier: Verifier,
+    /// How completions are made; one greedy answer when absent.
+    #[serde(default)]
+    pub search: Option<Search>,
+}
+
+impl NumberOf {
+    /// How completions are made.
+    #[must_use]
+    pub fn search(&self) -> Search {
+        self.search.clone().unwrap_or_else(|| Search::SampleK(Propose::answers(1, 0.0)))
+    }
+
+    /// What a rollout asks for it: verifiers that only give numbers stand behind one that decides.
+    #[must_use]
+    pub fn verify(&self, plays: bool) -> Vec<Verifier> {
+        if self.verifier.decides() {
+            return vec![self.verifier.clone()];
+        }
+        let decides = if plays { Verifier::EnvReturn(EnvReturn::default()) } else { Verifier::Rule };
+        vec![decides, self.verifier.clone()]
+    }
+}
+
 /// A metric over tasks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +85,8 @@ pub enum Metric {
     PassAt(u32),
     /// Share of tasks whose best of n samples, as a scalar role ranks them, passes.
     BestOf(BestOf),
+    /// Of one of `numbers`: the mean over completions.
+    Number(Name),
     /// Of a search in `searches`: the mean share of its answers that pass.
     Search(Name),
     /// The same of the baseline beside the searches: the best of so many samples.
@@ -122,7 +156,8 @@ impl Evaluate {
 
     /// Every metric, in the order in which they are shown.
     pub fn columns(&self) -> impl Iterator<Item = Metric> {
-        self.metrics.iter().cloned().chain(self.measured().into_iter().map(|(metric, _)| metric))
+        let numbers = self.numbers.keys().cloned().map(Metric::Number);
+        self.metrics.iter().cloned().chain(numbers).chain(self.measured().into_iter().map(|(metric, _)| metric))
     }
 }
 

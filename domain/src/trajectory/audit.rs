@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Verdict};
+use crate::stats::Interval;
+use crate::stats::student::t975;
 
 /// Kinds of trouble that are told apart; the rest is in the counts alone.
 const TOLD: usize = 16;
@@ -78,12 +80,15 @@ pub struct Heard {
 }
 
 /// The scores of one verifier, of verdicts that decided: what an environment paid, what a critic gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scored {
     /// As written in a recipe.
     pub verifier: String,
     pub count: u64,
     pub sum: f64,
+    /// Of the scores' squares.
+    #[serde(default)]
+    pub squares: f64,
 }
 
 impl Scored {
@@ -91,6 +96,28 @@ impl Scored {
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.sum / self.count.max(1) as f64
+    }
+
+    /// Their mean with Student's 95% interval; `None` of none.
+    #[must_use]
+    pub fn interval(&self) -> Option<Interval> {
+        let mean = self.mean();
+        let half = match self.count {
+            0 => return None,
+            1 => f64::INFINITY,
+            n => {
+                let variance = (self.squares / n as f64 - mean * mean).max(0.0) * n as f64 / (n - 1) as f64;
+                t975(n - 1) * (variance / n as f64).sqrt()
+            }
+        };
+        Some(Interval { mean, low: mean - half, high: mean + half })
+    }
+
+    /// Adds those of another job.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
     }
 }
 
@@ -134,7 +161,8 @@ impl Audit {
     pub fn note(&mut self, verifier: &str, verdict: &Verdict) {
         if verdict.outcome.is_decided() {
             if let Some(score) = verdict.score {
-                self.add_scores(&Scored { verifier: verifier.to_owned(), count: 1, sum: f64::from(score) });
+                let (sum, squares) = (f64::from(score), f64::from(score).powi(2));
+                self.add_scores(&Scored { verifier: verifier.to_owned(), count: 1, sum, squares });
             }
             return;
         }
@@ -206,10 +234,7 @@ impl Audit {
 
     fn add_scores(&mut self, new: &Scored) {
         match self.scored.iter_mut().find(|known| known.verifier == new.verifier) {
-            Some(known) => {
-                known.count += new.count;
-                known.sum += new.sum;
-            }
+            Some(known) => known.add(new),
             None => self.scored.push(new.clone()),
         }
     }

@@ -97,6 +97,7 @@ fn value(topic: &Topic, entry: &Entry) -> Value {
         "map of roles" => map_of("roles"),
         "map of task sets" => map_of("tasks"),
         "map: name to search" => map_of("search"),
+        "map: name to number" => map_of("numbers"),
         "map of numbers" => json!({"type": "object", "additionalProperties": number}),
         "choice" => linked(topic, entry).unwrap_or_else(|| json!({})),
         "map" => linked(topic, entry).unwrap_or_else(|| json!({"type": "object"})),

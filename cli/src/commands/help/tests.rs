@@ -1,7 +1,7 @@
 //! The reference against the grammar's own types: no field and no default may be missing or wrong.
 
 use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator};
-use galapagos_domain::recipe::evaluate::{BestOf, Metric, Rerank};
+use galapagos_domain::recipe::evaluate::{BestOf, Metric, NumberOf, Rerank};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
     Backup, Ballot, Budget, Canaries, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate,
@@ -120,6 +120,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "sprt" => words::<Gate>(Some("sprt")),
         "metrics" => words::<Metric>(None),
         "best_of" => words::<BestOf>(None),
+        "numbers" => words::<NumberOf>(None),
         "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
@@ -204,6 +205,7 @@ fn least(topic: &str) -> Value {
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({"pass": 1.0, "fail": 0.0}),
         "hindsight" | "rerank" => json!({}),
+        "numbers" => json!({"verifier": "rule"}),
         "subsample" => json!({"n": 1}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
         "critic" => json!({"role": "critic"}),
@@ -250,6 +252,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "mc_rollout" => through::<McRollout>(least),
         "mc_dropout" => through::<Dropout>(least),
         "canaries" => through::<Canaries>(least),
+        "numbers" => through::<NumberOf>(least),
         "rerank" => through::<Rerank>(least),
         "rules" => through::<verify::Rule>(least),
         "judging" => through::<verify::Judge>(least),

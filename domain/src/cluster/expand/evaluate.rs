@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::{ResolveError, Site, rollout};
 use crate::cluster::evolution::Evolution;
-use crate::ids::Name;
-use crate::job::{EvaluateSpec, JobKind, JobSpec, MeasureSpec, Sampling};
+use crate::ids::{Digest, Name};
+use crate::job::{EvaluateSpec, JobKind, JobSpec, MeasureSpec, RolloutSpec, Sampling};
 use crate::member::{Member, Origin};
 use crate::plan::chunks;
-use crate::recipe::evaluate::{Evaluate, Metric};
+use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
+use crate::recipe::search::Trust;
 use crate::recipe::step::RecipeStep;
+use crate::recipe::tournament::Selection;
 
 /// A way of sampling: best-of-n must rank exactly n samples by one critic, other metrics take any samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ impl Probe {
             Metric::PassAt1 => true,
             Metric::PassAt(k) => self.samples >= *k,
             Metric::BestOf(best) => self.samples == best.n && self.critic.as_ref() == Some(&best.by),
-            Metric::Search(_) | Metric::Rerank(_) => false,
+            Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => false,
         }
     }
 }
@@ -45,10 +47,11 @@ pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
                     probes.push(probe);
                 }
             }
-            Metric::Search(_) | Metric::Rerank(_) => {}
+            Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => {}
         }
     }
-    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_)));
+    let elsewhere = |metric: &Metric| matches!(metric, Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_));
+    let sampled = metrics.iter().any(|metric| !elsewhere(metric));
     if sampled && !probes.iter().any(|probe| probe.samples >= most) {
         probes.push(Probe { critic: None, samples: most });
     }
@@ -102,9 +105,41 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
                     jobs.push(site.job(jobs.len(), JobKind::Measure(spec))?);
                 }
             }
+            for number in evaluate.numbers.values() {
+                for spec in number_jobs(site, policy, (set, *selection), number)? {
+                    jobs.push(site.job(jobs.len(), JobKind::Rollout(spec))?);
+                }
+            }
         }
     }
     Ok(jobs)
+}
+
+/// A rollout over the tasks whose verdicts are the number; its trajectories are read by nobody.
+fn number_jobs(
+    site: &Site<'_>,
+    policy: Digest,
+    (set, selection): (&Name, Selection),
+    number: &NumberOf,
+) -> Result<Vec<RolloutSpec>, ResolveError> {
+    let search = rollout::resolved(site, &number.search())?;
+    let plays = site.evolution.recipe.tasks.get(set).is_some_and(|tasks| tasks.env().is_some());
+    let verify = number.verify(plays);
+    let critics = rollout::critics(site, search.verifiers().chain(&verify))?;
+    let parts = chunks(selection.n.of(site.available(set, selection.split)?));
+    let spec = |part: std::ops::Range<u32>| {
+        Ok(RolloutSpec {
+            policy,
+            tasks: site.slice(set, selection.split, part.collect())?,
+            search: Box::new(search.clone()),
+            verify: verify.clone(),
+            critics: critics.clone(),
+            // An error counts as nothing, so there may be none.
+            trust: Trust { most_errors: 0.0, ..Trust::default() },
+            grown: Vec::new(),
+        })
+    };
+    parts.into_iter().map(spec).collect()
 }
 
 /// Whether the round that made `member` kept the few-shot prefix.

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom as _;
 
 use super::evaluate::trained_with_shots;
 use super::{ResolveError, Site};
+use crate::cluster::evolution::Evolution;
 use crate::cluster::view::Phase;
 use crate::ids::Name;
 use crate::job::{Critic, JobKind, JobSpec, RolloutSpec, Sampling};
@@ -45,12 +46,21 @@ pub(super) fn pieces(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<RolloutSp
 
 /// The search as it is in this generation.
 pub(super) fn resolved(site: &Site<'_>, search: &Search) -> Result<Search, ResolveError> {
-    let generation = match site.phase {
+    resolved_in(site.evolution, site.phase, search)
+}
+
+/// The search as it is in `phase`.
+pub(in crate::cluster) fn resolved_in(
+    evolution: &Evolution,
+    phase: Phase,
+    search: &Search,
+) -> Result<Search, ResolveError> {
+    let generation = match phase {
         Phase::Base | Phase::First => 1,
         Phase::Generation(generation) => generation,
-        Phase::Finish => site.evolution.recipe.generations,
+        Phase::Finish => evolution.recipe.generations,
     };
-    let vars = &site.evolution.recipe.vars;
+    let vars = &evolution.recipe.vars;
     let search = search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
     let sampled = Sampling::of(search.propose());
     sampled.ok_or_else(|| {

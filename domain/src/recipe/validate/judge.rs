@@ -98,6 +98,7 @@ impl Check<'_> {
         }
         self.metrics(evaluate, path, scope);
         self.searches(evaluate, path, scope);
+        self.numbers(evaluate, path, scope);
         self.temperature(&path.key("temperature"), &evaluate.temperature);
         self.max_tokens(evaluate.max_tokens, path);
         if let Some(guide) = &evaluate.guide {
@@ -107,8 +108,9 @@ impl Check<'_> {
 
     fn metrics(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
         let metrics = path.key("metrics");
-        if evaluate.metrics.is_empty() && evaluate.searches.is_empty() {
-            self.refuse(&metrics, "nothing is measured", "name a metric, for example `pass_at_1`, or `searches`");
+        if evaluate.columns().next().is_none() {
+            let help = "name a metric, for example `pass_at_1`, `searches` or `numbers`";
+            self.refuse(&metrics, "nothing is measured", help);
         }
         for (i, metric) in evaluate.metrics.iter().enumerate() {
             let path = metrics.index(i);
@@ -119,10 +121,27 @@ impl Check<'_> {
                     self.whole(&path.key("best_of").key("n"), best.n, 1, MAX_SAMPLES);
                     self.critic(&path.key("best_of").key("by"), &best.by, scope);
                 }
-                Metric::Search(_) | Metric::Rerank(_) => {
-                    let message = "searches are measured without being listed here";
-                    self.refuse(&path, message, "leave it out, and name the search in `searches`");
+                Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => {
+                    let message = "searches and numbers are measured without being listed here";
+                    self.refuse(&path, message, "leave it out, and name it in `searches` or `numbers`");
                 }
+            }
+        }
+    }
+
+    fn numbers(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
+        let plays = self.plays(evaluate.tasks.keys());
+        for (name, number) in &evaluate.numbers {
+            let path = path.key("numbers").key(name);
+            let search = number.search();
+            self.search(&search, evaluate.tasks.keys(), &path, scope);
+            let asked = path.key("verifier");
+            self.verifier(&number.verifier, &asked, (scope, 1));
+            self.knows(&number.verifier, &asked, plays);
+            self.asked_roles(search.verifiers().chain([&number.verifier]), None, &path);
+            if search.spread().is_some() {
+                let help = "leave `spread` out";
+                self.refuse(&path.key("search"), "a search that is measured is that of one job", help);
             }
         }
     }

@@ -49,6 +49,8 @@ pub enum How {
     Product,
     /// 1 - Π(1 - score), of scores from 0 to 1.
     NoisyOr,
+    /// 1 if all give the same, else 0: how far verifiers agree that give places or counts.
+    Equal,
 }
 
 impl How {
@@ -63,6 +65,7 @@ impl How {
             Self::Min => "min",
             Self::Product => "product",
             Self::NoisyOr => "noisy_or",
+            Self::Equal => "equal",
         }
     }
 
@@ -71,7 +74,7 @@ impl How {
     pub fn votes(self) -> bool {
         match self {
             Self::All | Self::Any | Self::Majority => true,
-            Self::Mean | Self::Min | Self::Product | Self::NoisyOr => false,
+            Self::Mean | Self::Min | Self::Product | Self::NoisyOr | Self::Equal => false,
         }
     }
 

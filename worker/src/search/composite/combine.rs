@@ -6,6 +6,9 @@ use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::{number, passed, undecided};
 
+/// Scores that are no further apart are equal.
+const SAME: f64 = 1.0e-6;
+
 /// See the head of this file.
 pub(super) fn combine(combine: &Combine, said: &[Verdict]) -> Verdict {
     let weights: Vec<f64> = combine.of.iter().map(|member| member.weight).collect();
@@ -13,7 +16,7 @@ pub(super) fn combine(combine: &Combine, said: &[Verdict]) -> Verdict {
         How::All => all(said),
         How::Any => any(said),
         How::Majority => majority(said, &weights),
-        How::Mean | How::Min | How::Product | How::NoisyOr => numbers(combine, said, &weights),
+        How::Mean | How::Min | How::Product | How::NoisyOr | How::Equal => numbers(combine, said, &weights),
     }
 }
 
@@ -62,6 +65,7 @@ fn numbers(combine: &Combine, said: &[Verdict], weights: &[f64]) -> Verdict {
     let score = match combine.how {
         How::Min => scores.iter().copied().fold(f64::INFINITY, f64::min),
         How::Product => scores.iter().product(),
+        How::Equal => f64::from(u8::from(scores.iter().all(|score| (score - scores[0]).abs() < SAME))),
         How::NoisyOr => match scores.iter().enumerate().find(|(_, score)| !(0.0..=1.0).contains(*score)) {
             Some((place, score)) => {
                 let reason = format!("`noisy_or` reads scores from 0 to 1, and part {} gave {score}", place + 1);

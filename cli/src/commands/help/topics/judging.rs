@@ -3,7 +3,7 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF, RERANK];
+pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF, NUMBERS, RERANK];
 
 const TOURNAMENT: Topic = Topic {
     word: "tournament",
@@ -106,6 +106,11 @@ const EVALUATE: Topic = Topic {
              `mcts` and `step_beam` with `unit: turn`; an `evaluate` for them, and another for tasks that are answered",
         ),
         preset("rerank", "map", "{n: 8}", "the baseline that stands beside them"),
+        optional(
+            "numbers",
+            "map: name to number",
+            "what a verifier gives completions, in the mean: its score, else 1 for a pass and 0 for a fail",
+        ),
         preset(
             "temperature",
             "number or $name",
@@ -128,10 +133,24 @@ const METRICS: Topic = Topic {
         word("pass_at_1", "", "share of tasks whose greedy completion passes"),
         word("pass_at", "count", "expected share of tasks with a pass among so many samples (unbiased estimator)"),
         word("best_of", "map", "share of tasks whose best sample, as a scalar role ranks them, passes"),
+        word("number", "name", "not to be written: one of `numbers`"),
         word("search", "name", "not to be written: what a search of `searches` is measured by"),
         word("rerank", "count", "not to be written: the same of the baseline"),
     ],
     example: "",
+};
+
+const NUMBERS: Topic = Topic {
+    word: "numbers",
+    place: "evaluate",
+    about: "Numbers by a name of the reader's choice, which experiments read as `{number: NAME}`. Each is of a verifier and a search; a verdict that decides nothing ends the job.",
+    form: Form::Map,
+    entries: &[
+        required("verifier", "verifier", "whose score counts"),
+        optional("search", "choice", "how completions are made; without it one greedy answer"),
+    ],
+    example: "- evaluate:\n    members: [champion]\n    tasks: {sums: {split: val}}\n    numbers:\n      \
+              checks: {verifier: {behaviour: verification}, search: {sample_k: {n: 4, temperature: 1.0}}}",
 };
 
 const RERANK: Topic = Topic {

@@ -179,7 +179,7 @@ const FIRST_ERROR: Topic = Topic {
         required(
             "by",
             "verifier",
-            "what judges the answer up to a step: prm, value, orm, judge, principles or mc_rollout",
+            "what judges the answer up to a step: prm, value, orm, judge, principles, rules or mc_rollout",
         ),
         preset("below", "number", "0.5", "a step is wrong if its score is below this"),
         preset(

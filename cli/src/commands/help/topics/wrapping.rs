@@ -42,6 +42,7 @@ const HOW: Topic = Topic {
         word("mean", "", "weighted mean"),
         word("min", "", "the lowest"),
         word("product", "", "the product"),
+        word("equal", "", "1 if all give the same number, else 0: whether they name the same step, or count alike"),
         word("noisy_or", "", "1 - product of (1 - score), of scores from 0 to 1; another score is an error"),
     ],
     example: "",
