@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Name;
 use crate::plan::Plan;
+use crate::recipe::Recipe;
 use crate::recipe::diagnostic::{Diagnostic, Diagnostics};
 use crate::recipe::document::{Document, Loader};
 use crate::recipe::evaluate::Metric;
@@ -52,6 +53,9 @@ pub struct Header {
     pub notes: Option<String>,
     /// The recipe's file, as the loader knows it.
     pub recipe: String,
+    /// A recipe that is run once for every seed: its champion is the base of all arms.
+    #[serde(default)]
+    pub warm: Option<String>,
     pub seeds: Vec<u64>,
     /// What every arm gets as much of as the method.
     #[serde(default)]
@@ -137,20 +141,37 @@ impl Experiment {
         self.header.expect.iter().map(question).collect()
     }
 
+    /// The recipe whose champion is every arm's base, if there is one.
+    ///
+    /// # Errors
+    /// [`Diagnostics`] if it cannot be read or breaks a rule.
+    pub fn warm(&self, loader: Loader<'_>) -> Result<Option<Recipe>, Diagnostics> {
+        self.header.warm.as_ref().map(|file| self.load("warm", file, loader)?.recipe()).transpose()
+    }
+
+    fn load(&self, key: &str, file: &str, loader: Loader<'_>) -> Result<Document, Diagnostics> {
+        let text = loader(file).map_err(|e| self.refuse(key, format!("cannot read the recipe `{file}`: {e}")))?;
+        Document::load(file, &text, loader)
+    }
+
     /// The arms with their recipes: the recipe, under `at`, under `quick` if asked for, under the arm's overrides.
     ///
     /// # Errors
     /// [`Diagnostics`] if the recipe cannot be read, or if an arm's recipe breaks a rule or has no control to run.
+    ///
+    /// With `warm`, the base stands there as the warm recipe starts from it: who runs an arm puts the champion in its place.
     pub fn arms(&self, scale: Scale, loader: Loader<'_>) -> Result<Vec<PlannedArm>, Diagnostics> {
-        let text = loader(&self.header.recipe)
-            .map_err(|e| self.refuse("recipe", format!("cannot read the recipe `{}`: {e}", self.header.recipe)))?;
-        let mut base = Document::load(&self.header.recipe, &text, loader)?;
+        let mut base = self.load("recipe", &self.header.recipe, loader)?;
         let quick = match scale {
             Scale::Full => None,
             Scale::Quick => self.quick.overrides.clone(),
         };
         for over in self.at.clone().into_iter().chain(quick) {
             base.merge(over);
+        }
+        if let Some(file) = &self.header.warm {
+            let (start, _) = self.load("warm", file, loader)?.split(&["base"]);
+            base.merge(start);
         }
         let mut arms = Vec::new();
         for (name, arm) in &self.arms {

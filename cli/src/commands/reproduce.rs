@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::diagnostic::Diagnostics;
 
 use super::run::check_base;
@@ -51,7 +52,14 @@ struct Prepared {
     experiment: Experiment,
     arms: Vec<PlannedArm>,
     runs: Vec<PlannedRun>,
+    warm: Option<Recipe>,
     root: PathBuf,
+}
+
+impl Prepared {
+    fn digest(&self) -> String {
+        evidence::digest(&self.experiment, &self.arms, self.warm.as_ref())
+    }
 }
 
 fn prepare(named: &str, args: &args::Reproduce) -> Result<Prepared, Error> {
@@ -63,19 +71,20 @@ fn prepare(named: &str, args: &args::Reproduce) -> Result<Prepared, Error> {
     let scale = scale(args);
     let arms = experiment.arms(scale, &loader).map_err(mistakes)?;
     let runs = schedule(&arms, &experiment, scale)?;
+    let warm = experiment.warm(&loader).map_err(mistakes)?;
     let name = sources.name();
     let root = args.dir.clone().unwrap_or_else(|| default_folder(&name, scale));
-    Ok(Prepared { name, experiment, arms, runs, root })
+    Ok(Prepared { name, experiment, arms, runs, warm, root })
 }
 
 /// Runs one experiment and shows what it found; `None` if a person interrupts.
 async fn one(named: &str, args: &args::Reproduce, json: bool) -> Result<Option<Findings>, Error> {
     let prepared = prepare(named, args)?;
-    let Prepared { name, experiment, arms, runs, root } = &prepared;
+    let Prepared { name, experiment, arms, runs, warm, root } = &prepared;
     for arm in arms {
         check_base(&arm.recipe, &args.cluster.models)?;
     }
-    let laboratory = Laboratory { root, args, arms, experiment, json };
+    let laboratory = Laboratory { root, args, arms, experiment, warm: warm.as_ref(), json };
     let Some((readings, elapsed_ms)) = laboratory.all(runs).await? else {
         let _ = writeln!(
             std::io::stderr(),
@@ -92,7 +101,7 @@ async fn one(named: &str, args: &args::Reproduce, json: bool) -> Result<Option<F
         print(&text(&findings))?
     }
     if let Some(folder) = &args.evidence {
-        let page = Evidence::at(folder)?.keep(&findings, experiment, arms)?;
+        let page = Evidence::at(folder)?.keep(&findings, experiment, arms, &prepared.digest())?;
         let _ = writeln!(std::io::stderr(), "evidence: `{}`", page.display());
     }
     Ok(Some(findings))
@@ -107,7 +116,7 @@ async fn all(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     let mut leaking = Vec::new();
     for name in Sources::all() {
         let prepared = prepare(&name, &args)?;
-        if evidence.known(&name)?.is_some_and(|known| known.digest == evidence::digest(&prepared.experiment, &prepared.arms)) {
+        if evidence.known(&name)?.is_some_and(|known| known.digest == prepared.digest()) {
             let _ = writeln!(std::io::stderr(), "{name}: its evidence is up to date");
             continue;
         }
@@ -131,10 +140,10 @@ fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
         let prepared = prepare(&name, args)?;
         let known: Option<Known> = evidence.as_ref().map(|e| e.known(&name)).transpose()?.flatten();
         entries.push(Entry {
-            state: Entry::state(known.as_ref(), &evidence::digest(&prepared.experiment, &prepared.arms)),
+            state: Entry::state(known.as_ref(), &prepared.digest()),
             claim: prepared.experiment.header().claim.clone(),
             runs: prepared.runs.len(),
-            done: laboratory::done(&prepared.root, &prepared.runs),
+            done: laboratory::done(&prepared.root, &prepared.runs, prepared.warm.is_some()),
             seeds: prepared.experiment.seeds(scale(args)).len(),
             seconds: known.as_ref().map(|known| known.seconds),
             date: known.map(|known| known.date),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use galapagos_domain::experiment::{Experiment, PlannedArm};
 use galapagos_domain::ids::Digest;
+use galapagos_domain::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 
 use super::findings::Findings;
@@ -47,7 +48,7 @@ pub struct KnownMean {
 
 #[derive(Debug, Serialize)]
 struct Record<'a> {
-    digest: String,
+    digest: &'a str,
     date: &'a str,
     #[serde(flatten)]
     findings: &'a Findings,
@@ -55,13 +56,14 @@ struct Record<'a> {
 
 /// Changes whenever something changes that the figures depend on: a recipe, a seed, an expectation.
 #[must_use]
-pub fn digest(experiment: &Experiment, arms: &[PlannedArm]) -> String {
+pub fn digest(experiment: &Experiment, arms: &[PlannedArm], warm: Option<&Recipe>) -> String {
     let header = experiment.header();
     let read: Vec<String> = arms
         .iter()
         .map(|arm| format!("{} {} {} {:?}", arm.name, arm.recipe.digest().hex(), arm.member, arm.measures))
         .collect();
-    let text = format!("{:?} {:?} {:?} {}", header.seeds, header.metric, header.expect, read.join("\n"));
+    let warm = warm.map(|recipe| recipe.digest().hex());
+    let text = format!("{:?} {:?} {:?} {warm:?} {}", header.seeds, header.metric, header.expect, read.join("\n"));
     Digest::of(text.as_bytes()).hex()
 }
 
@@ -92,7 +94,13 @@ impl Evidence {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn keep(&self, findings: &Findings, experiment: &Experiment, arms: &[PlannedArm]) -> Result<PathBuf, Error> {
+    pub fn keep(
+        &self,
+        findings: &Findings,
+        experiment: &Experiment,
+        arms: &[PlannedArm],
+        digest: &str,
+    ) -> Result<PathBuf, Error> {
         let date = today();
         let name = &findings.name;
         let figures = page::figures(findings);
@@ -100,7 +108,7 @@ impl Evidence {
             self.write(&format!("{name}-{number}.svg"), svg)?;
         }
         let path = self.write(&format!("{name}.md"), &page::text(findings, experiment, arms, &date))?;
-        let record = Record { digest: digest(experiment, arms), date: &date, findings };
+        let record = Record { digest, date: &date, findings };
         let mut json = serde_json::to_string_pretty(&record).map_err(|source| Error::Json { source })?;
         json.push('\n');
         self.write(&format!("{name}.json"), &json)?;

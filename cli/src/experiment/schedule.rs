@@ -1,8 +1,11 @@
 //! Which runs an experiment needs, in order: seed by seed, so that an experiment that is stopped early has whole seeds. Arms
 //! with equal recipes are read off one run.
 
+use std::path::Path;
+
 use galapagos_domain::experiment::{Experiment, Measure, PlannedArm, Read, Scale};
 use galapagos_domain::ids::Name;
+use galapagos_domain::recipe::Base;
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::Split;
 
@@ -19,6 +22,16 @@ pub struct PlannedRun {
     pub arms: Vec<usize>,
     /// Name of the run's folder.
     pub folder: String,
+}
+
+impl PlannedRun {
+    /// The same from the weights in a folder.
+    #[must_use]
+    pub fn from_base(&self, folder: &Path) -> Self {
+        let mut recipe = self.file.recipe.clone();
+        recipe.base = Base::Model(folder.display().to_string());
+        Self { file: RecipeFile::of(recipe), ..self.clone() }
+    }
 }
 
 /// All runs in order.

@@ -24,10 +24,11 @@ fn a_page_a_record_and_an_index_say_the_same() {
     let subject = Subject { name: "tiny", experiment: &experiment, scale: Scale::Full, arms: &arms };
     let findings = Findings::of(subject, &readings, 90_000);
     assert_eq!(evidence.known("tiny").unwrap(), None);
-    evidence.keep(&findings, &experiment, &arms).unwrap();
+    let now = digest(&experiment, &arms, None);
+    evidence.keep(&findings, &experiment, &arms, &now).unwrap();
     let known = evidence.known("tiny").unwrap().unwrap();
     assert_eq!((known.name.as_str(), known.control_fails, known.seeds.len()), ("tiny", true, 5));
-    assert_eq!(known.digest, digest(&experiment, &arms));
+    assert_eq!(known.digest, now);
     let page = std::fs::read_to_string(folder.path().join("tiny.md")).unwrap();
     assert!(page.contains("**Holds.** The control fails, as it must.") && page.contains("| control (control) |"), "{page}");
     let index = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
@@ -38,9 +39,11 @@ fn a_page_a_record_and_an_index_say_the_same() {
 fn the_digest_follows_recipes_and_expectations() {
     let plain = experiment("tiny", str::to_owned);
     let strict = experiment("tiny", |text| text.replacen("by: 0.2", "by: 0.3", 1));
-    let (a, b) = (digest(&plain, &arms(&plain, Scale::Full)), digest(&strict, &arms(&strict, Scale::Full)));
+    let of = |experiment: &Experiment, scale| digest(experiment, &arms(experiment, scale), None);
+    let (a, b) = (of(&plain, Scale::Full), of(&strict, Scale::Full));
     assert_ne!(a, b);
-    assert_ne!(a, digest(&plain, &arms(&plain, Scale::Quick)));
+    assert_ne!(a, of(&plain, Scale::Quick));
+    assert_ne!(a, digest(&plain, &arms(&plain, Scale::Full), Some(&arms(&plain, Scale::Full)[0].recipe)));
 }
 
 #[test]
