@@ -178,6 +178,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_law_is_what_it_was() {
+        let law = law(Shape::DEFAULT, 0);
+        let shown: Vec<String> = law.iter().map(|(answer, probability)| format!("{answer} {probability:.4}")).collect();
+        let changed = "a law that changes makes results of other days incomparable";
+        assert_eq!(shown[..3], ["bab 0.2439", "fe 0.1751", "ecc 0.0968"], "{changed}");
+    }
+
+    #[test]
     fn demonstrations_follow_the_law() {
         let shape = Shape { contexts: 3, ..Shape::DEFAULT };
         let drawn = demonstrations(shape, 12_000, &mut Seed(1).stream());
