@@ -8,6 +8,7 @@ mod check;
 pub mod countdown;
 pub mod countdown_steps;
 pub mod dataset;
+pub mod enumerable;
 mod first_in_alphabet;
 mod five_numbers;
 mod instance;
@@ -22,6 +23,7 @@ mod shape;
 mod shown;
 mod sort_digits;
 mod split;
+pub mod sum_review;
 mod words;
 mod written;
 
@@ -69,6 +71,10 @@ pub enum Family {
     ListProgram,
     /// The next state of a small board of the game of life.
     LifeStep,
+    /// Which of a few sums are wrong, and how many are right.
+    SumReview(sum_review::Shape),
+    /// A short string by a known law of its context.
+    Enumerable(enumerable::Shape),
 }
 
 /// One problem with its right answer.
@@ -101,7 +107,7 @@ impl Draft {
 
 impl Family {
     /// All families, those with options with their defaults.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
@@ -114,10 +120,12 @@ impl Family {
         Self::ArithmeticSteps(arithmetic::Shape::DEFAULT),
         Self::ListProgram,
         Self::LifeStep,
+        Self::SumReview(sum_review::Shape::DEFAULT),
+        Self::Enumerable(enumerable::Shape::DEFAULT),
     ];
 
     /// Their names, in the same order.
-    pub const WORDS: [&str; 12] = [
+    pub const WORDS: [&str; 14] = [
         "largest_of_five",
         "smallest_of_five",
         "letters_in_word",
@@ -130,6 +138,8 @@ impl Family {
         "arithmetic_steps",
         "list_program",
         "life_step",
+        "sum_review",
+        "enumerable",
     ];
 
     /// The family of that name, with the defaults of its options.
@@ -144,6 +154,8 @@ impl Family {
         match self {
             Self::Countdown(shape) | Self::CountdownSteps(shape) => shape.faults(),
             Self::ArithmeticSteps(shape) => shape.faults(),
+            Self::SumReview(shape) => shape.faults(),
+            Self::Enumerable(shape) => shape.faults(),
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
@@ -172,6 +184,8 @@ impl Family {
             Self::ArithmeticSteps(_) => "arithmetic_steps",
             Self::ListProgram => "list_program",
             Self::LifeStep => "life_step",
+            Self::SumReview(_) => "sum_review",
+            Self::Enumerable(_) => "enumerable",
         }
     }
 
@@ -189,7 +203,31 @@ impl Family {
             | Self::Countdown(_)
             | Self::ArithmeticSteps(_)
             | Self::ListProgram
-            | Self::LifeStep => self.name(),
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => self.name(),
+        }
+    }
+
+    /// Whether all splits hold the same problems, because what is asked is the law of a model's answers and not what it makes of new
+    /// problems: `enumerable` alone.
+    #[must_use]
+    pub fn shares_problems(self) -> bool {
+        match self {
+            Self::Enumerable(_) => true,
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep
+            | Self::SumReview(_) => false,
         }
     }
 
@@ -208,7 +246,9 @@ impl Family {
             | Self::CountdownSteps(_)
             | Self::ArithmeticSteps(_)
             | Self::ListProgram
-            | Self::LifeStep => self.longest().1 + 1,
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => self.longest().1 + 1,
         }
     }
 
@@ -226,7 +266,9 @@ impl Family {
             | Self::SortThreeDigits
             | Self::Countdown(_)
             | Self::ListProgram
-            | Self::LifeStep => '\n',
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => '\n',
             Self::ArithmeticSteps(_) | Self::CountdownSteps(_) => '#',
         }
     }
@@ -266,6 +308,8 @@ impl Family {
             }
             Self::ListProgram => (6 + list_program::LONGEST_EXAMPLES as u32, 1 + list_program::LONGEST_PROGRAM as u32),
             Self::LifeStep => (43, 30),
+            Self::SumReview(shape) => shape.longest(),
+            Self::Enumerable(shape) => shape.longest(),
         }
     }
 
@@ -284,6 +328,8 @@ impl Family {
             Self::ArithmeticSteps(_) => "Q: 0123456789+-*=\nA:#",
             Self::ListProgram => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
             Self::LifeStep => "Q: Next of O./\nA:",
+            Self::SumReview(_) => "Q: abcdefghi0123456789+-=\nA:",
+            Self::Enumerable(_) => "0123456789:abcdefghij\n",
         };
         text.chars().collect()
     }
@@ -292,7 +338,8 @@ impl Family {
     ///
     /// Number families read the first integer (commas left out), letter families the trimmed text without surrounding
     /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `countdown_steps` replays
-    /// the lines, `arithmetic_steps` reads the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word.
+    /// the lines, `arithmetic_steps` reads the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word,
+    /// `sum_review` the last number, `enumerable` the trimmed text.
     #[must_use]
     pub fn verify(self, problem: &Problem, completion: &str) -> Verdict {
         match self {
@@ -306,6 +353,8 @@ impl Family {
             Self::ArithmeticSteps(_) => arithmetic::verify(&problem.answer, &problem.prompt, completion),
             Self::ListProgram => list_program::verify(problem, completion),
             Self::LifeStep => life::verify(&problem.answer, completion),
+            Self::SumReview(_) => sum_review::verify(&problem.prompt, completion),
+            Self::Enumerable(shape) => enumerable::verify(shape, &problem.canonical, completion),
         }
     }
 
@@ -320,6 +369,8 @@ impl Family {
             Self::Countdown(_) | Self::ListProgram => check::some(completion.split_whitespace().collect()),
             Self::CountdownSteps(_) => countdown_steps::read(completion),
             Self::ArithmeticSteps(_) => check::some(check::read_last_line(completion)),
+            Self::SumReview(_) => sum_review::read(completion),
+            Self::Enumerable(_) => check::some(completion.trim().to_owned()),
             Self::LifeStep => completion.split_whitespace().next().map(str::to_owned),
         }
     }
@@ -338,6 +389,8 @@ impl Family {
             Self::ArithmeticSteps(shape) => arithmetic::draw(rng, shape),
             Self::ListProgram => list_program::draw(rng),
             Self::LifeStep => life::draw(rng),
+            Self::SumReview(shape) => sum_review::draw(rng, shape),
+            Self::Enumerable(shape) => enumerable::draw(rng, shape),
         }
     }
 
@@ -350,10 +403,12 @@ impl Family {
             | Self::Countdown(countdown::Shape::DEFAULT)
             | Self::CountdownSteps(countdown::Shape::DEFAULT)
             | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
-            | Self::LifeStep => Space::Vast,
-            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) => {
+            | Self::LifeStep
+            | Self::SumReview(sum_review::Shape::DEFAULT) => Space::Vast,
+            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::SumReview(_) => {
                 shape::sampled(self, part, asked)
             }
+            Self::Enumerable(shape) => enumerable::space(shape, part),
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::shown::shown;
 use super::split::{Part, Space};
-use super::{Draft, Family, Problem};
+use super::{Draft, Family, Problem, enumerable};
 use crate::recipe::tasks::{Builtin, Split};
 use crate::seed::Seed;
 
@@ -46,8 +46,12 @@ impl TaskSetData {
             Split::Val => (0, source.val),
             Split::Test => (0, source.test),
         };
-        let drafts = draw_distinct(source.family, part, u64::from(skip) + u64::from(take), seed)?;
-        let drafts = drafts.into_iter().skip(skip as usize).map(|draft| shown(source, split, draft));
+        let drafts = if let Family::Enumerable(shape) = source.family {
+            shared(shape, split, take, seed)?
+        } else {
+            draw_distinct(source.family, part, u64::from(skip) + u64::from(take), seed)?.split_off(skip as usize)
+        };
+        let drafts = drafts.into_iter().map(|draft| shown(source, split, draft));
         let problems = drafts.enumerate().map(|(index, draft)| Problem {
             key: format!("{split}/{index}"),
             prompt: draft.prompt,
@@ -83,6 +87,17 @@ impl TaskSetData {
     }
 }
 
+/// Problems of a family whose splits hold the same ones: each of a split is another, and demonstrations are as many as are asked for.
+fn shared(shape: enumerable::Shape, split: Split, count: u32, seed: Seed) -> Result<Vec<Draft>, TaskError> {
+    let family = Family::Enumerable(shape);
+    let mut rng = seed.derive(&format!("tasks/{family}/{split}")).stream();
+    if split == Split::Demonstrations {
+        return Ok(enumerable::demonstrations(shape, count as usize, &mut rng));
+    }
+    admit(family, Part::of_split(split), u64::from(count))?;
+    Ok(enumerable::problems(shape, count as usize, &mut rng))
+}
+
 /// The solved examples put before every question: `source.shots` of them, from a part of the space of their own.
 /// Empty if the source asks for none.
 ///
@@ -95,8 +110,15 @@ pub fn few_shot_prefix(source: &Builtin, seed: Seed) -> Result<String, TaskError
 
 /// The splits of `source` (shots among them) that ask for more than the family's space holds.
 pub(crate) fn check_sizes(source: &Builtin) -> Vec<TaskError> {
+    // Where splits share problems, demonstrations take none away from the others.
+    let (together, alone) =
+        if source.family.shares_problems() { (0, source.demonstrations) } else { (source.demonstrations, 0) };
+    if alone > MAX_SPLIT {
+        let (asked, available) = (u64::from(alone), u64::from(MAX_SPLIT));
+        return vec![TaskError::TooFew { family: source.family, part: "demonstrations", asked, available }];
+    }
     let asked = [
-        (Part::Train, u64::from(source.train) + u64::from(source.demonstrations)),
+        (Part::Train, u64::from(source.train) + u64::from(together)),
         (Part::Val, u64::from(source.val)),
         (Part::Test, u64::from(source.test)),
         (Part::Shots, u64::from(source.shots)),
@@ -128,7 +150,8 @@ fn admit(family: Family, part: Part, count: u64) -> Result<Distinct, TaskError> 
     };
     if count > available {
         let part = match part {
-            Part::Train => "train and demonstrations together",
+            Part::Train if !family.shares_problems() => "train and demonstrations together",
+            Part::Train => "train",
             Part::Val | Part::Test | Part::Shots => part.label(),
         };
         return Err(TaskError::TooFew { family, part, asked: count, available });
@@ -177,6 +200,11 @@ mod tests {
         (0..families.len()).prop_map(move |i| families[i])
     }
 
+    /// Families whose splits share nothing.
+    fn any_split_family() -> impl Strategy<Value = Family> {
+        any_family().prop_filter("its splits share problems", |family| !family.shares_problems())
+    }
+
     fn of_json(json: &str) -> Family {
         serde_json::from_str(json).unwrap()
     }
@@ -190,6 +218,7 @@ mod tests {
             r#"{"countdown": {"count": [3, 3], "largest": 9, "target": 30}}"#,
             r#"{"countdown": {"count": [2, 5], "largest": 1000, "target": 10000}}"#,
             r#"{"countdown_steps": {"count": [3, 3], "largest": 9, "target": 30}}"#,
+            r#"{"sum_review": {"count": [2, 2], "digits": [1, 1]}}"#,
         ]
         .into_iter()
         .map(of_json)
@@ -199,7 +228,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_canonical_form_is_in_two_splits_even_of_two_runs(family in any_family(), a in 0u64.., b in 0u64..) {
+        fn no_canonical_form_is_in_two_splits_even_of_two_runs(family in any_split_family(), a in 0u64.., b in 0u64..) {
             let source = source(family, 40);
             let mut home = BTreeMap::new();
             for (split, seed) in SPLITS.iter().flat_map(|s| [(*s, a), (*s, b)]) {
@@ -218,7 +247,7 @@ mod tests {
         }
 
         #[test]
-        fn prompts_are_distinct_and_the_seed_decides(family in any_family(), seed in 0u64..) {
+        fn prompts_are_distinct_and_the_seed_decides(family in any_split_family(), seed in 0u64..) {
             let source = source(family, 40);
             let train = TaskSetData::generate(&source, Split::Train, Seed(seed)).unwrap();
             let demonstrations = TaskSetData::generate(&source, Split::Demonstrations, Seed(seed)).unwrap();
@@ -243,7 +272,7 @@ mod tests {
                 prop_assert!(solved.chars().all(|c| family.characters().contains(&c)), "{}", solved);
                 prop_assert!(!problem.answer.contains(family.terminator()));
                 // Where many answers are right, another problem's may be: these families have tests of their own.
-                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps(_) | Family::CountdownSteps(_));
+                let many = matches!(family, Family::ListProgram | Family::ArithmeticSteps(_) | Family::CountdownSteps(_) | Family::SumReview(_));
                 let foreign = |o: &&Problem| !many && o.answer != problem.answer && o.canonical != problem.canonical;
                 for other in data.problems().iter().filter(foreign) {
                     prop_assert_eq!(family.verify(problem, &other.answer).outcome, Outcome::Fail);
@@ -276,13 +305,38 @@ mod tests {
         assert!(TaskSetData::generate(&source, Split::Test, Seed(1)).is_err());
     }
 
+    #[test]
+    fn splits_of_a_family_that_shares_problems_hold_the_same_contexts() {
+        let family = of_json(r#"{"enumerable": {"contexts": 20}}"#);
+        let source = Builtin { train: 20, val: 20, test: 5, demonstrations: 100, ..Builtin::of(family) };
+        assert_eq!(check_sizes(&source), []);
+        let of = |split| TaskSetData::generate(&source, split, Seed(3)).unwrap().problems().to_vec();
+        let prompts = |split| of(split).into_iter().map(|problem| problem.prompt).collect::<BTreeSet<_>>();
+        assert_eq!((prompts(Split::Train).len(), prompts(Split::Test).len()), (20, 5));
+        assert_eq!(prompts(Split::Train), prompts(Split::Val));
+        assert_eq!(prompts(Split::Train), prompts(Split::Demonstrations));
+        let shown = of(Split::Demonstrations);
+        assert_eq!(shown.len(), 100);
+        let right = shown.iter().filter(|one| family.verify(one, &one.answer).outcome == Outcome::Pass).count();
+        assert!((15..=55).contains(&right), "demonstrations are drawn by a law of which 0.2 to 0.5 is right: {right}");
+        let too_many = Builtin { val: 21, demonstrations: MAX_SPLIT, shots: 1, ..source.clone() };
+        let messages: Vec<String> = check_sizes(&too_many).iter().map(ToString::to_string).collect();
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(
+            messages[0].contains("20 different problems for val")
+                && messages[1].contains("0 different problems for shots")
+        );
+        assert_eq!(check_sizes(&Builtin { demonstrations: MAX_SPLIT + 1, ..source }).len(), 1);
+    }
+
     /// What `part` of the family says it has can be drawn whatever the seed; one more is refused.
     #[test]
     fn small_shapes_give_what_they_promise_and_no_more() {
         for json in [
             r#"{"arithmetic_steps": {"count": [2, 2], "digits": [1, 1], "products": false}}"#,
             r#"{"countdown": {"count": [2, 2], "largest": 3, "target": 10}}"#,
-            r#"{"countdown": {"count": [3, 3], "largest": 5, "target": 12}}"#,
+            r#"{"countdown_steps": {"count": [3, 3], "largest": 5, "target": 12}}"#,
+            r#"{"sum_review": {"count": [1, 1], "digits": [1, 1]}}"#,
         ] {
             let mut source = source(of_json(json), 0);
             for split in [Split::Train, Split::Val, Split::Test] {

@@ -40,7 +40,9 @@ pub(crate) fn longest_begun(family: Family) -> (u32, u32) {
         | Family::SortThreeDigits
         | Family::Countdown(_)
         | Family::ListProgram
-        | Family::LifeStep => (0, 0),
+        | Family::LifeStep
+        | Family::SumReview(_)
+        | Family::Enumerable(_) => (0, 0),
     }
 }
 
@@ -67,7 +69,9 @@ fn working(family: Family) -> Working {
         | Family::SortThreeDigits
         | Family::Countdown(_)
         | Family::ListProgram
-        | Family::LifeStep => Working::None,
+        | Family::LifeStep
+        | Family::SumReview(_)
+        | Family::Enumerable(_) => Working::None,
     }
 }
 
@@ -83,7 +87,9 @@ fn fewest_numbers(family: Family) -> Option<u32> {
         | Family::SortSixDigits
         | Family::SortThreeDigits
         | Family::ListProgram
-        | Family::LifeStep => None,
+        | Family::LifeStep
+        | Family::SumReview(_)
+        | Family::Enumerable(_) => None,
     }
 }
 

@@ -3,7 +3,8 @@
 use super::super::topic::{Entry, Form, Topic};
 use super::{optional, preset, word};
 
-pub const TOPICS: &[Topic] = &[FAMILY, ARITHMETIC_STEPS, COUNTDOWN, COUNTDOWN_STEPS, STYLE, BEGUN];
+pub const TOPICS: &[Topic] =
+    &[FAMILY, ARITHMETIC_STEPS, COUNTDOWN, COUNTDOWN_STEPS, SUM_REVIEW, ENUMERABLE, STYLE, BEGUN];
 
 const FAMILY: Topic = Topic {
     word: "family",
@@ -23,6 +24,8 @@ const FAMILY: Topic = Topic {
         word("arithmetic_steps", "map", "the value of an expression, after one line for each operation"),
         word("list_program", "", "a program of the list language that does what two examples show"),
         word("life_step", "", "the next state of a small board of the game of life"),
+        word("sum_review", "map", "which of a few sums are wrong, and how many are right"),
+        word("enumerable", "map", "a short string, by a known law of its context; all splits hold the same contexts"),
     ],
     example: "tasks:\n  sums: {builtin: {family: {arithmetic_steps: {count: [2, 3], digits: [1, 2], products: false}}, train: 400, val: 100, test: 100}}",
 };
@@ -63,6 +66,31 @@ const COUNTDOWN_STEPS: Topic = Topic {
     form: Form::Map,
     entries: NUMBERS,
     example: "tasks:\n  game: {builtin: {family: {countdown_steps: {count: [3, 3], largest: 9, target: 30}}, train: 400, val: 100, test: 100, demonstrations: 100, style: search}}",
+};
+
+const SUM_REVIEW: Topic = Topic {
+    word: "sum_review",
+    place: "family",
+    about: "`Q: a 3+4=7 b 2+9=12 c 8-5=3` is answered by `b 2`: the letters of the wrong sums, or `-`, and how many are right. The number decides. How many are wrong is drawn evenly from none to all.",
+    form: Form::Map,
+    entries: &[
+        preset("count", "list of 2 counts", "[3, 5]", "fewest and most sums, 1 to 9"),
+        preset("digits", "list of 2 counts", "[1, 2]", "fewest and most digits of a number, 1 to 6"),
+    ],
+    example: "",
+};
+
+const ENUMERABLE: Topic = Topic {
+    word: "enumerable",
+    place: "family",
+    about: "Each context has a fixed law over at most eight strings; the most likely one, of probability 0.2 to 0.5, is right. Demonstrations are drawn by the law, every context in turn. All splits hold the same contexts, so results say nothing about new problems; there are no shots.",
+    form: Form::Map,
+    entries: &[
+        preset("contexts", "count", "64", "how many, 1 to 10000; more do not change the laws of the first"),
+        preset("letters", "count", "6", "letters of the alphabet, 4 to 10"),
+        preset("length", "list of 2 counts", "[1, 3]", "fewest and most letters of an answer, 1 to 3"),
+    ],
+    example: "",
 };
 
 const STYLE: Topic = Topic {

@@ -156,7 +156,7 @@ const TASKS: Topic = Topic {
 const BUILTIN: Topic = Topic {
     word: "builtin",
     place: "tasks",
-    about: "A procedural task set. Its splits are disjoint by canonical problem: no test problem is a reordering of a training problem.",
+    about: "A procedural task set. Its splits are disjoint by canonical problem: no test problem is a reordering of a training problem (but of `enumerable`, whose splits share their contexts).",
     form: Form::Map,
     entries: &[
         required("family", "family", "what the problems are"),
