@@ -1,6 +1,7 @@
 //! Every topic of the recipe language, in the order of the reference.
 
 mod choices;
+mod controllers;
 mod datasets;
 mod growing;
 mod header;
@@ -20,6 +21,7 @@ use super::topic::{Entry, Preset, Topic};
 pub fn all() -> impl Iterator<Item = &'static Topic> {
     let parts = [
         header::TOPICS,
+        controllers::TOPICS,
         datasets::TOPICS,
         making::TOPICS,
         searching::TOPICS,

@@ -45,12 +45,20 @@ pub(super) fn pieces(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<RolloutSp
 
 /// The search as it is in this generation.
 pub(super) fn resolved(site: &Site<'_>, search: &Search) -> Result<Search, ResolveError> {
+    resolved_at(site, search, &site.evolution.vars())
+}
+
+/// The same with these variables.
+pub(super) fn resolved_at(
+    site: &Site<'_>,
+    search: &Search,
+    vars: &BTreeMap<Name, f64>,
+) -> Result<Search, ResolveError> {
     let generation = match site.phase {
         Phase::Base | Phase::First => 1,
         Phase::Generation(generation) => generation,
         Phase::Finish => site.evolution.recipe.generations,
     };
-    let vars = &site.evolution.recipe.vars;
     let search = search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
     let sampled = Sampling::of(search.propose());
     sampled.ok_or_else(|| {

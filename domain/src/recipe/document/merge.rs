@@ -4,7 +4,7 @@
 use super::{Entry, Node, Value};
 
 /// Fields whose value is a choice: merging two different choices would make neither.
-const CHOICES: [&str; 8] = ["base", "search", "loss", "gate", "stop", "control", "from", "on"];
+const CHOICES: [&str; 9] = ["base", "search", "loss", "gate", "stop", "control", "from", "on", "metric"];
 
 /// Merges `over` into `node`.
 pub(super) fn merge(node: &mut Node, over: Node) {
