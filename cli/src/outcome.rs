@@ -1,6 +1,6 @@
 //! What an evolution came to: the numbers of its `finish`, pooled over task sets, as printed, reported and compared.
 
-use galapagos_domain::cluster::view::{EvolutionView, Interval, Phase, Score, Status, Summary};
+use galapagos_domain::cluster::view::{EvolutionView, Interval, Phase, Score, Status, StepView, Summary};
 use galapagos_domain::member::Member;
 use galapagos_domain::recipe::evaluate::Metric;
 use galapagos_domain::recipe::tasks::Split;
@@ -56,6 +56,17 @@ impl Final {
     }
 }
 
+/// Tokens that controllers sampled, and what they are of all tokens that were sampled; `None` without controllers.
+#[must_use]
+pub fn controllers_share(view: &EvolutionView) -> Option<(u64, f64)> {
+    let is_control = |step: &&StepView| step.verb == "control";
+    let sampled = |step: &&StepView| !matches!(step.verb.as_str(), "train");
+    let controls = view.steps.iter().filter(is_control).count();
+    let tokens: u64 = view.steps.iter().filter(is_control).map(|step| step.tokens).sum();
+    let all: u64 = view.steps.iter().filter(sampled).map(|step| step.tokens).sum();
+    (controls > 0).then(|| (tokens, tokens as f64 / all.max(1) as f64))
+}
+
 /// The member that holds the policy role.
 #[must_use]
 pub fn champion(view: &EvolutionView) -> Option<&Member> {
@@ -78,7 +89,8 @@ pub fn scores(view: &EvolutionView) -> impl Iterator<Item = (Phase, &Score)> {
                 | Summary::Rollout { .. }
                 | Summary::Curate { .. }
                 | Summary::Train { .. }
-                | Summary::Tournament(_),
+                | Summary::Tournament(_)
+                | Summary::Control(_),
             )
             | None => &[],
         };

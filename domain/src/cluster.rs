@@ -9,6 +9,7 @@
 pub mod action;
 mod apply;
 mod ballot;
+mod control;
 mod cursor;
 mod curve;
 pub mod event;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, EvolutionId, JobId, Name};
+use crate::recipe::controller::Sweep;
 use crate::recipe::curate::Operator;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::guide::{Guide, Speculate};
@@ -46,6 +47,7 @@ pub enum JobKind {
     Bout(BoutSpec),
     Evaluate(EvaluateSpec),
     Measure(MeasureSpec),
+    Sweep(SweepSpec),
 }
 
 impl JobKind {
@@ -60,6 +62,7 @@ impl JobKind {
             Self::Bout(_) => "bout",
             Self::Evaluate(_) => "evaluate",
             Self::Measure(_) => "measure",
+            Self::Sweep(_) => "sweep",
         }
     }
 }
@@ -261,4 +264,12 @@ pub struct MeasureSpec {
     pub search: Box<Search>,
     /// The roles that verifiers name.
     pub critics: BTreeMap<Name, Critic>,
+}
+
+/// A search of held-out tasks at one point of a controller's grid, and what its samples are worth at every swept point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// What is searched and verified; nothing of it is stored.
+    pub rollout: RolloutSpec,
+    pub sweep: Box<Sweep>,
 }

@@ -2,6 +2,7 @@
 //! optimiser steps per recipe step. Time is not estimated here: that needs the workers at hand.
 
 mod chunk;
+mod control;
 mod data;
 mod show;
 
@@ -36,7 +37,7 @@ pub struct Plan {
 /// One list of recipe steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhasePlan {
-    /// `first`, `each` or `finish`.
+    /// `first`, `controllers`, `each` or `finish`.
     pub phase: &'static str,
     /// How often it runs at most.
     pub times: u32,
@@ -89,6 +90,10 @@ impl Plan {
         // The base weights are checked and stored by one job.
         let mut totals = Cost { jobs: 1, ..Cost::default() };
         let mut phases = Vec::new();
+        let controllers = control::phases(recipe);
+        for phase in &controllers {
+            phase.steps.iter().for_each(|step| totals.add(step.cost, u64::from(phase.times)));
+        }
         let lists =
             [("first", 1, &recipe.first), ("each", recipe.generations, &recipe.each), ("finish", 1, &recipe.finish)];
         for (phase, times, steps) in lists.into_iter().filter(|(_, _, steps)| !steps.is_empty()) {
@@ -99,6 +104,8 @@ impl Plan {
             }
             phases.push(PhasePlan { phase, times, steps: last });
         }
+        let before_each = phases.iter().take_while(|phase| phase.phase == "first").count();
+        phases.splice(before_each..before_each, controllers);
         let sealed = recipe.tasks.iter().filter(|(_, set)| set.size(Split::Test) > 0);
         let sealed = sealed.map(|(name, set)| format!("{name}/test: {} tasks", set.size(Split::Test))).collect();
         Self { recipe: recipe.name.clone(), digest: recipe.digest(), phases, totals, sealed }

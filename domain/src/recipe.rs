@@ -1,9 +1,10 @@
 //! The recipe language as types: what a person may ask for. Parsing with locations, validation and planning stand in
-//! the submodules; this file and `recipe/{step,search,guide,curate,train,tournament,evaluate,tasks}.rs` are the grammar.
+//! the submodules; this file and `recipe/{step,search,guide,curate,train,tournament,evaluate,tasks,controller}.rs` are the grammar.
 //!
 //! Every field has a default or is required; unknown fields are refused. A choice is a map with one key or a bare word.
 
 mod control;
+pub mod controller;
 pub mod curate;
 pub mod diagnostic;
 pub mod document;
@@ -28,6 +29,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::Name;
+use controller::Controller;
 pub(crate) use shape::whole;
 use shape::{Never, Shape};
 use step::RecipeStep;
@@ -62,6 +64,9 @@ pub struct Recipe {
     /// Numbers that recipe steps may refer to as `$name`.
     #[serde(default)]
     pub vars: BTreeMap<Name, f64>,
+    /// What moves them, in order, at the start of generations.
+    #[serde(default)]
+    pub controllers: Vec<Controller>,
     /// Recipe steps that run once, before the first generation (for example training on demonstrations).
     #[serde(default)]
     pub first: Vec<RecipeStep>,
@@ -170,10 +175,19 @@ impl Number {
     pub fn resolve(&self, vars: &BTreeMap<Name, f64>) -> Option<f64> {
         match self {
             Self::Value(value) => Some(*value),
-            Self::Variable(text) => {
-                let name = Name::new(text.strip_prefix('$')?).ok()?;
+            Self::Variable(_) => {
+                let name = Name::new(self.variable()?).ok()?;
                 vars.get(&name).copied()
             }
+        }
+    }
+
+    /// The variable's name, without the dollar sign.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Value(_) => None,
+            Self::Variable(text) => text.strip_prefix('$'),
         }
     }
 

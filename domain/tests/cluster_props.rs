@@ -7,6 +7,8 @@
 
 #[path = "cluster/act.rs"]
 mod act;
+#[path = "cluster/controllers.rs"]
+mod controllers;
 #[path = "cluster/curations.rs"]
 mod curations;
 #[path = "cluster/elastic.rs"]
@@ -128,6 +130,15 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config(8))]
+
+    #[test]
+    fn what_controllers_choose_does_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
+        ends_as_undisturbed(&recipes::controlled(), &acts);
+    }
+}
+
 #[test]
 fn saved_lists_pass() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/replays");
@@ -139,6 +150,7 @@ fn saved_lists_pass() {
         survives(&acts);
         ends_as_undisturbed(&recipes::full(), &acts);
         ends_as_undisturbed(&recipes::spread(), &acts);
+        ends_as_undisturbed(&recipes::controlled(), &acts);
         run += 1;
     }
     assert!(run > 0, "no list in {folder}");

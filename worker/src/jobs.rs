@@ -21,6 +21,7 @@ mod progress;
 mod rollout;
 mod scene;
 pub mod stage;
+mod sweep;
 pub mod tasks;
 #[cfg(test)]
 mod test_bench;
@@ -85,6 +86,7 @@ pub fn run(shop: &Workshop, job: &JobSpec, meter: &Meter) -> Result<JobOutput, J
         JobKind::Bout(spec) => bout::run(shop, job, spec, meter),
         JobKind::Evaluate(spec) => evaluate::run(shop, job, spec, meter),
         JobKind::Measure(spec) => measure::run(shop, job, spec, meter),
+        JobKind::Sweep(spec) => sweep::run(shop, job, spec, meter),
     }
 }
 
@@ -143,6 +145,8 @@ pub enum JobError {
     },
     #[error("the job names no verifier, so nothing would decide; name `rule`")]
     NoVerifier,
+    #[error("the bound {bound} of the job's filter has no value")]
+    Unbound { bound: String },
     #[error("task {task} cannot be played to its end: {reason}")]
     Unplayed { task: String, reason: String },
     #[error("task {task} cannot be scored: {reason}")]
@@ -170,6 +174,7 @@ impl JobError {
             | Self::Grown { .. }
             | Self::NoModel { .. }
             | Self::NoVerifier
+            | Self::Unbound { .. }
             | Self::Undecided { .. } => false,
         };
         if transient { FailureClass::Transient } else { FailureClass::Invalid }

@@ -34,6 +34,7 @@ mod weighted;
 mod wood;
 
 pub use error::OperatorError;
+pub(crate) use measure::measure;
 pub use memory::apply;
 pub use stage::{Again, Means, Records, Reverify, Sources, Trees};
 pub use stream::{Limits, Streamed, stream};

@@ -39,6 +39,9 @@ fn title(figure: &Figure) -> String {
         Figure::Curve(curve) => {
             curve.title.clone().unwrap_or_else(|| format!("{} by {}", render::metric(&curve.y), x_of(figure)))
         }
+        Figure::Variable(variable) => {
+            variable.title.clone().unwrap_or_else(|| format!("{} as the controller moves it", variable.y))
+        }
         Figure::Searches(searches) => {
             searches.title.clone().unwrap_or_else(|| format!("share solved against tokens per task, {}", searches.arm))
         }
@@ -52,6 +55,7 @@ fn x_of(figure: &Figure) -> &'static str {
             Axis::Generation => "generation",
             Axis::Tokens => "tokens",
         },
+        Figure::Variable(_) => "generation",
         Figure::Searches(_) => "tokens per task",
     }
 }

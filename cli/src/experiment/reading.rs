@@ -65,6 +65,7 @@ fn decision(step: &StepView) -> Option<Decision> {
         | Summary::Rollout { .. }
         | Summary::Curate { .. }
         | Summary::Train { .. }
-        | Summary::Evaluate { .. } => None,
+        | Summary::Evaluate { .. }
+        | Summary::Control(_) => None,
     }
 }

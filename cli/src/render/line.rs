@@ -1,7 +1,7 @@
 //! One line for one recipe step, running or done: what it did, in numbers, never more than a line.
 
 use galapagos_domain::calibration::Calibration;
-use galapagos_domain::cluster::view::{Decision, Held, Ladder, Score, StepView, Summary};
+use galapagos_domain::cluster::view::{Decided, Decision, Held, Ladder, Moved, Score, StepView, Summary};
 use galapagos_domain::job::OperatorCount;
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
@@ -47,6 +47,7 @@ pub fn detail(step: &StepView) -> String {
         }
         Some(Summary::Tournament(ladder)) => tournament(ladder),
         Some(Summary::Evaluate { scores }) => evaluated(scores),
+        Some(Summary::Control(decided)) => controlled(decided, step.tokens),
     }
 }
 
@@ -128,6 +129,27 @@ pub fn tournament(ladder: &Ladder) -> String {
     )
 }
 
+/// `temperature 0.7 -> 0.9, threshold 0  balance_score 0.412 (was 0.377)  of 168 points on 100 tasks  33210 tokens`
+fn controlled(decided: &Decided, tokens: u64) -> String {
+    let Decided { metric, value, was, tasks, was_tasks, points, .. } = decided;
+    let was = match was {
+        None => String::new(),
+        Some(was) if was_tasks < tasks => format!(" (was {was:.3} on {was_tasks} tasks)"),
+        Some(was) => format!(" (was {was:.3})"),
+    };
+    let moves = moves(&decided.moves);
+    format!("{moves}  {metric} {value:.3}{was}  of {points} points on {tasks} tasks  {tokens} tokens")
+}
+
+/// `temperature 0.7 -> 0.9, threshold 0`: what stays has one value.
+#[must_use]
+pub fn moves(moves: &[Moved]) -> String {
+    let one = |Moved { name, from, to }: &Moved| {
+        if from == to { format!("{name} {to}") } else { format!("{name} {from} -> {to}") }
+    };
+    moves.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 fn evaluated(scores: &[Score]) -> String {
     scores.iter().map(score).collect::<Vec<_>>().join("  ")
 }
@@ -188,6 +210,27 @@ mod tests {
             over,
             "policy  step 12/34  412 tok/s  loss 0.412  grad 1.80  2 ranks  left out 3  guarded 2  ALARM engine and trainer 0.21 nats apart"
         );
+    }
+
+    #[test]
+    fn a_controller_shows_what_moved_and_what_it_was_worth() {
+        let moved = |name: &str, from, to| Moved { name: name.parse().unwrap(), from, to };
+        let decided = Decided {
+            metric: "balance_score".to_owned(),
+            moves: vec![moved("temperature", 0.7, 0.9), moved("threshold", -0.1, -0.1)],
+            value: 0.4123,
+            was: Some(0.377),
+            tasks: 100,
+            was_tasks: 100,
+            points: 168,
+            best: Vec::new(),
+        };
+        let text = |decided| detail(&step(Some(Summary::Control(decided))));
+        let head = "temperature 0.7 -> 0.9, threshold -0.1  balance_score 0.412";
+        let tail = "  of 168 points on 100 tasks  16892 tokens";
+        assert_eq!(text(decided.clone()), format!("{head} (was 0.377){tail}"));
+        assert_eq!(text(Decided { was_tasks: 25, ..decided.clone() }), format!("{head} (was 0.377 on 25 tasks){tail}"));
+        assert_eq!(text(Decided { was: None, was_tasks: 0, ..decided }), format!("{head}{tail}"));
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn generation_rows(view: &EvolutionView, phase: Phase) -> Vec<Vec<String>> {
             Some(Summary::Curate { records, .. }) => kept.push(format!("{} {records}", step.name)),
             Some(Summary::Tournament(ladder)) => gate.push(decision(ladder.decision).to_owned()),
             Some(Summary::Evaluate { scores: all }) => scores.extend(all.iter().map(score)),
+            Some(Summary::Control(decided)) => scores.push(super::line::moves(&decided.moves)),
             Some(Summary::Base { .. } | Summary::Train { .. }) | None => {}
         }
     }

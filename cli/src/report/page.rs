@@ -52,7 +52,7 @@ fn headline(view: &EvolutionView) -> String {
         (Some(mean), Some([low, high])) => format!("{mean:.3} [{low:.3}, {high:.3}]"),
         _ => "not measured".to_owned(),
     };
-    let rows = [
+    let mut rows = vec![
         ("status", format!("{:?}", outcome.status).to_lowercase()),
         ("base, greedy pass@1 on sealed tasks", share(outcome.base_pass_at_1, outcome.base_ci95)),
         ("champion, greedy pass@1 on sealed tasks", share(outcome.pass_at_1, outcome.ci95)),
@@ -63,6 +63,9 @@ fn headline(view: &EvolutionView) -> String {
         ("attempts and round tries repeated", outcome.retries.to_string()),
         ("time", render::duration(outcome.elapsed_ms)),
     ];
+    if let Some((tokens, share)) = outcome::controllers_share(view) {
+        rows.push(("sampled by controllers", format!("{tokens} tokens, {:.1}% of all sampled", 100.0 * share)));
+    }
     let failure: String = view.failure.iter().map(|line| format!("<p class=\"bad\">{}</p>", escape(line))).collect();
     let rows: String =
         rows.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{}</td></tr>", escape(value))).collect();

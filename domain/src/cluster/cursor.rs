@@ -1,42 +1,70 @@
-//! Which recipe step comes next: base, `first`, each generation, `finish`; one after the other.
+//! Which recipe step comes next: base, `first`, each generation, `finish`; one after the other. A generation begins with the controllers
+//! that are due in it.
 
-use super::evolution::Evolution;
+use super::evolution::{Evolution, List};
 use super::view::Phase;
 
 /// What follows the recipe step that ended last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    Step {
-        phase: Phase,
-        position: usize,
-    },
+    Step(Place),
     /// Everything the recipe asks for is done.
     Finished,
 }
 
-/// The recipe step after the last one of `evolution.steps`. A phase without recipe steps is passed over; an evolution with
-/// `stopped` set starts no further generation.
+/// Where in the recipe something runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub phase: Phase,
+    pub list: List,
+    /// In the list, from 0.
+    pub position: usize,
+}
+
+/// The recipe step or controller after the last one of `evolution.steps`. A phase without recipe steps is passed over; an evolution
+/// with `stopped` set starts no further generation.
 pub(super) fn next(evolution: &Evolution) -> Next {
     let Some(last) = evolution.steps.last() else {
-        return Next::Step { phase: Phase::Base, position: 0 };
+        return Next::Step(Place { phase: Phase::Base, list: List::Steps, position: 0 });
     };
-    let position = last.position + 1;
-    if position < evolution.listed(last.phase).len() {
-        return Next::Step { phase: last.phase, position };
-    }
-    let mut phase = last.phase;
-    while let Some(following) = after(phase, evolution) {
-        if !evolution.listed(following).is_empty() {
-            return Next::Step { phase: following, position: 0 };
+    let (mut phase, mut from) = (last.phase, Some((last.list, last.position + 1)));
+    loop {
+        if let Some(place) = within(evolution, phase, from) {
+            return Next::Step(place);
         }
-        phase = following;
+        match after(phase, evolution) {
+            Some(following) => (phase, from) = (following, None),
+            None => return Next::Finished,
+        }
     }
-    Next::Finished
+}
+
+/// The first thing of a phase, or the first from there on.
+fn within(evolution: &Evolution, phase: Phase, from: Option<(List, usize)>) -> Option<Place> {
+    let (list, position) = from.unwrap_or((List::Controllers, 0));
+    let controller = match (phase, list) {
+        (Phase::Generation(generation), List::Controllers) => due(evolution, generation, position),
+        (Phase::Base | Phase::First | Phase::Finish, List::Controllers) | (_, List::Steps) => None,
+    };
+    if let Some(position) = controller {
+        return Some(Place { phase, list: List::Controllers, position });
+    }
+    let position = match list {
+        List::Controllers => 0,
+        List::Steps => position,
+    };
+    (position < evolution.listed(phase).len()).then_some(Place { phase, list: List::Steps, position })
+}
+
+/// The first controller from `position` on that decides in this generation.
+fn due(evolution: &Evolution, generation: u32, position: usize) -> Option<usize> {
+    let controllers = evolution.recipe.controllers.iter().enumerate().skip(position);
+    controllers.into_iter().find(|(_, controller)| controller.is_due(generation)).map(|(position, _)| position)
 }
 
 /// Whether `evolution.steps` ends with the last recipe step of a generation; returns the generation.
 pub(super) fn ended_generation(evolution: &Evolution) -> Option<u32> {
-    let last = evolution.steps.last().filter(|step| step.outcome.is_some())?;
+    let last = evolution.steps.last().filter(|step| step.outcome.is_some() && step.list == List::Steps)?;
     match last.phase {
         Phase::Generation(generation) if last.position + 1 == evolution.recipe.each.len() => Some(generation),
         Phase::Base | Phase::First | Phase::Generation(_) | Phase::Finish => None,

@@ -14,6 +14,7 @@ use crate::artifact::ArtifactRef;
 use crate::ids::{Digest, EvolutionId, JobId, MemberId, Name, RoundId};
 use crate::member::Member;
 use crate::recipe::Recipe;
+use crate::recipe::controller::Controller;
 use crate::recipe::step::RecipeStep;
 use crate::seed::Seed;
 
@@ -40,6 +41,9 @@ pub struct Evolution {
     pub champions: BTreeMap<Name, MemberId>,
     /// The newest member of each `as` of a `train`.
     pub named: BTreeMap<Name, MemberId>,
+    /// The variables that controllers moved, as they are now.
+    #[serde(default)]
+    pub moved: BTreeMap<Name, f64>,
     /// Attempts and round tries that were lost or failed and were repeated.
     pub retries: u64,
 }
@@ -48,7 +52,10 @@ pub struct Evolution {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRun {
     pub phase: Phase,
-    /// Place in its phase's list, from 0.
+    /// Which list `position` counts in.
+    #[serde(default)]
+    pub list: List,
+    /// Place in its list, from 0.
     pub position: usize,
     /// `as`, or the verb and its place from 1.
     pub name: Name,
@@ -58,6 +65,17 @@ pub struct StepRun {
     pub work: Work,
     /// Set when the recipe step is done.
     pub outcome: Option<Outcome>,
+}
+
+/// A list of the recipe in a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum List {
+    /// The phase's recipe steps.
+    #[default]
+    Steps,
+    /// The controllers, before the recipe steps of a generation.
+    Controllers,
 }
 
 /// What a recipe step is made of.
@@ -138,6 +156,7 @@ impl Evolution {
             members: Vec::new(),
             champions: BTreeMap::new(),
             named: BTreeMap::new(),
+            moved: BTreeMap::new(),
             retries: 0,
         }
     }
@@ -159,10 +178,30 @@ impl Evolution {
         }
     }
 
-    /// The recipe step behind a run; `None` for the base phase.
+    /// The recipe step behind a run; `None` for the base phase and for controllers.
     #[must_use]
     pub fn recipe_step(&self, run: &StepRun) -> Option<&RecipeStep> {
-        self.listed(run.phase).get(run.position)
+        match run.list {
+            List::Steps => self.listed(run.phase).get(run.position),
+            List::Controllers => None,
+        }
+    }
+
+    /// The controller behind a run, if it is one.
+    #[must_use]
+    pub fn controller(&self, run: &StepRun) -> Option<&Controller> {
+        match run.list {
+            List::Steps => None,
+            List::Controllers => self.recipe.controllers.get(run.position),
+        }
+    }
+
+    /// The variables as they are now: those of the recipe, where no controller moved them.
+    #[must_use]
+    pub fn vars(&self) -> BTreeMap<Name, f64> {
+        let mut vars = self.recipe.vars.clone();
+        vars.extend(self.moved.iter().map(|(name, value)| (name.clone(), *value)));
+        vars
     }
 
     /// The member of that id.

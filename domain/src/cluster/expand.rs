@@ -2,18 +2,21 @@
 //! no worker and no clock, so an interrupted evolution expands as an undisturbed one does.
 
 mod bouts;
+mod control;
 mod data;
 mod evaluate;
 mod rollout;
 mod spread;
 
 pub(super) use bouts::wave;
+pub(super) use control::survey;
 pub(super) use evaluate::probes;
 pub(super) use rollout::resolved_in;
 pub(super) use spread::ready as spread;
 
 use super::Limits;
-use super::evolution::{Contest, Evolution, StepRun, Work};
+use super::cursor::Place;
+use super::evolution::{Contest, Evolution, List, StepRun, Work};
 use super::resolve::ResolveError;
 use super::view::Phase;
 use crate::ids::{JobId, Name, RoundId};
@@ -41,13 +44,16 @@ pub(super) struct Site<'a> {
     pub name: Name,
 }
 
-/// Expands the recipe step at `position` of `phase`.
-pub(super) fn expand(
-    evolution: &Evolution,
-    limits: &Limits,
-    phase: Phase,
-    position: usize,
-) -> Result<Expansion, ResolveError> {
+/// Expands the recipe step or the controller at `place`.
+pub(super) fn expand(evolution: &Evolution, limits: &Limits, place: Place) -> Result<Expansion, ResolveError> {
+    match place.list {
+        List::Steps => step(evolution, limits, place),
+        List::Controllers => control::begin(evolution, limits, place),
+    }
+}
+
+fn step(evolution: &Evolution, limits: &Limits, place: Place) -> Result<Expansion, ResolveError> {
+    let Place { phase, list, position } = place;
     let step = match phase {
         Phase::Base => None,
         Phase::First | Phase::Generation(_) | Phase::Finish => {
@@ -80,7 +86,7 @@ pub(super) fn expand(
             (Work::Contest(contest), jobs, None)
         }
     };
-    let run = StepRun { phase, position, name, verb, elapsed_ms: 0, work, outcome: None };
+    let run = StepRun { phase, list, position, name, verb, elapsed_ms: 0, work, outcome: None };
     Ok(Expansion { run, jobs, round })
 }
 
@@ -126,7 +132,7 @@ impl<'a> Site<'a> {
     }
 
     fn number(&self, number: &Number) -> Result<f64, ResolveError> {
-        number.resolve(&self.evolution.recipe.vars).ok_or_else(|| ResolveError::unknown(number))
+        number.resolve(&self.evolution.vars()).ok_or_else(|| ResolveError::unknown(number))
     }
 
     /// How many tasks a split of a set holds.

@@ -34,7 +34,8 @@ pub(super) fn weigh<'a>(tournament: &Tournament, outputs: impl IntoIterator<Item
         | JobOutput::Grow { .. }
         | JobOutput::Curate { .. }
         | JobOutput::Evaluate { .. }
-        | JobOutput::Measure { .. } => None,
+        | JobOutput::Measure { .. }
+        | JobOutput::Sweep { .. } => None,
     });
     'read: for pairs in known {
         jobs += 1;

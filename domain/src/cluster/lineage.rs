@@ -85,7 +85,8 @@ impl Evolution {
             | Summary::Rollout { .. }
             | Summary::Curate { .. }
             | Summary::Train { .. }
-            | Summary::Evaluate { .. } => None,
+            | Summary::Evaluate { .. }
+            | Summary::Control(_) => None,
         });
         stood.collect()
     }

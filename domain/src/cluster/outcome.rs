@@ -30,7 +30,8 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
         | JobOutput::Evaluate { .. }
-        | JobOutput::Measure { .. } => None,
+        | JobOutput::Measure { .. }
+        | JobOutput::Sweep { .. } => None,
     });
     let trees = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trees, .. } => trees.clone(),
@@ -39,7 +40,8 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
         | JobOutput::Evaluate { .. }
-        | JobOutput::Measure { .. } => None,
+        | JobOutput::Measure { .. }
+        | JobOutput::Sweep { .. } => None,
     });
     let trees = trees.collect();
     Outcome { summary: summary(evolution, run, ended), dataset: dataset.collect(), trees, units, tokens }
@@ -98,7 +100,8 @@ fn rolled_out(ended: &[Ended<'_>]) -> Summary {
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }
-            | JobOutput::Measure { .. } => {}
+            | JobOutput::Measure { .. }
+            | JobOutput::Sweep { .. } => {}
         }
     }
     Summary::Rollout { counts: sum, judges: judges(ended), audit: seen }
@@ -111,7 +114,8 @@ pub(super) fn tokens(output: &JobOutput) -> u64 {
         | JobOutput::Grow { tokens, .. }
         | JobOutput::Bout { tokens, .. }
         | JobOutput::Evaluate { tokens, .. }
-        | JobOutput::Measure { tokens, .. } => *tokens,
+        | JobOutput::Measure { tokens, .. }
+        | JobOutput::Sweep { tokens, .. } => *tokens,
         JobOutput::Base { .. } | JobOutput::Curate { .. } => 0,
     }
 }
@@ -129,6 +133,7 @@ pub(super) fn units(kind: &JobKind) -> u64 {
         JobKind::Bout(bout) => bout.tasks.indices.len() as u64,
         JobKind::Evaluate(evaluate) => evaluate.tasks.indices.len() as u64,
         JobKind::Measure(measure) => measure.tasks.indices.len() as u64,
+        JobKind::Sweep(sweep) => sweep.rollout.tasks.indices.len() as u64,
     }
 }
 
@@ -317,6 +322,12 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             (!same || !sound)
                 .then(|| "the curves are not those of the measured tasks, in order, with ascending tokens".to_owned())
         }
+        (JobKind::Sweep(sweep), JobOutput::Sweep { sums, .. }) => {
+            let most = sweep.rollout.tasks.indices.len() as f64;
+            let sound =
+                sums.len() as u64 == sweep.sweep.count() && sums.iter().all(|sum| (0.0..=most + 1.0e-6).contains(sum));
+            (!sound).then(|| "the sums are not one for each swept point, from 0 to the number of tasks".to_owned())
+        }
         (
             JobKind::Base(_)
             | JobKind::Rollout(_)
@@ -324,14 +335,16 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             | JobKind::Curate(_)
             | JobKind::Bout(_)
             | JobKind::Evaluate(_)
-            | JobKind::Measure(_),
+            | JobKind::Measure(_)
+            | JobKind::Sweep(_),
             JobOutput::Base { .. }
             | JobOutput::Rollout { .. }
             | JobOutput::Grow { .. }
             | JobOutput::Curate { .. }
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }
-            | JobOutput::Measure { .. },
+            | JobOutput::Measure { .. }
+            | JobOutput::Sweep { .. },
         ) => Some(format!("the result is not that of a {} job", kind.name())),
     }
 }

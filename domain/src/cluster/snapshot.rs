@@ -39,6 +39,7 @@ impl ClusterState {
             steps: evolution.steps.iter().map(|run| self.step_view(now, evolution, run)).collect(),
             members: evolution.members.clone(),
             champions: evolution.recipe.roles.keys().filter_map(current).collect(),
+            vars: evolution.vars(),
             waiting: self.waits_for(now, evolution),
             retries: evolution.retries,
         }

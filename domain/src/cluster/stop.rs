@@ -1,6 +1,6 @@
 //! The stop rule: whether an evolution ends before its last generation.
 
-use super::evolution::Evolution;
+use super::evolution::{Evolution, List, StepRun};
 use super::view::{Phase, Score, Summary};
 use crate::recipe::StopRule;
 use crate::recipe::evaluate::Metric;
@@ -48,8 +48,8 @@ fn plateau(values: &[f64], patience: usize) -> bool {
 /// member; the mean over task sets.
 fn value(evolution: &Evolution, generation: u32, metric: &Metric) -> Option<f64> {
     let position = evolution.recipe.each.iter().rposition(|step| matches!(step, RecipeStep::Evaluate(_)))?;
-    let at = |phase: Phase, place: usize| phase == Phase::Generation(generation) && place == position;
-    let run = evolution.steps.iter().find(|run| at(run.phase, run.position))?;
+    let in_it = |run: &&StepRun| run.phase == Phase::Generation(generation) && run.list == List::Steps;
+    let run = evolution.steps.iter().filter(in_it).find(|run| run.position == position)?;
     let Summary::Evaluate { scores } = &run.outcome.as_ref()?.summary else { return None };
     let of_metric: Vec<&Score> = scores.iter().filter(|score| score.metric == *metric).collect();
     let champion = of_metric.iter().find(|score| score.called.as_str() == "champion");

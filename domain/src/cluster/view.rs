@@ -1,6 +1,8 @@
 //! What people and scripts see of an evolution: one snapshot, complete in itself, so that a watcher that was away loses
 //! nothing. This is the documented JSON of `galapagos status --json`, version 1.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactRef;
@@ -34,6 +36,9 @@ pub struct EvolutionView {
     pub members: Vec<Member>,
     /// Current member of every role.
     pub champions: Vec<(Name, MemberId)>,
+    /// The variables as they are now, where the recipe has any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<Name, f64>,
     /// What the running recipe step waits for, if it waits.
     pub waiting: Option<String>,
     /// Attempts and round tries that were lost or failed and were repeated.
@@ -161,6 +166,42 @@ pub enum Summary {
     Evaluate {
         scores: Vec<Score>,
     },
+    Control(Decided),
+}
+
+/// What a controller measured and chose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// As written in the recipe, for example `balance_score`.
+    pub metric: String,
+    /// The moved variables, in order of name.
+    pub moves: Vec<Moved>,
+    /// The metric at the chosen point.
+    pub value: f64,
+    /// The metric where the variables were; absent if that is no point of the grid.
+    pub was: Option<f64>,
+    /// Tasks behind `value`, and behind `was`, which was given up earlier if these are fewer.
+    pub tasks: u64,
+    pub was_tasks: u64,
+    /// Points of the grid.
+    pub points: u64,
+    /// The best points, at most three; the first is the chosen one.
+    pub best: Vec<Measured>,
+}
+
+/// A variable before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    pub name: Name,
+    pub from: f64,
+    pub to: f64,
+}
+
+/// A point of a controller's grid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub at: BTreeMap<Name, f64>,
+    pub value: f64,
 }
 
 /// A gate's evidence and decision.

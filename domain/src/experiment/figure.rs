@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Read, scores};
-use crate::cluster::view::{EvolutionView, Phase};
+use crate::cluster::view::{EvolutionView, Phase, Summary};
 use crate::ids::Name;
 use crate::recipe::evaluate::Metric;
 use crate::stats::Interval;
@@ -14,6 +14,8 @@ use crate::stats::Interval;
 pub enum Figure {
     /// A metric over generations, a curve for each arm.
     Curve(Curve),
+    /// The value of a variable that controllers move, over generations, a curve for each arm.
+    Variable(Variable),
     /// What searches answer for their tokens, a curve for each of them, at the end of one arm's runs.
     Searches(Searches),
 }
@@ -31,6 +33,18 @@ pub struct Curve {
     /// The task sets that count; all when absent.
     #[serde(default)]
     pub on: Option<Vec<Name>>,
+    #[serde(default)]
+    pub title: Option<String>,
+}
+
+/// Settings of [`Figure::Variable`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    pub y: Name,
+    /// All arms with a controller that moves it when absent.
+    #[serde(default)]
+    pub arms: Option<Vec<Name>>,
     #[serde(default)]
     pub title: Option<String>,
 }
@@ -77,8 +91,11 @@ impl Figure {
             Self::Curve(curve) if curve.arms.as_ref().is_none_or(|arms| arms.contains(arm)) => {
                 vec![Line { of: None, points: curve.points(view, member) }]
             }
+            Self::Variable(variable) if variable.arms.as_ref().is_none_or(|arms| arms.contains(arm)) => {
+                vec![Line { of: None, points: variable.points(view) }]
+            }
             Self::Searches(searches) if searches.arm == *arm => lines_of_searches(view, member),
-            Self::Curve(_) | Self::Searches(_) => Vec::new(),
+            Self::Curve(_) | Self::Variable(_) | Self::Searches(_) => Vec::new(),
         }
     }
 
@@ -86,6 +103,7 @@ impl Figure {
     pub fn arms(&self) -> impl Iterator<Item = &Name> {
         let (several, one) = match self {
             Self::Curve(curve) => (curve.arms.as_ref(), None),
+            Self::Variable(variable) => (variable.arms.as_ref(), None),
             Self::Searches(searches) => (None, Some(&searches.arm)),
         };
         several.into_iter().flatten().chain(one)
@@ -114,6 +132,20 @@ impl Curve {
             points.extend(value.map(|y| Point { x, y }));
         }
         points
+    }
+}
+
+impl Variable {
+    fn points(&self, view: &EvolutionView) -> Vec<Point> {
+        let decided = view.steps.iter().filter_map(|step| match (&step.summary, step.phase) {
+            (Some(Summary::Control(decided)), Phase::Generation(number)) => Some((number, decided)),
+            _ => None,
+        });
+        let moved = decided.filter_map(|(number, decided)| {
+            let to = decided.moves.iter().find(|moved| moved.name == self.y)?.to;
+            Some(Point { x: f64::from(number), y: Interval { mean: to, low: to, high: to } })
+        });
+        moved.collect()
     }
 }
 

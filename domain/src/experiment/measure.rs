@@ -109,7 +109,8 @@ fn of_step(step: &StepView) -> &[Score] {
             | Summary::Rollout { .. }
             | Summary::Curate { .. }
             | Summary::Train { .. }
-            | Summary::Tournament(_),
+            | Summary::Tournament(_)
+            | Summary::Control(_),
         )
         | None => &[],
     }

@@ -53,6 +53,11 @@ pub enum JobOutput {
         tasks: Vec<TaskCurve>,
         tokens: u64,
     },
+    Sweep {
+        /// Of each swept point, the sum of the controller's metric over the job's tasks.
+        sums: Vec<f64>,
+        tokens: u64,
+    },
 }
 
 /// What the search of one task would have answered, by the tokens spent until then.

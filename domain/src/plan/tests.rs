@@ -44,3 +44,30 @@ fn the_plan_is_shown_as_a_table_and_as_json() {
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["totals"]["completions"].as_u64(), Some(plan.totals.completions));
 }
+
+#[test]
+fn what_controllers_sample_is_planned_as_often_as_they_decide() {
+    let with = |controllers: &str| {
+        let text = include_str!("../../../recipes/quickstart.yaml").replace("generations: 2", "generations: 5");
+        let text = text.replacen("each:\n", &format!("controllers: [{controllers}]\neach:\n"), 1);
+        plan(&text)
+    };
+    let controller = |rest: &str| {
+        format!(
+            "{{grid_argmax: {{on: {{numbers: {{split: val, n: 100}}}}, search: {{sample_k: {{n: 8, temperature: $temperature}}}}, \
+             metric: random, moves: {{temperature: {{from: 0.5, to: 0.9, step: 0.1}}}}{rest}}}}}"
+        )
+    };
+    let without = with("").totals;
+    let full = with(&controller(""));
+    let one = *cost(&full, "controllers", "control-1");
+    // Five temperatures, 100 tasks in chunks of 13.
+    assert_eq!((one.jobs, one.prompts, one.completions), (5 * 8, 500, 4000));
+    assert_eq!(full.totals.sampled_tokens - without.sampled_tokens, 5 * one.sampled_tokens);
+    assert_eq!(full.phases[0].phase, "controllers");
+    let halved = with(&controller(", budget: successive_halving, every: 2"));
+    let one = *cost(&halved, "controllers", "control-1");
+    // All five on 25 tasks, three on 25 more, two on 50 more.
+    assert_eq!(one.prompts, 5 * 25 + 3 * 25 + 2 * 50);
+    assert_eq!(halved.totals.completions - without.completions, 3 * one.completions, "generations 1, 3 and 5");
+}

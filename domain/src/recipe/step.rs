@@ -1,7 +1,10 @@
 //! The verbs: one recipe step is a map with one key.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::Number;
 use super::curate::Curate;
 use super::evaluate::Evaluate;
 use super::search::Rollout;
@@ -42,6 +45,28 @@ impl RecipeStep {
             Self::Train(s) => s.name.as_ref(),
             Self::Tournament(s) => s.name.as_ref(),
             Self::Evaluate(s) => s.name.as_ref(),
+        }
+    }
+
+    /// Whether it reads this one of the recipe's variables.
+    #[must_use]
+    pub fn reads(&self, variable: &Name, vars: &BTreeMap<Name, f64>) -> bool {
+        let is_it = |number: &Number| number.variable() == Some(variable.as_str());
+        match self {
+            Self::Rollout(rollout) => rollout.search.reads(variable, vars),
+            Self::Curate(curate) => {
+                let mut others = vars.clone();
+                others.remove(variable);
+                curate
+                    .apply
+                    .iter()
+                    .any(|operator| operator.resolved(vars).is_ok() && operator.resolved(&others).is_err())
+            }
+            Self::Train(_) => false,
+            Self::Tournament(tournament) => is_it(&tournament.temperature),
+            Self::Evaluate(evaluate) => {
+                is_it(&evaluate.temperature) || evaluate.searches.values().any(|search| search.reads(variable, vars))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A recipe that passes can be planned and run; nothing later may have to refuse it for what it says.
 
+mod controller;
 mod data;
 mod episode;
 mod files;
@@ -81,12 +82,21 @@ impl Recipe {
     /// All broken rules; empty if the recipe may run.
     #[must_use]
     pub fn validate(&self) -> Vec<BrokenRule> {
+        let found = self.broken_rules();
+        if found.is_empty() { self.broken_by_moves() } else { found }
+    }
+
+    /// Those that are broken with the variables as the recipe declares them.
+    fn broken_rules(&self) -> Vec<BrokenRule> {
         let mut check = Check { recipe: self, found: Vec::new() };
         check.header();
         check.names();
         let mut scope = Scope::default();
         let lists = [("first", Phase::First, &self.first), ("each", Phase::Each, &self.each)];
         for (key, phase, steps) in lists.into_iter().chain([("finish", Phase::Finish, &self.finish)]) {
+            if phase == Phase::Each {
+                check.controllers(&scope);
+            }
             for (index, step) in steps.iter().enumerate() {
                 let path = Path::root().key(key).index(index).key(step.verb());
                 check.step(step, &path, phase, &scope);

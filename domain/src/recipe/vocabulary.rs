@@ -4,15 +4,14 @@
 use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
-/// Words of the language without an implementation in this version: verbs, searches, operators, losses, controllers.
-const PLANNED: [&str; 15] = [
+/// Words of the language without an implementation in this version: verbs, searches, operators, losses.
+const PLANNED: [&str; 14] = [
     "figures",
     "sweep",
     "breed",
     "select",
     "remember",
     "propose",
-    "controllers",
     "population",
     "steady_state",
     "goal",

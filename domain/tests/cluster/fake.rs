@@ -4,7 +4,7 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount, PairOutcome,
-    TaskCurve, TaskOutcome,
+    SweepSpec, TaskCurve, TaskOutcome,
 };
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
@@ -55,7 +55,15 @@ pub fn output(spec: &JobSpec) -> JobOutput {
         JobKind::Bout(bout) => JobOutput::Bout { pairs: pairs(spec, bout), tokens: 3 },
         JobKind::Evaluate(evaluate) => JobOutput::Evaluate { tasks: outcomes(spec, evaluate), tokens: 5 },
         JobKind::Measure(measure) => JobOutput::Measure { tasks: curves(spec, measure), tokens: 6 },
+        JobKind::Sweep(sweep) => JobOutput::Sweep { sums: sums(spec, sweep), tokens: 11 },
     }
+}
+
+/// Every task is worth a share of its own at every point.
+fn sums(spec: &JobSpec, sweep: &SweepSpec) -> Vec<f64> {
+    let share = |task: &u32, point: u64| draw(&(&sweep.rollout.search, spec.seed, task, point), 1000) as f64 / 1000.0;
+    let sum = |point: u64| sweep.rollout.tasks.indices.iter().map(|task| share(task, point)).sum();
+    (0..sweep.sweep.count()).map(sum).collect()
 }
 
 /// An answer early and one later.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use galapagos_domain::cluster::evolution::Work;
+use galapagos_domain::cluster::evolution::{List, StepRun, Work};
 use galapagos_domain::cluster::job::JobState;
 use galapagos_domain::cluster::round::RoundState;
 use galapagos_domain::cluster::view::{Phase, Status};
@@ -175,9 +175,12 @@ fn slots_are_not_overfilled(store: &Store) {
     }
 }
 
-/// GENERATION-AFTER-STEPS: recipe steps run in order, one at a time, and a later one starts only when all before are done.
+/// GENERATION-AFTER-STEPS: recipe steps run in order, those of controllers first, one at a time, and a later one starts only when all
+/// before are done.
 fn generations_follow_steps(evolution: &Evolution, store: &Store) {
-    let places: Vec<(Phase, usize)> = evolution.steps.iter().map(|run| (run.phase, run.position)).collect();
+    let is_step = |run: &StepRun| run.list == List::Steps;
+    let places: Vec<(Phase, bool, usize)> =
+        evolution.steps.iter().map(|run| (run.phase, is_step(run), run.position)).collect();
     assert!(places.is_sorted(), "GENERATION-AFTER-STEPS: {places:?}");
     for (index, run) in evolution.steps.iter().enumerate() {
         let last = index + 1 == evolution.steps.len();
@@ -193,11 +196,11 @@ fn generations_follow_steps(evolution: &Evolution, store: &Store) {
             assert!(done, "GENERATION-AFTER-STEPS: {} has an open job", run.path());
         }
     }
-    if let Some((Phase::Generation(generation), 0)) = places.last()
+    if let Some((Phase::Generation(generation), _, 0)) = places.last()
         && *generation > 1
     {
         let all = evolution.recipe.each.len();
-        let ran = places.iter().filter(|(phase, _)| *phase == Phase::Generation(generation - 1)).count();
+        let ran = places.iter().filter(|(phase, step, _)| *step && *phase == Phase::Generation(generation - 1)).count();
         assert_eq!(ran, all, "GENERATION-AFTER-STEPS: generation {generation} began early");
     }
     if evolution.status == Status::Done {

@@ -116,3 +116,33 @@ pub fn spread() -> Recipe {
     }"#,
     )
 }
+
+/// Three generations whose temperature and bound are moved by one controller, and whose other temperature by another one, more rarely.
+pub fn controlled() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "controlled", "about": "controllers",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 6, "val": 10, "test": 2}}},
+        "generations": 3,
+        "vars": {"t": 0.7, "bound": 0.0, "hot": 1.0},
+        "controllers": [
+            {"grid_argmax": {"as": "tuner", "on": {"sort": {"split": "val", "n": 9}},
+                "search": {"sample_k": {"n": 2, "temperature": "$t"}}, "filter": {"above": "$bound"}, "metric": {"balance_score": {}},
+                "moves": {"t": {"from": 0.5, "to": 0.9, "step": 0.1}, "bound": {"from": -0.5, "to": 0.5, "step": 0.5}},
+                "budget": "successive_halving"}},
+            {"grid_argmax": {"on": {"sort": {"split": "val", "n": 2}}, "search": {"sample_k": {"n": 2, "temperature": "$hot"}},
+                "metric": "random", "moves": {"hot": {"from": 1.0, "to": 2.0, "step": 0.25}}, "every": 2}}
+        ],
+        "each": [
+            {"rollout": {"as": "samples", "role": "policy", "tasks": {"sort": 2}, "search": {"sample_k": {"n": 2, "temperature": "$t"}}}},
+            {"rollout": {"as": "wild", "role": "policy", "tasks": {"sort": 2}, "search": {"sample_k": {"n": 2, "temperature": "$hot"}}}},
+            {"curate": {"as": "good", "from": "samples", "apply": [{"filter": {"by": "reward", "above": "$bound"}}]}},
+            {"train": {"role": "policy", "on": "good", "loss": "nll", "lr": 0.001}}
+        ],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": [{"pass_at": 2}], "temperature": "$t"}}]
+    }"#,
+    )
+}

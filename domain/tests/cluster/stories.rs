@@ -119,7 +119,12 @@ fn rollouts_of_successive_generations_take_successive_tasks_and_bouts_met_again_
                     assert_eq!(met, None, "{} plays a bout again with the same streams", job.spec.id);
                 }
             }
-            JobKind::Base(_) | JobKind::Grow(_) | JobKind::Curate(_) | JobKind::Evaluate(_) | JobKind::Measure(_) => {}
+            JobKind::Base(_)
+            | JobKind::Grow(_)
+            | JobKind::Curate(_)
+            | JobKind::Evaluate(_)
+            | JobKind::Measure(_)
+            | JobKind::Sweep(_) => {}
         }
     }
     taken.sort_unstable();

@@ -3,7 +3,7 @@
 mod output;
 
 use galapagos_domain::job::{
-    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobSpec, MeasureSpec, RolloutSpec,
+    BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobSpec, MeasureSpec, RolloutSpec, SweepSpec,
 };
 use galapagos_domain::seed::Seed;
 
@@ -21,6 +21,7 @@ impl From<JobSpec> for v1::JobSpec {
             JobKind::Bout(bout) => Kind::Bout(bout.into()),
             JobKind::Evaluate(evaluate) => Kind::Evaluate(evaluate.into()),
             JobKind::Measure(measure) => Kind::Measure(measure.into()),
+            JobKind::Sweep(sweep) => Kind::Sweep(sweep.into()),
         };
         Self {
             job_id: spec.id.into(),
@@ -45,6 +46,7 @@ impl TryFrom<v1::JobSpec> for JobSpec {
             Kind::Bout(bout) => JobKind::Bout(bout.try_into()?),
             Kind::Evaluate(evaluate) => JobKind::Evaluate(evaluate.try_into()?),
             Kind::Measure(measure) => JobKind::Measure(measure.try_into()?),
+            Kind::Sweep(sweep) => JobKind::Sweep(sweep.try_into()?),
         };
         Ok(Self {
             id: fields.id("job_id", &wire.job_id)?,
@@ -96,6 +98,23 @@ impl TryFrom<v1::GrowJob> for GrowSpec {
     type Error = ConvertError;
     fn try_from(wire: v1::GrowJob) -> Result<Self, ConvertError> {
         Ok(Self { rollout: Fields("GrowJob").message("rollout", wire.rollout)?, part: wire.part })
+    }
+}
+
+impl From<SweepSpec> for v1::SweepJob {
+    fn from(SweepSpec { rollout, sweep }: SweepSpec) -> Self {
+        Self { rollout: Some(rollout.into()), sweep_json: to_json(&sweep) }
+    }
+}
+
+impl TryFrom<v1::SweepJob> for SweepSpec {
+    type Error = ConvertError;
+    fn try_from(wire: v1::SweepJob) -> Result<Self, ConvertError> {
+        let fields = Fields("SweepJob");
+        Ok(Self {
+            rollout: fields.message("rollout", wire.rollout)?,
+            sweep: fields.fragment("sweep_json", &wire.sweep_json)?,
+        })
     }
 }
 

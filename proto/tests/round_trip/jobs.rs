@@ -6,8 +6,9 @@ use galapagos_domain::calibration::Calibration;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment,
-    OperatorCount, Oracle, PairOutcome, RolloutSpec, TaskCurve, TaskOutcome,
+    OperatorCount, Oracle, PairOutcome, RolloutSpec, SweepSpec, TaskCurve, TaskOutcome,
 };
+use galapagos_domain::recipe::controller::{self, BalanceScore, Bounds, Range, RewardPass, Sweep};
 use galapagos_domain::recipe::curate::{
     BalanceBy, Filter, Linearise, Measure, Mix, Operator, Pair, PairBy, PairFrom, Per, Subsample,
 };
@@ -231,6 +232,32 @@ fn measure() -> BoxedStrategy<JobKind> {
         .boxed()
 }
 
+fn sweep() -> BoxedStrategy<JobKind> {
+    let metric = prop_oneof![
+        any::<u32>().prop_map(|n_star| controller::Metric::BalanceScore(BalanceScore { n_star })),
+        any::<u32>().prop_map(|top| controller::Metric::RewardPass(RewardPass { top })),
+        any::<u32>().prop_map(controller::Metric::PassAt),
+        Just(controller::Metric::Random),
+    ];
+    let bounds = (role_name(), number()).prop_map(|(name, value)| {
+        let (above, at_most) = (Some(Number::Variable(format!("${name}"))), Some(Number::Value(value)));
+        Bounds { above, at_least: None, below: None, at_most }
+    });
+    let range = (number(), number(), number()).prop_map(|(from, to, step)| Range { from, to, step });
+    let by = prop_oneof![Just(Measure::Reward), text().prop_map(Measure::Score)];
+    let variables = (role_name(), number(), role_name(), range);
+    (rollout(), metric, by, option::of(bounds), variables)
+        .prop_map(|(rollout, metric, by, filter, (var, value, moved, range))| {
+            let (vars, swept) = (BTreeMap::from([(var, value)]), BTreeMap::from([(moved, range)]));
+            let sweep = Box::new(Sweep { metric, by, filter, vars, swept });
+            match rollout {
+                JobKind::Rollout(rollout) => JobKind::Sweep(SweepSpec { rollout, sweep }),
+                other => other,
+            }
+        })
+        .boxed()
+}
+
 fn curve() -> impl Strategy<Value = TaskCurve> {
     let moment = (any::<u64>(), any::<u32>(), any::<u32>());
     let moment = moment.prop_map(|(tokens, a, b)| Moment { tokens, answers: a.max(b), passes: a.min(b) });
@@ -238,7 +265,16 @@ fn curve() -> impl Strategy<Value = TaskCurve> {
 }
 
 pub fn job() -> BoxedStrategy<JobSpec> {
-    let kind = prop_oneof![base().prop_map(JobKind::Base), rollout(), grow(), curate(), bout(), evaluate(), measure()];
+    let kind = prop_oneof![
+        base().prop_map(JobKind::Base),
+        rollout(),
+        grow(),
+        curate(),
+        bout(),
+        evaluate(),
+        measure(),
+        sweep()
+    ];
     (id(), id(), seed(), any::<u64>(), kind)
         .prop_map(|(id, evolution, seed, time_limit_ms, kind)| JobSpec { id, evolution, seed, time_limit_ms, kind })
         .boxed()
@@ -298,6 +334,7 @@ pub fn output() -> BoxedStrategy<JobOutput> {
         (vec(pair, 0..4), any::<u64>()).prop_map(|(pairs, tokens)| JobOutput::Bout { pairs, tokens }),
         (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),
         (vec(curve(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Measure { tasks, tokens }),
+        (vec(number(), 0..4), any::<u64>()).prop_map(|(sums, tokens)| JobOutput::Sweep { sums, tokens }),
     ]
     .boxed()
 }

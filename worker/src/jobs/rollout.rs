@@ -60,7 +60,12 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
 
 /// Fails a job whose verifier is broken: more errors than the recipe allows, on several tasks, and not on one that is at fault itself.
 /// An evaluator of the search counts for itself: one that only errs leaves trees that nobody led.
-fn believe(spec: &RolloutSpec, counts: &VerdictCounts, audit: &Audit, erring: &Erring) -> Result<(), JobError> {
+pub(super) fn believe(
+    spec: &RolloutSpec,
+    counts: &VerdictCounts,
+    audit: &Audit,
+    erring: &Erring,
+) -> Result<(), JobError> {
     let broken = |tasks: usize, errors: u64, of: u64| {
         tasks >= ERRING_TASKS && errors as f64 > spec.trust.most_errors * of as f64
     };
@@ -96,7 +101,8 @@ pub(super) fn search_failed(error: ForestError) -> JobError {
     }
 }
 
-fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Option<Leaf>) -> Trajectory {
+/// What a search found, as a record.
+pub(super) fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), leaf: Option<Leaf>) -> Trajectory {
     Trajectory {
         job: origin.job.clone(),
         task_set: origin.task_set.clone(),

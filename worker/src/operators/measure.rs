@@ -4,7 +4,7 @@ use galapagos_domain::recipe::curate::Measure;
 use galapagos_domain::trajectory::{Score, Trajectory};
 
 /// The number, if the record has it.
-pub(super) fn measure(record: &Trajectory, by: &Measure) -> Option<f64> {
+pub(crate) fn measure(record: &Trajectory, by: &Measure) -> Option<f64> {
     let value = match by {
         Measure::Reward => record.reward(),
         Measure::Confidence => record.verdict.confidence.map(f64::from),

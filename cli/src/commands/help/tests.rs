@@ -1,5 +1,6 @@
 //! The reference against the grammar's own types: no field and no default may be missing or wrong.
 
+use galapagos_domain::recipe::controller::{self, BalanceScore, Bounds, Controller, GridArgmax, Range, RewardPass};
 use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator};
 use galapagos_domain::recipe::evaluate::{BestOf, Metric, NumberOf, Rerank};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
@@ -133,6 +134,14 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "normalise" => words::<Normalise>(None),
         "balance" => words::<BalanceBy>(None),
         "control" => words::<Control>(None),
+        "controllers" => words::<Controller>(None),
+        "grid_argmax" => words::<GridArgmax>(None),
+        "bounds" => words::<Bounds>(None),
+        "grid_metric" => words::<controller::Metric>(None),
+        "balance_score" => words::<BalanceScore>(None),
+        "reward_pass" => words::<RewardPass>(None),
+        "moves" => words::<Range>(None),
+        "grid_budget" => words::<controller::Budget>(None),
         "shuffle" => words::<Shuffled>(None),
         _ => None,
     }
@@ -206,7 +215,9 @@ fn least(topic: &str) -> Value {
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({"pass": 1.0, "fail": 0.0}),
-        "hindsight" | "rerank" => json!({}),
+        "hindsight" | "rerank" | "bounds" | "balance_score" | "reward_pass" => json!({}),
+        "grid_argmax" => json!({"on": {}, "search": {"sample_k": {"n": 1}}, "metric": "random", "moves": {}}),
+        "moves" => json!({"from": 0.0, "to": 1.0, "step": 0.5}),
         "numbers" => json!({"verifier": "rule"}),
         "subsample" => json!({"n": 1}),
         "train" => json!({"role": "policy", "on": "c", "loss": "nll", "lr": 0.1}),
@@ -280,6 +291,11 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "adapter" => through::<Adapter>(least),
         "freeze" => through::<Freeze>(least),
         "guard" => through::<Guard>(least),
+        "grid_argmax" => through::<Controller>(json!({ topic: least })).map(inside),
+        "bounds" => through::<Bounds>(least),
+        "balance_score" => through::<BalanceScore>(least),
+        "reward_pass" => through::<RewardPass>(least),
+        "moves" => through::<Range>(least),
         verb => through::<RecipeStep>(json!({ verb: least })).map(inside),
     }
 }

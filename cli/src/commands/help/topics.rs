@@ -1,6 +1,7 @@
 //! Every topic of the recipe language, in the order of the reference.
 
 mod choices;
+mod controllers;
 mod datasets;
 mod families;
 mod growing;
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
     let parts = [
         header::TOPICS,
         families::TOPICS,
+        controllers::TOPICS,
         datasets::TOPICS,
         making::TOPICS,
         searching::TOPICS,

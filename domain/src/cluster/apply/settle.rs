@@ -1,8 +1,9 @@
 //! How an evolution goes on: a recipe step that is complete gets its outcome, and the next one starts, in the same turn and
 //! so in the same write.
 
+use crate::cluster::control;
 use crate::cluster::cursor::{self, Next};
-use crate::cluster::evolution::{Contest, Outcome, StepRun, Work};
+use crate::cluster::evolution::{Contest, List, Outcome, StepRun, Work};
 use crate::cluster::expand::{self, Expansion, Site};
 use crate::cluster::gate;
 use crate::cluster::job::Job;
@@ -15,6 +16,7 @@ use crate::cluster::view::{Decision, Phase, Status, Summary};
 use crate::ids::{Digest, EvolutionId, JobId};
 use crate::job::{JobOutput, JobSpec};
 use crate::member::Origin;
+use crate::recipe::controller::Controller;
 use crate::recipe::step::RecipeStep;
 
 impl Turn<'_> {
@@ -37,20 +39,24 @@ impl Turn<'_> {
     /// Starts the recipe step that is next; says whether one started.
     fn start_next(&mut self, id: &EvolutionId) -> bool {
         let Some(evolution) = self.state.evolutions.get(id) else { return false };
-        let (phase, position) = match cursor::next(evolution) {
-            Next::Step { phase, position } => (phase, position),
+        let place = match cursor::next(evolution) {
+            Next::Step(place) => place,
             Next::Finished => {
                 self.set_status(id, Status::Done);
                 return false;
             }
         };
-        match expand::expand(evolution, &self.state.limits, phase, position) {
+        match expand::expand(evolution, &self.state.limits, place) {
             Ok(expansion) => {
                 self.start(id, expansion);
                 true
             }
             Err(error) => {
-                let head = format!("recipe step {} of {phase} cannot start", position + 1);
+                let what = match place.list {
+                    List::Steps => "recipe step",
+                    List::Controllers => "controller",
+                };
+                let head = format!("{what} {} of {} cannot start", place.position + 1, place.phase);
                 self.end_failed(id, vec![head, error.to_string()]);
                 false
             }
@@ -103,6 +109,9 @@ impl Turn<'_> {
         if self.grow_on(id, run) {
             return None;
         }
+        if run.list == List::Controllers {
+            return self.control_outcome(id, run);
+        }
         let evolution = self.state.evolutions.get(id)?;
         let ended: Option<Vec<Ended<'_>>> = jobs.iter().map(|job| self.state.ended(job)).collect();
         let ended = ended?;
@@ -122,7 +131,7 @@ impl Turn<'_> {
             return false;
         }
         let output = |job: &JobId| self.state.jobs.get(job).and_then(Job::output);
-        let mut jobs = match expand::spread(&Site::of(evolution, &self.state.limits, run), rollout, &output) {
+        let jobs = match expand::spread(&Site::of(evolution, &self.state.limits, run), rollout, &output) {
             Ok(jobs) => jobs,
             Err(error) => {
                 let head = "the next part of the search cannot be made".to_owned();
@@ -131,6 +140,11 @@ impl Turn<'_> {
             }
         };
         // Whichever group of jobs is ahead: in order of their numbers.
+        self.make_missing(id, jobs)
+    }
+
+    /// Makes those of `jobs`, which are all of the running recipe step so far, that are new; says whether there were any.
+    fn make_missing(&mut self, id: &EvolutionId, mut jobs: Vec<JobSpec>) -> bool {
         let all = jobs.iter().map(|job| job.id.clone()).collect();
         jobs.retain(|job| !self.state.jobs.contains_key(&job.id));
         let more = !jobs.is_empty();
@@ -141,6 +155,35 @@ impl Turn<'_> {
             }
         }
         more
+    }
+
+    /// Measures a controller's grid further, or moves the variables once all of it is measured.
+    fn control_outcome(&mut self, id: &EvolutionId, run: &StepRun) -> Option<Outcome> {
+        let evolution = self.state.evolutions.get(id)?;
+        let controller = evolution.controller(run)?.clone();
+        let output = |job: &JobId| self.state.jobs.get(job).and_then(Job::output);
+        let survey = match expand::survey(&Site::of(evolution, &self.state.limits, run), &controller, &output) {
+            Ok(survey) => survey,
+            Err(error) => {
+                self.fail_evolution(id, vec!["the controller cannot measure on".to_owned(), error.to_string()]);
+                return None;
+            }
+        };
+        let Some(known) = survey.known else {
+            self.make_missing(id, survey.jobs);
+            return None;
+        };
+        let Controller::GridArgmax(grid) = &controller;
+        let Some(decided) = control::decide(grid, &known, &evolution.vars()) else {
+            self.fail_evolution(id, vec!["the controller's grid has no point".to_owned()]);
+            return None;
+        };
+        let ended = survey.jobs.iter().filter_map(|job| Some((outcome::units(&job.kind), output(&job.id)?)));
+        let (units, tokens) =
+            ended.fold((0, 0), |(units, tokens), (more, output)| (units + more, tokens + outcome::tokens(output)));
+        let evolution = self.evolution(id)?;
+        evolution.moved.extend(decided.moves.iter().map(|moved| (moved.name.clone(), moved.to)));
+        Some(Outcome { summary: Summary::Control(decided), dataset: Vec::new(), trees: Vec::new(), units, tokens })
     }
 
     fn commit_base(

@@ -24,7 +24,7 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
             },
         },
     };
-    let vars = &site.evolution.recipe.vars;
+    let vars = &site.evolution.vars();
     let apply: Result<Vec<_>, _> = curate.apply.iter().map(|operator| operator.resolved(vars)).collect();
     let apply = apply.map_err(|number| ResolveError::unknown(&number))?;
     let needs = |what: fn(&Operator) -> bool| apply.iter().any(what);

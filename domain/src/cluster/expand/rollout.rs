@@ -55,12 +55,20 @@ pub(in crate::cluster) fn resolved_in(
     phase: Phase,
     search: &Search,
 ) -> Result<Search, ResolveError> {
+    resolved_at((evolution, phase), search, &evolution.vars())
+}
+
+/// The same with these variables.
+pub(super) fn resolved_at(
+    (evolution, phase): (&Evolution, Phase),
+    search: &Search,
+    vars: &BTreeMap<Name, f64>,
+) -> Result<Search, ResolveError> {
     let generation = match phase {
         Phase::Base | Phase::First => 1,
         Phase::Generation(generation) => generation,
         Phase::Finish => evolution.recipe.generations,
     };
-    let vars = &evolution.recipe.vars;
     let search = search.resolved(vars, generation).map_err(|number| ResolveError::unknown(&number))?;
     let sampled = Sampling::of(search.propose());
     sampled.ok_or_else(|| {

@@ -7,11 +7,32 @@ use crate::cluster::job::Job;
 use crate::cluster::lease::Lease;
 use crate::cluster::matching::NoSlot;
 use crate::cluster::round::{Round, RoundState};
-use crate::cluster::view::Status;
+use crate::cluster::view::{Status, Summary};
+use crate::ids::Name;
 use crate::time::Timestamp;
 
 /// A training rank that said nothing for longer is told as hanging.
 const HANGS_MS: u64 = 10_000;
+
+/// Where the variables are, each that a controller moved with the last decision that did.
+fn moved(evolution: &Evolution) -> Vec<String> {
+    let last = |name: &Name| {
+        let decided = evolution.steps.iter().rev().find_map(|run| match &run.outcome.as_ref()?.summary {
+            Summary::Control(decided) if decided.moves.iter().any(|moved| moved.name == *name) => Some((run, decided)),
+            Summary::Control(_)
+            | Summary::Base { .. }
+            | Summary::Rollout { .. }
+            | Summary::Curate { .. }
+            | Summary::Train { .. }
+            | Summary::Tournament(_)
+            | Summary::Evaluate { .. } => None,
+        });
+        decided.map_or_else(String::new, |(run, decided)| {
+            format!(", by {} in {}: {} {:.3}", run.name, run.phase, decided.metric, decided.value)
+        })
+    };
+    evolution.moved.iter().map(|(name, value)| format!("variable {name} is {value}{}", last(name))).collect()
+}
 
 impl ClusterState {
     pub(super) fn explain_evolution(&self, now: Timestamp, evolution: &Evolution) -> Explanation {
@@ -21,6 +42,7 @@ impl ClusterState {
         if evolution.retries > 0 {
             facts.push(format!("{} attempts or round tries were repeated", evolution.retries));
         }
+        facts.extend(moved(evolution));
         if let Some(run) = evolution.running_step() {
             facts.extend(self.running_facts(now, run));
         }

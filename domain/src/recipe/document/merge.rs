@@ -7,8 +7,8 @@
 use super::{Entry, Node, Value};
 
 /// Fields whose value is a choice: merging two different choices would make neither.
-const CHOICES: [&str; 10] =
-    ["base", "search", "loss", "gate", "stop", "control", "from", "on", "family", "baseline"];
+const CHOICES: [&str; 11] =
+    ["base", "search", "loss", "gate", "stop", "control", "from", "on", "family", "baseline", "metric"];
 
 /// Kinds of task sets: one in place of another.
 const TASK_SETS: [&str; 3] = ["builtin", "files", "env"];

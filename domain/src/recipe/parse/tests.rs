@@ -120,8 +120,8 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("- rollout: {", "- breed: {", "`breed` is part of the recipe language, but not", "my.yaml:17:"),
         (
             "generations: 2",
-            "controllers: []\ngenerations: 2",
-            "`controllers` is part of the recipe language",
+            "steady_state: {}\ngenerations: 2",
+            "`steady_state` is part of the recipe language",
             "my.yaml:12:1",
         ),
         (

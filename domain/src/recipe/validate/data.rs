@@ -17,7 +17,6 @@ pub(super) const MAX_TOKENS: u32 = 8192;
 
 impl Check<'_> {
     pub(super) fn rollout(&mut self, rollout: &Rollout, path: &Path, scope: &Scope) {
-        self.lm_role(&path.key("role"), &rollout.role);
         if rollout.tasks.is_empty() {
             self.refuse(
                 &path.key("tasks"),
@@ -31,6 +30,13 @@ impl Check<'_> {
                 self.amount(&path, *amount, Split::Train, source.size(Split::Train));
             }
         }
+        self.trust(rollout, path);
+        self.searched(rollout, (path, "tasks"), scope);
+    }
+
+    /// What searches and verifies; `key` is where its task sets stand.
+    pub(super) fn searched(&mut self, rollout: &Rollout, (path, key): (&Path, &str), scope: &Scope) {
+        self.lm_role(&path.key("role"), &rollout.role);
         if rollout.verify.is_empty() {
             self.refuse(&path.key("verify"), "nothing verifies the trajectories", "write `verify: [rule]`");
         }
@@ -47,9 +53,8 @@ impl Check<'_> {
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
         self.asked_roles(rollout.search.verifiers().chain(&rollout.verify), Some(&rollout.role), path);
-        self.tests_are_there(rollout, path);
-        self.trust(rollout, path);
-        self.episodes(rollout, path);
+        self.tests_are_there(rollout, &path.key(key));
+        self.episodes(rollout, (path, key));
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);
     }
 

@@ -57,8 +57,8 @@ impl Check<'_> {
     }
 
     /// What a rollout plays it plays alone, and what it asks of episodes they can answer.
-    pub(super) fn episodes(&mut self, rollout: &Rollout, path: &Path) {
-        self.one_kind(rollout.tasks.keys(), &path.key("tasks"), "write a `rollout` for each");
+    pub(super) fn episodes(&mut self, rollout: &Rollout, (path, key): (&Path, &str)) {
+        self.one_kind(rollout.tasks.keys(), &path.key(key), "write one for each");
         let plays = self.plays(rollout.tasks.keys());
         for (index, verifier) in rollout.verify.iter().enumerate() {
             self.knows(verifier, &path.key("verify").index(index), plays);

@@ -57,7 +57,7 @@ impl Check<'_> {
             if self.recipe.tasks.get(name).is_some_and(|set| !set.has_tests()) {
                 let message = format!("`unit_tests` needs tests, and the tasks `{name}` bring none");
                 let help = "take tasks from `files` with `tests` and `columns: {tests: ...}`";
-                self.refuse(&path.key("tasks").key(name), message, help);
+                self.refuse(&path.key(name), message, help);
             }
         }
     }

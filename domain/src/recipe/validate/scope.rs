@@ -66,8 +66,12 @@ impl Check<'_> {
     pub(super) fn names(&mut self) {
         let recipe = self.recipe;
         let mut seen: BTreeMap<&Name, Path> = BTreeMap::new();
-        for (path, step) in located_steps(recipe) {
-            let Some(name) = step.given_name() else { continue };
+        let steps = located_steps(recipe).map(|(path, step)| (path, step.given_name()));
+        let controllers = recipe.controllers.iter().enumerate().map(|(index, controller)| {
+            (Path::root().key("controllers").index(index).key(controller.word()), controller.given_name())
+        });
+        for (path, name) in steps.chain(controllers) {
+            let Some(name) = name else { continue };
             let here = path.key("as");
             if let Some(first) = seen.get(name) {
                 self.refuse(
@@ -155,7 +159,7 @@ fn located_steps(recipe: &Recipe) -> impl Iterator<Item = (Path, &RecipeStep)> {
 }
 
 fn looks_unnamed(name: &Name) -> bool {
-    let verbs = ["rollout", "curate", "train", "tournament", "evaluate"];
+    let verbs = ["rollout", "curate", "train", "tournament", "evaluate", "control"];
     name.as_str().split_once('-').is_some_and(|(verb, rest)| {
         verbs.contains(&verb) && !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit())
     })

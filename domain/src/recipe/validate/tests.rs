@@ -3,6 +3,7 @@
 use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
 
+mod controllers;
 mod datasets;
 mod episodes;
 mod opinions;

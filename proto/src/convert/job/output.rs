@@ -33,6 +33,7 @@ impl From<JobOutput> for v1::JobOutput {
             JobOutput::Evaluate { tasks, tokens } => {
                 Kind::Evaluate(v1::EvaluateOutput { tasks: all_into(tasks), tokens })
             }
+            JobOutput::Sweep { sums, tokens } => Kind::Sweep(v1::SweepOutput { sums, tokens }),
             JobOutput::Measure { tasks, tokens } => Kind::Measure(v1::MeasureOutput { tasks: all_into(tasks), tokens }),
         };
         Self { kind: Some(kind) }
@@ -72,6 +73,7 @@ impl TryFrom<v1::JobOutput> for JobOutput {
             }),
             Kind::Bout(bout) => Ok(Self::Bout { pairs: all(bout.pairs)?, tokens: bout.tokens }),
             Kind::Evaluate(evaluate) => Ok(Self::Evaluate { tasks: all(evaluate.tasks)?, tokens: evaluate.tokens }),
+            Kind::Sweep(sweep) => Ok(Self::Sweep { sums: sweep.sums, tokens: sweep.tokens }),
             Kind::Measure(measure) => Ok(Self::Measure { tasks: all(measure.tasks)?, tokens: measure.tokens }),
         }
     }

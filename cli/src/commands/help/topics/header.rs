@@ -28,6 +28,7 @@ const RECIPE: Topic = Topic {
         required("tasks", "map of task sets", "where problems come from, by name"),
         required("generations", "count", "how many times `each` runs at most"),
         preset("vars", "map of numbers", "{}", "numbers that recipe steps refer to as `$name`"),
+        preset("controllers", "list of controllers", "[]", "what moves them between generations, in order"),
         preset("first", "list of recipe steps", "[]", "run once, before the first generation"),
         required("each", "list of recipe steps", "the recipe steps of one generation, in order"),
         optional("stop", "choice", "when to stop before `generations` are done"),
