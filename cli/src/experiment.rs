@@ -31,6 +31,14 @@ mod shipped {
         Sources::find(&file).unwrap()
     }
 
+    /// The names of all.
+    pub fn names() -> Vec<String> {
+        let folder = format!("{}/../recipes/experiments", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let yaml = files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+        yaml.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
     /// A shipped experiment, changed.
     pub fn experiment(name: &str, change: impl Fn(&str) -> String) -> Experiment {
         let sources = sources(name);

@@ -77,3 +77,44 @@ impl RecipeFile {
 pub fn read_text(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use galapagos_domain::plan::Plan;
+
+    use super::*;
+
+    #[test]
+    fn every_shipped_recipe_can_be_planned_without_its_data() {
+        let folder = format!("{}/../recipes", env!("CARGO_MANIFEST_DIR"));
+        let mut seen = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "yaml") {
+                continue;
+            }
+            let file = read_to_plan(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(Plan::of(&file.recipe).totals.jobs > 0);
+            let name = file.recipe.name.as_str();
+            assert_eq!(path.file_stem().unwrap().to_string_lossy(), name, "a recipe has the name of its file");
+            seen += 1;
+        }
+        assert!(seen >= 8, "{seen}");
+    }
+
+    #[test]
+    fn a_run_needs_the_data_that_a_plan_does_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(format!("{}/../recipes/sharpening.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let path = folder.path().join("sharpening.yaml");
+        std::fs::create_dir(folder.path().join("parts")).unwrap();
+        for part in ["governance", "math"] {
+            let from = format!("{}/../recipes/parts/{part}.yaml", env!("CARGO_MANIFEST_DIR"));
+            std::fs::copy(from, folder.path().join(format!("parts/{part}.yaml"))).unwrap();
+        }
+        std::fs::write(&path, text).unwrap();
+        assert!(read_to_plan(&path).is_ok());
+        let message = read(&path).unwrap_err().to_string();
+        assert!(message.contains("math"), "{message}");
+    }
+}

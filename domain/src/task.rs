@@ -358,6 +358,28 @@ impl Family {
         }
     }
 
+    /// Whether the lines of working written so far can be done; `None` for families whose answers are not worked line by line. Says
+    /// nothing of where they lead, so it may be asked of a part.
+    #[must_use]
+    pub fn check_working(self, problem: &Problem, so_far: &str) -> Option<Verdict> {
+        match self {
+            Self::CountdownSteps(_) => Some(countdown_steps::check(problem, so_far)),
+            Self::ArithmeticSteps(_) => Some(arithmetic::check_working(&problem.prompt, so_far)),
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::ListProgram
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => None,
+        }
+    }
+
     /// What [`Family::verify`] reads of a completion, in one form: completions with the same reading are the same answer. `None` if there
     /// is nothing to read.
     #[must_use]

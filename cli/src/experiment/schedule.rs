@@ -125,4 +125,24 @@ mod tests {
         let message = schedule(&arms(&unmeasured, Scale::Full), &unmeasured, Scale::Full).unwrap_err().to_string();
         assert!(message.contains("`ungated`") && message.contains("of `candidate`"), "{message}");
     }
+
+    #[test]
+    fn every_shipped_experiment_can_be_run_at_both_scales_and_has_a_control_and_five_seeds() {
+        let names = crate::experiment::shipped::names();
+        assert!(names.len() >= 5, "{names:?}");
+        for name in names {
+            let experiment = experiment(&name, str::to_owned);
+            for scale in [Scale::Full, Scale::Quick] {
+                let arms = arms(&experiment, scale);
+                assert!(arms.iter().any(|arm| arm.control), "{name}");
+                let runs = schedule(&arms, &experiment, scale).unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert!(!runs.is_empty(), "{name}");
+            }
+            let control = |name: &Name| arms(&experiment, Scale::Full).iter().any(|arm| arm.name == *name && arm.control);
+            let about_control = experiment.header().expect.iter().any(|expect| expect.arms().any(control));
+            assert!(about_control, "{name}: nothing is expected of a control");
+            // The quickstart trains a real model: three seeds are what minutes allow.
+            assert!(experiment.seeds(Scale::Full).len() >= if name == "quickstart" { 3 } else { 5 }, "{name}");
+        }
+    }
 }

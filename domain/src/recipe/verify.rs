@@ -38,6 +38,8 @@ pub enum Verifier {
     Regex(Pattern),
     JsonSchema(JsonSchema),
     Math(Math),
+    /// The lines written so far can be done, by the task family's own rules; says nothing of where they lead.
+    Working,
     /// Runs the Python of all steps in the sandbox: the last one must run.
     StepExecutor(StepExecutor),
     /// Runs the tests that the task brings against the answer, a program, in the sandbox.
@@ -86,6 +88,7 @@ impl Verifier {
             Self::Regex(_) => "regex",
             Self::JsonSchema(_) => "json_schema",
             Self::Math(_) => "math",
+            Self::Working => "working",
             Self::StepExecutor(_) => "step_executor",
             Self::UnitTests(_) => "unit_tests",
             Self::Behaviour(_) => "behaviour",
@@ -135,7 +138,8 @@ impl Verifier {
     #[must_use]
     pub fn decides(&self) -> bool {
         match self {
-            Self::StepExecutor(_)
+            Self::Working
+            | Self::StepExecutor(_)
             | Self::Rules(_)
             | Self::Judge(_)
             | Self::Principles(_)
@@ -185,7 +189,8 @@ impl Verifier {
             | Self::Math(_)
             | Self::UnitTests(_)
             | Self::EnvReturn(_) => true,
-            Self::StepExecutor(_)
+            Self::Working
+            | Self::StepExecutor(_)
             | Self::Value(_)
             | Self::Orm(_)
             | Self::Prm(_)

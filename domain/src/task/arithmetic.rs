@@ -385,6 +385,14 @@ pub(super) fn of_prompt(prompt: &str) -> Result<Expression, StepError> {
     Expression::parse(question.trim_start_matches("Q:"))
 }
 
+/// Whether every line so far can be done.
+pub(super) fn check_working(prompt: &str, so_far: &str) -> Verdict {
+    match first_wrong_line(prompt, so_far) {
+        None => Verdict::pass("all lines so far are right"),
+        Some((number, error)) => check::fail(&format!("line {number}: {error}")),
+    }
+}
+
 fn first_wrong_line(prompt: &str, completion: &str) -> Option<(usize, StepError)> {
     let mut now = match of_prompt(prompt) {
         Ok(expression) => expression,

@@ -161,6 +161,17 @@ pub(super) fn verify(problem: &Problem, completion: &str) -> Verdict {
     }
 }
 
+/// Whether every line so far can be done.
+pub(super) fn check(problem: &Problem, so_far: &str) -> Verdict {
+    let Some((_, mut working)) = of_prompt(&problem.prompt) else {
+        return Verdict::new(Outcome::Error, format!("{} is no task of countdown_steps", problem.key));
+    };
+    match working.lines(so_far) {
+        Ok(()) => Verdict::pass("all lines so far can be done"),
+        Err((number, error)) => check::fail(&format!("line {number}: {error}")),
+    }
+}
+
 /// The lines that stand after undoing, without space, checks and dots. An `undo` of what the prompt holds stands itself.
 pub(super) fn read(completion: &str) -> Option<String> {
     let mut standing: Vec<String> = Vec::new();

@@ -173,7 +173,7 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Draft {
     Draft::question(&named.join(" "), &format!("{reasons} {}", count - wrong), canonical.join(" "))
 }
 
-/// The last number decides; the reason tells the reasons.
+/// The last number decides; the verdict's score says how near it is, and the reason tells the reasons.
 pub(super) fn verify(prompt: &str, completion: &str) -> Verdict {
     let Some(sums) = sums(prompt) else {
         return Verdict::new(Outcome::Error, format!("{:?} is no prompt of sum_review", check::clip(prompt)));
@@ -182,11 +182,18 @@ pub(super) fn verify(prompt: &str, completion: &str) -> Verdict {
     let f1 = defects(prompt, completion).map_or(0.0, |defects| defects.f1());
     match last_number(completion) {
         Some((_, read)) if read == right => {
-            Verdict::pass(format!("the score read is {read}; F1 of the defects {f1:.2}"))
+            Verdict::pass(format!("the score read is {read}; F1 of the defects {f1:.2}")).scored(1.0)
         }
-        Some((_, read)) => check::fail(&format!("the score read is {read}, not {right}; F1 of the defects {f1:.2}")),
+        Some((_, read)) => check::fail(&format!("the score read is {read}, not {right}; F1 of the defects {f1:.2}"))
+            .scored(nearness(&read, &right, sums.len())),
         None => check::fail(&format!("no score in {:?}; it is {right}", check::clip(completion))),
     }
+}
+
+/// How near a score is to the right one: 1 if it is it, 0 if it is as far off as a score of so many sums can be.
+fn nearness(read: &str, right: &str, sums: usize) -> f32 {
+    let (Ok(read), Ok(right)) = (read.parse::<f32>(), right.parse::<f32>()) else { return 0.0 };
+    (1.0 - (read - right).abs() / sums.max(1) as f32).max(0.0)
 }
 
 /// The score.
@@ -212,6 +219,9 @@ mod tests {
         for wrong in [" b 1", "", "b", " b 12", "2 b 3"] {
             assert_eq!(verdict(wrong).outcome, Outcome::Fail, "{wrong:?}: {}", verdict(wrong).reason);
         }
+        let scores = [" b 2", " b 1", " abc 0", " 12", " b"].map(|text| verdict(text).score);
+        assert_eq!(scores[..2], [Some(1.0), Some(1.0 - 1.0 / 3.0)]);
+        assert!((scores[2].unwrap() - 1.0 / 3.0).abs() < 1e-6 && scores[3] == Some(0.0) && scores[4].is_none());
         let f1 = |text: &str| defects(PROMPT, text).unwrap().f1();
         assert_eq!([f1(" b 2"), f1(" bc 2"), f1(" - 2"), f1(" a 2"), f1(" b")], [1.0, 2.0 / 3.0, 0.0, 0.0, 1.0]);
         assert_eq!(defects("Q: a 1+1=2\nA:", " - 1").unwrap().f1(), 1.0);

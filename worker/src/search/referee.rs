@@ -8,6 +8,7 @@ use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::Head;
 use galapagos_domain::recipe::verify::{Dropout, McRollout, Model, Over, Spread, Uncertainty, UnitTests, Verifier};
+use galapagos_domain::task::TaskRule;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 use galapagos_domain::tree::TreeTurn;
 
@@ -100,6 +101,7 @@ impl Referee<'_> {
                 Some(options) => self.program(place, options, &question.path.answer),
                 None => Need::Decided(self.rule(place, &question.path.answer)),
             },
+            Verifier::Working => Need::Decided(self.working(place, &question.path.answer)),
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
             Verifier::Consistency(_) => Need::Group,
             Verifier::Rules(rules) => {
@@ -231,6 +233,19 @@ impl Referee<'_> {
     /// The rule on an answer.
     pub(super) fn rule(&self, place: usize, answer: &str) -> Verdict {
         self.rule.judge(self.tasks.claim(place, answer))
+    }
+
+    /// Whether the lines of an answer so far can be done.
+    fn working(&self, place: usize, so_far: &str) -> Verdict {
+        let checked = match &self.tasks.rule {
+            TaskRule::Family(family) => family.check_working(&self.tasks.items[place].problem, so_far),
+            TaskRule::Check(_) | TaskRule::Played => None,
+        };
+        let unknown = || {
+            let reason = "`working` knows the families that are worked line by line: arithmetic_steps and countdown_steps";
+            Verdict::new(Outcome::Error, reason)
+        };
+        checked.unwrap_or_else(unknown).by("working/1")
     }
 
     /// The share of continuations that the rule passes.

@@ -28,6 +28,7 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         Verifier::Math(options) => math(*options).check(expected, completion),
         Verifier::Behaviour(counted) => return Some(count(*counted, completion)),
         Verifier::Rule
+        | Verifier::Working
         | Verifier::StepExecutor(_)
         | Verifier::UnitTests(_)
         | Verifier::Value(_)

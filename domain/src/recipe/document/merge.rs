@@ -1,5 +1,5 @@
 //! The merge rule of `extends` and of experiments: maps merge deeply; a list of recipe steps merges step by step; a choice (a map
-//! with one key, such as `base`) with another key is replaced; all else is replaced.
+//! with one key, such as `base`) with another key is replaced; `null` takes a field away; all else is replaced.
 //!
 //! A recipe step is known by its verb and its `as`, a `train` without one by its role. One that is not there yet comes last, or in
 //! front of the step that `before` names; `omit: true` takes one away. Both words are read here and never reach the grammar.
@@ -25,6 +25,9 @@ pub(super) fn merge(node: &mut Node, over: Node) {
 }
 
 fn merge_entry(entries: &mut Vec<Entry>, over: Entry) {
+    if over.node.value == Value::Null {
+        return entries.retain(|entry| entry.key != over.key);
+    }
     match entries.iter_mut().find(|e| e.key == over.key) {
         None => entries.push(over),
         Some(entry) if is_choice(&over) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,

@@ -125,6 +125,7 @@ impl Check<'_> {
                 self.refuse(&path.key(name).key(compared), message, "leave it out");
             }
             Verifier::Rule
+            | Verifier::Working
             | Verifier::Exact(_)
             | Verifier::Numeric(_)
             | Verifier::List(_)

@@ -165,10 +165,11 @@ impl Check<'_> {
             | Verifier::Judge(_)
             | Verifier::Principles(_)
             | Verifier::Rules(_)
+            | Verifier::Working
             | Verifier::McRollout(_) => self.verifier(&first.by, &by, known),
             other => {
                 let message = format!("`{}` gives no score to what was written up to a step", other.name());
-                let help = "use `prm`, `value`, `orm`, `judge`, `principles`, `rules` or `mc_rollout`";
+                let help = "use `prm`, `value`, `orm`, `judge`, `principles`, `rules`, `working` or `mc_rollout`";
                 self.refuse(&by, message, help);
             }
         }

@@ -134,6 +134,7 @@ impl Check<'_> {
     pub(super) fn verifier(&mut self, verifier: &Verifier, path: &Path, (scope, generation): (&Scope, u32)) {
         match verifier {
             Verifier::Rule
+            | Verifier::Working
             | Verifier::SelfLogProb
             | Verifier::Behaviour(_)
             | Verifier::Math(_)

@@ -160,3 +160,14 @@ fn different_problems_are_drawn() {
     let drawn: BTreeSet<String> = (0..50).map(|seed| draw(&mut Seed(seed).stream(), Shape::DEFAULT).prompt).collect();
     assert!(drawn.len() > 45);
 }
+
+#[test]
+fn a_part_of_a_working_is_checked_for_what_can_be_done_alone() {
+    let checked = |text: &str| check(&problem("24: 3 5 9\n"), text).outcome;
+    for fine in ["", "9-3=6\n", "9-3=6\n6*5=30\n", "9-3=6\nundo\n"] {
+        assert_eq!(checked(fine), Outcome::Pass, "{fine:?}: nothing is asked of where it leads");
+    }
+    for impossible in ["9-3=5\n", "9-4=5\n", "undo\n", "3*5=15\n3+9=12\n"] {
+        assert_eq!(checked(impossible), Outcome::Fail, "{impossible:?}");
+    }
+}

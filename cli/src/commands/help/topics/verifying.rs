@@ -36,6 +36,11 @@ const VERIFY: Topic = Topic {
         word("regex", "map", "the completion matches"),
         word("json_schema", "map", "the completion has JSON that is valid for a schema"),
         word("math", "map", "the answer is the expected one in mathematics: LaTeX, fractions, units, expressions"),
+        word(
+            "working",
+            "",
+            "the lines so far can be done: of task families that are worked line by line; says nothing of where they lead",
+        ),
         word("step_executor", "map", "the Python of every step runs, in the sandbox"),
         word("unit_tests", "map", "the answer, a program, passes the tests of its task, in the sandbox"),
         word("value", "role", "a number: what a scalar head says behind what was written"),
