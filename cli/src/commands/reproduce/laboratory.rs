@@ -40,14 +40,8 @@ pub struct Laboratory<'a> {
 impl Laboratory<'_> {
     /// Runs everything, results in order; `None` if a person interrupts.
     pub async fn all(&self, runs: &[PlannedRun]) -> Result<Option<Measured>, Error> {
-        let mut bases = BTreeMap::new();
-        if let Some(warm) = self.warm {
-            for &seed in runs.iter().map(|run| &run.seed).collect::<BTreeSet<_>>() {
-                let Some(base) = self.warm_up(warm, seed).await? else { return Ok(None) };
-                bases.insert(seed, base);
-            }
-        }
-        let at_once = usize::from(self.args.at_once.max(1)).min(runs.len().max(1));
+        let at_once = usize::from(self.args.at_once.max(1));
+        let Some(bases) = self.bases(runs, at_once).await? else { return Ok(None) };
         let bases = &bases;
         let started = (1..).zip(runs).map(|(number, run)| async move {
             let run = match bases.get(&run.seed) {
@@ -69,6 +63,21 @@ impl Laboratory<'_> {
             }
         }
         Ok(Some((readings, elapsed_ms)))
+    }
+
+    /// The base of every seed that has one; `None` if a person interrupts.
+    async fn bases(&self, runs: &[PlannedRun], at_once: usize) -> Result<Option<BTreeMap<u64, PathBuf>>, Error> {
+        let Some(warm) = self.warm else { return Ok(Some(BTreeMap::new())) };
+        let seeds: BTreeSet<u64> = runs.iter().map(|run| run.seed).collect();
+        let warmed = seeds.into_iter().map(|seed| async move { Ok::<_, Error>((seed, self.warm_up(warm, seed).await?)) });
+        let mut ended = futures::stream::iter(warmed).buffered(at_once);
+        let mut bases = BTreeMap::new();
+        while let Some(ended) = ended.next().await {
+            let (seed, base) = ended?;
+            let Some(base) = base else { return Ok(None) };
+            bases.insert(seed, base);
+        }
+        Ok(Some(bases))
     }
 
     /// The folder with the champion of the warm recipe's run with `seed`.
