@@ -42,7 +42,6 @@ use rand_chacha::ChaCha8Rng;
 use crate::trajectory::Verdict;
 use five_numbers::Wanted;
 pub use split::Part;
-use split::Space;
 
 /// A family of problems, with what its instances look like where that may be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,48 +185,6 @@ impl Family {
             Self::LifeStep => "life_step",
             Self::SumReview(_) => "sum_review",
             Self::Enumerable(_) => "enumerable",
-        }
-    }
-
-    /// The space whose parts are the splits: families that ask the same question in two ways share one, and so do all shapes of a family.
-    fn space_name(self) -> &'static str {
-        match self {
-            Self::CountdownSteps(_) => "countdown",
-            Self::LargestOfFive
-            | Self::SmallestOfFive
-            | Self::LettersInWord
-            | Self::FirstInAlphabet
-            | Self::OddOneOut
-            | Self::SortSixDigits
-            | Self::SortThreeDigits
-            | Self::Countdown(_)
-            | Self::ArithmeticSteps(_)
-            | Self::ListProgram
-            | Self::LifeStep
-            | Self::SumReview(_)
-            | Self::Enumerable(_) => self.name(),
-        }
-    }
-
-    /// Whether all splits hold the same problems, because what is asked is the law of a model's answers and not what it makes of new
-    /// problems: `enumerable` alone.
-    #[must_use]
-    pub fn shares_problems(self) -> bool {
-        match self {
-            Self::Enumerable(_) => true,
-            Self::LargestOfFive
-            | Self::SmallestOfFive
-            | Self::LettersInWord
-            | Self::FirstInAlphabet
-            | Self::OddOneOut
-            | Self::SortSixDigits
-            | Self::SortThreeDigits
-            | Self::Countdown(_)
-            | Self::CountdownSteps(_)
-            | Self::ArithmeticSteps(_)
-            | Self::ListProgram
-            | Self::LifeStep
-            | Self::SumReview(_) => false,
         }
     }
 
@@ -413,29 +370,6 @@ impl Family {
             Self::LifeStep => life::draw(rng),
             Self::SumReview(shape) => sum_review::draw(rng, shape),
             Self::Enumerable(shape) => enumerable::draw(rng, shape),
-        }
-    }
-
-    /// How many canonical forms and prompts a part of the family's space holds; where that is not counted, whether it holds `asked`.
-    fn space(self, part: Part, asked: u64) -> Space {
-        match self {
-            Self::LargestOfFive
-            | Self::SmallestOfFive
-            | Self::OddOneOut
-            | Self::Countdown(countdown::Shape::DEFAULT)
-            | Self::CountdownSteps(countdown::Shape::DEFAULT)
-            | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
-            | Self::LifeStep
-            | Self::SumReview(sum_review::Shape::DEFAULT) => Space::Vast,
-            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::SumReview(_) => {
-                shape::sampled(self, part, asked)
-            }
-            Self::Enumerable(shape) => enumerable::space(shape, part),
-            Self::LettersInWord => letters_in_word::space(self, part),
-            Self::FirstInAlphabet => first_in_alphabet::space(self, part),
-            Self::SortSixDigits => sort_digits::space(self, part, 6),
-            Self::SortThreeDigits => sort_digits::space(self, part, 3),
-            Self::ListProgram => list_program::space(),
         }
     }
 }

@@ -112,7 +112,10 @@ fn operate(pool: &[u32], operation: &str) -> Result<Vec<u32>, LineError> {
 /// A step as a line of working; its left side alone if it has no result.
 pub(super) fn line(step: Step) -> String {
     let left = format!("{}{}{}", step.a, step.operator.sign(), step.b);
-    step.operator.apply(step.a, step.b).map_or(left.clone(), |result| format!("{left}={result}"))
+    match step.operator.apply(step.a, step.b) {
+        Some(result) => format!("{left}={result}"),
+        None => left,
+    }
 }
 
 /// The instance of a prompt, and the working that stands in it.

@@ -1,7 +1,10 @@
 //! Which part of a space (a family's, an environment's) a canonical problem belongs to: a fixed function, independent of any seed,
 //! so that no run can train on what another run is tested on.
 
-use super::Family;
+use super::{
+    Family, arithmetic, countdown, enumerable, first_in_alphabet, letters_in_word, list_program, shape, sort_digits,
+    sum_review,
+};
 use crate::recipe::tasks::Split;
 
 /// A part of a family's space. Training problems and demonstrations share one and differ by prompt.
@@ -93,5 +96,72 @@ impl Space {
             }
         }
         Self::Counted { forms, prompts }
+    }
+}
+
+impl Family {
+    /// The space whose parts are the splits: families that ask the same question in two ways share one, and so do all shapes of a family.
+    pub(super) fn space_name(self) -> &'static str {
+        match self {
+            Self::CountdownSteps(_) => "countdown",
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => self.name(),
+        }
+    }
+
+    /// Whether all splits hold the same problems, because what is asked is the law of a model's answers and not what it makes of new
+    /// problems: `enumerable` alone.
+    #[must_use]
+    pub fn shares_problems(self) -> bool {
+        match self {
+            Self::Enumerable(_) => true,
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram
+            | Self::LifeStep
+            | Self::SumReview(_) => false,
+        }
+    }
+
+    /// How many canonical forms and prompts a part of the family's space holds; where that is not counted, whether it holds `asked`.
+    pub(super) fn space(self, part: Part, asked: u64) -> Space {
+        match self {
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::OddOneOut
+            | Self::Countdown(countdown::Shape::DEFAULT)
+            | Self::CountdownSteps(countdown::Shape::DEFAULT)
+            | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
+            | Self::LifeStep
+            | Self::SumReview(sum_review::Shape::DEFAULT) => Space::Vast,
+            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::SumReview(_) => {
+                shape::sampled(self, part, asked)
+            }
+            Self::Enumerable(shape) => enumerable::space(shape, part),
+            Self::LettersInWord => letters_in_word::space(self, part),
+            Self::FirstInAlphabet => first_in_alphabet::space(self, part),
+            Self::SortSixDigits => sort_digits::space(self, part, 6),
+            Self::SortThreeDigits => sort_digits::space(self, part, 3),
+            Self::ListProgram => list_program::space(),
+        }
     }
 }

@@ -133,7 +133,7 @@ proptest! {
         prop_assert_eq!(working.pool(), &instance.numbers);
         prop_assert_eq!(instance.canonical(), draft.canonical);
         let mut text = String::new();
-        let mut working = Working::new(instance.numbers.clone());
+        let mut working = Working::new(instance.numbers);
         for right in draft.answer.lines() {
             for _ in 0..rng.random_range(0..3) {
                 let moves: Vec<Step> = super::super::countdown::moves(working.pool()).into_iter().collect();
