@@ -315,20 +315,19 @@ impl Family {
         }
     }
 
-    /// Whether the lines of working written so far can be done; `None` for families whose answers are not worked line by line. Says
-    /// nothing of where they lead, so it may be asked of a part.
+    /// Whether the steps written so far can be done: lines of working, digits that come next; `None` for families whose answers have no
+    /// steps. It may be asked of a part, and says nothing of where lines of countdown lead.
     #[must_use]
     pub fn check_working(self, problem: &Problem, so_far: &str) -> Option<Verdict> {
         match self {
             Self::CountdownSteps(_) => Some(countdown_steps::check(problem, so_far)),
             Self::ArithmeticSteps(_) => Some(arithmetic::check_working(&problem.prompt, so_far)),
+            Self::SortSixDigits | Self::SortThreeDigits => Some(sort_digits::check_working(&problem.answer, so_far)),
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
             | Self::FirstInAlphabet
             | Self::OddOneOut
-            | Self::SortSixDigits
-            | Self::SortThreeDigits
             | Self::Countdown(_)
             | Self::ListProgram
             | Self::LifeStep

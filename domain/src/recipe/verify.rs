@@ -38,7 +38,7 @@ pub enum Verifier {
     Regex(Pattern),
     JsonSchema(JsonSchema),
     Math(Math),
-    /// The lines written so far can be done, by the task family's own rules; says nothing of where they lead.
+    /// The steps written so far can be done, by the task family's own rules; says nothing of where they lead.
     Working,
     /// Runs the Python of all steps in the sandbox: the last one must run.
     StepExecutor(StepExecutor),

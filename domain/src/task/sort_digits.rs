@@ -4,7 +4,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::split::{Part, Space};
-use super::{Draft, Family};
+use super::{Draft, Family, check};
+use crate::trajectory::Verdict;
 
 pub(super) fn draw(rng: &mut ChaCha8Rng, digits: usize) -> Draft {
     let drawn: Vec<u8> = (0..digits).map(|_| b'0' + rng.random_range(0..10u8)).collect();
@@ -47,6 +48,16 @@ fn orderings(form: &str) -> u64 {
     factorial(form.len()) / repeats
 }
 
+/// Whether every digit so far is the one that comes next.
+pub(super) fn check_working(sorted: &str, so_far: &str) -> Verdict {
+    let wrong = so_far.trim().chars().zip(sorted.chars()).position(|(written, next)| written != next);
+    match wrong {
+        Some(place) => check::fail(&format!("digit {} is not the one that comes next", place + 1)),
+        None if so_far.trim().len() > sorted.len() => check::fail("there are more digits than were given"),
+        None => Verdict::pass("all digits so far come next"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +70,18 @@ mod tests {
             assert_eq!(all.len(), forms);
             assert_eq!(all.iter().map(|form| orderings(form)).sum::<u64>(), strings);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trajectory::Outcome;
+
+    #[test]
+    fn a_part_of_an_answer_is_checked_digit_by_digit() {
+        let checked = |so_far: &str| check_working("012359", so_far).outcome;
+        assert!(["", "0", "0123", "012359", "012359\n"].iter().all(|text| checked(text) == Outcome::Pass));
+        assert!(["1", "0133", "0123599", "01235x"].iter().all(|text| checked(text) == Outcome::Fail));
     }
 }

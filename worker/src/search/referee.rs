@@ -242,7 +242,7 @@ impl Referee<'_> {
             TaskRule::Check(_) | TaskRule::Played => None,
         };
         let unknown = || {
-            let reason = "`working` knows the families that are worked line by line: arithmetic_steps and countdown_steps";
+            let reason = "`working` knows the families whose answers have steps: arithmetic_steps, countdown_steps and those that sort";
             Verdict::new(Outcome::Error, reason)
         };
         checked.unwrap_or_else(unknown).by("working/1")
