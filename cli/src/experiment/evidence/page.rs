@@ -59,7 +59,7 @@ fn verdict(findings: &Findings) -> String {
 fn measured(findings: &Findings) -> String {
     let seeds: Vec<String> = findings.seeds.iter().map(ToString::to_string).collect();
     format!(
-        "{} on tasks that no arm was trained on or chosen by, unless a row says otherwise; seeds {}; 95% intervals over seeds.\n",
+        "{} on the sealed test split, unless a row says otherwise; seeds {}; 95% intervals over seeds.\n",
         metric(&findings.metric),
         seeds.join(", ")
     )
