@@ -13,6 +13,7 @@ mod wrap;
 const QUICKSTART: &str = include_str!("../../../../recipes/quickstart.yaml");
 const MAZE: &str = include_str!("../../../../recipes/maze.yaml");
 const TINY: &str = include_str!("../../../../recipes/tiny.yaml");
+const B_STAR: &str = include_str!("../../../../recipes/b-star.yaml");
 const MICRO: &str = include_str!("../../../../recipes/tests/micro.yaml");
 
 fn parse(text: &str) -> Result<Recipe, Diagnostics> {
@@ -30,7 +31,9 @@ fn broken(text: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn the_shipped_recipes_are_valid_and_survive_their_filled_in_form() {
-    for (name, text) in [("quickstart", QUICKSTART), ("tiny", TINY), ("micro", MICRO), ("maze", MAZE)] {
+    for (name, text) in
+        [("quickstart", QUICKSTART), ("tiny", TINY), ("micro", MICRO), ("maze", MAZE), ("b-star", B_STAR)]
+    {
         let recipe = parse(text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(recipe.name.as_str(), name);
         let filled_in = recipe.to_yaml();
