@@ -36,16 +36,29 @@ pub fn read_to_plan(path: &Path) -> Result<RecipeFile, Error> {
     read_with(path, Shelves::for_planning(folder(path)))
 }
 
+/// The same without a word about what is not there.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_to_plan_quietly(path: &Path) -> Result<RecipeFile, Error> {
+    filled(path, Shelves::for_planning(folder(path))).map(|(recipe, shelves)| RecipeFile::with(recipe, Arc::new(shelves)))
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("."))
 }
 
-fn read_with(path: &Path, mut shelves: Shelves) -> Result<RecipeFile, Error> {
+fn filled(path: &Path, mut shelves: Shelves) -> Result<(Recipe, Shelves), Error> {
     let text = read_text(path)?;
     let folder = folder(path);
     let loader = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
     let recipe = Recipe::parse_filled(&path.display().to_string(), &text, &loader, &mut |recipe| shelves.fill(recipe))
         .map_err(|diagnostics| Error::Recipe { diagnostics: diagnostics.to_string() })?;
+    Ok((recipe, shelves))
+}
+
+fn read_with(path: &Path, shelves: Shelves) -> Result<RecipeFile, Error> {
+    let (recipe, shelves) = filled(path, shelves)?;
     for line in shelves.notes().iter().filter_map(|(set, notes)| render::notes(set, *notes)) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }

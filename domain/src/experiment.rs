@@ -2,12 +2,14 @@
 //! turned into the recipes to run, and judged; running it is the shell's business.
 
 mod arm;
+mod conformance;
 mod expect;
 mod figure;
 mod judge;
 mod measure;
 
 pub use arm::PlannedArm;
+pub use conformance::{Conformance, Row, Tick};
 pub use expect::{Comparison, Expect};
 pub use figure::{Axis, Curve, Figure, Line, Point, Searches};
 pub use judge::{ArmResult, Expectation, Outcome, Question, Report, judge, over_seeds};

@@ -6,7 +6,7 @@ mod laboratory;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use galapagos_domain::experiment::{Experiment, PlannedArm, Scale};
+use galapagos_domain::experiment::{Conformance, Experiment, PlannedArm, Scale};
 use galapagos_domain::recipe::Recipe;
 use galapagos_domain::recipe::diagnostic::Diagnostics;
 
@@ -16,7 +16,7 @@ use crate::args;
 use crate::client::RUNS;
 use crate::error::{Error, Exit};
 use crate::experiment::evidence::{self, Known};
-use crate::experiment::{Entry, Evidence, Findings, PlannedRun, Sources, Subject, listing, schedule, text};
+use crate::experiment::{Coverage, Entry, Evidence, Findings, PlannedRun, Sources, Subject, listing, schedule, text};
 use crate::recipe_file;
 use laboratory::Laboratory;
 
@@ -31,6 +31,7 @@ pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     match (&args.experiment, args.list, args.all) {
         (None, true, false) => list(args, json),
         (None, false, true) => all(args, json).await,
+        (Some(named), false, false) if table(named)?.is_some() => cover(named, args, json),
         (Some(named), false, false) => match one(named, args, json).await? {
             Some(findings) => Ok(findings.exit()),
             None => Ok(Exit::Cancelled),
@@ -44,6 +45,43 @@ pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
             Err(Error::Usage { message })
         }
     }
+}
+
+/// The conformance table of that name, if it is one.
+fn table(named: &str) -> Result<Option<Conformance>, Error> {
+    let sources = Sources::find(named)?;
+    let loader = |recipe: &str| sources.load(recipe);
+    let text = recipe_file::read_text(sources.path())?;
+    Conformance::parse(&sources.path().display().to_string(), &text, &loader).map_err(mistakes)
+}
+
+/// Ticks a conformance table and shows it.
+fn cover(named: &str, args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
+    let Some(table) = table(named)? else {
+        return Err(Error::Usage { message: format!("`{named}` is no conformance table") });
+    };
+    let sources = Sources::find(named)?;
+    let folder = args.evidence.clone().unwrap_or_else(|| PathBuf::from(EVIDENCE));
+    let evidence = if folder.is_dir() { Some(Evidence::at(&folder)?) } else { None };
+    let coverage = Coverage::of(&sources.name(), &table, &sources.recipes(), evidence.as_ref())?;
+    if json {
+        print_json(&coverage)?
+    } else {
+        print(&coverage.text())?
+    }
+    if let Some(folder) = &args.evidence {
+        Evidence::at(folder)?.keep_coverage(&coverage)?;
+    }
+    Ok(coverage.exit())
+}
+
+/// The experiments that are runs, and the conformance tables.
+fn all_names() -> Result<(Vec<String>, Vec<String>), Error> {
+    let (mut runs, mut tables) = (Vec::new(), Vec::new());
+    for name in Sources::all() {
+        if table(&name)?.is_some() { tables.push(name) } else { runs.push(name) }
+    }
+    Ok((runs, tables))
 }
 
 /// An experiment, read and planned.
@@ -114,7 +152,8 @@ async fn all(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     let evidence = Evidence::at(&folder)?;
     let args = args::Reproduce { evidence: Some(folder), ..args.clone() };
     let mut leaking = Vec::new();
-    for name in Sources::all() {
+    let (names, tables) = all_names()?;
+    for name in names {
         let prepared = prepare(&name, &args)?;
         if evidence.known(&name)?.is_some_and(|known| known.digest == prepared.digest()) {
             let _ = writeln!(std::io::stderr(), "{name}: its evidence is up to date");
@@ -124,6 +163,9 @@ async fn all(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
         if !findings.control_fails {
             leaking.push(name);
         }
+    }
+    for name in tables {
+        cover(&name, &args, json)?;
     }
     if leaking.is_empty() {
         return Ok(Exit::Done);
@@ -136,7 +178,8 @@ fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     let folder = args.evidence.clone().unwrap_or_else(|| PathBuf::from(EVIDENCE));
     let evidence = if folder.is_dir() { Some(Evidence::at(&folder)?) } else { None };
     let mut entries = Vec::new();
-    for name in Sources::all() {
+    let (names, tables) = all_names()?;
+    for name in names {
         let prepared = prepare(&name, args)?;
         let known: Option<Known> = evidence.as_ref().map(|e| e.known(&name)).transpose()?.flatten();
         entries.push(Entry {
@@ -153,7 +196,10 @@ fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     if json {
         print_json(&entries)?
     } else {
-        print(&listing(&entries))?
+        print(&listing(&entries))?;
+        if !tables.is_empty() {
+            print(&format!("conformance tables, which run nothing: {}", tables.join(", ")))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -11,9 +11,13 @@ use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 
+use super::coverage::Coverage;
 use super::findings::Findings;
 use crate::error::Error;
 use crate::local::write_atomically;
+
+/// Where conformance tables lie in it.
+const TABLES: &str = "tables";
 
 /// A folder of evidence.
 #[derive(Debug, Clone)]
@@ -114,6 +118,19 @@ impl Evidence {
         self.write(&format!("{name}.json"), &json)?;
         self.index()?;
         Ok(path)
+    }
+
+    /// Writes page and record of a conformance table.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn keep_coverage(&self, coverage: &Coverage) -> Result<PathBuf, Error> {
+        let mut json = serde_json::to_string_pretty(coverage).map_err(|source| Error::Json { source })?;
+        json.push('\n');
+        std::fs::create_dir_all(self.folder.join(TABLES))
+            .map_err(|source| Error::Write { path: self.folder.clone(), source })?;
+        self.write(&format!("{TABLES}/{}.json", coverage.name), &json)?;
+        self.write(&format!("{TABLES}/{}.md", coverage.name), &coverage.page())
     }
 
     /// Every record in the folder, by name.

@@ -47,6 +47,12 @@ impl Sources {
         folders.map(|folder| names(&folder)).find(|names| !names.is_empty()).unwrap_or_default()
     }
 
+    /// The folder of the recipes at full scale.
+    #[must_use]
+    pub fn recipes(&self) -> PathBuf {
+        self.path.parent().unwrap_or_else(|| Path::new(".")).join("..")
+    }
+
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

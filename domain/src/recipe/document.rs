@@ -97,6 +97,12 @@ impl Document {
         node::parse(text, file).map_err(|(place, message)| self.diagnose(place, Path::root(), message).into())
     }
 
+    /// Whether there is a top-level key of that name.
+    #[must_use]
+    pub(crate) fn has(&self, key: &str) -> bool {
+        matches!(&self.root.value, Value::Map(entries) if entries.iter().any(|entry| entry.key == key))
+    }
+
     /// Takes the value under a top-level key out of the document, as a document of its own.
     #[must_use]
     pub(crate) fn take(&mut self, key: &str) -> Option<Self> {

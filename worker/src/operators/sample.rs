@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use galapagos_domain::ids::Name;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory};
 use rand::seq::SliceRandom;
