@@ -20,7 +20,7 @@
 //! | `span_learn` | list of bool | whether the policy answers for the part |
 //! | `span_value`, `span_class` | list of float32, of uint32, with nulls | label or reward, class or action of the part |
 //! | `pair`, `chosen` | utf8, bool, null: none | the preference that the row is one side of |
-//!
+//! | `greedy` | bool | most probable completion, drawn beside the samples; absent in older tables |
 //! | `score`, `confidence` | float32, null: not said | what the verifier says beyond the outcome |
 //! | `cost` | uint64 | tokens that verifying took |
 //! | `verifier` | utf8 | who decided, with the version |
@@ -237,6 +237,7 @@ mod tests {
                 weight: 0.0,
                 spans: vec![span(0, Some(0.5), None), span(1, None, Some(3))],
                 pair: Some(Side { pair: "train/17/a".to_owned(), chosen: false }),
+                greedy: true,
             },
             _ => Credit { pair: Some(Side { pair: "train/17/a".to_owned(), chosen: true }), ..Credit::default() },
         }

@@ -38,7 +38,15 @@ impl Verdict {
     /// A decision with nothing beside it.
     #[must_use]
     pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), score: None, confidence: None, cost: 0, verifier: String::new(), class: None }
+        Self {
+            outcome,
+            reason: reason.into(),
+            score: None,
+            confidence: None,
+            cost: 0,
+            verifier: String::new(),
+            class: None,
+        }
     }
 
     /// Shown right.
@@ -198,11 +206,14 @@ pub struct Credit {
     pub spans: Vec<Span>,
     /// The preference that it is one side of.
     pub pair: Option<Side>,
+    /// Whether it is the policy's most probable completion, drawn beside the samples of its task to compare them with.
+    #[serde(default)]
+    pub greedy: bool,
 }
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { reward: None, weight: 1.0, spans: Vec::new(), pair: None }
+        Self { reward: None, weight: 1.0, spans: Vec::new(), pair: None, greedy: false }
     }
 }
 

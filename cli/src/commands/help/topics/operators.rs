@@ -230,7 +230,11 @@ const LABEL_FROM: Topic = Topic {
     about: "Makes the labels that step models are trained on: the value of a step less `drop_penalty` times its fall from the step before. A `vote` makes the reward of a record: the share of its task's records with the same answer. An `outcome` makes its class: of programs (`list_program`, `unit_tests`) 0 for a compile error, 1 for a runtime error, 2 for a failed test, 3 for a pass; it stands at the record's last part, and records whose verdict has no class are left out.",
     form: Form::Map,
     entries: &[
-        required("value", "own, q, rollout, vote or outcome", "what a label is made of; `rollout` is what `mc_rollout` gave"),
+        required(
+            "value",
+            "own, q, rollout, vote or outcome",
+            "what a label is made of; `rollout` is what `mc_rollout` gave",
+        ),
         preset(
             "from",
             "records or trees",
