@@ -20,11 +20,12 @@
 //! | `span_learn` | list of bool | whether the policy answers for the part |
 //! | `span_value`, `span_class` | list of float32, of uint32, with nulls | label or reward, class or action of the part |
 //! | `pair`, `chosen` | utf8, bool, null: none | the preference that the row is one side of |
-//!
+//! | `greedy` | bool | most probable completion, drawn beside the samples; absent in older tables |
 //! | `score`, `confidence` | float32, null: not said | what the verifier says beyond the outcome |
 //! | `cost` | uint64 | tokens that verifying took |
 //! | `verifier` | utf8 | who decided, with the version |
 //! | `score_by`, `score_value` | list of utf8, of float32 | what each verifier gave |
+//! | `class` | uint32, null: none | the class that the verifier tells apart; absent in older tables |
 //! | `tree`, `node` | utf8, uint32, null: none | the place in a search tree that the row ends at |
 //!
 //! Files without the columns from `reward` on are read as if nothing had been said there.
@@ -221,7 +222,7 @@ mod tests {
         let plain = Verdict::new(outcome, "first integer 94, expected 94");
         match sample {
             0 => plain,
-            1 => Verdict { confidence: Some(0.5), cost: u64::MAX, ..plain.scored(0.25).by("rule/1") },
+            1 => Verdict { confidence: Some(0.5), cost: u64::MAX, class: Some(2), ..plain.scored(0.25).by("rule/1") },
             _ => plain.by("rule/1"),
         }
     }
@@ -236,6 +237,7 @@ mod tests {
                 weight: 0.0,
                 spans: vec![span(0, Some(0.5), None), span(1, None, Some(3))],
                 pair: Some(Side { pair: "train/17/a".to_owned(), chosen: false }),
+                greedy: true,
             },
             _ => Credit { pair: Some(Side { pair: "train/17/a".to_owned(), chosen: true }), ..Credit::default() },
         }
@@ -259,6 +261,14 @@ mod tests {
             from_batch(&old, &mut back).unwrap();
             assert_eq!(back, rows);
         }
+        let classless = to_batch(&[row(1, Outcome::Fail)]).unwrap();
+        let columns = classless.num_columns() - 1;
+        assert_eq!(classless.schema().fields().last().unwrap().name(), "class");
+        let mut back = Vec::new();
+        from_batch(&classless.project(&(0..columns).collect::<Vec<_>>()).unwrap(), &mut back).unwrap();
+        let mut expected = row(1, Outcome::Fail);
+        expected.verdict.class = None;
+        assert_eq!(back, [expected]);
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | `own` | float64, null: none | value of the node itself |
 //! | `outcome`, `reason`, `verifier` | utf8, null: not judged | verdict of an answer; of the root `suspect` if the tree is not believed |
 //! | `verdict_score`, `confidence` | float32, null | what the verdict says beyond the outcome |
+//! | `class` | uint32, null: none | the class that the verdict tells apart; absent in older tables |
 //! | `cost` | uint64, null | tokens sampled to decide it |
 //! | `score_by`, `score_value` | list of utf8, of float32 | what each evaluator gave |
 //! | `errors`, `asked`, `again`, `batch` | uint32 | see [`TreeNode`] |
@@ -53,8 +54,8 @@ const READ_NODES: usize = 256;
 const NOTE: &str = "galapagos.note";
 
 /// Columns that may hold null.
-const NULLABLE: [&str; 10] =
-    ["parent", "turn", "end", "own", "outcome", "reason", "verifier", "verdict_score", "confidence", "cost"];
+const NULLABLE: [&str; 11] =
+    ["class", "parent", "turn", "end", "own", "outcome", "reason", "verifier", "verdict_score", "confidence", "cost"];
 
 /// Encodes nodes as one Parquet file, with a note for whoever goes on from there. Equal nodes give equal bytes.
 ///
@@ -205,6 +206,7 @@ fn values(nodes: &[TreeNode]) -> Columns {
         ("verifier", texts(nodes, |n| n.verdict.as_ref().map(|v| v.verifier.clone()))),
         ("verdict_score", Arc::new(verdicts().map(|v| v.and_then(|v| v.score)).collect::<Float32Array>())),
         ("confidence", Arc::new(verdicts().map(|v| v.and_then(|v| v.confidence)).collect::<Float32Array>())),
+        ("class", Arc::new(verdicts().map(|v| v.and_then(|v| v.class)).collect::<UInt32Array>())),
         ("cost", Arc::new(verdicts().map(|v| v.map(|v| v.cost)).collect::<UInt64Array>())),
         ("score_by", Arc::new(by.finish())),
         ("score_value", Arc::new(value.finish())),
@@ -285,8 +287,14 @@ impl Row<'_> {
             score: small("verdict_score")?,
             confidence: small("confidence")?,
             cost: cost.value(self.row),
+            class: self.class()?,
             ..Verdict::new(outcome_of(&outcome)?, self.text("reason")?).by(self.text("verifier")?)
         }))
+    }
+
+    /// Older tables have no such column.
+    fn class(&self) -> Result<Option<u32>, Cause> {
+        if self.batch.column_by_name("class").is_none() { Ok(None) } else { self.maybe_whole("class") }
     }
 
     /// Older tables have no such column.

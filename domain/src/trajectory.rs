@@ -1,10 +1,12 @@
 //! Trajectories and verdicts: what a rollout leaves behind. A verdict is typed; an error is never a zero reward.
 
 mod audit;
+mod grade;
 
 use serde::{Deserialize, Serialize};
 
 pub use audit::{Agreed, Audit, Heard, Scored, Tested, Trouble};
+pub use grade::ProgramClass;
 
 use crate::ids::{Digest, JobId, Name};
 
@@ -27,13 +29,24 @@ pub struct Verdict {
     /// Who decided, with the version: `rule/1`, `judge/3b5c...`. Empty where nobody was asked.
     #[serde(default)]
     pub verifier: String,
+    /// A class finer than pass or fail, where the verifier tells several apart; of programs a [`ProgramClass`].
+    #[serde(default)]
+    pub class: Option<u32>,
 }
 
 impl Verdict {
     /// A decision with nothing beside it.
     #[must_use]
     pub fn new(outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), score: None, confidence: None, cost: 0, verifier: String::new() }
+        Self {
+            outcome,
+            reason: reason.into(),
+            score: None,
+            confidence: None,
+            cost: 0,
+            verifier: String::new(),
+            class: None,
+        }
     }
 
     /// Shown right.
@@ -52,6 +65,12 @@ impl Verdict {
     #[must_use]
     pub fn scored(self, score: f32) -> Self {
         Self { score: Some(score), ..self }
+    }
+
+    /// The same, of this class of programs.
+    #[must_use]
+    pub fn graded(self, class: ProgramClass) -> Self {
+        Self { class: Some(class.number()), ..self }
     }
 
     /// The same, decided by `verifier`.
@@ -187,11 +206,14 @@ pub struct Credit {
     pub spans: Vec<Span>,
     /// The preference that it is one side of.
     pub pair: Option<Side>,
+    /// Whether it is the policy's most probable completion, drawn beside the samples of its task to compare them with.
+    #[serde(default)]
+    pub greedy: bool,
 }
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { reward: None, weight: 1.0, spans: Vec::new(), pair: None }
+        Self { reward: None, weight: 1.0, spans: Vec::new(), pair: None, greedy: false }
     }
 }
 

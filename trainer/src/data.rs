@@ -16,7 +16,7 @@ pub use error::DataError;
 pub use row::Row;
 
 use galapagos_domain::ids::Digest;
-use galapagos_domain::recipe::train::{Loss, Reads, Train};
+use galapagos_domain::recipe::train::{Baseline, Loss, Reads, Train};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
 
@@ -218,6 +218,9 @@ fn what_it_needs(loss: &Loss) -> &'static str {
     match loss {
         Loss::Nll | Loss::Component(_) => "at least one record",
         Loss::ContrastiveMi(_) => "at least two records",
+        Loss::Pg(pg) if pg.baseline == Baseline::Greedy => {
+            "records that passed or failed, and a greedy one of the same task and policy that did"
+        }
         Loss::WeightedNll | Loss::Pg(_) | Loss::Value(_) | Loss::Kto(_) => "records that passed or failed",
         Loss::Dpo(_) | Loss::DpoRegression(_) | Loss::Cpl(_) | Loss::BtPair(_) => {
             "both sides of a pair, or a task with records that passed and records that failed"

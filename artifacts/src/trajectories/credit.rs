@@ -34,6 +34,7 @@ pub(super) fn columns(rows: &[Trajectory]) -> Vec<(&'static str, ArrayRef)> {
         ("span_class", fill(&mut class, rows, |values, span| values.append_option(span.class))),
         ("pair", Arc::new(sides().map(|side| side.map(|side| side.pair.as_str())).collect::<StringArray>())),
         ("chosen", Arc::new(sides().map(|side| side.map(|side| side.chosen)).collect::<BooleanArray>())),
+        ("greedy", Arc::new(rows.iter().map(|row| Some(row.credit.greedy)).collect::<BooleanArray>())),
     ]
 }
 
@@ -64,6 +65,11 @@ pub(super) fn read(batch: &RecordBatch) -> Result<Vec<Credit>, Cause> {
     let weight = typed_column(batch, "weight", &DataType::Float32)?.as_primitive::<Float32Type>();
     let pair = typed_column(batch, "pair", &DataType::Utf8)?.as_string::<i32>();
     let chosen = typed_column(batch, "chosen", &DataType::Boolean)?.as_boolean();
+    // Older tables have no such column.
+    let greedy = match batch.column_by_name("greedy") {
+        Some(_) => Some(typed_column(batch, "greedy", &DataType::Boolean)?.as_boolean()),
+        None => None,
+    };
     let spans = Spans::of(batch)?;
     let credit = |row: usize| {
         let pair = match (pair.is_valid(row), chosen.is_valid(row)) {
@@ -72,7 +78,13 @@ pub(super) fn read(batch: &RecordBatch) -> Result<Vec<Credit>, Cause> {
             _ => return Err(format!("row {row} has one of `pair` and `chosen` without the other").into()),
         };
         let reward = reward.is_valid(row).then(|| reward.value(row));
-        Ok(Credit { reward, weight: weight.value(row), spans: spans.at(row)?, pair })
+        Ok(Credit {
+            reward,
+            weight: weight.value(row),
+            spans: spans.at(row)?,
+            pair,
+            greedy: greedy.is_some_and(|greedy| greedy.value(row)),
+        })
     };
     (0..batch.num_rows()).map(credit).collect()
 }

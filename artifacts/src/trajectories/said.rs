@@ -14,7 +14,7 @@ use galapagos_domain::trajectory::{Leaf, Score, Trajectory, Verdict};
 use super::{Cause, typed_column};
 
 /// Columns that may hold null.
-pub(super) const NULLABLE: [&str; 4] = ["score", "confidence", "tree", "node"];
+pub(super) const NULLABLE: [&str; 5] = ["score", "confidence", "tree", "node", "class"];
 
 pub(super) fn columns(rows: &[Trajectory]) -> Vec<(&'static str, ArrayRef)> {
     let mut by = ListBuilder::new(StringBuilder::new()).with_field(item(DataType::Utf8));
@@ -38,6 +38,7 @@ pub(super) fn columns(rows: &[Trajectory]) -> Vec<(&'static str, ArrayRef)> {
         ("score_value", Arc::new(value.finish())),
         ("tree", Arc::new(leaves().map(|leaf| leaf.map(|leaf| leaf.tree.as_str())).collect::<StringArray>())),
         ("node", Arc::new(leaves().map(|leaf| leaf.map(|leaf| leaf.node)).collect::<UInt32Array>())),
+        ("class", Arc::new(verdicts().map(|verdict| verdict.class).collect::<UInt32Array>())),
     ]
 }
 
@@ -57,6 +58,8 @@ struct Said<'a> {
     value: &'a ListArray,
     tree: &'a StringArray,
     node: &'a UInt32Array,
+    /// Older tables have no such column.
+    class: Option<&'a UInt32Array>,
 }
 
 impl<'a> Columns<'a> {
@@ -73,6 +76,9 @@ impl<'a> Columns<'a> {
         let lists = |name: &str, kind: DataType| -> Result<&'a ListArray, Cause> {
             Ok(typed_column(batch, name, &DataType::List(Arc::new(item(kind))))?.as_list::<i32>())
         };
+        let wholes = |name: &str| -> Result<&'a UInt32Array, Cause> {
+            Ok(typed_column(batch, name, &DataType::UInt32)?.as_primitive::<UInt32Type>())
+        };
         Ok(Self(Some(Said {
             score: floats("score")?,
             confidence: floats("confidence")?,
@@ -81,7 +87,8 @@ impl<'a> Columns<'a> {
             by: lists("score_by", DataType::Utf8)?,
             value: lists("score_value", DataType::Float32)?,
             tree: texts("tree")?,
-            node: typed_column(batch, "node", &DataType::UInt32)?.as_primitive::<UInt32Type>(),
+            node: wholes("node")?,
+            class: batch.column_by_name("class").is_some().then(|| wholes("class")).transpose()?,
         })))
     }
 
@@ -93,6 +100,7 @@ impl<'a> Columns<'a> {
             score: number(said.score),
             confidence: number(said.confidence),
             cost: said.cost.value(row),
+            class: said.class.filter(|class| class.is_valid(row)).map(|class| class.value(row)),
             ..plain.by(said.verifier.value(row))
         }
     }

@@ -41,7 +41,12 @@ fn node(number: u32) -> TreeNode {
         own: (number > 1).then_some(0.1),
         verdict: match number {
             0 | 1 => None,
-            2 => Some(Verdict { confidence: Some(0.5), cost: 7, ..Verdict::fail("read 3").scored(0.25).by("rule/1") }),
+            2 => Some(Verdict {
+                confidence: Some(0.5),
+                cost: 7,
+                class: Some(1),
+                ..Verdict::fail("read 3").scored(0.25).by("rule/1")
+            }),
             _ => Some(Verdict::new(Outcome::Timeout, "slow")),
         },
         scores: (0..number % 3).map(|i| Score { by: format!("prm/{i}"), value: i as f32 }).collect(),

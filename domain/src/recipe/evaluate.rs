@@ -137,7 +137,7 @@ impl Evaluate {
         let whole = matches!(first.propose().unit, Unit::Answer | Unit::Turn);
         let max_tokens = first.propose().max_tokens.filter(|_| whole);
         let (unit, merge) = (Unit::Answer, Merge::default());
-        let propose = Propose { n: self.rerank.n, max_tokens, unit, merge, ..first.propose().clone() };
+        let propose = Propose { n: self.rerank.n, max_tokens, unit, merge, greedy: false, ..first.propose().clone() };
         let verifier = self.rerank.by.clone().unwrap_or_else(|| self.ranks());
         let by = vec![search::Evaluate::terminal(verifier)];
         Some(match first.turns() {

@@ -223,12 +223,19 @@ impl Search {
         self.verifiers().any(Verifier::is_told)
     }
 
+    /// Whether the last trajectory of each task is its most probable answer, drawn beside the samples.
+    #[must_use]
+    pub fn draws_greedy(&self) -> bool {
+        matches!(self, Self::SampleK(propose) if propose.greedy)
+    }
+
     /// How many trajectories it leaves of one task; `None` where that is seen only when it has run.
     #[must_use]
     pub fn trajectories(&self) -> Option<u64> {
         let n = u64::from(self.propose().n);
         match self {
-            Self::SampleK(_) | Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
+            Self::SampleK(propose) => Some(n + u64::from(propose.greedy)),
+            Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
             // Episodes that the environment failed are told beside the one that is kept.
             Self::EnvRollout(search) => search.by.is_empty().then_some(n),
             Self::BestOfN(_) | Self::Vote(_) => Some(1),
@@ -255,7 +262,10 @@ impl Search {
         let (n, step) = (u64::from(propose.n), u64::from(propose.max_tokens.unwrap_or(longest)));
         let chains = |steps: u64| Most { trajectories: n, completions: n * steps, tokens: n * steps * step };
         match self {
-            Self::SampleK(_) => chains(1),
+            Self::SampleK(propose) => {
+                let n = n + u64::from(propose.greedy);
+                Most { trajectories: n, completions: n, tokens: n * step }
+            }
             Self::BestOfN(_) | Self::Vote(_) => Most { trajectories: 1, ..chains(1) },
             Self::MultiTurn(search) => chains(u64::from(search.turns)),
             Self::EnvRollout(search) => chains(u64::from(search.turns)),

@@ -18,7 +18,7 @@ pub use language::{CompileError, GUIDE, Limits, Program, RunError, Stage, Value}
 use super::split::Space;
 use super::{Draft, Problem, check};
 use crate::seed::Seed;
-use crate::trajectory::{Outcome, Verdict};
+use crate::trajectory::{Outcome, ProgramClass, Verdict};
 
 /// Examples that are shown, and that are hidden.
 pub const VISIBLE: usize = 2;
@@ -98,6 +98,17 @@ impl Grade {
             Self::CompileError(_) => 0.0,
             Self::RuntimeError { passed, of, .. } | Self::Failed { passed, of } => *passed as f64 / (*of).max(1) as f64,
             Self::Passed => 1.0,
+        }
+    }
+
+    /// The class of outcome.
+    #[must_use]
+    pub fn class(&self) -> ProgramClass {
+        match self {
+            Self::CompileError(_) => ProgramClass::CompileError,
+            Self::RuntimeError { .. } => ProgramClass::RuntimeError,
+            Self::Failed { .. } => ProgramClass::FailedTest,
+            Self::Passed => ProgramClass::Passed,
         }
     }
 }
@@ -267,7 +278,7 @@ pub(super) fn verify(problem: &Problem, completion: &str) -> Verdict {
         return Verdict::new(Outcome::Error, reason);
     };
     let outcome = if grade == Grade::Passed { Outcome::Pass } else { Outcome::Fail };
-    Verdict::new(outcome, format!("{grade}; read {:?}", check::clip(completion.trim())))
+    Verdict::new(outcome, format!("{grade}; read {:?}", check::clip(completion.trim()))).graded(grade.class())
 }
 
 #[cfg(test)]
@@ -294,6 +305,9 @@ mod tests {
         assert!(matches!(grade("maximum", &examples), Grade::CompileError(_)));
         let stopped = grade("drop 1 | max", &[example(&[1, 3], Value::Number(3)), example(&[5], Value::Number(5))]);
         assert_eq!(stopped.to_string(), "runtime error: `max` of an empty list; 1 of 2 right");
+        let classes = ["maximum", "drop 1 | max", "last", "max"].map(|text| grade(text, &examples).class().number());
+        assert_eq!(classes, [0, 1, 2, 3]);
+        assert_eq!(ProgramClass::COUNT, 4);
     }
 
     #[test]
@@ -309,6 +323,8 @@ mod tests {
                 canonical: draft.canonical,
             };
             assert_eq!(grade_problem(&problem, &problem.answer), Some(Grade::Passed));
+            assert_eq!(verify(&problem, &problem.answer).class, Some(3));
+            assert_eq!(verify(&problem, " no program").class, Some(0));
             for wrong in ["sort", "reverse", "take 1"].iter().filter(|wrong| !problem.answer.contains(*wrong)) {
                 overfitted += usize::from(grade_problem(&problem, wrong) == Some(Grade::Passed));
             }
@@ -321,7 +337,7 @@ mod tests {
             answer: " sort".to_owned(),
             canonical: String::new(),
         };
-        assert_eq!(verify(&foreign, " sort").outcome, Outcome::Error);
+        assert_eq!((verify(&foreign, " sort").outcome, verify(&foreign, " sort").class), (Outcome::Error, None));
     }
 
     #[test]

@@ -27,6 +27,16 @@ impl TaskRule {
         }
     }
 
+    /// Whether its verdicts tell [`ProgramClass`](crate::trajectory::ProgramClass)es apart.
+    #[must_use]
+    pub fn grades_programs(&self) -> bool {
+        match self {
+            Self::Family(family) => *family == Family::ListProgram,
+            Self::Check(_) => self.unit_tests().is_some(),
+            Self::Played => false,
+        }
+    }
+
     /// Whether code of models runs when it is asked.
     #[must_use]
     pub fn runs_code(&self) -> bool {

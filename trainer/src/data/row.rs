@@ -30,6 +30,8 @@ pub struct Row {
     /// In order and apart, within the completion. None: it is one part.
     pub spans: Vec<Span>,
     pub pair: Option<Side>,
+    /// Whether it is compared with, as the policy's most probable completion.
+    pub greedy: bool,
 }
 
 impl Row {
@@ -86,6 +88,7 @@ impl Row {
             weight: credit.weight,
             spans: credit.spans.clone(),
             pair: credit.pair.clone(),
+            greedy: credit.greedy,
             task,
         })
     }
@@ -116,6 +119,12 @@ impl Row {
     pub fn learned(&self) -> impl Iterator<Item = (usize, usize)> {
         let parts = self.parts().into_iter().enumerate().filter(|(_, part)| part.learn);
         parts.flat_map(|(index, part)| (part.start as usize..part.end as usize).map(move |at| (at, index)))
+    }
+
+    /// The class that is said of its whole: that of its last part with one.
+    #[must_use]
+    pub fn class(&self) -> Option<u32> {
+        self.spans.iter().rev().find_map(|span| span.class)
     }
 
     /// The error of this row.

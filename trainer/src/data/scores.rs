@@ -31,8 +31,7 @@ fn label(row: &Row, bounded: bool) -> Result<Option<f32>, DataError> {
 
 /// The class of a record: what a span says of its whole, else 1 for a pass and 0 for a fail.
 fn class(row: &Row) -> Option<u32> {
-    let said = row.spans.iter().rev().find_map(|span| span.class);
-    said.or_else(|| row.reward.map(|reward| u32::from(reward >= 0.5)))
+    row.class().or_else(|| row.reward.map(|reward| u32::from(reward >= 0.5)))
 }
 
 fn whole(rows: &[Row], needs: &Needs<'_>, pointwise: Pointwise) -> Result<Built, DataError> {

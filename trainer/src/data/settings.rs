@@ -53,6 +53,7 @@ fn penalised(loss: &Loss) -> bool {
 fn policy_gradient(pg: &PolicyGradient) -> Result<(), DataError> {
     let critic = matches!(pg.baseline, Baseline::Critic(_));
     let turns = matches!(pg.credit, Credit::PerTurn(_));
+    let classes = matches!(pg.credit, Credit::CriticClass(_));
     let start = matches!(pg.proximal, Proximal::Start { .. });
     match pg.surrogate {
         Surrogate::SequenceClip(_) if critic => {
@@ -60,6 +61,9 @@ fn policy_gradient(pg: &PolicyGradient) -> Result<(), DataError> {
         }
         Surrogate::SequenceClip(_) if turns => {
             wrong("has one ratio for each record (`sequence_clip`), but credits each turn on its own (`per_turn`)")
+        }
+        Surrogate::SequenceClip(_) if classes => {
+            wrong("has one ratio for each record (`sequence_clip`), but credits each token on its own (`critic_class`)")
         }
         Surrogate::SequenceClip(_) if start => wrong(
             "has one ratio for each record (`sequence_clip`), which takes no weights of tokens (`proximal: start`)",
@@ -70,6 +74,12 @@ fn policy_gradient(pg: &PolicyGradient) -> Result<(), DataError> {
         _ if critic && turns => wrong(
             "credits turns (`per_turn`), but with a critic their rewards already stand at their ends; leave `credit` out",
         ),
+        _ if critic && classes => {
+            wrong("reads a critic's values (`baseline`) and a critic's classes (`credit`); a round has one critic")
+        }
+        _ if turns && pg.baseline == Baseline::Greedy => {
+            wrong("credits turns (`per_turn`), but a greedy record is compared with as a whole (`baseline: greedy`)")
+        }
         _ => Ok(()),
     }
 }

@@ -97,6 +97,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
                 weight,
                 spans: Vec::new(),
                 pair: pair.map(|(pair, chosen)| Side { pair: format!("pair-{pair}"), chosen }),
+                greedy: false,
             },
             parts,
             sampled,

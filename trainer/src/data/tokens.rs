@@ -3,6 +3,9 @@
 //! A mark's target is the token, its weight the record's, its value the factor of the token's loss (a reward or an advantage; with a
 //! critic the token's own reward, from which advantages are made when the critic's values are known).
 
+use std::collections::BTreeMap;
+
+use galapagos_domain::ids::Digest;
 use galapagos_domain::recipe::train::{Average, Baseline, Component, Credit, Loss, PolicyGradient, Scale, Surrogate};
 use galapagos_domain::seed::Seed;
 use rand::RngExt;
@@ -73,19 +76,27 @@ pub(super) fn masked(
 
 /// `pg`.
 pub(super) fn policy_gradient(rows: &[Row], needs: &Needs<'_>, pg: &PolicyGradient) -> Result<Built, DataError> {
-    let used: Vec<&Row> = rows.iter().filter(|row| row.reward.is_some()).collect();
+    let greedy = greedy_rewards(rows);
+    // A greedy record is no sample of the policy: it is compared with, and not learned from.
+    let compares = |row: &Row| pg.baseline != Baseline::Greedy || greedy.contains_key(&(row.task.as_str(), row.policy));
+    let used: Vec<&Row> = rows.iter().filter(|row| row.reward.is_some() && !row.greedy && compares(row)).collect();
     let mut built = Built { left_out: (rows.len() - used.len()) as u64, ..Built::default() };
     if let Some(row) = used.iter().find(|row| row.log_probs.is_empty()) {
         return Err(row.wrong("has no log-probabilities; a policy gradient learns from what a policy sampled"));
     }
     let values = match pg.baseline {
         Baseline::Critic(_) => used.iter().map(|row| token_rewards(row, row.reward.unwrap_or(0.0))).collect(),
-        Baseline::None | Baseline::Group | Baseline::LeaveOneOut => compared(&used, pg)?,
+        Baseline::None | Baseline::Group | Baseline::LeaveOneOut | Baseline::Greedy => compared(&used, pg, &greedy)?,
     };
     for (row, values) in used.iter().zip(values) {
         let first = values.first().copied().unwrap_or(0.0);
+        let class = critic_class(row, &pg.credit)?;
         let learned = row.learned().zip(values);
-        let marks = learned.map(|((at, _), value)| Mark { value: value as f32, ..mark(row, at, row.weight) });
+        let marks = learned.map(|((at, _), value)| Mark {
+            value: value as f32,
+            extra: class as f32,
+            ..mark(row, at, row.weight)
+        });
         // With a ratio of whole records there is one term for each record.
         let of_records = matches!(pg.surrogate, Surrogate::SequenceClip(_));
         let average = if of_records { Average::Sequence } else { pg.average };
@@ -98,6 +109,24 @@ pub(super) fn policy_gradient(rows: &[Row], needs: &Needs<'_>, pg: &PolicyGradie
     Ok(built)
 }
 
+/// The reward of the greedy record of each task and policy.
+fn greedy_rewards(rows: &[Row]) -> BTreeMap<(&str, Digest), f64> {
+    let greedy = rows.iter().filter(|row| row.greedy);
+    greedy.filter_map(|row| Some(((row.task.as_str(), row.policy), row.reward?))).collect()
+}
+
+/// The class whose probability weighs a record's tokens; 0 where none does.
+fn critic_class(row: &Row, credit: &Credit) -> Result<u32, DataError> {
+    match credit {
+        Credit::Whole | Credit::PerTurn(_) => Ok(0),
+        Credit::CriticClass(_) => row.class().ok_or_else(|| {
+            row.wrong(
+                "has no class, which `credit: critic_class` asks for; `label_from: {value: outcome}` gives it one",
+            )
+        }),
+    }
+}
+
 /// A part of a record that is credited on its own: its record, its number among those of the record, its tokens, its reward.
 struct Credited {
     record: usize,
@@ -108,10 +137,14 @@ struct Credited {
 
 /// The advantage of each learned token of each record: of the record among the records of its task, or of its turn among the same
 /// turns of its task.
-fn compared(rows: &[&Row], pg: &PolicyGradient) -> Result<Vec<Vec<f64>>, DataError> {
+fn compared(
+    rows: &[&Row],
+    pg: &PolicyGradient,
+    greedy: &BTreeMap<(&str, Digest), f64>,
+) -> Result<Vec<Vec<f64>>, DataError> {
     let mut parts = Vec::new();
     for (record, row) in rows.iter().enumerate() {
-        parts.extend(credited(record, row, pg.credit)?);
+        parts.extend(credited(record, row, &pg.credit)?);
     }
     let mut names: Vec<(&str, usize)> = parts.iter().map(|part| (rows[part.record].task.as_str(), part.turn)).collect();
     let all = names.clone();
@@ -120,7 +153,13 @@ fn compared(rows: &[&Row], pg: &PolicyGradient) -> Result<Vec<Vec<f64>>, DataErr
     let groups: Vec<usize> = all.iter().map(|name| names.binary_search(name).unwrap_or(0)).collect();
     let rewards: Vec<f64> = parts.iter().map(|part| part.reward).collect();
     let failed = |source| DataError::Advantage { source };
+    let given = |part: &Credited| {
+        let row = rows[part.record];
+        greedy.get(&(row.task.as_str(), row.policy)).copied().unwrap_or(0.0)
+    };
+    let given: Vec<f64> = parts.iter().map(given).collect();
     let baseline = match pg.baseline {
+        Baseline::Greedy => advantage::Baseline::Given(&given),
         Baseline::Group => advantage::Baseline::GroupMean,
         Baseline::LeaveOneOut => advantage::Baseline::LeaveOneOut,
         Baseline::None | Baseline::Critic(_) => advantage::Baseline::None,
@@ -140,7 +179,7 @@ fn compared(rows: &[&Row], pg: &PolicyGradient) -> Result<Vec<Vec<f64>>, DataErr
 }
 
 /// The parts of a record that are credited each on its own.
-fn credited(record: usize, row: &Row, credit: Credit) -> Result<Vec<Credited>, DataError> {
+fn credited(record: usize, row: &Row, credit: &Credit) -> Result<Vec<Credited>, DataError> {
     let Credit::PerTurn(turn) = credit else {
         let tokens = row.learned().count();
         return Ok(vec![Credited { record, turn: 0, tokens, reward: row.reward.unwrap_or(0.0) }]);

@@ -43,6 +43,20 @@ pub fn reinforce(log_probs: &Tensor, advantages: &Tensor) -> Result<Tensor, TchE
     advantages.f_detach()?.f_neg()?.f_mul(log_probs)
 }
 
+/// What a critic of outcomes credits each token with: the softmax of its logits at the token, of the record's true class (Le et al.,
+/// `CodeRL`, 2022, equation 6: the intermediate return). It lies between 0 and 1, and only scales what the token is rewarded with.
+///
+/// `logits`: `[n, classes]`. `classes`: 64-bit integers below the number of classes, `[n]`. Returns `[n]`, detached.
+///
+/// # Errors
+/// See the head of [`losses`](super); also for a class that the critic has not.
+pub fn class_credit(logits: &Tensor, classes: &Tensor) -> Result<Tensor, TchError> {
+    let (n, count) = check::matrix("logits", logits)?;
+    check::indices("classes", classes, n, count)?;
+    let probabilities = logits.f_detach()?.f_softmax(-1, Kind::Float)?;
+    probabilities.f_gather(-1, &classes.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)
+}
+
 /// PPO's clipped surrogate (Schulman et al., 2017, equation 7), with bounds on each side and optionally the dual bound:
 /// `-min(r A, clip(r, 1 - low, 1 + high) A)` and, if `dual` is set and `A < 0`, at most `-dual A`;
 /// `r = exp(log_probs - old)`.

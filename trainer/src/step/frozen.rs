@@ -1,14 +1,16 @@
 //! The frozen models of a round, and what they say of a batch before it is learned from: log-probabilities of reference and start,
 //! values of a critic, and the advantages made of them.
 
-use galapagos_domain::recipe::train::{Baseline, Kl, KlForm, KlPlace, Loss, PolicyGradient, Proximal, Scale, Train};
-use tch::Tensor;
+use galapagos_domain::recipe::train::{
+    Baseline, Credit, Kl, KlForm, KlPlace, Loss, PolicyGradient, Proximal, Scale, Train,
+};
+use tch::{Kind, Tensor};
 
 use super::{Training, floats};
 use crate::RankError;
 use crate::advantage::{self, End, Gae, Moments};
 use crate::data::batch::MicroBatch;
-use crate::losses::preference;
+use crate::losses::{policy_gradient, preference};
 use crate::objective::{Columns, Notes, Objective, kl_form};
 use crate::subject::{Hidden, Subject, tensor};
 
@@ -19,7 +21,7 @@ pub struct Frozen {
     pub reference: Option<Subject>,
     /// The round's start: proximal policy, the critic's old values; and the target network, which the round moves after the weights.
     pub start: Option<Subject>,
-    /// Values of policy gradients.
+    /// Values or classes of policy gradients.
     pub critic: Option<Subject>,
     /// Penalty in every token's reward.
     pub reward_kl: Option<(KlForm, f64)>,
@@ -108,7 +110,7 @@ impl Training<'_> {
                 .map_err(tensor("lay out a micro-batch"))?;
             self.log_probs(subject, &self.states(subject, objective, batch)?, &columns)
         };
-        if objective.compares() || (frozen.reward_kl.is_some() && objective.loss.critic().is_some()) {
+        if objective.compares() || (frozen.reward_kl.is_some() && objective.loss.value_critic().is_some()) {
             notes.reference = Some(log_probs(frozen.reference()?)?);
         }
         let head = |source| RankError::Forward { what: "the output head", source };
@@ -124,6 +126,9 @@ impl Training<'_> {
                 if let Baseline::Critic(_) = pg.baseline {
                     notes.old_values = Some(values(frozen.critic.as_ref().ok_or_else(|| missing("critic"))?)?);
                 }
+                if let Credit::CriticClass(_) = pg.credit {
+                    notes.values = Some(self.by_class(objective, batch)?);
+                }
             }
             Loss::Value(_) => notes.old_values = Some(values(frozen.start()?)?),
             Loss::TdConservative(_) => {
@@ -135,6 +140,26 @@ impl Training<'_> {
             _ => {}
         }
         Ok(notes)
+    }
+
+    /// The advantages of marks, each times the probability that the critic gives its record's class behind the token itself.
+    fn by_class(&self, objective: &Objective, batch: &MicroBatch) -> Result<Tensor, RankError> {
+        let critic = self.frozen.critic.as_ref().ok_or_else(|| missing("critic"))?;
+        let failed = || tensor("weigh tokens by the critic's classes");
+        let hidden = self.states(critic, objective, batch)?;
+        // A mark lies where its token is predicted; the state that has read the token is the next of the same sequence.
+        let read = hidden.positions.f_add_scalar(1i64).map_err(failed())?;
+        let logits = tch::no_grad(|| critic.model.labels_at(&hidden.states, &read));
+        let logits = logits.map_err(|source| RankError::Forward { what: "the output head", source })?;
+        let columns =
+            Columns::new(batch, Notes::default(), self.subject.device()).map_err(tensor("lay out a micro-batch"))?;
+        let classes = logits.size().last().copied().unwrap_or(0);
+        if let Some(mark) = batch.marks.iter().find(|mark| mark.extra >= classes as f32) {
+            let what = format!("a record has class {}, but the critic's classes are 0 to {}", mark.extra, classes - 1);
+            return Err(RankError::Setting { what });
+        }
+        let weights = columns.extra.f_to_kind(Kind::Int64).and_then(|of| policy_gradient::class_credit(&logits, &of));
+        weights.and_then(|weights| columns.values.f_mul(&weights)).map_err(failed())
     }
 
     fn states(&self, subject: &Subject, objective: &Objective, batch: &MicroBatch) -> Result<Hidden, RankError> {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 /// One train step on a set of records, by a model.
 pub struct Case {
     pub name: &'static str,
-    /// `plain`: judged completions of one part. `parts`: with turns, labels, actions and named pairs.
+    /// `plain`: judged completions of one part. `parts`: with turns, labels, actions and named pairs. `graded`: with a class each, and
+    /// a greedy one of each task.
     pub records: &'static str,
     pub model: &'static str,
     pub train: Train,
@@ -35,7 +36,7 @@ const LIKELIHOODS: [Row; 13] = [
     ("freeze", "plain", "untied", r#"{"loss": "nll", "freeze": {"layers": 1, "embeddings": true}}"#),
 ];
 
-const GRADIENTS: [Row; 22] = [
+const GRADIENTS: [Row; 26] = [
     (
         "reinforce",
         "plain",
@@ -75,6 +76,32 @@ const GRADIENTS: [Row; 22] = [
         "untied",
         r#"{"loss": {"pg": {"surrogate": {"sequence_clip": {"low": 0.01, "high": 0.02, "dual": 1.01}}, "scale": "none"}},
             "kl": {"weight": 0.3, "form": "k3"}, "entropy": 0.2}"#,
+    ),
+    (
+        "greedy",
+        "graded",
+        "tied",
+        r#"{"loss": {"pg": {"baseline": "greedy", "scale": "none", "surrogate": "reinforce"}}}"#,
+    ),
+    (
+        "greedy_group",
+        "graded",
+        "untied",
+        r#"{"loss": {"pg": {"baseline": "greedy", "average": "sequence", "surrogate": {"clip": {"low": 0.03, "high": 0.03}}}}}"#,
+    ),
+    (
+        "critic_class",
+        "graded",
+        "tied",
+        r#"{"loss": {"pg": {"baseline": "none", "scale": "none", "surrogate": {"clip": {"low": 0.03, "high": 0.03}},
+            "credit": {"critic_class": {"role": "critic"}}}}}"#,
+    ),
+    (
+        "coderl",
+        "graded",
+        "untied",
+        r#"{"loss": {"pg": {"baseline": "greedy", "scale": "none", "surrogate": "reinforce",
+            "credit": {"critic_class": {"role": "critic"}}}}}"#,
     ),
     ("clip_k1", "parts", "tied", r#"{"loss": {"pg": {}}, "kl": {"weight": 0.3, "form": "k1"}}"#),
     (

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from heads import HEADS
 from model import Network, adapted, load
-from policies import POLICIES, log_probs
+from policies import POLICIES, log_probs, sampled
 from records import Record, kind
 from safetensors.torch import save_file
 
@@ -31,15 +31,15 @@ class Case:
     def frozen(self, which):
         return load(folder, f"{self.case['model']}-{which}")
 
-    def critic(self):
-        return load(folder, "scalar-critic")
+    def critic(self, head="scalar"):
+        return load(folder, f"{head}-critic")
 
 
 def mismatch(case):
     """Mean distance over all tokens that are learned from."""
     apart = []
-    for record in case.records:
-        if record.weight > 0 and (case.name == "nll" or record.reward is not None):
+    for record in case.records if case.name == "nll" else sampled(case):
+        if record.weight > 0:
             recorded = [record.behaviour[k] for k in record.learned]
             apart.append((log_probs(case, case.weights, record) - torch.tensor(recorded)).abs())
     return torch.cat(apart).mean().item()

@@ -71,7 +71,11 @@ fn frozen(case: &Case) -> Frozen {
     Frozen {
         reference: if case.train.loss.reads() == Reads::Tokens { of(case.model, "reference") } else { None },
         start: of(case.model, "start"),
-        critic: case.train.loss.critic().and_then(|_| of("scalar", "critic")),
+        critic: match (case.train.loss.critic(), case.train.loss.value_critic()) {
+            (None, _) => None,
+            (Some(_), Some(_)) => of("scalar", "critic"),
+            (Some(_), None) => of("classes", "critic"),
+        },
         reward_kl: Frozen::reward_kl(&case.train),
     }
 }
@@ -222,7 +226,7 @@ fn rank(store: &Store, (rank, world_size): (u32, u32), cases: &[Case]) -> Vec<(u
 }
 
 fn records() -> BTreeMap<&'static str, Vec<Trajectory>> {
-    BTreeMap::from([("plain", world::records(false)), ("parts", world::records(true))])
+    BTreeMap::from([("plain", world::records(false)), ("parts", world::records(true)), ("graded", world::graded())])
 }
 
 #[test]

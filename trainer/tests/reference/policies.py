@@ -130,16 +130,42 @@ def critic_advantages(case, records, critic):
     return found
 
 
+def greedy_rewards(case):
+    return {r.task: r.reward for r in case.records if r.greedy and r.reward is not None}
+
+
+def sampled(case):
+    """Judged records that a policy gradient learns from: none that is greedy, and none that misses the one it is compared with."""
+    judged = [record for record in case.records if record.reward is not None and not record.greedy]
+    if case.settings["baseline"] == "greedy":
+        judged = [record for record in judged if record.task in greedy_rewards(case)]
+    return judged
+
+
+def class_credit(case, record, advantages):
+    """Each advantage times the critic's probability of the record's class, read at the token itself."""
+    with torch.no_grad():
+        outputs = case.network.outputs(case.critic("classes"), record.tokens)
+    found = []
+    for k, advantage in zip(record.learned, advantages):
+        logits = outputs[len(record.prompt) + k]
+        of_class = (logits[record.label] - logits.logsumexp(0)).exp().item()
+        found.append(advantage * of_class)
+    return found
+
+
 def policy_gradient(case):
     pg = case.settings
-    judged = [record for record in case.records if record.reward is not None]
+    judged = sampled(case)
     used = [record for record in judged if record.weight > 0]
     baseline, critic = kind(pg["baseline"])
     if baseline == "critic":
         found = critic_advantages(case, used, critic)
         found = found if pg["scale"] == "none" else whitened(found)
     else:
-        found = advantages(judged, pg)
+        found = advantages(judged, pg, greedy_rewards(case))
+    if kind(pg["credit"])[0] == "critic_class":
+        found = {r.number: class_credit(case, r, found[r.number]) for r in used}
     name, clip = kind(pg["surrogate"])
     proximal, stale = kind(pg["proximal"])
     parts, clipped = [], 0

@@ -16,6 +16,7 @@ class Record:
         self.pair = row["credit"]["pair"]
         self.spans = row["credit"]["spans"]
         self.behaviour = row["log_probs"]
+        self.greedy = row["credit"]["greedy"]
         outcome, said = row["verdict"]["outcome"], row["credit"]["reward"]
         self.reward = None
         if outcome in ("pass", "fail"):
@@ -71,12 +72,12 @@ def kind(setting):
     return next(iter(setting.items())) if isinstance(setting, dict) else (setting, {})
 
 
-def advantages(records, pg):
+def advantages(records, pg, greedy):
     """The advantage of each learned token, by record."""
     credit, turn = kind(pg["credit"])
     parts = []
     for record in records:
-        if credit == "whole":
+        if credit != "per_turn":
             parts.append((record, 0, len(record.learned), record.reward))
             continue
         turns = record.turns
@@ -96,6 +97,8 @@ def advantages(records, pg):
                 baseline = sum(others) / len(others) if others else reward
             case "none":
                 baseline = 0.0
+            case "greedy":
+                baseline = greedy[record.task]
         compared = {"none": None, "group_std": rewards, "all_std": every}[pg["scale"]]
         advantage = reward - baseline
         if compared is not None:

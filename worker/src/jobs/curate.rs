@@ -13,7 +13,7 @@ use galapagos_domain::ids::{Digest, Name};
 use galapagos_domain::job::{CurateFrom, CurateSpec, JobOutput, JobSpec, TaskSlice};
 use galapagos_domain::task::dataset::ProgramTests;
 use galapagos_domain::task::{Problem, TaskRule};
-use galapagos_domain::trajectory::{Credit, Outcome, Trajectory, Verdict};
+use galapagos_domain::trajectory::{Credit, Outcome, ProgramClass, Trajectory, Verdict};
 use tempfile::TempDir;
 
 use super::hindsight::Worlds;
@@ -206,6 +206,8 @@ fn demonstrations(
     let codec = codec(shop, base)?;
     let tasks = Tasks::prepare(slice, &shop.shelf(), codec.as_ref(), job.seed, None)?;
     let mut rows = Vec::with_capacity(tasks.items.len());
+    let passed = Verdict::pass("demonstration");
+    let verdict = if tasks.rule.grades_programs() { passed.graded(ProgramClass::Passed) } else { passed };
     for (place, item) in tasks.items.iter().enumerate() {
         let end = tasks.terminator.map(String::from).unwrap_or_default();
         let text = format!("{}{end}", item.given.completion);
@@ -224,7 +226,7 @@ fn demonstrations(
             completion_tokens: tokens,
             log_probs: Vec::new(),
             completion: item.given.completion.clone(),
-            verdict: Verdict::pass("demonstration"),
+            verdict: verdict.clone(),
             scores: Vec::new(),
             leaf: None,
             credit: Credit::default(),

@@ -41,6 +41,9 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Me
     for (origin, Searched { tree, found }) in origins.iter().zip(searched) {
         let leaf = |found: &Found| grows.then(|| Leaf { tree: origin.tree(), node: found.node.0 });
         rows.extend((0..).zip(&found).map(|(number, found)| row(origin, number, (found, &tree), leaf(found))));
+        if let Some(last) = rows.last_mut().filter(|_| spec.search.draws_greedy() && !found.is_empty()) {
+            last.credit.greedy = true;
+        }
         if grows {
             let ends: Vec<_> = found.iter().map(|found| found.node).collect();
             nodes.extend(records(&tree, origin, &ends));

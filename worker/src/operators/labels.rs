@@ -61,6 +61,21 @@ pub(super) fn of_record(label: &LabelFrom) -> Each<'_> {
     })
 }
 
+/// The class of the verdict at the record's last part, which is the whole where a record has none.
+pub(super) fn of_outcome<'a>() -> Each<'a> {
+    Box::new(|_, mut record| {
+        let Some(class) = record.verdict.class else { return Ok(Fate::Without) };
+        if record.credit.spans.is_empty() {
+            let end = u32::try_from(record.completion_tokens.len()).unwrap_or(u32::MAX);
+            record.credit.spans.push(Span { start: 0, end, learn: true, value: None, class: None });
+        }
+        if let Some(last) = record.credit.spans.last_mut() {
+            last.class = Some(class);
+        }
+        Ok(Fate::Kept(record))
+    })
+}
+
 /// Every path to an end, a node's label in the first of them alone; paths that would say nothing are left out.
 pub(super) fn of_trees(label: &LabelFrom) -> Fell<'_> {
     Box::new(move |nodes| {
@@ -69,7 +84,7 @@ pub(super) fn of_trees(label: &LabelFrom) -> Fell<'_> {
             LabelValue::Own => nodes[node].own,
             LabelValue::Q => wood.q(node),
             LabelValue::Rollout => score(&nodes[node].scores, "mc_rollout"),
-            LabelValue::Vote => None,
+            LabelValue::Vote | LabelValue::Outcome => None,
         };
         let mut said = HashSet::new();
         let mut out = Vec::new();

@@ -45,6 +45,7 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         },
         Operator::LabelFrom(label) => match (label.from, label.value) {
             (LabelSource::Trees, _) => Stage::Trees(labels::of_trees(label)),
+            (LabelSource::Records, LabelValue::Outcome) => Stage::Each(labels::of_outcome()),
             (LabelSource::Records, LabelValue::Vote) => Stage::Task(labels::votes(label)),
             (LabelSource::Records, LabelValue::Q | LabelValue::Own | LabelValue::Rollout) => {
                 Stage::Each(labels::of_record(label))
@@ -54,7 +55,7 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         Operator::Linearise(linearise) => Stage::Trees(journey::of_trees(linearise, text()?)?),
         Operator::Mask(what) => Stage::Each(mask::mask(*what)),
         Operator::Mix(mixed) => Stage::Whole(Box::new(mix::Mixed::new(mixed, seed, means.sources))),
-        Operator::Relabel(relabel) => Stage::Each(reward::relabel(*relabel)),
+        Operator::Relabel(relabel) => Stage::Each(reward::relabel(relabel)),
         Operator::Noise { flip } => Stage::Each(reward::noise(*flip, seed)),
         Operator::RepeatVerify { times, min_pass } => {
             let rules = means.rules.ok_or(OperatorError::NoRules { operator: word })?;

@@ -7,16 +7,34 @@ use galapagos_domain::trajectory::Outcome;
 use super::stage::{Each, Fate};
 
 /// Records whose verdict says nothing about the completion keep having no reward.
-pub(super) fn relabel<'a>(relabel: Relabel) -> Each<'a> {
+pub(super) fn relabel(relabel: &Relabel) -> Each<'_> {
+    match &relabel.classes {
+        Some(classes) => by_class(classes),
+        None => by_verdict(relabel),
+    }
+}
+
+/// Records whose verdict has none of the classes are left out.
+fn by_class(classes: &[f64]) -> Each<'_> {
+    Box::new(move |_, mut record| {
+        let class = record.verdict.class.and_then(|class| classes.get(class as usize));
+        let Some(reward) = class else { return Ok(Fate::Without) };
+        record.credit.reward = Some(*reward as f32);
+        Ok(Fate::Kept(record))
+    })
+}
+
+fn by_verdict<'a>(relabel: &Relabel) -> Each<'a> {
+    let (pass, fail, by_score) = (relabel.pass.unwrap_or(1.0), relabel.fail.unwrap_or(0.0), relabel.by_score);
     Box::new(move |_, mut record| {
         let share = match (record.verdict.outcome, record.verdict.score) {
-            (Outcome::Pass | Outcome::Fail, Some(score)) if relabel.by_score => Some(f64::from(score)),
+            (Outcome::Pass | Outcome::Fail, Some(score)) if by_score => Some(f64::from(score)),
             (Outcome::Pass, _) => Some(1.0),
             (Outcome::Fail, _) => Some(0.0),
             (Outcome::Error | Outcome::Timeout | Outcome::Suspect, _) => None,
         };
         if let Some(share) = share {
-            record.credit.reward = Some((relabel.fail + share * (relabel.pass - relabel.fail)) as f32);
+            record.credit.reward = Some((fail + share * (pass - fail)) as f32);
         }
         Ok(Fate::Kept(record))
     })

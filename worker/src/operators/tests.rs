@@ -68,6 +68,8 @@ fn changing() -> impl Strategy<Value = Operator> {
         Just(Operator::Pair(pair(PairFrom::Samples, None))),
         Just(Operator::LabelFrom(label(LabelValue::Q, LabelSource::Records))),
         Just(Operator::LabelFrom(label(LabelValue::Vote, LabelSource::Records))),
+        Just(Operator::LabelFrom(label(LabelValue::Outcome, LabelSource::Records))),
+        Just(Operator::Relabel(Relabel { classes: Some(vec![-1.0, 1.0]), ..Relabel::default() })),
         Just(Operator::Splice(Splice {
             first_error: FirstError::LowestQ,
             revision: "Wait. ".to_owned(),
@@ -75,7 +77,7 @@ fn changing() -> impl Strategy<Value = Operator> {
         })),
         Just(Operator::Mask(Mask::Prefix(0.5))),
         Just(Operator::Mix(Mix { with: mix })),
-        Just(Operator::Relabel(Relabel { pass: 1.0, fail: -1.0, by_score: false })),
+        Just(Operator::Relabel(Relabel { pass: Some(1.0), fail: Some(-1.0), ..Relabel::default() })),
         Just(Operator::Noise { flip: 0.5 }),
         Just(Operator::Normalise(Normalise::SiblingCenter)),
         of().prop_map(|of| Operator::Normalise(Normalise::PerPrompt(of))),
@@ -89,7 +91,11 @@ fn wooden() -> impl Strategy<Value = Operator> {
     prop_oneof![
         from.prop_map(|from| Operator::Pair(pair(from, None))),
         Just(Operator::LabelFrom(label(LabelValue::Rollout, LabelSource::Trees))),
-        Just(Operator::Linearise(Linearise { dead_ends: 2, text_back: "No. ".to_owned(), per_step: Some("Back. ".to_owned()) })),
+        Just(Operator::Linearise(Linearise {
+            dead_ends: 2,
+            text_back: "No. ".to_owned(),
+            per_step: Some("Back. ".to_owned())
+        })),
     ]
 }
 

@@ -40,6 +40,8 @@ pub struct Chains {
     script: Box<dyn Script>,
     sampling: Arc<Sampling>,
     n: u32,
+    /// How one more chain is drawn, at the most probable tokens; it is the last.
+    greedy: Option<Arc<Sampling>>,
     seed: Seed,
     tree: Tree,
     /// Nodes of each chain from the top.
@@ -60,7 +62,15 @@ impl Chains {
     #[must_use]
     pub fn new(script: Box<dyn Script>, n: u32, sampling: Arc<Sampling>, seed: Seed) -> Self {
         let (tree, chains) = (Tree::default(), vec![Vec::new(); n as usize]);
-        Self { script, sampling, n, seed, tree, chains, writing: None, batch: 1 }
+        Self { script, sampling, n, greedy: None, seed, tree, chains, writing: None, batch: 1 }
+    }
+
+    /// The same with one more answer: the most probable one. For scripts that write once.
+    #[must_use]
+    pub fn beside_greedy(mut self) -> Self {
+        self.greedy = Some(Arc::new(self.sampling.greedy()));
+        self.chains.push(Vec::new());
+        self
     }
 
     fn draw(&self, behind: Vec<u32>, samples: u32, seed: Seed, max_tokens: Option<u32>) -> Want {
@@ -75,7 +85,12 @@ impl Chains {
         self.writing = Some((0..self.chains.len()).map(|chain| (chain, part)).collect());
         self.tree[NodeId::ROOT].asked = self.n;
         // As independent samples draw.
-        vec![self.draw(Vec::new(), self.n, self.seed, max_tokens)]
+        let mut wants = vec![self.draw(Vec::new(), self.n, self.seed, max_tokens)];
+        if let Some(sampling) = &self.greedy {
+            let (behind, sampling, unit) = (Vec::new(), Arc::clone(sampling), Unit::Answer);
+            wants.push(Want::Draw(Draw { behind, samples: 1, seed: self.seed, sampling, unit, max_tokens }));
+        }
+        wants
     }
 
     /// Adds a node to a chain.

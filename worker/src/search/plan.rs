@@ -70,6 +70,7 @@ impl<'a> Plan<'a> {
         let sampling = || Arc::clone(&self.sampling);
         let once = |propose: &Propose| self.chains(Box::new(Once { max_tokens: propose.max_tokens }), propose, seed);
         Ok(match self.search {
+            Search::SampleK(propose) if propose.greedy => Box::new(once(propose).beside_greedy()),
             Search::SampleK(propose) => Box::new(once(propose)),
             Search::BestOfN(best) => Box::new(Chosen::new(once(&best.propose), Choose::Best(best.by.clone()), seed)),
             Search::Vote(vote) => {

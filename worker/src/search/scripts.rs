@@ -141,6 +141,26 @@ mod tests {
     }
 
     #[test]
+    fn the_greedy_answer_is_the_last_and_drawn_at_temperature_0() {
+        let script = Box::new(Once { max_tokens: None });
+        let mut chains = Chains::new(script, 2, Arc::new(Sampling::at(1.0)), Seed(1)).beside_greedy();
+        let asked = |want: &Want| match want {
+            Want::Draw(draw) => (draw.samples, draw.sampling.temperature),
+            other => panic!("{other:?}"),
+        };
+        let wants: Vec<_> = chains.next(Vec::new()).unwrap().iter().map(asked).collect();
+        assert_eq!(wants, [(2, 1.0), (1, 0.0)]);
+        let drawn = |said: &str| {
+            let Text { text, tokens } = text(said);
+            Drawn { log_probs: vec![-1.0; tokens.len()], tokens, text, answered: true }
+        };
+        let answers = vec![Answer::Drawn(vec![drawn("a"), drawn("b")]), Answer::Drawn(vec![drawn("c")])];
+        assert!(chains.next(answers).unwrap().is_empty());
+        let texts: Vec<String> = chains.found().into_iter().map(|end| chains.tree().path(end).text).collect();
+        assert_eq!(texts, ["a", "b", "c"]);
+    }
+
+    #[test]
     fn turns_put_the_instruction_between_answers() {
         let script = Turns { turns: 3, instruction: text("|again:"), max_tokens: Some(2) };
         let expected = ("7|again:8|again:9".to_owned(), "9".to_owned(), vec![Some(2); 3]);

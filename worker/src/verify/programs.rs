@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use galapagos_domain::recipe::verify::UnitTests;
 use galapagos_domain::task::dataset::ProgramTests;
-use galapagos_domain::trajectory::{Outcome, Verdict};
+use galapagos_domain::trajectory::{Outcome, ProgramClass, Verdict};
 use galapagos_telemetry::ErrorChain;
 
 use crate::code::Code;
@@ -101,10 +101,10 @@ fn graded(outcome: check::Outcome) -> Verdict {
     let tests = format!("{} of {} tests passed", outcome.passed, outcome.total);
     let said = |grade: &str| format!("{grade}, {tests}: {}", outcome.detail);
     let verdict = match outcome.grade {
-        Grade::Passed => Verdict::pass(tests),
-        Grade::CompileError => Verdict::fail(said("compile error")),
-        Grade::RuntimeError => Verdict::fail(said("runtime error")),
-        Grade::Failed => Verdict::fail(said("failed")),
+        Grade::Passed => Verdict::pass(tests).graded(ProgramClass::Passed),
+        Grade::CompileError => Verdict::fail(said("compile error")).graded(ProgramClass::CompileError),
+        Grade::RuntimeError => Verdict::fail(said("runtime error")).graded(ProgramClass::RuntimeError),
+        Grade::Failed => Verdict::fail(said("failed")).graded(ProgramClass::FailedTest),
         Grade::Timeout => return Verdict::new(Outcome::Timeout, said("no answer in time")),
     };
     // Whether a program passes its tests is not guessed.
@@ -137,7 +137,11 @@ mod tests {
         let failed = of(Grade::RuntimeError);
         assert_eq!((failed.outcome, failed.score), (Outcome::Fail, Some(0.25)));
         assert_eq!(failed.reason, "runtime error, 1 of 4 tests passed: why");
+        let classes =
+            [Grade::CompileError, Grade::RuntimeError, Grade::Failed, Grade::Passed].map(|grade| of(grade).class);
+        assert_eq!(classes, [Some(0), Some(1), Some(2), Some(3)]);
         let late = of(Grade::Timeout);
         assert_eq!((late.outcome, late.score), (Outcome::Timeout, None), "a timeout is no zero");
+        assert_eq!(late.class, None, "nor a class");
     }
 }

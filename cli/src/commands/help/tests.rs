@@ -214,7 +214,7 @@ fn least(topic: &str) -> Value {
         "label_from" => json!({"value": "q"}),
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
-        "relabel" => json!({"pass": 1.0, "fail": 0.0}),
+        "relabel" => json!({}),
         "hindsight" | "rerank" | "bounds" | "balance_score" | "reward_pass" => json!({}),
         "grid_argmax" => json!({"on": {}, "search": {"sample_k": {"n": 1}}, "metric": "random", "moves": {}}),
         "moves" => json!({"from": 0.0, "to": 1.0, "step": 0.5}),

@@ -97,6 +97,8 @@ pub enum LabelValue {
     Rollout,
     /// The share of a task's records that give the same answer; it becomes the record's reward.
     Vote,
+    /// The class that the verdict tells apart; it becomes that of the record's last part.
+    Outcome,
 }
 
 /// What is labelled.

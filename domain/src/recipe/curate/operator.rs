@@ -204,6 +204,14 @@ pub struct LabelFrom {
     pub clip: Option<(f64, f64)>,
 }
 
+impl LabelFrom {
+    /// Whether anything is to be made of the value before it is a label.
+    #[must_use]
+    pub fn value_is_changed(&self) -> bool {
+        self.drop_penalty != 0.0 || self.soft_dip || self.threshold.is_some() || self.clip.is_some()
+    }
+}
+
 /// A failed record up to its first error, a text, and a passed record of its task from where the two part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -260,15 +268,21 @@ pub struct Mix {
     pub with: BTreeMap<Name, f64>,
 }
 
-/// Rewards by verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Rewards by verdict: by pass and fail, or by class alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relabel {
-    pub pass: f64,
-    pub fail: f64,
+    /// Both are given, or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail: Option<f64>,
     /// A verdict with a score gives what lies so far between `fail` (0) and `pass` (1).
     #[serde(default)]
     pub by_score: bool,
+    /// The reward of each class of verdicts, the first of class 0; records without one of them are dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<f64>>,
 }
 
 /// How records are taken at random.

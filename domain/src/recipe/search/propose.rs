@@ -39,6 +39,9 @@ pub struct Propose {
     /// Which continuations of one place count as one.
     #[serde(default)]
     pub merge: Merge,
+    /// Whether each task gets its most probable answer as well, marked as such: independent samples of rollouts alone.
+    #[serde(default)]
+    pub greedy: bool,
 }
 
 /// What one step is. Every step also ends where the answer does.
@@ -124,6 +127,7 @@ impl Propose {
             speculate: Speculate::Off,
             unit: Unit::Answer,
             merge: Merge::None,
+            greedy: false,
         }
     }
 

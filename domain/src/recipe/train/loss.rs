@@ -268,9 +268,18 @@ impl Loss {
         matches!(self, Self::Dpo(_) | Self::Kto(_) | Self::DpoRegression(_))
     }
 
-    /// The critic whose values it reads.
+    /// The frozen critic that it reads: its values or its classes.
     #[must_use]
     pub fn critic(&self) -> Option<&Name> {
+        match self {
+            Self::Pg(PolicyGradient { credit: Credit::CriticClass(critic), .. }) => Some(&critic.role),
+            _ => self.value_critic(),
+        }
+    }
+
+    /// The critic whose values it reads.
+    #[must_use]
+    pub fn value_critic(&self) -> Option<&Name> {
         match self {
             Self::Pg(PolicyGradient { baseline: Baseline::Critic(critic), .. }) => Some(&critic.role),
             _ => None,

@@ -73,6 +73,7 @@ impl Check<'_> {
         self.held_out(grid, &path.key("on"));
         let name = grid.name.clone().unwrap_or_else(|| grid.role.clone());
         self.searched(&grid.rollout(name), (path, "on"), scope);
+        self.without_greedy(&grid.search, &path.key("search"));
         if grid.search.spread().is_some() {
             let message = "a controller searches each task in one job";
             self.refuse(&path.key("search").key("mcts").key("spread"), message, "leave `spread` out");

@@ -129,12 +129,21 @@ impl Check<'_> {
         }
     }
 
+    /// What is measured is what was sampled.
+    pub(super) fn without_greedy(&mut self, search: &Search, path: &Path) {
+        if search.draws_greedy() {
+            let message = "the most probable answer would be measured as one of the samples";
+            self.refuse(&path.key(search.name()).key("greedy"), message, "leave it out; `pass_at_1` is greedy");
+        }
+    }
+
     fn numbers(&mut self, evaluate: &Evaluate, path: &Path, scope: &Scope) {
         let plays = self.plays(evaluate.tasks.keys());
         for (name, number) in &evaluate.numbers {
             let path = path.key("numbers").key(name);
             let search = number.search();
             self.search(&search, evaluate.tasks.keys(), &path, scope);
+            self.without_greedy(&search, &path.key("search"));
             let asked = path.key("verifier");
             self.verifier(&number.verifier, &asked, (scope, 1));
             self.knows(&number.verifier, &asked, plays);
@@ -153,6 +162,7 @@ impl Check<'_> {
         for (name, search) in &evaluate.searches {
             let path = path.key("searches").key(name);
             self.search(search, evaluate.tasks.keys(), &path, scope);
+            self.without_greedy(search, &path);
             self.asked_roles(search.verifiers(), None, &path);
             let extract = match search {
                 Search::Mcts(mcts) => Some(mcts.extract),

@@ -81,18 +81,49 @@ impl Check<'_> {
             }
         }
         self.surrogate(pg, path);
-        if matches!((&pg.baseline, pg.credit), (Baseline::Critic(_), Credit::PerTurn(_))) {
-            let message = "with a critic the turns' rewards stand at their ends already";
-            self.refuse(&path.key("credit"), message, "leave it out");
-        }
-        if let Credit::PerTurn(turn) = pg.credit {
-            self.between(&path.key("credit").key("per_turn").key("gamma"), turn.gamma, 0.0, 1.0);
-        }
+        self.credit(pg, path, scope);
         if let Proximal::Start { weight_cap } = pg.proximal {
             self.inside(&path.key("proximal").key("start").key("weight_cap"), weight_cap, 0.0, 1.0e6);
         }
         if let Average::Constant(tokens) = pg.average {
             self.whole(&path.key("average").key("constant"), tokens, 1, u32::MAX);
+        }
+    }
+
+    fn credit(&mut self, pg: &PolicyGradient, path: &Path, scope: &Scope) {
+        let path = path.key("credit");
+        match (&pg.baseline, &pg.credit) {
+            (Baseline::Critic(_), Credit::PerTurn(_)) => {
+                let message = "with a critic the turns' rewards stand at their ends already";
+                self.refuse(&path, message, "leave it out");
+            }
+            (Baseline::Critic(_), Credit::CriticClass(_)) => {
+                let message = "a round reads one critic: its values as baseline, or its classes as credit";
+                self.refuse(&path, message, "use `baseline: greedy`, or leave `credit` out");
+            }
+            (Baseline::Greedy, Credit::PerTurn(_)) => {
+                let message = "a greedy record is compared with as a whole, and not turn by turn";
+                self.refuse(&path, message, "leave it out, or use another `baseline`");
+            }
+            (Baseline::None | Baseline::Group | Baseline::LeaveOneOut | Baseline::Greedy | Baseline::Critic(_), _) => {}
+        }
+        match &pg.credit {
+            Credit::Whole => {}
+            Credit::PerTurn(turn) => self.between(&path.key("per_turn").key("gamma"), turn.gamma, 0.0, 1.0),
+            Credit::CriticClass(critic) => {
+                let role = path.key("critic_class").key("role");
+                match self.role(&role, &critic.role) {
+                    Some(Head::Classes(_)) if !scope.is_trained(&critic.role) => {
+                        let message = format!("the critic `{}` is not trained before this recipe step", critic.role);
+                        self.refuse(&role, message, "train it first: `loss: {pointwise: pooled_classes}`");
+                    }
+                    Some(Head::Lm | Head::Scalar) => {
+                        let message = format!("the role `{}` gives no classes", critic.role);
+                        self.refuse(&role, message, "name a role with `head: {classes: 4}`");
+                    }
+                    Some(Head::Classes(_)) | None => {}
+                }
+            }
         }
     }
 
@@ -110,9 +141,13 @@ impl Check<'_> {
                 if pg.proximal != Proximal::Behaviour {
                     self.refuse(&path, "a ratio of whole records has no weight per token", "use `proximal: behaviour`");
                 }
-                if matches!(pg.baseline, Baseline::Critic(_)) || matches!(pg.credit, Credit::PerTurn(_)) {
+                if matches!(pg.baseline, Baseline::Critic(_)) || pg.credit != Credit::Whole {
                     let message = "a ratio of whole records needs one advantage for each record";
-                    self.refuse(&path, message, "use `clip`, or neither a critic nor `credit: per_turn`");
+                    self.refuse(
+                        &path,
+                        message,
+                        "use `clip`, or neither a critic nor `credit: per_turn` or `critic_class`",
+                    );
                 }
             }
         }
@@ -146,7 +181,7 @@ impl Check<'_> {
             if preference {
                 self.refuse(&path, no_penalty.clone(), "leave it out");
             }
-            if kl.place == KlPlace::Reward && train.loss.critic().is_none() {
+            if kl.place == KlPlace::Reward && train.loss.value_critic().is_none() {
                 let help = "use `in: loss`, or a `pg` with `baseline: {critic: ...}`";
                 self.refuse(&path.key("in"), "a penalty in every token's reward needs a critic", help);
             }

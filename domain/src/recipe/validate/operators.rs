@@ -5,7 +5,7 @@ use super::scope::Scope;
 use crate::recipe::Number;
 use crate::recipe::curate::{
     Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy, PairFrom,
-    TopK,
+    Relabel, TopK,
 };
 use crate::recipe::path::Path;
 use crate::recipe::search::Search;
@@ -53,10 +53,7 @@ impl Check<'_> {
             Operator::Mask(Mask::Bad(below)) => self.between(&path.key("bad"), *below, -ANY, ANY),
             Operator::Mask(Mask::Prefix(below)) => self.between(&path.key("prefix"), *below, -ANY, ANY),
             Operator::Mix(mix) => self.mixed(mix, path, scope),
-            Operator::Relabel(relabel) => {
-                self.between(&path.key("pass"), relabel.pass, -ANY, ANY);
-                self.between(&path.key("fail"), relabel.fail, -ANY, ANY);
-            }
+            Operator::Relabel(relabel) => self.relabel(relabel, path),
             Operator::Noise { flip } => self.between(&path.key("flip"), *flip, 0.0, 1.0),
             Operator::RepeatVerify { times, min_pass } => {
                 self.whole(&path.key("times"), *times, 1, 1000);
@@ -169,7 +166,38 @@ impl Check<'_> {
                 let help = "leave it out";
                 self.refuse(&path.key("drop_penalty"), "a vote is about the whole and has no steps", help);
             }
+            (LabelValue::Outcome, LabelSource::Trees) => {
+                self.refuse(&path.key("value"), "outcomes are those of records", "leave `from` out");
+            }
+            (LabelValue::Outcome, LabelSource::Records) if label.value_is_changed() => {
+                let message = "the class of an outcome is taken as it is";
+                self.refuse(path, message, "leave `drop_penalty`, `soft_dip`, `threshold` and `clip` out");
+            }
             _ => {}
+        }
+    }
+
+    fn relabel(&mut self, relabel: &Relabel, path: &Path) {
+        let of_verdicts = [("pass", relabel.pass), ("fail", relabel.fail)];
+        for (word, reward) in of_verdicts.into_iter().filter_map(|(word, reward)| Some((word, reward?))) {
+            self.between(&path.key(word), reward, -ANY, ANY);
+        }
+        let given = of_verdicts.iter().filter(|(_, reward)| reward.is_some()).count();
+        let Some(classes) = &relabel.classes else {
+            if given < 2 {
+                self.refuse(path, "a pass and a fail need a reward each", "write `pass` and `fail`, or `classes`");
+            }
+            return;
+        };
+        if given > 0 || relabel.by_score {
+            let message = "a class says more than pass and fail; both cannot give the reward";
+            self.refuse(&path.key("classes"), message, "write `classes` alone");
+        }
+        if classes.is_empty() {
+            self.refuse(&path.key("classes"), "no class has a reward", "write one for each class, from class 0");
+        }
+        for (class, reward) in classes.iter().enumerate() {
+            self.between(&path.key("classes").index(class), *reward, -ANY, ANY);
         }
     }
 
@@ -220,6 +248,7 @@ mod tests {
              {label_from: {value: vote, threshold: 0.5}}, {splice: {first_error: {below: 0.5}, revision: 'Wait. '}}, \
              {splice: {first_error: lowest_q, revision: 'Wait. '}}, {mask: all_but_last}, {mask: {bad: 0}}, \
              {mix: {with: {correct: 0.5}}}, {relabel: {pass: 1, fail: -1}}, {noise: {flip: 0.1}}, \
+             {label_from: {value: outcome}}, {relabel: {classes: [-1.0, -0.6, -0.3, 1.0]}}, \
              {repeat_verify: {times: 3, min_pass: 2}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
         let of_trees =
             ["{pair: {from: siblings, step_margin: 0.5, edit_distance: 20}}", "{linearise: {text_back: 'No. '}}"];
@@ -254,6 +283,11 @@ mod tests {
             ("[{mix: {with: {correct: 0}}}]", "apply[0].mix.with.correct", "greater than 0"),
             ("[{noise: {flip: 2}}]", "apply[0].noise.flip", "from 0 to 1"),
             ("[{repeat_verify: {times: 2, min_pass: 3}}]", "apply[0].repeat_verify.min_pass", "from 1 to 2"),
+            ("[{relabel: {pass: 1}}]", "apply[0].relabel", "or `classes`"),
+            ("[{relabel: {pass: 1, fail: 0, classes: [0, 1]}}]", "relabel.classes", "`classes` alone"),
+            ("[{relabel: {classes: []}}]", "relabel.classes", "from class 0"),
+            ("[{label_from: {value: outcome, from: trees}}]", "apply[0].label_from.value", "leave `from` out"),
+            ("[{label_from: {value: outcome, threshold: 1}}]", "apply[0].label_from", "`threshold`"),
             ("[{drop: {contains: ''}}]", "apply[0].drop.contains", "what to look for"),
             ("[{dedupe_by: {near: {ngram: 0, threshold: 1}}}]", "near.ngram", "from 1"),
         ];

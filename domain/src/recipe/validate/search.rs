@@ -38,6 +38,10 @@ impl Check<'_> {
             _ => path.key("propose"),
         };
         self.propose(search.propose(), &inner, sets);
+        if search.propose().greedy && !matches!(search, Search::SampleK(_)) {
+            let message = "only independent samples are drawn beside the most probable answer";
+            self.refuse(&inner.key("greedy"), message, "leave it out, or use `sample_k`");
+        }
         match search {
             Search::Mcts(mcts) => self.mcts(mcts, &path, plays),
             Search::StepBeam(beam) => self.step_beam(beam, &path, plays),

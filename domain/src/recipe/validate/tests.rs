@@ -132,6 +132,12 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ),
         ("n: 8, temperature: $temperature", "n: 8, temperature: 5.5", "sample_k.temperature", "from 0 to 5"),
         ("n: 8, temperature: $temperature", "n: 8, temperature: 0", "sample_k.temperature", "`n: 1`"),
+        (
+            "sample_k: {n: 8, temperature: $temperature}",
+            "vote: {propose: {n: 8, greedy: true}}",
+            "vote.propose.greedy",
+            "use `sample_k`",
+        ),
         ("n: 8, temperature: $temperature", "n: 8, top_p: 0", "sample_k.top_p", "greater than 0 and at most 1"),
         ("n: 8, temperature: $temperature", "n: 8, top_k: 0", "sample_k.top_k", "a whole number from 1"),
         ("n: 8, temperature: $temperature", "n: 8, top_k: 2.5", "sample_k.top_k: 2.5", "leave it out to keep all"),
@@ -294,6 +300,13 @@ fn a_setting_that_a_loss_would_ignore_is_refused() {
         ),
         ("{pg: {surrogate: reinforce, proximal: {start: {}}}}", "pg.proximal", "or use `clip`"),
         ("{pg: {baseline: {critic: {role: critic}}, credit: {per_turn: {}}}}", "pg.credit", "leave it out"),
+        ("{pg: {baseline: greedy, credit: {per_turn: {}}}}", "pg.credit", "another `baseline`"),
+        ("{pg: {credit: {critic_class: {role: critic}}}}", "critic_class.role", "`head: {classes: 4}`"),
+        (
+            "{pg: {baseline: {critic: {role: critic}}, credit: {critic_class: {role: critic}}}}",
+            "pg.credit",
+            "use `baseline: greedy`",
+        ),
     ];
     for (loss, place, way_out) in cases {
         let message = broken(QUICKSTART, "loss: nll", &format!("loss: {loss}"));

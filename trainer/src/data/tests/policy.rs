@@ -1,7 +1,8 @@
 //! Policy gradients and critics: every token's advantage or reward against a slow computation from the records.
 
 use galapagos_domain::recipe::train::{
-    Average, Baseline, Clip, Credit, Critic, PerTurn, PolicyGradient, Proximal, Scale, Surrogate, ValueLoss,
+    Average, Baseline, Clip, Credit, Critic, CriticClass, PerTurn, PolicyGradient, Proximal, Scale, Surrogate,
+    ValueLoss,
 };
 use proptest::prelude::*;
 
@@ -39,7 +40,7 @@ fn advantages(parts: &[((String, usize), f64)], baseline: &Baseline, scale: Scal
             Baseline::Group => own - group.iter().sum::<f64>() / group.len() as f64,
             Baseline::LeaveOneOut if others.is_empty() => 0.0,
             Baseline::LeaveOneOut => own - others.iter().sum::<f64>() / others.len() as f64,
-            Baseline::None | Baseline::Critic(_) => *own,
+            Baseline::None | Baseline::Greedy | Baseline::Critic(_) => *own,
         };
         let deviation = match scale {
             Scale::None => return difference,
@@ -73,6 +74,38 @@ fn judged(record: &Trajectory) -> bool {
 
 fn task(record: &Trajectory, turn: usize) -> (String, usize) {
     (format!("{}/{}", record.task_set, record.task), turn)
+}
+
+#[test]
+fn a_greedy_record_is_compared_with_and_not_learned_from() {
+    let of = |n: u32, task: u32, reward: f32, greedy: bool| {
+        let mut record = record(n, &[], (2, 3));
+        record.task = format!("train/{task}");
+        record.credit = galapagos_domain::trajectory::Credit {
+            reward: Some(reward),
+            spans: vec![Span { start: 0, end: 3, learn: true, value: None, class: Some(n) }],
+            greedy,
+            ..Default::default()
+        };
+        record
+    };
+    let records = [of(0, 0, 1.0, false), of(1, 0, -0.5, false), of(2, 0, 0.25, true), of(3, 1, 1.0, false)];
+    let credit = Credit::CriticClass(CriticClass { role: name("critic") });
+    let loss = Loss::Pg(PolicyGradient { credit, ..pg(Baseline::Greedy, Scale::None, Average::Token) });
+    let data = Dataset::new(&records, &train(loss), limits(), Seed(1)).unwrap();
+    assert_eq!((data.rows(), data.left_out()), (vec![0, 1], 2));
+    let mut items: Vec<_> = data.batches(0).flatten().collect();
+    items.sort_by_key(|item| item.rows[0]);
+    items.dedup_by_key(|item| item.rows[0]);
+    let marks: Vec<_> = items.iter().flat_map(|item| &item.sequences[0].marks).map(|m| (m.value, m.extra)).collect();
+    assert_eq!(marks, [[(0.75, 0.0); 3], [(-0.75, 1.0); 3]].concat());
+    let classless = Trajectory { credit: galapagos_domain::trajectory::Credit::default(), ..records[0].clone() };
+    let loss = Loss::Pg(PolicyGradient {
+        credit: Credit::CriticClass(CriticClass { role: name("critic") }),
+        ..pg(Baseline::None, Scale::None, Average::Token)
+    });
+    let refused = Dataset::new(&[classless], &train(loss), limits(), Seed(1)).unwrap_err().to_string();
+    assert!(refused.contains("has no class"), "{refused}");
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! What cannot be trained on is refused, and the record at fault is named.
 
 use galapagos_domain::recipe::train::{
-    Average, Baseline, Clip, Component, Cpl, Credit as Credited, Critic, Dpo, DpoForm, Kl, KlForm, KlPlace, Masked,
-    PerTurn, Pointwise, PolicyGradient, Proximal, Scale, StepLoss, Surrogate, TdConservative,
+    Average, Baseline, Clip, Component, Cpl, Credit as Credited, Critic, CriticClass, Dpo, DpoForm, Kl, KlForm,
+    KlPlace, Masked, PerTurn, Pointwise, PolicyGradient, Proximal, Scale, StepLoss, Surrogate, TdConservative,
 };
 
 use super::*;
@@ -119,6 +119,7 @@ fn settings_that_mean_nothing_together_are_refused() {
     let clip = Clip { low: 0.2, high: 0.2, dual: None };
     let (by_records, start) = (Surrogate::SequenceClip(clip), Proximal::Start { weight_cap: 5.0 });
     let turns = Credited::PerTurn(PerTurn { gamma: 1.0 });
+    let classes = Credited::CriticClass(CriticClass { role: name("critic") });
     let critic = Baseline::Critic(Critic { role: name("critic"), gamma: 1.0, lambda: 1.0 });
     let plain = pg(Credited::Whole, by_records);
     let masked = |rate, token| train(Loss::Component(Component::Masked(Masked { rate, token })));
@@ -142,7 +143,10 @@ fn settings_that_mean_nothing_together_are_refused() {
         (masked(f64::NAN, 3), "`rate` must be above 0"),
         (masked(0.5, 100_000), "token 100000"),
         (of(PolicyGradient { baseline: critic.clone(), ..plain.clone() }), "a critic's advantages are of tokens"),
-        (of(PolicyGradient { credit: turns, ..plain.clone() }), "`per_turn`"),
+        (of(PolicyGradient { credit: turns.clone(), ..plain.clone() }), "`per_turn`"),
+        (of(PolicyGradient { credit: classes.clone(), ..plain.clone() }), "`critic_class`"),
+        (of(PolicyGradient { baseline: Baseline::Greedy, ..pg(turns.clone(), Surrogate::Clip(clip)) }), "as a whole"),
+        (of(PolicyGradient { baseline: critic.clone(), ..pg(classes, Surrogate::Clip(clip)) }), "has one critic"),
         (of(PolicyGradient { proximal: start, ..plain }), "`proximal: start`"),
         (of(PolicyGradient { proximal: start, ..pg(Credited::Whole, Surrogate::Reinforce) }), "takes no ratios"),
         (of(PolicyGradient { baseline: critic, ..pg(turns, Surrogate::Clip(clip)) }), "leave `credit` out"),

@@ -198,11 +198,30 @@ fn a_text_needs_a_tokenizer() {
 fn rewards_follow_verdicts_and_scores() {
     let mut records = vec![plain(0, PASS, 0), plain(0, FAIL, 1), plain(0, ERROR, 2), plain(0, FAIL, 3)];
     records[3].verdict.score = Some(0.25);
-    let relabel = |by_score| Operator::Relabel(Relabel { pass: 1.0, fail: -1.0, by_score });
+    let relabel = |by_score| Operator::Relabel(Relabel { pass: Some(1.0), fail: Some(-1.0), by_score, classes: None });
     assert_eq!(rewards(&run(relabel(false), records.clone())), [Some(1.0), Some(-1.0), None, Some(-1.0)]);
     assert_eq!(rewards(&run(relabel(true), records.clone())), [Some(1.0), Some(-1.0), None, Some(-0.5)]);
     assert_eq!(rewards(&run(Operator::Noise { flip: 1.0 }, records.clone())), [Some(0.0), Some(1.0), None, Some(0.75)]);
     assert_eq!(run(Operator::Noise { flip: 0.0 }, records.clone()), records);
+}
+
+#[test]
+fn classes_of_verdicts_become_classes_of_records_and_their_rewards() {
+    let mut records = vec![steps(0, FAIL, "ab", &[]), steps(1, PASS, "cd", &[0.5, 1.0]), plain(0, FAIL, 2)];
+    (records[0].verdict.class, records[1].verdict.class, records[2].verdict.class) = (Some(1), Some(3), None);
+    let classes = |records: &[Trajectory]| {
+        let spans =
+            |record: &Trajectory| record.credit.spans.iter().map(|s| (s.start, s.end, s.class)).collect::<Vec<_>>();
+        records.iter().map(spans).collect::<Vec<_>>()
+    };
+    let plain = LabelFrom { threshold: None, drop_penalty: 0.0, ..label(LabelValue::Outcome, LabelSource::Records) };
+    let labelled = run(Operator::LabelFrom(plain), records.clone());
+    assert_eq!(classes(&labelled), [vec![(0, 2, Some(1))], vec![(0, 1, None), (1, 2, Some(3))]]);
+    let relabel =
+        |classes: &[f64]| Operator::Relabel(Relabel { classes: Some(classes.to_vec()), ..Relabel::default() });
+    let paid = run(relabel(&[-1.0, -0.5, -0.25, 1.0]), records.clone());
+    assert_eq!((places(&paid), rewards(&paid)), (vec![0, 1], vec![Some(-0.5), Some(1.0)]));
+    assert_eq!(places(&run(relabel(&[-1.0, -0.5]), records)), [0], "class 3 is given no reward");
 }
 
 #[test]

@@ -62,9 +62,9 @@ const PG: Topic = Topic {
         ),
         preset(
             "credit",
-            "whole or {per_turn: {gamma: N}}",
+            "whole, {per_turn: {gamma: N}} or {critic_class: {role: ROLE}}",
             "whole",
-            "the reward that a token answers for; turn by turn, gamma 0 is its turn's own alone",
+            "the reward that a token answers for; turn by turn, gamma 0 is its turn's own alone; or the record's times the probability that a critic with classes, trained before, gives the record's class behind the token (CodeRL)",
         ),
         preset("average", "token, sequence or {constant: N}", "token", "what a batch's loss is the mean of"),
         preset(
@@ -74,7 +74,7 @@ const PG: Topic = Topic {
             "the policy that ratios are taken against; with `start` the sampler enters as a capped weight, for stale data",
         ),
     ],
-    example: "loss: {pg: {baseline: leave_one_out, scale: none, surrogate: reinforce}}",
+    example: "loss: {pg: {baseline: leave_one_out, scale: none, surrogate: reinforce}}\nloss: {pg: {baseline: greedy, scale: none, surrogate: reinforce, credit: {critic_class: {role: critic}}}}",
 };
 
 const BASELINE: Topic = Topic {
@@ -86,6 +86,11 @@ const BASELINE: Topic = Topic {
         word("none", "", "nothing"),
         word("group", "", "the mean of the task's samples"),
         word("leave_one_out", "", "the mean of the task's other samples"),
+        word(
+            "greedy",
+            "",
+            "the reward of the task's greedy record (`greedy` of `sample_k`); tasks without one are left out, and greedy records are not learned from",
+        ),
         word("critic", "map", "a critic's values at every token (GAE)"),
     ],
     example: "",

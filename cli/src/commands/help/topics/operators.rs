@@ -67,7 +67,7 @@ const APPLY: Topic = Topic {
             "{with: {DATASET: ratio}}",
             "for each record at hand so many of the other datasets, in exact proportion: as many as fit, drawn at random by seed, the others behind the own",
         ),
-        word("relabel", "map", "give passes and fails other rewards"),
+        word("relabel", "map", "give passes and fails, or classes, other rewards"),
         word("noise", "map", "turn rewards and preferences around, at random by seed"),
         word("repeat_verify", "map", "keep a record that its task's rule passes often enough"),
         word("normalise", "choice", "put rewards or values of parts on one scale"),
@@ -227,10 +227,14 @@ const PAIR: Topic = Topic {
 const LABEL_FROM: Topic = Topic {
     word: "label_from",
     place: "curate.apply",
-    about: "Makes the labels that step models are trained on: the value of a step less `drop_penalty` times its fall from the step before. A `vote` makes the reward of a record: the share of its task's records with the same answer.",
+    about: "Makes the labels that step models are trained on: the value of a step less `drop_penalty` times its fall from the step before. A `vote` makes the reward of a record: the share of its task's records with the same answer. An `outcome` makes its class: of programs (`list_program`, `unit_tests`) 0 for a compile error, 1 for a runtime error, 2 for a failed test, 3 for a pass; it stands at the record's last part, and records whose verdict has no class are left out.",
     form: Form::Map,
     entries: &[
-        required("value", "own, q, rollout or vote", "what a label is made of; `rollout` is what `mc_rollout` gave"),
+        required(
+            "value",
+            "own, q, rollout, vote or outcome",
+            "what a label is made of; `rollout` is what `mc_rollout` gave",
+        ),
         preset(
             "from",
             "records or trees",
@@ -300,16 +304,21 @@ const RELABEL: Topic = Topic {
     about: "Rewards by verdict.",
     form: Form::Map,
     entries: &[
-        required("pass", "number", "reward of a pass"),
-        required("fail", "number", "reward of a fail"),
+        optional("pass", "number", "reward of a pass; `pass` and `fail` are given together"),
+        optional("fail", "number", "reward of a fail"),
         preset(
             "by_score",
             "true or false",
             "false",
             "a verdict with a score gives what lies so far between `fail` (0) and `pass` (1)",
         ),
+        optional(
+            "classes",
+            "list of numbers",
+            "instead of both: the reward of each class of verdicts (see `label_from`), from class 0; records without one of them are left out",
+        ),
     ],
-    example: "",
+    example: "apply: [{relabel: {classes: [-1.0, -0.6, -0.3, 1.0]}}]",
 };
 
 const NOISE: Topic = Topic {

@@ -59,6 +59,12 @@ const SAMPLE_K: Topic = Topic {
         preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
         preset("unit", "choice", "answer", "what a step is"),
         preset("merge", "choice", "none", "which continuations of a node count as one"),
+        preset(
+            "greedy",
+            "true or false",
+            "false",
+            "of rollouts: the task's most probable answer as well, marked, so that `baseline: greedy` can compare with it",
+        ),
     ],
     example: "- rollout:\n    as: samples\n    role: policy\n    tasks: {numbers: 200}\n    search: {sample_k: {n: 8, top_k: 50, guide: {regex: \" [0-9]{1,2}\"}, speculate: lookup}}",
 };

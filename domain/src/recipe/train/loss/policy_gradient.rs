@@ -35,6 +35,8 @@ pub enum Baseline {
     Group,
     /// The mean reward of the task's other samples.
     LeaveOneOut,
+    /// The reward of the greedy record of its task and policy, as `greedy` of `sample_k` draws one; tasks without one are left out.
+    Greedy,
     /// A critic's values at every token, by generalised advantage estimation.
     Critic(Critic),
 }
@@ -98,7 +100,7 @@ impl Default for Surrogate {
 }
 
 /// Which reward a token answers for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Credit {
     /// The record's.
@@ -106,6 +108,16 @@ pub enum Credit {
     Whole,
     /// Its turn's own and the later turns', discounted per turn.
     PerTurn(PerTurn),
+    /// The record's, times what a critic gives the record's class behind the token.
+    CriticClass(CriticClass),
+}
+
+/// Credit token by token: the probability of the record's class under a critic that has read so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriticClass {
+    /// A role with a head of classes, trained before by `pointwise`.
+    pub role: Name,
 }
 
 /// Credit turn by turn.
