@@ -41,7 +41,8 @@ pub fn read_to_plan(path: &Path) -> Result<RecipeFile, Error> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_to_plan_quietly(path: &Path) -> Result<RecipeFile, Error> {
-    filled(path, Shelves::for_planning(folder(path))).map(|(recipe, shelves)| RecipeFile::with(recipe, Arc::new(shelves)))
+    filled(path, Shelves::for_planning(folder(path)))
+        .map(|(recipe, shelves)| RecipeFile::with(recipe, Arc::new(shelves)))
 }
 
 fn folder(path: &Path) -> &Path {
@@ -63,7 +64,8 @@ fn read_with(path: &Path, shelves: Shelves) -> Result<RecipeFile, Error> {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
     for set in shelves.absent() {
-        let _ = writeln!(std::io::stderr(), "{set}: its files are not here; planned with the rows that the recipe names");
+        let _ =
+            writeln!(std::io::stderr(), "{set}: its files are not here; planned with the rows that the recipe names");
     }
     Ok(RecipeFile::with(recipe, Arc::new(shelves)))
 }
@@ -118,7 +120,8 @@ mod tests {
     #[test]
     fn a_run_needs_the_data_that_a_plan_does_without() {
         let folder = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(format!("{}/../recipes/sharpening.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let text =
+            std::fs::read_to_string(format!("{}/../recipes/sharpening.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let path = folder.path().join("sharpening.yaml");
         std::fs::create_dir(folder.path().join("parts")).unwrap();
         for part in ["governance", "math"] {

@@ -218,7 +218,8 @@ fn draws(metrics: &[Metric]) -> Vec<u32> {
         }
     }
     let mut draws: Vec<u32> = ranked.into_values().collect();
-    let sampled = metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_)));
+    let sampled =
+        metrics.iter().any(|metric| !matches!(metric, Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_)));
     if sampled && (draws.iter().all(|n| *n < most) || draws.is_empty()) {
         draws.push(most);
     }

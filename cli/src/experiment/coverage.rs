@@ -71,9 +71,11 @@ impl Coverage {
     #[must_use]
     pub fn text(&self) -> String {
         let mut rows = vec![["", "", "recipes", "with evidence"].map(str::to_owned).to_vec()];
-        rows.extend(self.rows.iter().map(|row| {
-            vec![row.tick.row.group.clone(), row.tick.row.name.clone(), row.recipes(), row.evidence()]
-        }));
+        rows.extend(
+            self.rows
+                .iter()
+                .map(|row| vec![row.tick.row.group.clone(), row.tick.row.name.clone(), row.recipes(), row.evidence()]),
+        );
         format!("{}\n  claim    {}\n\n{}\nclaim    {}\n", self.name, self.claim, aligned(&rows), self.said())
     }
 

@@ -82,9 +82,10 @@ fn measures(arm: &PlannedArm, measure: &Measure) -> bool {
         RecipeStep::Evaluate(evaluate) => {
             evaluate.members.contains(&arm.member)
                 && evaluate.columns().any(|column| column == measure.metric)
-                && evaluate.tasks.iter().any(|(set, selection)| {
-                    counted(set) && (!sealed || selection.split == Split::Test)
-                })
+                && evaluate
+                    .tasks
+                    .iter()
+                    .any(|(set, selection)| counted(set) && (!sealed || selection.split == Split::Test))
         }
         RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => false,
     })
@@ -138,7 +139,8 @@ mod tests {
                 let runs = schedule(&arms, &experiment, scale).unwrap_or_else(|e| panic!("{name}: {e}"));
                 assert!(!runs.is_empty(), "{name}");
             }
-            let control = |name: &Name| arms(&experiment, Scale::Full).iter().any(|arm| arm.name == *name && arm.control);
+            let control =
+                |name: &Name| arms(&experiment, Scale::Full).iter().any(|arm| arm.name == *name && arm.control);
             let about_control = experiment.header().expect.iter().any(|expect| expect.arms().any(control));
             assert!(about_control, "{name}: nothing is expected of a control");
             // The quickstart trains a real model: three seeds are what minutes allow.

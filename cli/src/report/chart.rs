@@ -99,7 +99,11 @@ fn short(number: f64) -> String {
 pub fn alone(svg: &str) -> String {
     const STYLE: &str = "<style>text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.label{font-size:13px}svg{background:#fff}</style>";
     let opened = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
-    let mut text = opened.replacen("role=\"img\">", &format!("role=\"img\">{STYLE}<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"), 1);
+    let mut text = opened.replacen(
+        "role=\"img\">",
+        &format!("role=\"img\">{STYLE}<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"),
+        1,
+    );
     text.push('\n');
     text
 }

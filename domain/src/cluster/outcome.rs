@@ -50,7 +50,9 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
 /// What is known of a recipe step of jobs from those that ended.
 pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Summary {
     match (evolution.recipe_step(run), ended.first()) {
-        (Some(RecipeStep::Evaluate(evaluate)), _) => Summary::Evaluate { scores: scores(evolution, run.phase, evaluate, ended) },
+        (Some(RecipeStep::Evaluate(evaluate)), _) => {
+            Summary::Evaluate { scores: scores(evolution, run.phase, evaluate, ended) }
+        }
         (step, Some((_, JobOutput::Curate { dataset, operators }))) => {
             let sources = step.map_or_else(Vec::new, |step| sources(evolution, step));
             Summary::Curate { records: dataset.rows, operators: operators.clone(), sources }

@@ -76,10 +76,8 @@ impl Conformance {
     /// Every row, ticked by the recipes of these names that use one of its words.
     #[must_use]
     pub fn ticks(&self, recipes: &[(String, Recipe)]) -> Vec<Tick> {
-        let values: Vec<(&String, Value)> = recipes
-            .iter()
-            .map(|(name, recipe)| (name, serde_json::to_value(recipe).unwrap_or(Value::Null)))
-            .collect();
+        let values: Vec<(&String, Value)> =
+            recipes.iter().map(|(name, recipe)| (name, serde_json::to_value(recipe).unwrap_or(Value::Null))).collect();
         let tick = |row: &Row| {
             let has = |(_, value): &&(&String, Value)| row.words.iter().any(|word| uses(value, word));
             let recipes = values.iter().filter(has).map(|(name, _)| (*name).clone()).collect();

@@ -71,12 +71,6 @@ mod tests {
             assert_eq!(all.iter().map(|form| orderings(form)).sum::<u64>(), strings);
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trajectory::Outcome;
 
     #[test]
     fn a_part_of_an_answer_is_checked_digit_by_digit() {

@@ -89,8 +89,12 @@ fn audit() -> BoxedStrategy<Box<Audit>> {
         let [wrong, passed_wrong, right, failed_right, undecided, suspended, marked, misled] = counts;
         Tested { verifier, wrong, passed_wrong, right, failed_right, undecided, suspended, marked, misled, reason }
     });
-    let scored = (text(), any::<u64>(), number(), number())
-        .prop_map(|(verifier, count, sum, squares)| Scored { verifier, count, sum, squares });
+    let scored = (text(), any::<u64>(), number(), number()).prop_map(|(verifier, count, sum, squares)| Scored {
+        verifier,
+        count,
+        sum,
+        squares,
+    });
     let heard = (text(), any::<[u64; 5]>(), option::of(text())).prop_map(|(verifier, counts, reason)| {
         let [verdicts, error, timeout, suspect, retried] = counts;
         Heard { verifier, verdicts, error, timeout, suspect, retried, reason }

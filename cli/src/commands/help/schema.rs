@@ -33,7 +33,8 @@ fn map(topic: &Topic) -> Value {
     if extended {
         let about = "files that this one changes, later ones over earlier ones";
         let file = json!({"type": "string"});
-        properties.insert("extends".into(), json!({"description": about, "anyOf": [file, {"type": "array", "items": file}]}));
+        properties
+            .insert("extends".into(), json!({"description": about, "anyOf": [file, {"type": "array", "items": file}]}));
     }
     if topic.place == "recipe step" {
         properties.insert("omit".into(), json!({"const": true, "description": "takes this recipe step away"}));
@@ -42,8 +43,12 @@ fn map(topic: &Topic) -> Value {
     }
     // What a file extends has the rest, and recipe steps of such a file name only what they change.
     let merged = extended || topic.place == "recipe step";
-    let required: Vec<&str> =
-        topic.entries.iter().filter(|entry| entry.preset == Preset::Required && !merged).map(|entry| entry.word).collect();
+    let required: Vec<&str> = topic
+        .entries
+        .iter()
+        .filter(|entry| entry.preset == Preset::Required && !merged)
+        .map(|entry| entry.word)
+        .collect();
     json!({
         "description": topic.about,
         "type": "object",

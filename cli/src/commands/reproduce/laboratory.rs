@@ -69,7 +69,8 @@ impl Laboratory<'_> {
     async fn bases(&self, runs: &[PlannedRun], at_once: usize) -> Result<Option<BTreeMap<u64, PathBuf>>, Error> {
         let Some(warm) = self.warm else { return Ok(Some(BTreeMap::new())) };
         let seeds: BTreeSet<u64> = runs.iter().map(|run| run.seed).collect();
-        let warmed = seeds.into_iter().map(|seed| async move { Ok::<_, Error>((seed, self.warm_up(warm, seed).await?)) });
+        let warmed =
+            seeds.into_iter().map(|seed| async move { Ok::<_, Error>((seed, self.warm_up(warm, seed).await?)) });
         let mut ended = futures::stream::iter(warmed).buffered(at_once);
         let mut bases = BTreeMap::new();
         while let Some(ended) = ended.next().await {

@@ -24,7 +24,13 @@ pub fn text(findings: &Findings, experiment: &Experiment, arms: &[PlannedArm], d
     let mut page = format!("# {}\n\n> {}\n\n{}\n\n", findings.name, findings.claim, verdict(findings));
     if let Some(source) = arms.first().and_then(|arm| arm.recipe.source.as_ref()) {
         let arxiv = source.arxiv.as_ref().map(|number| format!(" (arXiv {number})")).unwrap_or_default();
-        push(&mut page, format_args!("The mechanism of: {}{arxiv}. What is claimed is the mechanism at this scale, never the paper's number.\n\n", source.title));
+        push(
+            &mut page,
+            format_args!(
+                "The mechanism of: {}{arxiv}. What is claimed is the mechanism at this scale, never the paper's number.\n\n",
+                source.title
+            ),
+        );
     }
     if let Some(method) = &header.method {
         push(&mut page, format_args!("{}\n\n", method.trim()));
@@ -47,7 +53,8 @@ pub fn text(findings: &Findings, experiment: &Experiment, arms: &[PlannedArm], d
 /// The verdict with what did not come out.
 fn verdict(findings: &Findings) -> String {
     let failed: Vec<String> = findings.expect.iter().filter(|e| !e.holds).map(|e| e.expectation.clone()).collect();
-    let control = if findings.control_fails { "The control fails, as it must." } else { "**The control does not fail.**" };
+    let control =
+        if findings.control_fails { "The control fails, as it must." } else { "**The control does not fail.**" };
     match findings.verdict {
         Outcome::Holds => format!("**Holds.** {control}"),
         Outcome::DoesNotHold => {
@@ -107,9 +114,7 @@ fn expectations(findings: &Findings) -> String {
 }
 
 fn shown(mean: Option<Mean>) -> (String, String) {
-    mean.map_or_else(Default::default, |m| {
-        (format!("{:.3}", m.mean), format!("[{:.3}, {:.3}]", m.ci95[0], m.ci95[1]))
-    })
+    mean.map_or_else(Default::default, |m| (format!("{:.3}", m.mean), format!("[{:.3}, {:.3}]", m.ci95[0], m.ci95[1])))
 }
 
 fn made(findings: &Findings, recipe: &str, date: &str) -> String {

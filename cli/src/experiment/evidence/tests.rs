@@ -30,7 +30,10 @@ fn a_page_a_record_and_an_index_say_the_same() {
     assert_eq!((known.name.as_str(), known.control_fails, known.seeds.len()), ("tiny", true, 5));
     assert_eq!(known.digest, now);
     let page = std::fs::read_to_string(folder.path().join("tiny.md")).unwrap();
-    assert!(page.contains("**Holds.** The control fails, as it must.") && page.contains("| control (control) |"), "{page}");
+    assert!(
+        page.contains("**Holds.** The control fails, as it must.") && page.contains("| control (control) |"),
+        "{page}"
+    );
     let index = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
     assert!(index.contains("| [tiny](tiny.md) | holds | fails, as it must | 0.800"), "{index}");
 }

@@ -223,7 +223,8 @@ fn overrides_can_take_recipe_steps_away_put_them_between_others_and_name_a_train
     assert_eq!((recipe.name.as_str(), recipe.vars.values().copied().collect::<Vec<_>>()), ("hot", vec![1.5]));
     let trains = |recipe: &Recipe| verbs(recipe).iter().filter(|verb| *verb == "train").count();
     assert_eq!(trains(&recipe) + 1, trains(&parent), "{:?}", verbs(&recipe));
-    let place = |name: &str| recipe.each.iter().position(|s| s.given_name().is_some_and(|n| n.as_str() == name)).unwrap();
+    let place =
+        |name: &str| recipe.each.iter().position(|s| s.given_name().is_some_and(|n| n.as_str() == name)).unwrap();
     assert_eq!(place("few") + 1, place("correct"));
     let cases = [
         ("train: {role: umpire, omit: true}", "unknown field `omit`"),

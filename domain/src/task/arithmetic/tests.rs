@@ -46,7 +46,7 @@ fn the_last_line_decides_and_the_working_is_told() {
 #[test]
 fn a_part_of_a_working_is_checked_line_by_line() {
     let checked = |text: &str| check_working("Q: 12 + 30 - 5\nA:", text).outcome;
-    assert!([""," 12 + 30 = 42\n", " 12 + 30 = 42\n42 - 5 = 37\n"].iter().all(|text| checked(text) == Outcome::Pass));
+    assert!(["", " 12 + 30 = 42\n", " 12 + 30 = 42\n42 - 5 = 37\n"].iter().all(|text| checked(text) == Outcome::Pass));
     assert!([" 12 + 30 = 43\n", " 30 - 5 = 25\n12 + 2 = 14\n"].iter().all(|text| checked(text) == Outcome::Fail));
 }
 

@@ -155,14 +155,18 @@ fn every_node_of_a_tree_is_labelled_once() {
 
 #[test]
 fn a_journey_goes_through_one_wrong_branch_at_each_node_and_comes_back() {
-    let journey = |dead_ends, per_step| Operator::Linearise(Linearise { dead_ends, text_back: "No. ".to_owned(), per_step });
+    let journey =
+        |dead_ends, per_step| Operator::Linearise(Linearise { dead_ends, text_back: "No. ".to_owned(), per_step });
     let linearise = |dead_ends| journey(dead_ends, None);
     let mut nodes = grown();
     // The answer of g ends with a line break that is no part of its text.
     nodes[6].tokens.push(u32::from('\n'));
     nodes[6].log_probs.push(-0.5);
     let step_by_step = of(nodes.clone(), journey(1, Some("Back. ".to_owned())));
-    assert_eq!(step_by_step[0].completion, "cgNo. Back. bfNo. e", "c and g are taken back, and of the other branch f alone");
+    assert_eq!(
+        step_by_step[0].completion, "cgNo. Back. bfNo. e",
+        "c and g are taken back, and of the other branch f alone"
+    );
     let records = of(nodes, linearise(1));
     // The right path with the highest mean Q is b e (0.875). At the root c is wrong all the way (d is not), below b it is f.
     assert_eq!(records.len(), 1);
