@@ -61,6 +61,7 @@ pub(super) fn check_working(sorted: &str, so_far: &str) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trajectory::Outcome;
 
     #[test]
     fn the_counted_space_is_every_digit_string() {
