@@ -76,6 +76,20 @@ const GRADIENTS: [Row; 22] = [
         r#"{"loss": {"pg": {"surrogate": {"sequence_clip": {"low": 0.01, "high": 0.02, "dual": 1.01}}, "scale": "none"}},
             "kl": {"weight": 0.3, "form": "k3"}, "entropy": 0.2}"#,
     ),
+    (
+        "per_turn_first_turn_kl",
+        "parts",
+        "tied",
+        r#"{"loss": {"pg": {"credit": {"per_turn": {"gamma": 0.0}}, "surrogate": "reinforce", "baseline": "none", "scale": "none"}},
+            "kl": {"weight": 0.1, "first_turn": 0.7, "form": "k2"}}"#,
+    ),
+    (
+        "sequence_clip_first_turn_kl",
+        "parts",
+        "untied",
+        r#"{"loss": {"pg": {"surrogate": {"sequence_clip": {"low": 0.01, "high": 0.02}}, "scale": "none"}},
+            "kl": {"weight": 0.1, "first_turn": 0.7, "form": "k3"}}"#,
+    ),
     ("clip_k1", "parts", "tied", r#"{"loss": {"pg": {}}, "kl": {"weight": 0.3, "form": "k1"}}"#),
     (
         "clip_k2",

@@ -136,6 +136,7 @@ impl Check<'_> {
             Verifier::Rule
             | Verifier::SelfLogProb
             | Verifier::Behaviour(_)
+            | Verifier::Turns(_)
             | Verifier::Math(_)
             | Verifier::Consistency(_) => {}
             Verifier::Exact(Exact { read, .. })
