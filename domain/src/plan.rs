@@ -41,7 +41,7 @@ pub struct PhasePlan {
     pub phase: &'static str,
     /// How often it runs at most.
     pub times: u32,
-    /// What the last time costs; datasets that gather over generations are largest then.
+    /// What the last time of each costs; datasets that gather over generations are largest then.
     pub steps: Vec<StepPlan>,
 }
 
@@ -51,6 +51,8 @@ pub struct StepPlan {
     /// The name given with `as`, or the verb and its place from 1 (`evaluate-7`).
     pub name: String,
     pub verb: &'static str,
+    /// How often it runs at most.
+    pub times: u32,
     pub cost: Cost,
 }
 
@@ -97,12 +99,18 @@ impl Plan {
         let lists =
             [("first", 1, &recipe.first), ("each", recipe.generations, &recipe.each), ("finish", 1, &recipe.finish)];
         for (phase, times, steps) in lists.into_iter().filter(|(_, _, steps)| !steps.is_empty()) {
-            let mut last = Vec::new();
-            for _ in 0..times {
-                last = steps.iter().enumerate().map(|(i, step)| step_plan(recipe, step, i, &mut sizes)).collect();
-                last.iter().for_each(|step: &StepPlan| totals.add(step.cost, 1));
+            let mut last: Vec<Option<StepPlan>> = vec![None; steps.len()];
+            for time in 1..=times {
+                let now =
+                    steps.iter().enumerate().filter(|(_, step)| phase != "each" || step.generations().contains(time));
+                for (index, step) in now {
+                    let times = last[index].as_ref().map_or(0, |step| step.times);
+                    let planned = StepPlan { times: times + 1, ..step_plan(recipe, step, index, &mut sizes) };
+                    totals.add(planned.cost, 1);
+                    last[index] = Some(planned);
+                }
             }
-            phases.push(PhasePlan { phase, times, steps: last });
+            phases.push(PhasePlan { phase, times, steps: last.into_iter().flatten().collect() });
         }
         let before_each = phases.iter().take_while(|phase| phase.phase == "first").count();
         phases.splice(before_each..before_each, controllers);
@@ -137,7 +145,7 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
         RecipeStep::Evaluate(evaluate) => evaluate_cost(recipe, evaluate),
     };
     let name = step.given_name().map_or_else(|| format!("{}-{}", step.verb(), index + 1), Name::to_string);
-    StepPlan { name, verb: step.verb(), cost }
+    StepPlan { name, verb: step.verb(), times: 1, cost }
 }
 
 fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {

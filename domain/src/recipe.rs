@@ -9,6 +9,7 @@ pub mod curate;
 pub mod diagnostic;
 pub mod document;
 pub mod evaluate;
+pub mod generations;
 pub mod guide;
 mod parse;
 pub mod path;

@@ -23,8 +23,17 @@ use crate::losses::kl;
 pub struct Objective {
     pub(crate) loss: Loss,
     /// Penalty in the loss.
-    pub(crate) kl: Option<(kl::KlForm, f64)>,
+    pub(crate) kl: Option<Penalty>,
     pub(crate) entropy: f64,
+}
+
+/// A penalty on the distance from the reference, of each token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Penalty {
+    pub(crate) form: kl::KlForm,
+    pub(crate) weight: f64,
+    /// In place of `weight` on the tokens of the first learned part.
+    pub(crate) first_turn: Option<f64>,
 }
 
 /// What an objective reads, and so how it is computed.
@@ -47,7 +56,7 @@ impl Objective {
     #[must_use]
     pub fn new(train: &Train) -> Self {
         let penalty = train.kl.filter(|kl| kl.place == KlPlace::Loss);
-        let kl = penalty.map(|Kl { form, weight, .. }| (kl_form(form), weight));
+        let kl = penalty.map(|Kl { form, weight, first_turn, .. }| Penalty { form: kl_form(form), weight, first_turn });
         Self { loss: train.loss.clone(), kl, entropy: train.entropy }
     }
 

@@ -1,7 +1,7 @@
 //! Search: how a policy's answers to a batch of tasks come about.
 //!
 //! A search is one choice each of proposer, selector (`select`), evaluators (`value`), backup, budget and extractor. `strategy` says
-//! what a search of one task is to whoever drives it; `growth` is that of trees, `chains` with `scripts`, `choice` and `debate` those
+//! what a search of one task is to whoever drives it; `growth` is that of trees, `chains` with `scripts`, `judged`, `choice` and `debate` those
 //! without branches, `episodes` that of environments; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
 //! engine and the verifiers (`referee`), none waiting for another. `policy` is for those who only want answers.
 
@@ -19,6 +19,7 @@ mod episodes;
 mod extract;
 mod forest;
 mod growth;
+mod judged;
 mod plan;
 mod policy;
 mod record;

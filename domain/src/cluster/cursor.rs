@@ -1,8 +1,9 @@
 //! Which recipe step comes next: base, `first`, each generation, `finish`; one after the other. A generation begins with the controllers
-//! that are due in it.
+//! that are due in it, and passes over recipe steps that do not run in it.
 
 use super::evolution::{Evolution, List};
 use super::view::Phase;
+use crate::recipe::step::RecipeStep;
 
 /// What follows the recipe step that ended last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,18 @@ fn within(evolution: &Evolution, phase: Phase, from: Option<(List, usize)>) -> O
         List::Controllers => 0,
         List::Steps => position,
     };
-    (position < evolution.listed(phase).len()).then_some(Place { phase, list: List::Steps, position })
+    let position = runs(evolution, phase, position)?;
+    Some(Place { phase, list: List::Steps, position })
+}
+
+/// The first recipe step from `position` on that runs in the phase.
+fn runs(evolution: &Evolution, phase: Phase, position: usize) -> Option<usize> {
+    let runs = |step: &RecipeStep| match phase {
+        Phase::Generation(generation) => step.generations().contains(generation),
+        Phase::Base | Phase::First | Phase::Finish => true,
+    };
+    let mut listed = evolution.listed(phase).iter().enumerate().skip(position);
+    listed.find(|(_, step)| runs(step)).map(|(position, _)| position)
 }
 
 /// The first controller from `position` on that decides in this generation.
@@ -66,7 +78,7 @@ fn due(evolution: &Evolution, generation: u32, position: usize) -> Option<usize>
 pub(super) fn ended_generation(evolution: &Evolution) -> Option<u32> {
     let last = evolution.steps.last().filter(|step| step.outcome.is_some() && step.list == List::Steps)?;
     match last.phase {
-        Phase::Generation(generation) if last.position + 1 == evolution.recipe.each.len() => Some(generation),
+        Phase::Generation(generation) if runs(evolution, last.phase, last.position + 1).is_none() => Some(generation),
         Phase::Base | Phase::First | Phase::Generation(_) | Phase::Finish => None,
     }
 }

@@ -8,14 +8,16 @@ use crate::recipe::controller::{Controller, GridArgmax};
 
 /// The controllers, those together that decide in the same generations.
 pub(super) fn phases(recipe: &Recipe) -> Vec<PhasePlan> {
+    let times = |every: u32| recipe.generations.div_ceil(every);
     let mut by_turn: BTreeMap<u32, Vec<StepPlan>> = BTreeMap::new();
     for (index, controller) in recipe.controllers.iter().enumerate() {
         let Controller::GridArgmax(grid) = controller;
         let name = grid.name.as_ref().map_or_else(|| format!("control-{}", index + 1), ToString::to_string);
-        let plan = StepPlan { name, verb: "control", cost: cost(recipe, grid) };
-        by_turn.entry(grid.every.max(1)).or_default().push(plan);
+        let every = grid.every.max(1);
+        let plan = StepPlan { name, verb: "control", times: times(every), cost: cost(recipe, grid) };
+        by_turn.entry(every).or_default().push(plan);
     }
-    let phase = |(every, steps)| PhasePlan { phase: "controllers", times: recipe.generations.div_ceil(every), steps };
+    let phase = |(every, steps)| PhasePlan { phase: "controllers", times: times(every), steps };
     by_turn.into_iter().map(phase).collect()
 }
 

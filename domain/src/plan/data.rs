@@ -89,7 +89,9 @@ impl Sizes {
             | Operator::Relabel(_)
             | Operator::Noise { .. }
             | Operator::RepeatVerify { .. }
-            | Operator::Normalise(_) => size.records,
+            | Operator::Normalise(_)
+            | Operator::ShapeTurns(_)
+            | Operator::Reward(_) => size.records,
             Operator::Hindsight(how) => size.records.saturating_mul(1 + u64::from(how.keep)),
         }
     }

@@ -19,7 +19,8 @@ impl fmt::Display for Plan {
                 } else {
                     format!("{} {}", step.verb, step.name)
                 };
-                row(f, &name, step.cost)?;
+                let seldom = if step.times < phase.times { format!(" ({}x)", step.times) } else { String::new() };
+                row(f, &format!("{name}{seldom}"), step.cost)?;
             }
         }
         writeln!(f, "in all")?;

@@ -21,11 +21,17 @@ impl Recipe {
         for list in [&mut recipe.first, &mut recipe.each] {
             let steps = std::mem::take(list);
             for step in steps {
+                let generations = step.given_generations();
                 let inserted = rollout_name(&step).and_then(|name| Some((name.clone(), stand_ins.get(name)?.clone())));
                 list.push(shuffled(step, &rollouts, &stand_ins, Operator::Shuffle(what)));
                 if let Some((from, name)) = inserted {
                     let apply = vec![Operator::Shuffle(what)];
-                    list.push(RecipeStep::Curate(Curate { name, from: From::Datasets(vec![from]), apply }));
+                    list.push(RecipeStep::Curate(Curate {
+                        name,
+                        from: From::Datasets(vec![from]),
+                        apply,
+                        generations,
+                    }));
                 }
             }
         }

@@ -246,6 +246,7 @@ impl GridArgmax {
             retry: super::search::RETRY,
             most_errors: super::search::MOST_ERRORS,
             canaries: None,
+            generations: None,
         }
     }
 }

@@ -9,6 +9,7 @@ pub use operator::*;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::generations::Generations;
 use super::shape::{self, Shape};
 use crate::ids::Name;
 
@@ -22,6 +23,9 @@ pub struct Curate {
     /// Applied in order.
     #[serde(default)]
     pub apply: Vec<Operator>,
+    /// Of `each`: runs in these generations alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<Generations>,
 }
 
 /// What a `curate` reads.

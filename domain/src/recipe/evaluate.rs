@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
+use super::generations::Generations;
 use super::guide::{Guide, Speculate};
 use super::search::{self, BestOfN, EnvRollout, Merge, Propose, Search, Unit, default_temperature};
 use super::tournament::Selection;
@@ -43,6 +44,9 @@ pub struct Evaluate {
     pub guide: Option<Guide>,
     #[serde(default)]
     pub speculate: Speculate,
+    /// Of `each`: runs in these generations alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<Generations>,
 }
 
 /// What is measured of completions.

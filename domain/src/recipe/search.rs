@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::generations::Generations;
 use super::shape::{self, Never, Shape};
 use super::verify::Verifier;
 use crate::ids::Name;
 
-pub use chain::{Ballot, BestOfN, Debate, IdSampling, MultiTurn, Pool, RefineLoop, Vote};
+pub use chain::{Ballot, BestOfN, Debate, IdSampling, JudgedTurns, MultiTurn, Pool, RefineLoop, Vote};
 pub use episode::EnvRollout;
 pub(crate) use propose::default_temperature;
 pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
@@ -50,6 +51,9 @@ pub struct Rollout {
     /// Known answers among the real ones.
     #[serde(default, deserialize_with = "trust::written")]
     pub canaries: Option<Canaries>,
+    /// Of `each`: runs in these generations alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<Generations>,
 }
 
 impl Rollout {
@@ -112,6 +116,9 @@ impl Amount {
         }
     }
 }
+
+/// Who judges the turns of `multi_turn`.
+static RULE: Verifier = Verifier::Rule;
 
 /// A search strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,17 +217,22 @@ impl Search {
 
     /// Every verifier that the search asks.
     pub fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
-        let ballot = match self {
+        let other = match self {
             Self::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) => Some(verifier),
+            Self::MultiTurn(MultiTurn { judge: JudgedTurns::Every, .. }) => Some(&RULE),
             _ => None,
         };
-        self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(ballot)
+        self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(other)
     }
 
     /// Whether it asks for the right answer, or for what an environment pays, on its way, as no user of a model can.
     #[must_use]
     pub fn knows_answers(&self) -> bool {
-        self.verifiers().any(Verifier::is_told)
+        match self {
+            // What its turns are worth is told when all of them are written.
+            Self::MultiTurn(_) => false,
+            _ => self.verifiers().any(Verifier::is_told),
+        }
     }
 
     /// Whether the last trajectory of each task is its most probable answer, drawn beside the samples.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Number;
 use super::curate::Curate;
 use super::evaluate::Evaluate;
+use super::generations::Generations;
 use super::search::Rollout;
 use super::tournament::Tournament;
 use super::train::Train;
@@ -45,6 +46,24 @@ impl RecipeStep {
             Self::Train(s) => s.name.as_ref(),
             Self::Tournament(s) => s.name.as_ref(),
             Self::Evaluate(s) => s.name.as_ref(),
+        }
+    }
+
+    /// The generations in which it runs; all of them where nothing is said.
+    #[must_use]
+    pub fn generations(&self) -> Generations {
+        self.given_generations().unwrap_or_default()
+    }
+
+    /// What is said of the generations in which it runs.
+    #[must_use]
+    pub fn given_generations(&self) -> Option<Generations> {
+        match self {
+            Self::Rollout(s) => s.generations,
+            Self::Curate(s) => s.generations,
+            Self::Train(s) => s.generations,
+            Self::Tournament(s) => s.generations,
+            Self::Evaluate(s) => s.generations,
         }
     }
 

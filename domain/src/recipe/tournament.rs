@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Number;
+use super::generations::Generations;
 use super::guide::{Guide, Speculate};
 use super::search::{Amount, default_temperature};
 use super::tasks::Split;
@@ -39,6 +40,9 @@ pub struct Tournament {
     pub guide: Option<Guide>,
     #[serde(default)]
     pub speculate: Speculate,
+    /// Of `each`: runs in these generations alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<Generations>,
 }
 
 /// Some tasks of a set.

@@ -9,6 +9,7 @@ pub use optimise::*;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::generations::Generations;
 use super::shape::{self, Never, Shape};
 use crate::ids::Name;
 
@@ -95,6 +96,9 @@ pub struct Train {
     pub save_every: u32,
     #[serde(default)]
     pub guard: Guard,
+    /// Of `each`: runs in these generations alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<Generations>,
 }
 
 impl Train {
@@ -124,6 +128,7 @@ impl Train {
             schedule: Schedule::default(),
             reference: Reference::default(),
             kl: None,
+            generations: None,
             entropy: 0.0,
             mix: None,
             adapter: None,

@@ -22,6 +22,7 @@ mod wrap;
 use std::fmt;
 
 use super::Recipe;
+use super::generations::Generations;
 use super::path::{Path, Segment};
 use super::step::RecipeStep;
 use scope::Scope;
@@ -99,6 +100,7 @@ impl Recipe {
             }
             for (index, step) in steps.iter().enumerate() {
                 let path = Path::root().key(key).index(index).key(step.verb());
+                scope.now = check.generations(step, &path, phase);
                 check.step(step, &path, phase, &scope);
                 scope.learn(step);
             }
@@ -109,6 +111,29 @@ impl Recipe {
 }
 
 impl Check<'_> {
+    /// The first generation in which a recipe step runs: 0 of `first`, one after all of `finish`.
+    fn generations(&mut self, step: &RecipeStep, path: &Path, phase: Phase) -> u32 {
+        let (path, last) = (path.key("generations"), self.recipe.generations);
+        let given = step.given_generations();
+        match (phase, given) {
+            (Phase::Each, None) => 1,
+            (Phase::Each, Some(Generations { from, to })) => {
+                self.whole(&path.key("from"), from, 1, last);
+                if let Some(to) = to {
+                    self.whole(&path.key("to"), to, from, last);
+                }
+                from
+            }
+            (Phase::First | Phase::Finish, Some(_)) => {
+                let message = "it stands in no generation: `first` and `finish` run once";
+                self.refuse(&path, message, "leave `generations` out, or move the recipe step to `each`");
+                if phase == Phase::First { 0 } else { last }
+            }
+            (Phase::First, None) => 0,
+            (Phase::Finish, None) => last,
+        }
+    }
+
     fn step(&mut self, step: &RecipeStep, path: &Path, phase: Phase, scope: &Scope) {
         if phase == Phase::Finish && !matches!(step, RecipeStep::Evaluate(_)) {
             let message = format!("`{}` cannot stand in `finish`: nothing may learn or be selected there", step.verb());

@@ -56,6 +56,8 @@ pub enum Verifier {
     SelfLogProb,
     /// How often the answer shows a behaviour, in 100 words.
     Behaviour(Behaviour),
+    /// How the answers of several turns differ, by the task's rule.
+    Turns(TurnNumber),
     /// How the answers of a task's trajectories agree.
     Consistency(Consistency),
     Rules(Rules),
@@ -92,6 +94,7 @@ impl Verifier {
             Self::StepExecutor(_) => "step_executor",
             Self::UnitTests(_) => "unit_tests",
             Self::Behaviour(_) => "behaviour",
+            Self::Turns(_) => "turns",
             Self::Consistency(_) => "consistency",
             Self::Value(_) => "value",
             Self::Orm(_) => "orm",
@@ -197,6 +200,7 @@ impl Verifier {
             | Self::McRollout(_)
             | Self::SelfLogProb
             | Self::Behaviour(_)
+            | Self::Turns(_)
             | Self::Consistency(_)
             | Self::Rules(_)
             | Self::Judge(_)
@@ -219,6 +223,38 @@ pub enum Behaviour {
     Backtracking,
     SubGoal,
     BackwardChaining,
+}
+
+/// A number of the first and the last answer of several turns, of which a pass is 1 and a fail 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnNumber {
+    First,
+    Last,
+    /// The last less the first.
+    Gain,
+    /// 1 where the first fails and the last passes.
+    Gained,
+    /// 1 where the first passes and the last fails.
+    Lost,
+    /// The share of characters that changed: Levenshtein over the longer length.
+    Edit,
+}
+
+impl TurnNumber {
+    /// Of whether the first and the last pass; `None` of what is seen without asking the rule.
+    #[must_use]
+    pub fn of(self, first: bool, last: bool) -> Option<f64> {
+        let one = |is: bool| f64::from(u8::from(is));
+        match self {
+            Self::First => Some(one(first)),
+            Self::Last => Some(one(last)),
+            Self::Gain => Some(one(last) - one(first)),
+            Self::Gained => Some(one(!first && last)),
+            Self::Lost => Some(one(first && !last)),
+            Self::Edit => None,
+        }
+    }
 }
 
 /// What is said of the answers of one task; equal answers are those in which the task's rule reads the same.

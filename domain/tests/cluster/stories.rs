@@ -7,6 +7,9 @@ use galapagos_domain::fence::LeaderEpoch;
 use galapagos_domain::ids::EvolutionId;
 use galapagos_domain::job::{FailureClass, JobFailure, JobKind};
 use galapagos_domain::member::Standing;
+use galapagos_domain::plan::Plan;
+use galapagos_domain::recipe::generations::Generations;
+use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::session::{CoordinatorMessage, WorkerMessage};
 use galapagos_domain::time::Timestamp;
 
@@ -398,4 +401,37 @@ fn records_that_do_not_fit_are_refused_by_name() {
         load(without("mint")),
         Err("record job/full-1/base/base/0 holds fencing token #1, which was never minted".to_owned())
     );
+}
+
+/// The first generation trains the candidate, the second one plays the ladder between it and the champion; all else runs in both.
+#[test]
+fn recipe_steps_run_in_their_generations_and_read_what_earlier_ones_made() {
+    let mut recipe = recipes::full();
+    recipe.stop = None;
+    for step in &mut recipe.each {
+        match step {
+            RecipeStep::Train(train) if train.name.is_some() => {
+                train.generations = Some(Generations { from: 1, to: Some(1) });
+            }
+            RecipeStep::Tournament(ladder) => ladder.generations = Some(Generations { from: 2, to: None }),
+            RecipeStep::Evaluate(last) => last.generations = Some(Generations { from: 1, to: Some(1) }),
+            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) => {}
+        }
+    }
+    let plan = Plan::of(&recipe);
+    let times = |name: &str| plan.phases.iter().flat_map(|of| &of.steps).find(|step| step.name == name).unwrap().times;
+    assert_eq!(["samples", "candidate", "ladder"].map(times), [2, 1, 1]);
+    assert_eq!(plan.totals.rounds, 1 + 1 + 2, "one of `first`, one candidate, two critics");
+    let mut world = World::new(limits());
+    (0..3).for_each(|worker| world.register(worker));
+    let id = world.submit(recipe);
+    world.heal();
+    let view = view(&world, &id);
+    assert_eq!(view.status, Status::Done, "{:?}", explain(&world, id.as_str()));
+    let of = |generation: &str| {
+        let steps = view.steps.iter().filter(|step| step.phase.to_string() == generation);
+        steps.map(|step| step.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("g1"), ["samples", "correct", "candidate", "train-4", "evaluate-6"]);
+    assert_eq!(of("g2"), ["samples", "correct", "train-4", "ladder"]);
 }

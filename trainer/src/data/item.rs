@@ -16,13 +16,23 @@ pub struct Mark {
     pub behaviour: f32,
     /// A second number of losses that need one: the return of an action.
     pub extra: f32,
+    /// Whether it stands in the first part of its record that is learned from.
+    pub first_turn: bool,
 }
 
 impl Mark {
     /// A mark that counts `weight`, with nothing else said.
     #[must_use]
     pub fn new(position: usize, target: u32, weight: f32) -> Self {
-        Self { position: position as u32, target, value: 0.0, weight, behaviour: f32::NAN, extra: 0.0 }
+        Self {
+            position: position as u32,
+            target,
+            value: 0.0,
+            weight,
+            behaviour: f32::NAN,
+            extra: 0.0,
+            first_turn: false,
+        }
     }
 }
 

@@ -254,6 +254,13 @@ fn item(row: &Row, needs: &Needs<'_>, mut marks: Vec<Mark>, average: Average) ->
             mark.weight /= count as f32;
         }
     }
+    if let Some(first) = row.parts().into_iter().find(|part| part.learn) {
+        // The state before a token predicts it.
+        let states = row.start() + first.start as usize - 1..row.start() + first.end as usize - 1;
+        for mark in &mut marks {
+            mark.first_turn = states.contains(&(mark.position as usize));
+        }
+    }
     Ok(Item::of(row.number, row.prefix.len(), needs.sequence(row, marks), share))
 }
 

@@ -30,6 +30,8 @@ pub struct Columns {
     pub weights: Tensor,
     pub behaviour: Tensor,
     pub extra: Tensor,
+    /// 1 for marks of the first learned part of their record, else 0.
+    pub first_turn: Tensor,
     /// The sequence of each mark; 64-bit integers.
     pub segment: Tensor,
     pub sequence_weights: Tensor,
@@ -71,6 +73,7 @@ impl Columns {
             weights: floats(marks().map(|mark| mark.weight).collect())?,
             behaviour: floats(marks().map(|mark| mark.behaviour).collect())?,
             extra: floats(marks().map(|mark| mark.extra).collect())?,
+            first_turn: floats(marks().map(|mark| f32::from(mark.first_turn)).collect())?,
             sampled_by_start: floats(ours.collect())?,
             last: floats(last.collect())?,
             segment: ints(segment)?,
@@ -107,6 +110,7 @@ impl Columns {
             weights: part(&self.weights)?,
             behaviour: part(&self.behaviour)?,
             extra: part(&self.extra)?,
+            first_turn: part(&self.first_turn)?,
             segment: part(&self.segment)?,
             sampled_by_start: part(&self.sampled_by_start)?,
             last: part(&self.last)?,

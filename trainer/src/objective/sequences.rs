@@ -4,7 +4,7 @@ use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, PolicyGradient, Surrog
 use tch::{Kind, TchError, Tensor};
 
 use super::tokens::{mismatch, note_clipped, penalty, range, total};
-use super::{Columns, Objective, Part, Parts, misplaced};
+use super::{Columns, Objective, Part, Parts, Penalty, misplaced};
 use crate::losses::preference::{self, Margins, Smoothing};
 use crate::losses::{policy_gradient, segments};
 
@@ -114,12 +114,12 @@ fn records(
     note_clipped(parts, &clipped)?;
     parts.add(Part::Count, columns.sequences as f64);
     let mut losses = clipped.loss;
-    if let Some((form, weight)) = objective.kl {
-        let mut of_tokens = Parts::default();
-        let penalty = penalty(form, log_probs, columns, &mut of_tokens)?;
-        let penalty = segments::mean_by(&penalty, &columns.segment, columns.sequences)?;
-        parts.add(Part::Kl, total(&penalty)?);
-        losses = losses.f_add(&penalty.f_mul_scalar(weight)?)?;
+    if let Some(of) = objective.kl {
+        let plain =
+            penalty(Penalty { weight: 1.0, first_turn: None, ..of }, log_probs, columns, &mut Parts::default())?;
+        parts.add(Part::Kl, total(&segments::mean_by(&plain, &columns.segment, columns.sequences)?)?);
+        let penalty = penalty(of, log_probs, columns, &mut Parts::default())?;
+        losses = losses.f_add(&segments::mean_by(&penalty, &columns.segment, columns.sequences)?)?;
     }
     weighed(&losses, &columns.sequence_weights)
 }

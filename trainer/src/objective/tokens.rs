@@ -3,7 +3,7 @@
 use galapagos_domain::recipe::train::{Clip, Loss, PolicyGradient, Proximal, Surrogate};
 use tch::{Kind, TchError, Tensor};
 
-use super::{Columns, Objective, Part, Parts, misplaced};
+use super::{Columns, Objective, Part, Parts, Penalty, misplaced};
 use crate::losses::policy_gradient::{self, Clipped, Decoupled};
 use crate::losses::{kl, likelihood};
 
@@ -17,9 +17,8 @@ pub(super) fn sum(objective: &Objective, logits: &Tensor, columns: &Columns) -> 
         Loss::Pg(pg) => surrogate(pg, &log_probs, columns, &mut parts)?,
         _ => return Err(misplaced(objective)),
     };
-    if let Some((form, weight)) = objective.kl {
-        let penalty = penalty(form, &log_probs, columns, &mut parts)?;
-        losses = losses.f_add(&penalty.f_mul_scalar(weight)?)?;
+    if let Some(of) = objective.kl {
+        losses = losses.f_add(&penalty(of, &log_probs, columns, &mut parts)?)?;
     }
     if objective.entropy > 0.0 {
         let entropy = likelihood::entropy(logits)?;
@@ -71,17 +70,23 @@ pub(super) fn note_clipped(parts: &mut Parts, clipped: &Clipped) -> Result<(), T
     Ok(())
 }
 
-/// The divergence from the reference, token by token.
+/// The weighted divergence from the reference, token by token; what is noted is without weights.
 pub(super) fn penalty(
-    form: kl::KlForm,
+    of: Penalty,
     log_probs: &Tensor,
     columns: &Columns,
     parts: &mut Parts,
 ) -> Result<Tensor, TchError> {
     let reference = columns.need(&columns.notes.reference, "log-probabilities under the reference")?;
-    let penalty = kl::kl(form, log_probs, reference)?;
+    let penalty = kl::kl(of.form, log_probs, reference)?;
     parts.add(Part::Kl, total(&penalty)?);
-    Ok(penalty)
+    match of.first_turn {
+        None => penalty.f_mul_scalar(of.weight),
+        Some(first) => {
+            let weights = columns.first_turn.f_mul_scalar(first - of.weight)?.f_add_scalar(of.weight)?;
+            penalty.f_mul(&weights)
+        }
+    }
 }
 
 /// How far the engine's log-probabilities are from the trainer's, over tokens that the round's start sampled. Of meaning only before

@@ -36,7 +36,7 @@ const LIKELIHOODS: [Row; 13] = [
     ("freeze", "plain", "untied", r#"{"loss": "nll", "freeze": {"layers": 1, "embeddings": true}}"#),
 ];
 
-const GRADIENTS: [Row; 26] = [
+const GRADIENTS: [Row; 28] = [
     (
         "reinforce",
         "plain",
@@ -102,6 +102,20 @@ const GRADIENTS: [Row; 26] = [
         "untied",
         r#"{"loss": {"pg": {"baseline": "greedy", "scale": "none", "surrogate": "reinforce",
             "credit": {"critic_class": {"role": "critic"}}}}}"#,
+    ),
+    (
+        "per_turn_first_turn_kl",
+        "parts",
+        "tied",
+        r#"{"loss": {"pg": {"credit": {"per_turn": {"gamma": 0.0}}, "surrogate": "reinforce", "baseline": "none", "scale": "none"}},
+            "kl": {"weight": 0.1, "first_turn": 0.7, "form": "k2"}}"#,
+    ),
+    (
+        "sequence_clip_first_turn_kl",
+        "parts",
+        "untied",
+        r#"{"loss": {"pg": {"surrogate": {"sequence_clip": {"low": 0.01, "high": 0.02}}, "scale": "none"}},
+            "kl": {"weight": 0.1, "first_turn": 0.7, "form": "k3"}}"#,
     ),
     ("clip_k1", "parts", "tied", r#"{"loss": {"pg": {}}, "kl": {"weight": 0.3, "form": "k1"}}"#),
     (

@@ -31,19 +31,27 @@ def divergence(form, log_prob, reference):
     }[form]()
 
 
-def penalised(case, of_token, found, targets, reference):
+def penalty_weights(kl, record):
+    """The weight of each learned token's divergence: that of the first learned part may be another."""
+    first = record.turns[0]
+    inside = [first["start"] <= k < first["end"] for k in record.learned]
+    return torch.tensor([kl["first_turn"] if own else kl["weight"] for own in inside])
+
+
+def penalised(case, record, of_token, found, targets, reference):
     """`of_token(log_prob)` with the penalties of a case, token by token."""
     log_prob = found[torch.arange(len(targets)), targets]
     losses = of_token(log_prob)
     kl = case.train["kl"]
     if kl is not None and kl["in"] == "loss":
-        losses = losses + kl["weight"] * divergence(kl["form"], log_prob, reference())
+        weights = kl["weight"] if kl.get("first_turn") is None else penalty_weights(kl, record)
+        losses = losses + weights * divergence(kl["form"], log_prob, reference())
     return losses + case.train["entropy"] * (found.exp() * found).sum(-1)
 
 
 def tokens(case, record, of_token):
     found, targets = predictions(case, case.weights, record)
-    return penalised(case, of_token, found, targets, lambda: frozen_log_probs(case, "reference", record))
+    return penalised(case, record, of_token, found, targets, lambda: frozen_log_probs(case, "reference", record))
 
 
 def averaged(parts, average="token"):
@@ -80,7 +88,7 @@ def likelihood(case):
                 return logits[states].log_softmax(-1)[torch.arange(len(targets)), targets]
 
             of_token = lambda log_prob, factor=factor: -factor * log_prob
-            parts.append((record.weight, penalised(case, of_token, found[states], targets, reference)))
+            parts.append((record.weight, penalised(case, record, of_token, found[states], targets, reference)))
     return averaged(parts)
 
 
@@ -102,7 +110,7 @@ def component(case):
             with torch.no_grad():
                 return found(case.frozen("reference"))[torch.arange(len(targets)), torch.tensor(targets)]
 
-        losses = penalised(case, lambda p: -p, found(case.weights), torch.tensor(targets), reference)
+        losses = penalised(case, record, lambda p: -p, found(case.weights), torch.tensor(targets), reference)
         parts.append((record.weight, losses))
     return averaged(parts)
 

@@ -9,7 +9,7 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::job::{JobOutput, JobSpec, RolloutSpec};
 use galapagos_domain::recipe::search::{ERRING_TASKS, Search};
 use galapagos_domain::recipe::verify::Verifier;
-use galapagos_domain::trajectory::{Audit, Credit, Heard, Leaf, Outcome, Span, Trajectory, VerdictCounts};
+use galapagos_domain::trajectory::{Audit, Credit, Heard, Leaf, Outcome, Span, Trajectory, Verdict, VerdictCounts};
 use galapagos_domain::tree::{TreeNode, TreeTurn};
 
 use super::meter::Meter;
@@ -117,11 +117,18 @@ pub(super) fn row(origin: &Origin, sample: u32, (found, tree): (&Found, &Tree), 
         completion_tokens: found.path.tokens.clone(),
         log_probs: found.path.log_probs.clone(),
         completion: found.path.text.clone(),
-        verdict: found.verdict.clone(),
+        verdict: undecided(found, tree).filter(|_| leaf.is_none()).unwrap_or(&found.verdict).clone(),
         scores: found.scores.clone(),
         leaf,
         credit: Credit { spans: spans(found, tree), ..Credit::default() },
     }
+}
+
+/// The verdict on an answer of a chain that decided nothing, where each is judged: then nothing is known of the chain.
+fn undecided<'a>(found: &Found, tree: &'a Tree) -> Option<&'a Verdict> {
+    let answers = found.path.nodes.iter().map(|node| &tree[*node]).filter(|node| node.turn.is_none());
+    let mut verdicts = answers.filter_map(|answer| answer.verdict.as_ref());
+    verdicts.find(|verdict| found.path.nodes.len() > 1 && !verdict.outcome.is_decided())
 }
 
 /// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown behind it.
@@ -187,6 +194,8 @@ mod believed;
 
 #[cfg(test)]
 mod tests {
+    use galapagos_domain::job::JobKind;
+
     use super::super::test_bench::Bench;
     use super::*;
 
@@ -231,6 +240,35 @@ mod tests {
         assert_eq!(prefix.matches('\n').count(), 2, "two shots: {prefix:?}");
         assert!(question.ends_with('>') && !question.contains('\n'), "{question:?}");
         assert_eq!(rows[0].completion_tokens.len(), rows[0].log_probs.len());
+    }
+
+    /// The mock answers the instruction's own question the second time, which is wrong for every task.
+    #[test]
+    fn turns_that_are_judged_each_have_a_reward_of_their_own() {
+        let bench = Bench::new();
+        let run = |judge: &str| {
+            let search = format!(
+                r#"{{"multi_turn": {{"propose": {{"n": 3}}, "turns": 2, "instruction": "777777>", "judge": "{judge}"}}}}"#
+            );
+            let JobKind::Rollout(spec) = bench.rollout(0..8) else { panic!() };
+            let search = Box::new(serde_json::from_str(&search).unwrap());
+            let output = bench.run(JobKind::Rollout(RolloutSpec { search, ..spec })).unwrap();
+            let JobOutput::Rollout { trajectories, .. } = output else { panic!("{output:?}") };
+            bench.read(&trajectories)
+        };
+        let (last, every) = (run("last"), run("every"));
+        let mut firsts = Vec::new();
+        for (last, every) in last.iter().zip(&every) {
+            assert_eq!((&last.completion_tokens, &last.verdict), (&every.completion_tokens, &every.verdict));
+            assert_eq!(every.verdict.outcome, Outcome::Fail);
+            let learn: Vec<_> = every.credit.spans.iter().map(|span| span.learn).collect();
+            assert_eq!(learn, [true, false, true]);
+            let values = |row: &Trajectory| row.credit.spans.iter().map(|span| span.value).collect::<Vec<_>>();
+            assert_eq!(values(last), [None; 3]);
+            let [first, None, Some(0.0)] = values(every)[..] else { panic!("{:?}", values(every)) };
+            firsts.push(first.unwrap());
+        }
+        assert!(firsts.contains(&1.0) && firsts.contains(&0.0), "{firsts:?}");
     }
 
     #[test]

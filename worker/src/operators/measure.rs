@@ -1,12 +1,13 @@
 //! Numbers of a record, as filters and rankings read them.
 
 use galapagos_domain::recipe::curate::Measure;
-use galapagos_domain::trajectory::{Score, Trajectory};
+use galapagos_domain::trajectory::{Outcome, Score, Trajectory};
 
 /// The number, if the record has it.
 pub(crate) fn measure(record: &Trajectory, by: &Measure) -> Option<f64> {
     let value = match by {
         Measure::Reward => record.reward(),
+        Measure::Verdict => verdict(record),
         Measure::Confidence => record.verdict.confidence.map(f64::from),
         Measure::Length => Some(record.completion_tokens.len() as f64),
         Measure::Shortest => Some(-(record.completion_tokens.len() as f64)),
@@ -16,6 +17,14 @@ pub(crate) fn measure(record: &Trajectory, by: &Measure) -> Option<f64> {
         Measure::Score(name) => score(&record.scores, name),
     };
     value.filter(|value| value.is_finite())
+}
+
+fn verdict(record: &Trajectory) -> Option<f64> {
+    match record.verdict.outcome {
+        Outcome::Pass => Some(1.0),
+        Outcome::Fail => Some(0.0),
+        Outcome::Error | Outcome::Timeout | Outcome::Suspect => None,
+    }
 }
 
 /// Mean value of the parts.
@@ -36,7 +45,7 @@ pub(super) fn score(scores: &[Score], name: &str) -> Option<f64> {
 
 /// Whether a number follows from the verdict.
 pub(super) fn is_of_verdict(by: &Measure) -> bool {
-    matches!(by, Measure::Reward)
+    matches!(by, Measure::Reward | Measure::Verdict)
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         Operator::Mask(what) => Stage::Each(mask::mask(*what)),
         Operator::Mix(mixed) => Stage::Whole(Box::new(mix::Mixed::new(mixed, seed, means.sources))),
         Operator::Relabel(relabel) => Stage::Each(reward::relabel(relabel)),
+        Operator::Reward(reward) => Stage::Each(reward::sum(reward)),
+        Operator::ShapeTurns(shape) => Stage::Each(reward::shape_turns(*shape)),
         Operator::Noise { flip } => Stage::Each(reward::noise(*flip, seed)),
         Operator::RepeatVerify { times, min_pass } => {
             let rules = means.rules.ok_or(OperatorError::NoRules { operator: word })?;

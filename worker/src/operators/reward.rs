@@ -1,9 +1,11 @@
-//! `relabel` and `noise`: other rewards, by verdict or turned around at random.
+//! `relabel`, `noise`, `reward` and `shape_turns`: other rewards, by verdict, turned around at random, summed of several numbers, or
+//! for what a turn is better than the one before it.
 
-use galapagos_domain::recipe::curate::Relabel;
+use galapagos_domain::recipe::curate::{Measure, Relabel, RewardSum, RewardTerm, ShapeTurns};
 use galapagos_domain::seed::Seed;
-use galapagos_domain::trajectory::Outcome;
+use galapagos_domain::trajectory::{Outcome, Trajectory};
 
+use super::measure::measure;
 use super::stage::{Each, Fate};
 
 /// Records whose verdict says nothing about the completion keep having no reward.
@@ -50,6 +52,55 @@ pub(super) fn noise<'a>(flip: f64, seed: Seed) -> Each<'a> {
             }
             None => {}
         }
+        Ok(Fate::Kept(record))
+    })
+}
+
+/// The weighted sum of the terms.
+pub(super) fn sum(reward: &RewardSum) -> Each<'_> {
+    Box::new(move |_, mut record| {
+        let mut sum = 0.0;
+        for term in &reward.sum {
+            let Some(number) = worth(term, &record) else { return Ok(Fate::Without) };
+            sum += term.weight * number;
+        }
+        record.credit.reward = Some(sum as f32);
+        Ok(Fate::Kept(record))
+    })
+}
+
+/// The number of a term before it is weighed.
+fn worth(term: &RewardTerm, record: &Trajectory) -> Option<f64> {
+    let number = measure(record, &term.of)?;
+    let number = match term.of {
+        Measure::Verdict if number > 0.5 => term.pass.unwrap_or(1.0),
+        Measure::Verdict => term.fail.unwrap_or(0.0),
+        Measure::Reward
+        | Measure::Confidence
+        | Measure::Length
+        | Measure::Shortest
+        | Measure::MeanQ
+        | Measure::MinQ
+        | Measure::LastQ
+        | Measure::Score(_) => number,
+    };
+    Some(match term.saturate {
+        Some(half) => number.max(0.0) / (number.max(0.0) + half),
+        None => number,
+    })
+}
+
+/// Each learned turn after the first also gets so many times what it is better than the one before it; the first one so many times its
+/// own.
+pub(super) fn shape_turns<'a>(shape: ShapeTurns) -> Each<'a> {
+    Box::new(move |_, mut record| {
+        let mut turns: Vec<_> = record.credit.spans.iter_mut().filter(|span| span.learn).collect();
+        let rewards: Option<Vec<f64>> = turns.iter().map(|turn| turn.value.map(f64::from)).collect();
+        let Some(rewards) = rewards.filter(|rewards| !rewards.is_empty()) else { return Ok(Fate::Without) };
+        for (turn, pair) in turns.iter_mut().skip(1).zip(rewards.windows(2)) {
+            turn.value = Some((pair[1] + shape.bonus * (pair[1] - pair[0])) as f32);
+        }
+        turns[0].value = Some((shape.first * rewards[0]) as f32);
         Ok(Fate::Kept(record))
     })
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::curate::{
     BalanceBy, DedupeBy, Filter, FirstError, LabelFrom, LabelSource, LabelValue, Linearise, Mask, Measure, Mix,
-    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, Splice, Subsample, TopK,
+    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, RewardSum, RewardTerm, ShapeTurns, Splice,
+    Subsample, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::seed::Seed;
@@ -30,6 +31,10 @@ fn pair(from: PairFrom, by: Option<PairBy>) -> Pair {
 
 fn at_least(by: Measure, bound: f64) -> Operator {
     Operator::Filter(Filter { by, above: None, at_least: Some(Number::Value(bound)), below: None, at_most: None })
+}
+
+fn term(of: Measure) -> RewardTerm {
+    RewardTerm { of, weight: 0.5, pass: None, fail: None, saturate: None }
 }
 
 fn simple() -> impl Strategy<Value = Operator> {
@@ -79,6 +84,8 @@ fn changing() -> impl Strategy<Value = Operator> {
         Just(Operator::Mix(Mix { with: mix })),
         Just(Operator::Relabel(Relabel { pass: Some(1.0), fail: Some(-1.0), ..Relabel::default() })),
         Just(Operator::Noise { flip: 0.5 }),
+        Just(Operator::ShapeTurns(ShapeTurns { bonus: 2.0, first: 0.5 })),
+        Just(Operator::Reward(RewardSum { sum: vec![term(Measure::Verdict), term(Measure::Confidence)] })),
         Just(Operator::Normalise(Normalise::SiblingCenter)),
         of().prop_map(|of| Operator::Normalise(Normalise::PerPrompt(of))),
         of().prop_map(|of| Operator::Normalise(Normalise::PerTree(of))),

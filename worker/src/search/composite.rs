@@ -6,6 +6,7 @@
 
 mod combine;
 mod spread;
+mod turns;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use galapagos_domain::trajectory::{Outcome, Verdict};
 use super::strategy::Question;
 
 pub(super) use spread::spread;
+pub(super) use turns::{edited, turns};
 
 /// What the members of the question's verifier are asked, in order; nothing for verifiers that answer for themselves.
 pub(super) fn parts(question: &Question) -> Vec<Question> {
@@ -52,6 +54,7 @@ pub(super) fn fold(verifier: &Verifier, said: &[Verdict]) -> Verdict {
         Verifier::Combine(combine) => combine::combine(combine, said),
         Verifier::Repeat(repeat) => spread::repeat(repeat, said),
         Verifier::Uncertainty(uncertainty) => spread(uncertainty, said),
+        Verifier::Turns(number) => turns::compare(*number, said),
         other => Verdict::new(Outcome::Error, format!("`{}` is not made of others", other.name())),
     };
     let cost = said.iter().map(|verdict| verdict.cost).sum();

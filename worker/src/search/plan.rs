@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::search::{Ballot, Propose, Search, Unit};
+use galapagos_domain::recipe::search::{Ballot, JudgedTurns, Propose, Search, Unit};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
@@ -12,6 +12,7 @@ use super::choice::{Choose, Chosen, Key, Weigh};
 use super::debate::Debate;
 use super::episodes::{Episodes, Limits};
 use super::growth::Growth;
+use super::judged::Judged;
 use super::scripts::{Deepening, Once, Refine, Turns};
 use super::spread::Portion;
 use super::strategy::Strategy;
@@ -87,7 +88,11 @@ impl<'a> Plan<'a> {
             Search::MultiTurn(turns) => {
                 let instruction = self.text(&turns.instruction)?;
                 let script = Turns { turns: turns.turns, instruction, max_tokens: turns.propose.max_tokens };
-                Box::new(self.chains(Box::new(script), &turns.propose, seed))
+                let chains = self.chains(Box::new(script), &turns.propose, seed);
+                match turns.judge {
+                    JudgedTurns::Last => Box::new(chains),
+                    JudgedTurns::Every => Box::new(Judged::new(chains, seed)),
+                }
             }
             Search::RefineLoop(refine) => {
                 let script = Refine {

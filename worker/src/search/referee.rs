@@ -127,6 +127,10 @@ impl Referee<'_> {
             }
             Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
             Verifier::Combine(_) | Verifier::Repeat(_) => Need::Parts(composite::parts(question)),
+            Verifier::Turns(number) => match composite::edited(*number, &question.path.steps) {
+                Some(verdict) => Need::Decided(verdict),
+                None => Need::Parts(composite::turns(question)),
+            },
             Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
             Verifier::Exact(_)
             | Verifier::Numeric(_)

@@ -46,7 +46,8 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::SuccessClassifier(_)
         | Verifier::Combine(_)
         | Verifier::Repeat(_)
-        | Verifier::Uncertainty(_) => return None,
+        | Verifier::Uncertainty(_)
+        | Verifier::Turns(_) => return None,
     };
     Some(verdict(judged).by(format!("{}/1", verifier.name())))
 }

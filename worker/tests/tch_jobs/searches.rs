@@ -65,7 +65,7 @@ impl Engine for Waves {
 }
 
 /// Every preset, on steps of one token where it has steps.
-const SEARCHES: [&str; 11] = [
+const SEARCHES: [&str; 12] = [
     r#"{"best_of_n": {"propose": {"n": 4}, "by": [{"verifier": {"orm": "critic"}}, {"verifier": "self_log_prob", "weight": 0.1}]}}"#,
     r#"{"vote": {"propose": {"n": 5}}}"#,
     r#"{"vote": {"propose": {"n": 4}, "by": {"weighted": {"verifier": {"prm": "critic"}, "steps": "min", "unit": {"tokens": 2}}}}}"#,
@@ -80,6 +80,7 @@ const SEARCHES: [&str; 11] = [
         "evaluate": [{"verifier": {"mc_rollout": {"samples": 3}}, "when": "leaf"}, {"verifier": "rule"}], "budget": {"tokens": 60, "depth": 4}}}"#,
     r#"{"id_sampling": {"propose": {"n": 2}, "first": 2, "most": 9, "trigger": ">"}}"#,
     r#"{"multi_turn": {"propose": {"n": 2}, "turns": 2, "instruction": "321>"}}"#,
+    r#"{"multi_turn": {"propose": {"n": 2}, "turns": 3, "instruction": "321>", "judge": "every"}}"#,
     r#"{"refine_loop": {"propose": {"n": 2}, "rounds": 1, "feedback": ">", "revise": "4>", "content": "7"}}"#,
     r#"{"debate": {"propose": {"n": 1}, "speakers": 2, "rounds": 2, "others": "0", "again": ">"}}"#,
 ];

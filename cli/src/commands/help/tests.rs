@@ -1,8 +1,9 @@
 //! The reference against the grammar's own types: no field and no default may be missing or wrong.
 
 use galapagos_domain::recipe::controller::{self, BalanceScore, Bounds, Controller, GridArgmax, Range, RewardPass};
-use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator};
+use galapagos_domain::recipe::curate::{BalanceBy, DedupeBy, Mask, Normalise, Operator, RewardTerm};
 use galapagos_domain::recipe::evaluate::{BestOf, Metric, NumberOf, Rerank};
+use galapagos_domain::recipe::generations::Generations;
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::search::{
     Backup, Ballot, Budget, Canaries, Evaluate, Extra, Extract, Merge, Parallel, Propose, Search, Select, Simulate,
@@ -16,7 +17,9 @@ use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
     Schedule, Start, Surrogate,
 };
-use galapagos_domain::recipe::verify::{self, Behaviour, Consistency, Dropout, How, McRollout, Place, Verifier};
+use galapagos_domain::recipe::verify::{
+    self, Behaviour, Consistency, Dropout, How, McRollout, Place, TurnNumber, Verifier,
+};
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
 use galapagos_domain::task::{Family, arithmetic, countdown, enumerable, sum_review};
 use serde_json::{Value, json};
@@ -89,6 +92,9 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "generate" => words::<verify::Generate>(None),
         "judge_pair" | "principles" | "first_error" => words::<Verifier>(Some(find(topic)?.word)),
         "behaviour" => words::<Behaviour>(None),
+        "turns" => words::<TurnNumber>(None),
+        "generations" => words::<Generations>(None),
+        "sum" => words::<RewardTerm>(None),
         "consistency" => words::<Consistency>(None),
         "read" => words::<Place>(None),
         "guide" => words::<Guide>(None),
@@ -127,7 +133,9 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
-        | "relabel" | "noise" | "repeat_verify" | "hindsight" => words::<Operator>(Some(find(topic)?.word)),
+        | "relabel" | "noise" | "repeat_verify" | "hindsight" | "shape_turns" | "reward" => {
+            words::<Operator>(Some(find(topic)?.word))
+        }
         "dedupe_by" => words::<DedupeBy>(None),
         "near" => words::<DedupeBy>(Some("near")),
         "mask" => words::<Mask>(None),
@@ -215,6 +223,10 @@ fn least(topic: &str) -> Value {
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
         "relabel" => json!({}),
+        "shape_turns" => json!({"bonus": 1.0}),
+        "reward" => json!({"sum": []}),
+        "sum" => json!({"of": "verdict"}),
+        "generations" => json!({}),
         "hindsight" | "rerank" | "bounds" | "balance_score" | "reward_pass" => json!({}),
         "grid_argmax" => json!({"on": {}, "search": {"sample_k": {"n": 1}}, "metric": "random", "moves": {}}),
         "moves" => json!({"from": 0.0, "to": 1.0, "step": 0.5}),
@@ -287,6 +299,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "masked" => through::<Component>(json!({ topic: least })).map(inside),
         "adamw" | "sgd" | "muon" => through::<Optimiser>(json!({ topic: least })).map(inside),
         "kl" => through::<Kl>(least),
+        "generations" => through::<Generations>(least),
+        "sum" => through::<RewardTerm>(least),
         "mix" => through::<Mix>(least),
         "adapter" => through::<Adapter>(least),
         "freeze" => through::<Freeze>(least),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Measure {
     /// What a loss would take as its reward.
     Reward,
+    /// 1 for a pass and 0 for a fail, whatever the reward.
+    Verdict,
     /// How sure the verifier was.
     Confidence,
     /// Tokens of the completion.

@@ -58,6 +58,10 @@ pub enum Operator {
     Normalise(Normalise),
     /// Of failed episodes make ones that wanted what they reached.
     Hindsight(Hindsight),
+    /// Reward what a turn is better than the one before it.
+    ShapeTurns(ShapeTurns),
+    /// Make the reward out of several numbers.
+    Reward(RewardSum),
 }
 
 impl Operator {
@@ -86,6 +90,8 @@ impl Operator {
             Self::RepeatVerify { .. } => "repeat_verify",
             Self::Normalise(_) => "normalise",
             Self::Hindsight(_) => "hindsight",
+            Self::ShapeTurns(_) => "shape_turns",
+            Self::Reward(_) => "reward",
         }
     }
 
@@ -283,6 +289,41 @@ pub struct Relabel {
     /// The reward of each class of verdicts, the first of class 0; records without one of them are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<f64>>,
+}
+
+/// The value of a learned turn k after the first becomes `r_k + bonus (r_k - r_(k-1))` (SCoRe, arXiv 2409.12917). Records with a learned
+/// turn without a value are dropped and counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShapeTurns {
+    pub bonus: f64,
+    /// The value of the first turn is multiplied by it; 0 leaves that turn without a reward of its own.
+    #[serde(default = "whole")]
+    pub first: f64,
+}
+
+/// The weighted sum of its terms. Records that lack one of the numbers are dropped and counted apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardSum {
+    pub sum: Vec<RewardTerm>,
+}
+
+/// A term of a reward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardTerm {
+    pub of: Measure,
+    #[serde(default = "whole")]
+    pub weight: f64,
+    /// Of `verdict`: what a pass and a fail are worth; 1 and 0 when absent.
+    #[serde(default)]
+    pub pass: Option<f64>,
+    #[serde(default)]
+    pub fail: Option<f64>,
+    /// The number x becomes `x / (x + saturate)`: 0 at 0 (and below), a half at `saturate`, never above 1.
+    #[serde(default)]
+    pub saturate: Option<f64>,
 }
 
 /// How records are taken at random.

@@ -79,6 +79,19 @@ pub struct MultiTurn {
     pub turns: u32,
     /// What is put between two answers.
     pub instruction: String,
+    #[serde(default)]
+    pub judge: JudgedTurns,
+}
+
+/// Which answers of several turns the task's rule judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgedTurns {
+    /// The last one alone, as the recipe's verifiers do.
+    #[default]
+    Last,
+    /// Each by itself: the value of its turn is the rule's score, else 1 for a pass and 0 for a fail.
+    Every,
 }
 
 /// Answer, feedback, better answer (SELF).

@@ -86,6 +86,9 @@ pub enum Reference {
 #[serde(deny_unknown_fields)]
 pub struct Kl {
     pub weight: f64,
+    /// In place of `weight` on the tokens of the first learned part of a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_turn: Option<f64>,
     #[serde(default)]
     pub form: KlForm,
     /// Where it enters.

@@ -181,6 +181,17 @@ impl Check<'_> {
             if preference {
                 self.refuse(&path, no_penalty.clone(), "leave it out");
             }
+            if let Some(first) = kl.first_turn {
+                let path = path.key("first_turn");
+                self.between(&path, first, 0.0, 1.0e3);
+                if kl.place == KlPlace::Reward {
+                    self.refuse(
+                        &path,
+                        "it is a weight in the loss, and this penalty is in the reward",
+                        "use `in: loss`",
+                    );
+                }
+            }
             if kl.place == KlPlace::Reward && train.loss.value_critic().is_none() {
                 let help = "use `in: loss`, or a `pg` with `baseline: {critic: ...}`";
                 self.refuse(&path.key("in"), "a penalty in every token's reward needs a critic", help);

@@ -5,7 +5,7 @@ use super::scope::Scope;
 use crate::recipe::Number;
 use crate::recipe::curate::{
     Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy, PairFrom,
-    Relabel, TopK,
+    Relabel, RewardTerm, TopK,
 };
 use crate::recipe::path::Path;
 use crate::recipe::search::Search;
@@ -60,6 +60,11 @@ impl Check<'_> {
                 self.whole(&path.key("min_pass"), *min_pass, 1, *times);
             }
             Operator::Hindsight(how) => self.hindsight(*how, path),
+            Operator::ShapeTurns(shape) => {
+                self.between(&path.key("bonus"), shape.bonus, 0.0, 1.0e3);
+                self.between(&path.key("first"), shape.first, 0.0, 1.0e3);
+            }
+            Operator::Reward(reward) => self.reward(&reward.sum, &path.key("sum")),
             Operator::Keep { .. }
             | Operator::Drop { .. }
             | Operator::Dedupe
@@ -127,6 +132,31 @@ impl Check<'_> {
     fn measure(&mut self, measure: &Measure, path: &Path) {
         if matches!(measure, Measure::Score(name) if name.is_empty()) {
             self.refuse(&path.key("score"), "no verifier is named", "write its name, for example `{score: prm}`");
+        }
+    }
+
+    fn reward(&mut self, terms: &[RewardTerm], path: &Path) {
+        if terms.is_empty() {
+            self.refuse(path, "the sum has no terms", "write for example `sum: [{of: verdict}]`");
+        }
+        for (index, term) in terms.iter().enumerate() {
+            let path = path.index(index);
+            self.measure(&term.of, &path.key("of"));
+            self.between(&path.key("weight"), term.weight, -1.0e6, 1.0e6);
+            for (word, worth) in [("pass", term.pass), ("fail", term.fail)] {
+                let Some(worth) = worth else { continue };
+                self.between(&path.key(word), worth, -1.0e6, 1.0e6);
+                if term.of != Measure::Verdict {
+                    self.refuse(
+                        &path.key(word),
+                        "only a verdict passes or fails",
+                        "leave it out, or use `of: verdict`",
+                    );
+                }
+            }
+            if let Some(half) = term.saturate {
+                self.inside(&path.key("saturate"), half, 0.0, 1.0e9);
+            }
         }
     }
 

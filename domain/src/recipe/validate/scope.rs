@@ -1,6 +1,6 @@
 //! Names: what each recipe step may refer to, which is only what earlier ones named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Check;
 use crate::ids::Name;
@@ -18,46 +18,55 @@ pub(super) const POLICY: &str = "policy";
 /// What the recipe steps so far have made.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    datasets: BTreeSet<Name>,
-    /// Members by name, with their role.
-    members: BTreeMap<Name, Name>,
-    /// Roles whose current member was trained.
-    trained: BTreeSet<Name>,
+    /// The first generation in which the recipe step at hand runs; 0 before all of them.
+    pub(super) now: u32,
+    /// The first generation that makes each.
+    datasets: BTreeMap<Name, u32>,
+    /// Members by name, with their role, and the first generation that makes them.
+    members: BTreeMap<Name, (Name, u32)>,
+    /// Roles whose current member was trained, and the first generation that does it.
+    trained: BTreeMap<Name, u32>,
 }
 
 impl Scope {
-    /// Adds what `step` makes.
+    /// Adds what `step` makes, for the first time in generation `now`.
     pub(super) fn learn(&mut self, step: &RecipeStep) {
+        let now = self.now;
         match step {
             RecipeStep::Rollout(rollout) => {
-                self.datasets.insert(rollout.name.clone());
+                self.datasets.insert(rollout.name.clone(), now);
             }
             RecipeStep::Curate(curate) => {
-                self.datasets.insert(curate.name.clone());
+                self.datasets.insert(curate.name.clone(), now);
             }
             RecipeStep::Train(train) => {
                 if let Some(name) = &train.name {
-                    self.members.insert(name.clone(), train.role.clone());
+                    self.members.insert(name.clone(), (train.role.clone(), now));
                 }
                 if train.takes_role() {
-                    self.trained.insert(train.role.clone());
+                    self.train(&train.role);
                 }
             }
             RecipeStep::Tournament(tournament) => {
-                self.trained.insert(tournament.promote.clone());
+                self.train(&tournament.promote);
             }
             RecipeStep::Evaluate(_) => {}
         }
     }
 
+    fn train(&mut self, role: &Name) {
+        let first = self.trained.entry(role.clone()).or_insert(self.now);
+        *first = self.now.min(*first);
+    }
+
     /// The role of a member that a `train` step named.
     pub(super) fn role_of(&self, member: &Name) -> Option<&Name> {
-        self.members.get(member)
+        self.members.get(member).map(|(role, _)| role)
     }
 
     /// Whether a role's current member was trained by an earlier recipe step.
     pub(super) fn is_trained(&self, role: &Name) -> bool {
-        self.trained.contains(role)
+        self.trained.get(role).is_some_and(|first| *first <= self.now)
     }
 }
 
@@ -97,8 +106,8 @@ impl Check<'_> {
 
     /// Refuses a dataset that no earlier recipe step made.
     pub(super) fn dataset(&mut self, path: &Path, name: &Name, scope: &Scope) {
-        if scope.datasets.contains(name) {
-            return;
+        if let Some(first) = scope.datasets.get(name) {
+            return self.made(path, (name, *first), scope);
         }
         let later = located_steps(self.recipe).find(|(_, step)| step.given_name() == Some(name));
         let message = match later {
@@ -110,8 +119,17 @@ impl Check<'_> {
             }
             None => format!("no dataset is named `{name}`"),
         };
-        let known: Vec<_> = scope.datasets.iter().map(Name::as_str).collect();
+        let known: Vec<_> = scope.datasets.keys().map(Name::as_str).collect();
         self.refuse(path, message, one_of("datasets made before this recipe step", &known));
+    }
+
+    /// Refuses what is made for the first time in a generation after the first in which it is read.
+    fn made(&mut self, path: &Path, (name, first): (&Name, u32), scope: &Scope) {
+        if first > scope.now {
+            let message =
+                format!("`{name}` is first made in generation {first}, and read from generation {} on", scope.now);
+            self.refuse(path, message, "let both run from the same generation on, by their `generations`");
+        }
     }
 
     /// The head of a role, or a refusal.
@@ -137,7 +155,8 @@ impl Check<'_> {
         if [BASE, CHAMPION].contains(&name.as_str()) {
             return;
         }
-        if let Some(role) = scope.role_of(name).cloned() {
+        if let Some((role, first)) = scope.members.get(name).cloned() {
+            self.made(path, (name, first), scope);
             return self.lm_role(path, &role);
         }
         if self.recipe.roles.contains_key(name) {

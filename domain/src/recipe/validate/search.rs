@@ -141,6 +141,7 @@ impl Check<'_> {
             | Verifier::Working
             | Verifier::SelfLogProb
             | Verifier::Behaviour(_)
+            | Verifier::Turns(_)
             | Verifier::Math(_)
             | Verifier::Consistency(_) => {}
             Verifier::Exact(Exact { read, .. })

@@ -54,6 +54,26 @@ fn an_equal_recipe_written_otherwise_has_the_same_digest_and_a_change_another() 
     assert_ne!(parse(&QUICKSTART.replacen("generations: 2", "generations: 3", 1)).unwrap().digest(), digest);
 }
 
+/// The quickstart whose candidate is trained only in some generations.
+fn staged(generations: &str) -> String {
+    let name = "      as: candidate\n";
+    assert!(QUICKSTART.contains(name));
+    QUICKSTART.replacen(name, &format!("{name}      generations: {generations}\n"), 1)
+}
+
+#[test]
+fn stages_lie_within_the_generations_and_nothing_is_read_before_it_is_made() {
+    assert!(parse(&staged("{from: 1, to: 2}")).is_ok() && parse(&staged("{to: 1}")).is_ok());
+    let complaint = |generations: &str| parse(&staged(generations)).unwrap_err().to_string();
+    assert!(complaint("{from: 0}").contains("generations.from"));
+    assert!(complaint("{from: 2, to: 1}").contains("generations.to"));
+    let late = complaint("{from: 2}");
+    assert!(late.contains("`candidate` is first made in generation 2, and read from generation 1 on"), "{late}");
+    let finish =
+        broken(QUICKSTART, "finish:\n  - evaluate:\n", "finish:\n  - evaluate:\n      generations: {from: 1}\n");
+    assert!(finish.contains("`first` and `finish` run once"), "{finish}");
+}
+
 /// Recipes from before families had options, styles and beginnings keep the JSON that their digests are of.
 #[test]
 fn what_is_left_out_of_a_task_set_is_not_part_of_the_digest() {

@@ -127,7 +127,7 @@ fn settings_that_mean_nothing_together_are_refused() {
     let dpo = train(Loss::Dpo(Dpo { beta: 0.1, form: DpoForm::Sigmoid, smoothing: 0.0 }));
     let cpl = train(Loss::Cpl(Cpl { alpha: 0.1, lambda: 0.5, gamma: 1.0 }));
     let bce = train(Loss::Pointwise(Pointwise::Bce));
-    let kl = Some(Kl { weight: 0.1, form: KlForm::K3, place: KlPlace::Loss });
+    let kl = Some(Kl { weight: 0.1, first_turn: None, form: KlForm::K3, place: KlPlace::Loss });
     let nll = train(Loss::Nll);
     let wrong = [
         (Train { batch: 0, ..nll.clone() }, "`batch` is 0"),

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::curate::{
     FirstError, LabelFrom, LabelSource, LabelValue, Measure, Mix, Normalise, Of, Operator, Over, PairFrom, Relabel,
-    Splice, TopK,
+    RewardSum, RewardTerm, ShapeTurns, Splice, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::trajectory::{Outcome, Score, Trajectory};
+use proptest::prelude::*;
 
 use super::super::test_records::{Shelf, plain, span, with_means};
 use super::super::{OperatorError, apply};
-use super::{applied, at_least, label, pair};
+use super::{applied, at_least, label, pair, term};
 use galapagos_domain::seed::Seed;
 
 const PASS: usize = 0;
@@ -302,4 +303,65 @@ fn other_datasets_are_mixed_in_exact_proportion_behind_the_own_records() {
     assert!(places(&mixed).is_sorted());
     let (mixed, _) = applied(&mix(0.2), own, &shelf);
     assert_eq!((mixed.len(), places(&mixed)[..10].to_vec()), (12, (0..10).collect()));
+}
+
+/// 0.8 (1 or -0.5) + 0.2 score + 2 / (2 + 6) of two tokens.
+#[test]
+fn a_reward_is_the_weighted_sum_of_its_terms_and_records_without_a_number_are_counted_apart() {
+    let verdict = RewardTerm { weight: 0.8, pass: Some(1.0), fail: Some(-0.5), ..term(Measure::Verdict) };
+    let score = RewardTerm { weight: 0.2, ..term(Measure::Score("prm".to_owned())) };
+    let length = RewardTerm { weight: 1.0, saturate: Some(6.0), ..term(Measure::Length) };
+    let long = |record: Trajectory| Trajectory { completion_tokens: vec![97, 98], ..record };
+    let records = vec![
+        long(scored(0, PASS, 0.5)),
+        long(scored(1, FAIL, 0.5)),
+        long(plain(0, PASS, 2)),
+        long(scored(3, ERROR, 0.5)),
+    ];
+    let sum = Operator::Reward(RewardSum { sum: vec![verdict, score, length] });
+    let (left, counts) = applied(&[sum], records.clone(), &Shelf::default());
+    let near = |record: &Trajectory, reward: f32| (record.credit.reward.unwrap() - reward).abs() < 1e-6;
+    assert_eq!(places(&left), [0, 1]);
+    assert!(near(&left[0], 0.8 + 0.1 + 0.25) && near(&left[1], -0.4 + 0.1 + 0.25), "{:?}", rewards(&left));
+    assert_eq!((counts[0].operator.as_str(), counts[0].records_in, counts[0].without), ("reward", 4, 2));
+    let negative = RewardTerm { weight: 1.0, saturate: Some(1.0), ..term(Measure::Shortest) };
+    assert_eq!(rewards(&run(Operator::Reward(RewardSum { sum: vec![negative] }), records[..1].to_vec())), [Some(0.0)]);
+}
+
+/// Instructions lie between the turns; they have no value and are not learned.
+#[test]
+fn turns_get_the_bonus_of_what_they_are_better() {
+    let mut record = steps(0, PASS, "abcde", &[1.0, 0.0, 0.0, 0.0, 1.0]);
+    for shown in [1, 3] {
+        record.credit.spans[shown].learn = false;
+        record.credit.spans[shown].value = None;
+    }
+    let mut unknown = record.clone();
+    unknown.credit.spans[2].value = None;
+    let shape = Operator::ShapeTurns(ShapeTurns { bonus: 10.0, first: 1.0 });
+    let (left, counts) = applied(&[shape], vec![record.clone(), unknown, plain(0, PASS, 2)], &Shelf::default());
+    let values: Vec<_> = left[0].credit.spans.iter().map(|span| span.value).collect();
+    assert_eq!(values, [Some(1.0), None, Some(-10.0), None, Some(11.0)]);
+    assert_eq!((counts[0].records_in, counts[0].records_out, counts[0].without), (3, 1, 2));
+    let first_stage = run(Operator::ShapeTurns(ShapeTurns { bonus: 0.0, first: 0.0 }), vec![record]);
+    let values: Vec<_> = first_stage[0].credit.spans.iter().map(|span| span.value).collect();
+    assert_eq!(values, [Some(0.0), None, Some(0.0), None, Some(1.0)]);
+}
+
+proptest! {
+    /// What bonuses add up to depends on the first and the last turn alone, and nothing but values changes.
+    #[test]
+    fn bonuses_of_turns_telescope(values in prop::collection::vec(-4i8..5, 1..6), bonus in 0u8..20) {
+        let values: Vec<f32> = values.into_iter().map(f32::from).collect();
+        let letters = &"abcde"[..values.len()];
+        let record = steps(0, PASS, letters, &values);
+        let shape = Operator::ShapeTurns(ShapeTurns { bonus: f64::from(bonus), first: 1.0 });
+        let [mut shaped] = run(shape, vec![record.clone()]).try_into().unwrap();
+        let sum = |record: &Trajectory| record.credit.spans.iter().filter_map(|span| span.value).sum::<f32>();
+        let gain = values[values.len() - 1] - values[0];
+        prop_assert_eq!(sum(&shaped), sum(&record) + f32::from(bonus) * gain);
+        prop_assert_eq!(shaped.credit.spans[0].value, Some(values[0]));
+        shaped.credit = record.credit.clone();
+        prop_assert_eq!(shaped, record);
+    }
 }

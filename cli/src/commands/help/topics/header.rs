@@ -3,8 +3,22 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] =
-    &[RECIPE, VERBS, SOURCE, GOVERNANCE, BASE, CHARACTERS, ROLES, HEAD, TASKS, BUILTIN, ENV, STOP, PLATEAU];
+pub const TOPICS: &[Topic] = &[
+    RECIPE,
+    VERBS,
+    GENERATIONS,
+    SOURCE,
+    GOVERNANCE,
+    BASE,
+    CHARACTERS,
+    ROLES,
+    HEAD,
+    TASKS,
+    BUILTIN,
+    ENV,
+    STOP,
+    PLATEAU,
+];
 
 const RECIPE: Topic = Topic {
     word: "recipe",
@@ -59,6 +73,18 @@ const VERBS: Topic = Topic {
         word("evaluate", "map", "measures members on tasks: makes scores with intervals"),
     ],
     example: "",
+};
+
+const GENERATIONS: Topic = Topic {
+    word: "generations",
+    place: "rollout, curate, train, tournament, evaluate",
+    about: "The generations in which a recipe step of `each` runs; in others it is passed over. What it reads must have been made in its first one or before: the newest that there is.",
+    form: Form::Map,
+    entries: &[
+        preset("from", "count", "1", "the first one"),
+        optional("to", "count", "the last one; without it all that follow"),
+    ],
+    example: "- train: {as: first-stage, role: policy, on: turns, loss: {pg: {}}, lr: 1.0e-6, generations: {to: 5}}\n- train: {as: second-stage, role: policy, on: shaped, loss: {pg: {}}, lr: 1.0e-6, generations: {from: 6}}",
 };
 
 const SOURCE: Topic = Topic {

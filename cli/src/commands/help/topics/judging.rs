@@ -23,6 +23,7 @@ const TOURNAMENT: Topic = Topic {
         optional("max_tokens", "count", "longest completion in tokens; without it the task family's own limit"),
         optional("guide", "choice", "the form that the completions of both sides are held to"),
         preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- tournament:\n    between: [champion, candidate]\n    tasks: {numbers: {split: val}}\n    gate: {sprt: {elo: [0, 30], alpha: 0.05, beta: 0.05}}\n    promote: policy",
 };
@@ -120,6 +121,7 @@ const EVALUATE: Topic = Topic {
         optional("max_tokens", "count", "longest completion in tokens; without it the task family's own limit"),
         optional("guide", "choice", "the form that all completions are held to, the greedy one too"),
         preset("speculate", "choice", "off", "how tokens are guessed ahead; changes the speed alone"),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- evaluate: {members: [champion], tasks: {numbers: {split: val, n: 50}}, metrics: [pass_at_1, {pass_at: 8}, {best_of: {n: 8, by: critic}}]}",
 };

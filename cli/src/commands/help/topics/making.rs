@@ -37,6 +37,7 @@ const ROLLOUT: Topic = Topic {
             "rate or map",
             "known answers among the real ones, which find verifiers that pass what is wrong",
         ),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- rollout: {as: samples, role: policy, tasks: {numbers: 200}, search: {sample_k: {n: 8, temperature: $temperature}}}",
 };
@@ -84,6 +85,7 @@ const CURATE: Topic = Topic {
             "what it reads; of a list all records of the first, then those of the next; demonstrations are the solved training problems of a task set",
         ),
         preset("apply", "list of operators", "[]", "applied in order"),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- curate: {as: correct, from: samples, apply: [{keep: {verdict: pass}}, dedupe, {cap: {per: task, max: 4}}]}",
 };

@@ -24,10 +24,13 @@ pub(super) const TOPICS: &[Topic] = &[
     REPEAT_VERIFY,
     NORMALISE,
     HINDSIGHT,
+    SHAPE_TURNS,
+    REWARD,
+    SUM,
 ];
 
 /// What a number of a record may be.
-const NUMBERS: &str = "reward, confidence, length, shortest, mean_q, min_q, last_q or {score: VERIFIER}";
+const NUMBERS: &str = "reward, verdict, confidence, length, shortest, mean_q, min_q, last_q or {score: VERIFIER}";
 
 const APPLY: Topic = Topic {
     word: "apply",
@@ -72,6 +75,8 @@ const APPLY: Topic = Topic {
         word("repeat_verify", "map", "keep a record that its task's rule passes often enough"),
         word("normalise", "choice", "put rewards or values of parts on one scale"),
         word("hindsight", "map", "of failed episodes make ones that wanted what they reached"),
+        word("shape_turns", "map", "reward what a turn is better than the one before it"),
+        word("reward", "map", "make the reward out of several numbers"),
     ],
     example: "",
 };
@@ -103,7 +108,7 @@ const FILTER: Topic = Topic {
         required(
             "by",
             NUMBERS,
-            "the number; `length` is in tokens, `shortest` its negative, `mean_q`, `min_q` and `last_q` are of the values of the parts",
+            "the number; `verdict` is 1 for a pass and 0 for a fail, `length` is in tokens, `shortest` its negative, `mean_q`, `min_q` and `last_q` are of the values of the parts",
         ),
         optional("above", "number or $name", "it is greater than this"),
         optional("at_least", "number or $name", "it is not less"),
@@ -366,4 +371,48 @@ const HINDSIGHT: Topic = Topic {
         preset("keep", "true or false", "true", "whether records stay as they were, too"),
     ],
     example: "apply: [{hindsight: {}}, {keep: {verdict: pass}}]",
+};
+
+const SHAPE_TURNS: Topic = Topic {
+    word: "shape_turns",
+    place: "curate.apply",
+    about: "Adds `bonus` times (r_k - r_(k-1)) to the value of every learned turn k after the first, r being the turns' values (SCoRe, arXiv 2409.12917). Records with a learned turn without a value are dropped and counted apart.",
+    form: Form::Map,
+    entries: &[
+        required("bonus", "number", "how much a turn gets for being better than the one before it"),
+        preset("first", "number", "1", "times the first turn's own value; 0 leaves it without a reward"),
+    ],
+    example: "- curate: {as: shaped, from: turns, apply: [{shape_turns: {bonus: 10}}]}",
+};
+
+const REWARD: Topic = Topic {
+    word: "reward",
+    place: "curate.apply",
+    about: "The record's reward becomes a weighted sum of numbers. Records that lack one of them are dropped and counted apart.",
+    form: Form::Map,
+    entries: &[required("sum", "list", "its terms")],
+    example: "apply:\n  - reward:\n      sum:\n        - {of: verdict, weight: 0.8, fail: -0.5}\n        - {of: length, weight: 0.2, saturate: 40}",
+};
+
+const SUM: Topic = Topic {
+    word: "sum",
+    place: "curate.apply.reward",
+    about: "A term: `weight` times a number.",
+    form: Form::Map,
+    entries: &[
+        required(
+            "of",
+            NUMBERS,
+            "the number; `length` is in tokens, `{score: VERIFIER}` what a verifier of the rollout gave",
+        ),
+        preset("weight", "number", "1", "times the number; below 0 it is taken away"),
+        optional("pass", "number", "of `verdict`: what a pass is worth; without it 1"),
+        optional("fail", "number", "of `verdict`: what a fail is worth; without it 0"),
+        optional(
+            "saturate",
+            "number",
+            "the number x becomes x / (x + saturate): 0 at 0 and below, a half at `saturate`, never more than 1",
+        ),
+    ],
+    example: "",
 };

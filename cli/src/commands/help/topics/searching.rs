@@ -171,14 +171,15 @@ const ID_SAMPLING: Topic = Topic {
 const MULTI_TURN: Topic = Topic {
     word: "multi_turn",
     place: "rollout.search",
-    about: "Several answers to one task, one after the other; the last one is judged. Instructions are shown and not learnt.",
+    about: "Several answers to one task, one after the other; the verifiers judge the last one. Each answer is a span (a turn); instructions are shown and not learnt. With `judge: every` the task's rule also judges each answer by itself, and its span has that as its value: the rule's score, else 1 for a pass and 0 for a fail. Credit turn by turn (`pg`) and `shape_turns` read it. If one of them is not decided, nothing is decided of the whole.",
     form: Form::Map,
     entries: &[
         required("propose", "map", "as `sample_k`"),
         required("turns", "count", "answers"),
         required("instruction", "text", "what is put between two answers"),
+        preset("judge", "last or every", "last", "which answers the task's rule judges"),
     ],
-    example: "search: {multi_turn: {propose: {n: 4}, turns: 2, instruction: \"There may be an error. Try again:\"}}",
+    example: "search: {multi_turn: {propose: {n: 4}, turns: 2, instruction: \"There may be an error. Try again:\", judge: every}}",
 };
 
 const REFINE_LOOP: Topic = Topic {

@@ -95,6 +95,7 @@ const TRAIN: Topic = Topic {
             "{nonfinite: stop, on_spike: skip, patience: 3}",
             "what is done about steps that cannot be right",
         ),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- train: {as: candidate, role: policy, on: correct, loss: nll, data_epochs: 2, lr: 5.0e-5, ranks: 2}\n- train: {role: critic, on: samples, loss: {pointwise: bce}, start: restart, lr: 2.0e-5, ranks: 2}\n- train: {as: tuned, role: policy, on: samples, loss: {dpo: {beta: 0.1}}, adapter: {rank: 16}, lr: 1.0e-4}\n- train: {as: grpo, role: policy, on: samples, loss: {pg: {}}, kl: {weight: 0.04}, lr: 1.0e-6}",
 };
@@ -196,6 +197,11 @@ const KL: Topic = Topic {
     form: Form::Map,
     entries: &[
         required("weight", "number", "how strongly"),
+        optional(
+            "first_turn",
+            "number",
+            "how strongly on the tokens of the first part of a record that is learned (of several turns the first answer); without it as all others",
+        ),
         preset(
             "form",
             "k1, k2 or k3",
@@ -204,7 +210,7 @@ const KL: Topic = Topic {
         ),
         preset("in", "loss or reward", "loss", "where it enters; `reward` needs a critic"),
     ],
-    example: "",
+    example: "kl: {weight: 0.01, first_turn: 0.1}     # the first answer stays near the reference, the second may move",
 };
 
 const MIX: Topic = Topic {

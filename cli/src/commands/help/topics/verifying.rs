@@ -16,6 +16,7 @@ pub const TOPICS: &[Topic] = &[
     UNIT_TESTS,
     MC_ROLLOUT,
     BEHAVIOUR,
+    TURNS,
     CONSISTENCY,
     ENV_RETURN,
     SUCCESS_CLASSIFIER,
@@ -55,6 +56,11 @@ const VERIFY: Topic = Topic {
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
         word("env_return", "map", "of episodes: what the environment paid, and whether that is enough"),
         word("success_classifier", "map", "of episodes: a role that says behind the last turn whether it succeeded"),
+        word(
+            "turns",
+            "choice",
+            "a number: how the first and the last answer of several turns differ, by the task's rule",
+        ),
         word("consistency", "choice", "a number: how the answers of a task agree; in `verify` only"),
         word("rules", "list or map", "symbolic rules, named by the verdict where they are broken"),
         word("judge", "map", "a language model says whether the answer is good: see `judging`"),
@@ -218,6 +224,26 @@ const BEHAVIOUR: Topic = Topic {
         word("backward_chaining", "", "reasoning from the goal"),
     ],
     example: "",
+};
+
+const TURNS: Topic = Topic {
+    word: "turns",
+    place: "verify",
+    about: "Numbers of answers in several turns (`multi_turn`), for `numbers` of `evaluate`. The task's own rule is asked about the first answer and about the last one; a pass is 1, a fail 0.",
+    form: Form::Choice,
+    entries: &[
+        word("first", "", "of the first answer"),
+        word("last", "", "of the last answer"),
+        word("gain", "", "the last less the first"),
+        word("gained", "", "1 where the first fails and the last passes, else 0"),
+        word("lost", "", "1 where the first passes and the last fails, else 0"),
+        word(
+            "edit",
+            "",
+            "the share of characters that changed between the two (Levenshtein over the longer length); the rule is not asked",
+        ),
+    ],
+    example: "- evaluate:\n    members: [champion]\n    tasks: {sums: {split: val}}\n    numbers:\n      gain: {verifier: {turns: gain}, search: {multi_turn: {propose: {n: 1}, turns: 2, instruction: \" Again:\"}}}",
 };
 
 const CONSISTENCY: Topic = Topic {
