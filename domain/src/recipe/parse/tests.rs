@@ -56,7 +56,7 @@ fn every_unknown_field_is_shown_at_once() {
     assert_eq!(messages, ["unknown field `color` in rollout", "unknown field `momentum` in train"]);
     assert_eq!(
         diagnostics.all()[0].help.as_deref(),
-        Some("known here: as, role, tasks, search, verify, retry, most_errors, canaries")
+        Some("known here: as, role, tasks, search, verify, retry, most_errors, canaries, generations")
     );
 }
 
@@ -218,7 +218,8 @@ fn overrides_can_take_recipe_steps_away_put_them_between_others_and_name_a_train
     let verbs = |recipe: &Recipe| recipe.each.iter().map(|step| step.verb().to_owned()).collect::<Vec<_>>();
     let parent = parse(MICRO).unwrap();
     let child = "extends: [micro.yaml, hot.yaml]\neach:\n  - train: {role: critic, omit: true}\n  \
-                 - curate: {as: few, from: samples, apply: [{subsample: {n: 3}}], before: correct}\n";
+                 - curate: {as: few, from: samples, apply: [{subsample: {n: 3}}], before: correct}\nfinish:\n  \
+                 - evaluate: {members: [base], tasks: {digits: {split: test}}, metrics: [pass_at_1]}\n";
     let recipe = parsed(child).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((recipe.name.as_str(), recipe.vars.values().copied().collect::<Vec<_>>()), ("hot", vec![1.5]));
     let trains = |recipe: &Recipe| verbs(recipe).iter().filter(|verb| *verb == "train").count();

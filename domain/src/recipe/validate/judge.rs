@@ -63,7 +63,7 @@ impl Check<'_> {
             self.refuse(&path.key("between").index(0), message, format!("the first is the holder: `{right}`"));
         }
         match scope.role_of(challenger) {
-            Some(role) if role == promote => {}
+            Some(role) if role == promote => self.member_made(&path.key("between").index(1), challenger, scope),
             Some(role) => {
                 let message = format!("`{challenger}` was trained for the role `{role}`, not `{promote}`");
                 self.refuse(&path.key("between").index(1), message, "let one role's candidate challenge for that role");

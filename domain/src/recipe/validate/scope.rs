@@ -132,6 +132,13 @@ impl Check<'_> {
         }
     }
 
+    /// Refuses a named member that is first made after it is read.
+    pub(super) fn member_made(&mut self, path: &Path, name: &Name, scope: &Scope) {
+        if let Some((_, first)) = scope.members.get(name) {
+            self.made(path, (name, *first), scope);
+        }
+    }
+
     /// The head of a role, or a refusal.
     pub(super) fn role(&mut self, path: &Path, name: &Name) -> Option<Head> {
         let head = self.recipe.roles.get(name).map(|role| role.head);

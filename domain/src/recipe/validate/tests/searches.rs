@@ -125,8 +125,8 @@ fn measured_searches_choose_one_answer_and_their_baseline_does_not_know_it() {
             "`self_log_prob`",
         ),
         ("metrics: [pass_at_1]\n      rerank: {n: 4}".to_owned(), "rerank", "add `searches`"),
-        ("metrics: [{search: a}]".to_owned(), "metrics[0]", "name the search in `searches`"),
-        ("metrics: []".to_owned(), "metrics", "or `searches`"),
+        ("metrics: [{search: a}]".to_owned(), "metrics[0]", "name it in `searches` or `numbers`"),
+        ("metrics: []".to_owned(), "metrics", "`searches` or `numbers`"),
     ];
     for (step, place, help) in cases {
         let text = complaint(&step);
