@@ -160,8 +160,7 @@ impl Evidence {
 
 /// Today in UTC, as `2026-01-31`.
 fn today() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = civil(now.as_secs() / 86_400);
+    let (year, month, day) = civil(galapagos_telemetry::clock::wall_ms() / 86_400_000);
     format!("{year}-{month:02}-{day:02}")
 }
 

@@ -27,7 +27,7 @@ pub struct PlannedRun {
 impl PlannedRun {
     /// The same from the weights in a folder.
     #[must_use]
-    pub fn from_base(&self, folder: &Path) -> Self {
+    pub fn on_base(&self, folder: &Path) -> Self {
         let mut recipe = self.file.recipe.clone();
         recipe.base = Base::Model(folder.display().to_string());
         Self { file: RecipeFile::of(recipe), ..self.clone() }

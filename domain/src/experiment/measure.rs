@@ -54,8 +54,8 @@ impl Measure {
             Read::Finish => at(Phase::Finish),
             Read::First => at(Phase::First),
             Read::Generation(number) => at(Phase::Generation(number)),
-            Read::Last => generations().last(),
-            Read::Fall => Some(minus(generations().next()?, generations().last()?)),
+            Read::Last => generations().next_back(),
+            Read::Fall => Some(minus(generations().next()?, generations().next_back()?)),
             Read::Mean => mean(&generations().collect::<Vec<_>>()),
         }
     }

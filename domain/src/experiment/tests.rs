@@ -196,7 +196,11 @@ fn arms_may_read_another_metric_at_another_time_and_expectations_ask_for_more() 
     assert_eq!(of(METHOD), [plain(), fall.clone()]);
     assert_eq!(of("control"), [plain(), fall.clone()]);
     let own = Measure { metric: Metric::PassAt(8), read: Read::Generation(1), tasks: Some(vec![name("numbers")]) };
-    assert_eq!(of("baseline"), [own.clone()], "what an arm says of itself goes before what an expectation asks");
+    assert_eq!(
+        of("baseline"),
+        std::slice::from_ref(&own),
+        "what an arm says of itself goes before what an expectation asks"
+    );
     let questions = experiment.questions();
     assert_eq!((&questions[0].of_arm, questions[0].of_other.as_ref()), (&plain(), Some(&own)));
     assert_eq!((&questions[1].of_arm, questions[1].of_other.as_ref()), (&fall, Some(&fall)));

@@ -45,7 +45,7 @@ impl Laboratory<'_> {
         let bases = &bases;
         let started = (1..).zip(runs).map(|(number, run)| async move {
             let run = match bases.get(&run.seed) {
-                Some(base) => run.from_base(base),
+                Some(base) => run.on_base(base),
                 None => run.clone(),
             };
             self.announce(&run, &format!("{number}/{}", runs.len()))?;
@@ -166,7 +166,7 @@ pub fn done(root: &Path, runs: &[PlannedRun], warmed: bool) -> usize {
     let is_done = |run: &&PlannedRun| {
         let file = if warmed {
             let base = absolute(root.join(format!("warm-s{}/export/champion", run.seed)));
-            base.map_or_else(|_| run.file.clone(), |base| run.from_base(&base).file)
+            base.map_or_else(|_| run.file.clone(), |base| run.on_base(&base).file)
         } else {
             run.file.clone()
         };

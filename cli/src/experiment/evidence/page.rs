@@ -102,10 +102,13 @@ fn about(arm: &Arm) -> String {
 fn expectations(findings: &Findings) -> String {
     let mut table = "| expected | of | difference | | needs |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for e in &findings.expect {
-        let difference = e.difference.map_or("not measured".to_owned(), |d| {
-            let (mean, interval) = shown(Some(d));
-            format!("{mean} {interval}")
-        });
+        let difference = e.difference.map_or_else(
+            || "not measured".to_owned(),
+            |d| {
+                let (mean, interval) = shown(Some(d));
+                format!("{mean} {interval}")
+            },
+        );
         let holds = if e.holds { "holds" } else { "**does not hold**" };
         let of = e.measure.as_deref().unwrap_or("as above");
         push(&mut table, format_args!("| {} | {of} | {difference} | {holds} | {} |\n", e.expectation, e.rule));
