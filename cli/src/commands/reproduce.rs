@@ -177,10 +177,16 @@ async fn all(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
 fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
     let folder = args.evidence.clone().unwrap_or_else(|| PathBuf::from(EVIDENCE));
     let evidence = if folder.is_dir() { Some(Evidence::at(&folder)?) } else { None };
-    let mut entries = Vec::new();
+    let (mut entries, mut broken) = (Vec::new(), Vec::new());
     let (names, tables) = all_names()?;
     for name in names {
-        let prepared = prepare(&name, args)?;
+        let prepared = match prepare(&name, args) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                broken.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
         let known: Option<Known> = evidence.as_ref().map(|e| e.known(&name)).transpose()?.flatten();
         entries.push(Entry {
             state: Entry::state(known.as_ref(), &prepared.digest()),
@@ -201,7 +207,10 @@ fn list(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
             print(&format!("conformance tables, which run nothing: {}", tables.join(", ")))?;
         }
     }
-    Ok(Exit::Done)
+    if broken.is_empty() {
+        return Ok(Exit::Done);
+    }
+    Err(Error::Recipe { diagnostics: broken.join("\n") })
 }
 
 fn scale(args: &args::Reproduce) -> Scale {

@@ -7,8 +7,28 @@
 use super::{Entry, Node, Value};
 
 /// Fields whose value is a choice: merging two different choices would make neither.
-const CHOICES: [&str; 11] =
-    ["base", "search", "loss", "gate", "stop", "control", "from", "on", "family", "baseline", "metric"];
+const CHOICES: [&str; 20] = [
+    "base",
+    "search",
+    "loss",
+    "gate",
+    "stop",
+    "control",
+    "from",
+    "on",
+    "family",
+    "baseline",
+    "metric",
+    "unit",
+    "select",
+    "merge",
+    "width",
+    "guide",
+    "optimiser",
+    "credit",
+    "surrogate",
+    "verifier",
+];
 
 /// Kinds of task sets: one in place of another.
 const TASK_SETS: [&str; 3] = ["builtin", "files", "env"];

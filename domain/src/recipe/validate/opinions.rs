@@ -32,8 +32,8 @@ impl Check<'_> {
                 "write at least one, for example `{id: R1, must: {max_words: 100}}`",
             );
         }
-        if !(rules.pass_at > 0.0 && rules.pass_at <= 1.0) {
-            let help = "use a number greater than 0 and at most 1; 1 wants all rules kept";
+        if !(rules.pass_at >= 0.0 && rules.pass_at <= 1.0) {
+            let help = "use a number from 0 to 1; 1 wants all rules kept, 0 gives the score alone";
             self.refuse(&path.key("pass_at"), format!("{} is out of range", rules.pass_at), help);
         }
         for (index, rule) in rules.list.iter().enumerate() {

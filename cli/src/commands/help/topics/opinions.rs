@@ -19,7 +19,7 @@ const UNTIL: &str = "a text that ends what it writes, beside the end of sequence
 const RULES: Topic = Topic {
     word: "rules",
     place: "verify",
-    about: "Symbolic rules: a list, or `{list: [...], pass_at: 0.8, over: answer}`. The verdict names the rules that are broken; the score is the weighted share of rules kept, and it passes from `pass_at` on (1 without it). Of an episode they read the last action, and with `over: episode` all that was done and shown; its steps are the actions either way. Each rule is:",
+    about: "Symbolic rules: a list, or `{list: [...], pass_at: 0.8, over: answer}`. The verdict names the rules that are broken; the score is the weighted share of rules kept, and it passes from `pass_at` on (1 without it; 0 gives the score alone). Of an episode they read the last action, and with `over: episode` all that was done and shown; its steps are the actions either way. Each rule is:",
     form: Form::Map,
     entries: &[
         required("id", "text", "what verdicts call it"),

@@ -16,8 +16,8 @@ fn each_broken_rule_of_symbolic_rules_names_its_place_and_the_way_out() {
             "write at least one, for example `{id: R1",
         ),
         (
-            "{rules: {list: [{id: a, must: {contain: x}}], pass_at: 0}}".to_owned(),
-            "rules.pass_at: 0 is out of range",
+            "{rules: {list: [{id: a, must: {contain: x}}], pass_at: 1.5}}".to_owned(),
+            "rules.pass_at: 1.5 is out of range",
             "1 wants all rules kept",
         ),
         (
