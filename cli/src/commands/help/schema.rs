@@ -29,8 +29,7 @@ fn of(topic: &Topic) -> Value {
 fn map(topic: &Topic) -> Value {
     let mut properties: Map<String, Value> =
         topic.entries.iter().map(|entry| (entry.word.to_owned(), described(topic, entry))).collect();
-    let extended = topic.word == "recipe";
-    if extended {
+    if topic.word == "recipe" {
         let about = "files that this one changes, later ones over earlier ones";
         let file = json!({"type": "string"});
         properties
@@ -41,19 +40,11 @@ fn map(topic: &Topic) -> Value {
         let about = "in front of which recipe step it stands";
         properties.insert("before".into(), json!({"type": "string", "description": about}));
     }
-    // What a file extends has the rest, and recipe steps of such a file name only what they change.
-    let merged = extended || topic.place == "recipe step";
-    let required: Vec<&str> = topic
-        .entries
-        .iter()
-        .filter(|entry| entry.preset == Preset::Required && !merged)
-        .map(|entry| entry.word)
-        .collect();
+    // Nothing is required: a file that extends another names only what it changes, as deep as it likes.
     json!({
         "description": topic.about,
         "type": "object",
         "properties": properties,
-        "required": required,
         "additionalProperties": false,
     })
 }
@@ -127,8 +118,11 @@ fn linked(topic: &Topic, entry: &Entry) -> Option<Value> {
     topics::all().find(|known| known.word == word && (always || here(known))).map(|known| reference(known.word))
 }
 
-/// `drop, where_given or compare` as the words themselves.
+/// `drop, where_given or compare` as the words themselves, `1` as the number.
 fn words(takes: &str) -> Option<Value> {
+    if let Ok(number) = takes.parse::<i64>() {
+        return Some(json!({"const": number}));
+    }
     let words: Vec<&str> = takes.split(", ").flat_map(|part| part.split(" or ")).collect();
     let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     let known = ["list", "map", "name", "number", "text", "count", "rate", "share", "token"];

@@ -291,9 +291,8 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         | "env_return" | "success_classifier" => through::<Verifier>(json!({ topic: least })).map(inside),
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
-        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" | "subsample" => {
-            through::<Operator>(json!({ topic: least })).map(inside)
-        }
+        "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" | "subsample"
+        | "shape_turns" | "reward" => through::<Operator>(json!({ topic: least })).map(inside),
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),
         "clip" => through::<Surrogate>(json!({ topic: least })).map(inside),
         "masked" => through::<Component>(json!({ topic: least })).map(inside),
