@@ -50,9 +50,11 @@ fn map(topic: &Topic) -> Value {
 }
 
 fn choice(topic: &Topic) -> Value {
-    let (bare, full): (Vec<&Entry>, Vec<&Entry>) = topic.entries.iter().partition(|entry| entry.takes.is_empty());
-    let words = bare.iter().map(|entry| json!({"const": entry.word, "description": entry.about}));
-    let maps = full.iter().map(|entry| {
+    // The bare word of a family stands for its options' defaults.
+    let bare = topic.entries.iter().filter(|entry| entry.takes.is_empty() || topic.word == "family");
+    let full = topic.entries.iter().filter(|entry| !entry.takes.is_empty());
+    let words = bare.map(|entry| json!({"const": entry.word, "description": entry.about}));
+    let maps = full.map(|entry| {
         let properties: Map<String, Value> = [(entry.word.to_owned(), described(topic, entry))].into_iter().collect();
         json!({"type": "object", "properties": properties, "required": [entry.word], "additionalProperties": false})
     });
@@ -80,6 +82,9 @@ fn value(topic: &Topic, entry: &Entry) -> Value {
         "number" => number,
         "number or $name" => json!({"anyOf": [number, variable]}),
         "count or $name" => json!({"anyOf": [whole, variable]}),
+        // A role that gives numbers may stand with what becomes of them.
+        "role" if topic.word == "verify" => json!({"anyOf": [text, {"type": "object"}]}),
+        "family" => reference("family"),
         "text" | "name" | "role" | "column" | "`base` or a role" => text,
         "true or false" => json!({"type": "boolean"}),
         "true" => json!({"const": true}),
