@@ -84,7 +84,6 @@ fn value(topic: &Topic, entry: &Entry) -> Value {
         "count or $name" => json!({"anyOf": [whole, variable]}),
         // A role that gives numbers may stand with what becomes of them.
         "role" if topic.word == "verify" => json!({"anyOf": [text, {"type": "object"}]}),
-        "family" => reference("family"),
         "text" | "name" | "role" | "column" | "`base` or a role" => text,
         "true or false" => json!({"type": "boolean"}),
         "true" => json!({"const": true}),
@@ -102,6 +101,7 @@ fn value(topic: &Topic, entry: &Entry) -> Value {
         "map of numbers" => json!({"type": "object", "additionalProperties": number}),
         "choice" => linked(topic, entry).unwrap_or_else(|| json!({})),
         "map" => linked(topic, entry).unwrap_or_else(|| json!({"type": "object"})),
+        word @ ("family" | "style" | "begun") => reference(word),
         other => words(other).unwrap_or_else(|| json!({})),
     }
 }
