@@ -12,7 +12,7 @@ use galapagos_tests::{
 use serde_json::{Value, json};
 
 /// The documented columns of a trajectory file, as pyarrow names their types.
-const COLUMNS: [(&str, &str); 29] = [
+const COLUMNS: [(&str, &str); 31] = [
     ("job", "string"),
     ("task_set", "string"),
     ("task", "string"),
@@ -42,11 +42,13 @@ const COLUMNS: [(&str, &str); 29] = [
     ("score_value", "list<item: float not null>"),
     ("tree", "string"),
     ("node", "uint32"),
+    ("greedy", "bool"),
+    ("class", "uint32"),
 ];
 /// The columns of a round's ledger.
 const LEDGER: [&str; 5] = ["step", "data_epoch", "row", "rank", "skipped"];
 /// The columns of a table of trees.
-const NODES: [&str; 33] = [
+const NODES: [&str; 34] = [
     "job",
     "tree",
     "task_set",
@@ -73,6 +75,7 @@ const NODES: [&str; 33] = [
     "verifier",
     "verdict_score",
     "confidence",
+    "class",
     "cost",
     "score_by",
     "score_value",
