@@ -47,3 +47,18 @@ fn sharpening_goes_to_what_the_policy_holds_likely() {
 fn trees_of_rstar_math_train_a_policy_and_a_preference_model() {
     complete(&quick("rstar-math"));
 }
+
+#[test]
+fn step_models_of_medsss_are_asked_where_an_answer_goes_wrong() {
+    complete(&quick("medsss"));
+}
+
+#[test]
+fn journeys_are_made_of_trees_and_learnt() {
+    complete(&quick("o1-journey"));
+}
+
+#[test]
+fn a_controller_of_m_star_moves_its_temperature() {
+    complete(&quick("m-star"));
+}
