@@ -16,6 +16,7 @@ pub use judge::{ArmResult, Expectation, Outcome, Question, Report, judge, over_s
 pub use measure::{Measure, Read, scores};
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,9 @@ pub struct Header {
     #[serde(default)]
     pub warm: Option<String>,
     pub seeds: Vec<u64>,
+    /// Where the built-in environments are served over HTTP while it runs, each at `/NAME`; recipes give the same address.
+    #[serde(default)]
+    pub environments: Option<SocketAddr>,
     /// What every arm gets as much of as the method.
     #[serde(default)]
     pub equal: Option<Equal>,

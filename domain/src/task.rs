@@ -67,7 +67,7 @@ pub enum Family {
     /// The value of a short expression, after one line for each operation.
     ArithmeticSteps(arithmetic::Shape),
     /// A program of the list language that does what two examples show.
-    ListProgram,
+    ListProgram(list_program::Shape),
     /// The next state of a small board of the game of life.
     LifeStep,
     /// Which of a few sums are wrong, and how many are right.
@@ -117,7 +117,7 @@ impl Family {
         Self::Countdown(countdown::Shape::DEFAULT),
         Self::CountdownSteps(countdown::Shape::DEFAULT),
         Self::ArithmeticSteps(arithmetic::Shape::DEFAULT),
-        Self::ListProgram,
+        Self::ListProgram(list_program::Shape::DEFAULT),
         Self::LifeStep,
         Self::SumReview(sum_review::Shape::DEFAULT),
         Self::Enumerable(enumerable::Shape::DEFAULT),
@@ -155,6 +155,7 @@ impl Family {
             Self::ArithmeticSteps(shape) => shape.faults(),
             Self::SumReview(shape) => shape.faults(),
             Self::Enumerable(shape) => shape.faults(),
+            Self::ListProgram(shape) => shape.faults(),
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
@@ -162,7 +163,6 @@ impl Family {
             | Self::OddOneOut
             | Self::SortSixDigits
             | Self::SortThreeDigits
-            | Self::ListProgram
             | Self::LifeStep => Vec::new(),
         }
     }
@@ -181,7 +181,7 @@ impl Family {
             Self::Countdown(_) => "countdown",
             Self::CountdownSteps(_) => "countdown_steps",
             Self::ArithmeticSteps(_) => "arithmetic_steps",
-            Self::ListProgram => "list_program",
+            Self::ListProgram(_) => "list_program",
             Self::LifeStep => "life_step",
             Self::SumReview(_) => "sum_review",
             Self::Enumerable(_) => "enumerable",
@@ -202,7 +202,7 @@ impl Family {
             Self::Countdown(_)
             | Self::CountdownSteps(_)
             | Self::ArithmeticSteps(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => self.longest().1 + 1,
@@ -222,7 +222,7 @@ impl Family {
             | Self::SortSixDigits
             | Self::SortThreeDigits
             | Self::Countdown(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => '\n',
@@ -263,7 +263,10 @@ impl Family {
                 let (expression, working) = shape.longest();
                 (6 + expression, 2 + working)
             }
-            Self::ListProgram => (6 + list_program::LONGEST_EXAMPLES as u32, 1 + list_program::LONGEST_PROGRAM as u32),
+            Self::ListProgram(shape) => {
+                let (shown, program) = shape.longest();
+                (6 + shown, 1 + program)
+            }
             Self::LifeStep => (43, 30),
             Self::SumReview(shape) => shape.longest(),
             Self::Enumerable(shape) => shape.longest(),
@@ -283,7 +286,7 @@ impl Family {
             Self::Countdown(_) => "Q: Make from 0123456789,()+-*/\nA:",
             Self::CountdownSteps(_) => "0123456789: +-*/=\nundochek.#",
             Self::ArithmeticSteps(_) => "Q: 0123456789+-*=\nA:#",
-            Self::ListProgram => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
+            Self::ListProgram(_) => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
             Self::LifeStep => "Q: Next of O./\nA:",
             Self::SumReview(_) => "Q: abcdefghi0123456789+-=\nA:",
             Self::Enumerable(_) => "0123456789:abcdefghij\n",
@@ -308,7 +311,7 @@ impl Family {
             Self::Countdown(_) => countdown::verify(problem, completion),
             Self::CountdownSteps(_) => countdown_steps::verify(problem, completion),
             Self::ArithmeticSteps(_) => arithmetic::verify(&problem.answer, &problem.prompt, completion),
-            Self::ListProgram => list_program::verify(problem, completion),
+            Self::ListProgram(_) => list_program::verify(problem, completion),
             Self::LifeStep => life::verify(&problem.answer, completion),
             Self::SumReview(_) => sum_review::verify(&problem.prompt, completion),
             Self::Enumerable(shape) => enumerable::verify(shape, &problem.canonical, completion),
@@ -329,7 +332,7 @@ impl Family {
             | Self::FirstInAlphabet
             | Self::OddOneOut
             | Self::Countdown(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => None,
@@ -344,7 +347,7 @@ impl Family {
             Self::LargestOfFive | Self::SmallestOfFive | Self::LettersInWord => check::find_integer(completion),
             Self::FirstInAlphabet | Self::OddOneOut => check::some(check::read_word(completion)),
             Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
-            Self::Countdown(_) | Self::ListProgram => check::some(completion.split_whitespace().collect()),
+            Self::Countdown(_) | Self::ListProgram(_) => check::some(completion.split_whitespace().collect()),
             Self::CountdownSteps(_) => countdown_steps::read(completion),
             Self::ArithmeticSteps(_) => check::some(check::read_last_line(completion)),
             Self::SumReview(_) => sum_review::read(completion),
@@ -365,7 +368,7 @@ impl Family {
             Self::Countdown(shape) => countdown::draw(rng, shape),
             Self::CountdownSteps(shape) => countdown_steps::draw(rng, shape),
             Self::ArithmeticSteps(shape) => arithmetic::draw(rng, shape),
-            Self::ListProgram => list_program::draw(rng),
+            Self::ListProgram(shape) => list_program::draw(shape, rng),
             Self::LifeStep => life::draw(rng),
             Self::SumReview(shape) => sum_review::draw(rng, shape),
             Self::Enumerable(shape) => enumerable::draw(rng, shape),

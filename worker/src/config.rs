@@ -49,8 +49,20 @@ pub enum Command {
     Bench(Bench),
     /// Serve a Hugging Face folder to OpenAI's clients
     Serve(Serve),
+    /// Serve the built-in environments over HTTP, each at /NAME
+    Environments(Environments),
     /// Say which walls this host allows around code of models, and whether they meet the floor
     Sandbox(Sandbox),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Environments {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+    /// End when standard input closes: for a parent that may die
+    #[arg(long, hide = true)]
+    pub lifeline: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -16,6 +16,7 @@ pub mod http;
 mod life;
 mod list_program;
 mod matrix;
+pub mod served;
 #[cfg(test)]
 mod testing;
 mod text_world;

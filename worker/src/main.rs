@@ -10,6 +10,7 @@ use galapagos_telemetry::{Format, lifeline, report};
 use galapagos_worker::bench::{self, options::Bench};
 use galapagos_worker::config::{Arguments, Command};
 use galapagos_worker::device::DeviceError;
+use galapagos_worker::env::served;
 use galapagos_worker::{chat, eval, import, merge, node, sandbox, serve};
 
 /// The command line asks for what is not there.
@@ -78,6 +79,13 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Bench(Bench::Search(config)) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;
             Ok(bench::search::run(&config, &mut std::io::stdout().lock(), &mut std::io::stderr())?)
+        }
+        Command::Environments(config) => {
+            galapagos_telemetry::init_with(Format::Text, "info")?;
+            if config.lifeline {
+                lifeline::spawn_watch()?;
+            }
+            Ok(served::http::run(config.listen, &mut std::io::stdout().lock())?)
         }
         Command::Sandbox(config) => {
             galapagos_telemetry::init_with(Format::Text, "warn")?;

@@ -134,7 +134,8 @@ async fn answer(
     life.cause().map_or(Ok(()), |why| Err(ServeError::EngineDied { why }))
 }
 
-fn asked_to_end() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+/// Done when the process is asked to end (SIGTERM, SIGINT).
+pub(crate) fn asked_to_end() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

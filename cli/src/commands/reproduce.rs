@@ -2,6 +2,7 @@
 //! will. With `--all` it does so for every experiment whose evidence is missing or out of date, with `--list` it tells what there is.
 
 mod laboratory;
+mod served;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::experiment::evidence::{self, Known};
 use crate::experiment::{Coverage, Entry, Evidence, Findings, PlannedRun, Sources, Subject, listing, schedule, text};
 use crate::recipe_file;
 use laboratory::Laboratory;
+use served::Served;
 
 /// Where the pages of this project lie.
 const EVIDENCE: &str = "docs/evidence";
@@ -122,6 +124,10 @@ async fn one(named: &str, args: &args::Reproduce, json: bool) -> Result<Option<F
     for arm in arms {
         check_base(&arm.recipe, &args.cluster.models)?;
     }
+    let served = match experiment.header().environments {
+        Some(address) => Some(Served::start(address).await?),
+        None => None,
+    };
     let laboratory = Laboratory { root, args, arms, experiment, warm: warm.as_ref(), json };
     let Some((readings, elapsed_ms)) = laboratory.all(runs).await? else {
         let _ = writeln!(
@@ -131,6 +137,7 @@ async fn one(named: &str, args: &args::Reproduce, json: bool) -> Result<Option<F
         );
         return Ok(None);
     };
+    drop(served);
     let subject = Subject { name, experiment, scale: scale(args), arms };
     let findings = Findings::of(subject, &readings, elapsed_ms);
     if json {

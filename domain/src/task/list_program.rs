@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use language::{CompileError, GUIDE, Limits, Program, RunError, Stage, Value};
 
+use super::shape::{self, ShapeFault};
 use super::split::Space;
 use super::{Draft, Problem, check};
 use crate::seed::Seed;
@@ -26,9 +27,9 @@ pub const VISIBLE: usize = 2;
 pub const HIDDEN: usize = 8;
 
 /// Longest shown part of the family's prompts in characters.
-pub(super) const LONGEST_EXAMPLES: usize = 150;
+const LONGEST_EXAMPLES: u32 = 150;
 /// Longest program of the family in characters.
-pub(super) const LONGEST_PROGRAM: usize = 48;
+const LONGEST_PROGRAM: u32 = 48;
 
 /// An input and what the program makes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ pub struct ListTask {
 }
 
 /// What instances look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Shape {
     /// Fewest and most stages, 1 to 6.
     pub stages: (u32, u32),
@@ -59,9 +61,35 @@ pub struct Shape {
     pub length: (u32, u32),
 }
 
+impl Shape {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6) };
+
+    /// What is out of range.
+    pub(super) fn faults(self) -> Vec<ShapeFault> {
+        let faults = [shape::range("stages", self.stages, &(1..=6)), shape::range("length", self.length, &(1..=12))];
+        faults.into_iter().flatten().collect()
+    }
+
+    /// The shape, or the default if it is out of range.
+    fn or_default(self) -> Self {
+        if self.faults().is_empty() { self } else { Self::DEFAULT }
+    }
+
+    /// Longest shown part of a prompt and longest program in characters; longer draws are left out.
+    pub(super) fn longest(self) -> (u32, u32) {
+        let Self { stages, length } = self.or_default();
+        if (stages, length) == (Self::DEFAULT.stages, Self::DEFAULT.length) {
+            return (LONGEST_EXAMPLES, LONGEST_PROGRAM);
+        }
+        // Two lists of numbers of up to three characters, each with ", " behind, brackets and arrows; a stage has a name, a number and " | ".
+        (2 * (2 * (5 * length.1 + 2) + 6), 16 * stages.1)
+    }
+}
+
 impl Default for Shape {
     fn default() -> Self {
-        Self { stages: (2, 3), length: (3, 6) }
+        Self::DEFAULT
     }
 }
 
@@ -150,8 +178,7 @@ impl ListTask {
     /// A random program with examples that show something of it. `None` if the shape is out of range.
     #[must_use]
     pub fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Option<Self> {
-        let in_range = |(low, high): (u32, u32), most| low >= 1 && low <= high && high <= most;
-        if !in_range(shape.stages, 6) || !in_range(shape.length, 12) {
+        if !shape.faults().is_empty() {
             return None;
         }
         loop {
@@ -241,12 +268,13 @@ fn behaviour(program: &Program) -> String {
     hasher.finalize().to_hex()[..24].to_owned()
 }
 
-/// A problem of the task family.
-pub(super) fn draw(rng: &mut ChaCha8Rng) -> Draft {
+/// A problem of the task family. Of a shape out of range, one of the default.
+pub(super) fn draw(shape: Shape, rng: &mut ChaCha8Rng) -> Draft {
+    let (longest_shown, longest_program) = shape.longest();
     loop {
-        let Some(task) = ListTask::draw(rng, Shape::default()) else { continue };
+        let Some(task) = ListTask::draw(rng, shape.or_default()) else { continue };
         let (shown, program) = (task.shown(), task.program.to_string());
-        if shown.len() <= LONGEST_EXAMPLES && program.len() <= LONGEST_PROGRAM {
+        if shown.len() <= longest_shown as usize && program.len() <= longest_program as usize {
             return Draft::question(&shown, &program, task.canonical());
         }
     }
@@ -315,7 +343,7 @@ mod tests {
         let mut rng = Seed(3).stream();
         let (mut overfitted, mut drawn) = (0, 0);
         while drawn < 40 {
-            let draft = draw(&mut rng);
+            let draft = draw(Shape::DEFAULT, &mut rng);
             let problem = Problem {
                 key: "t/0".to_owned(),
                 prompt: draft.prompt,
@@ -346,8 +374,11 @@ mod tests {
         let mut parts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         let Space::Counted { forms, .. } = space() else { panic!("counted") };
         for _ in 0..200_000 {
-            let canonical = draw(&mut rng).canonical;
-            parts.entry(Part::of_form(Family::ListProgram, &canonical).label()).or_default().insert(canonical);
+            let canonical = draw(Shape::DEFAULT, &mut rng).canonical;
+            parts
+                .entry(Part::of_form(Family::ListProgram(Shape::DEFAULT), &canonical).label())
+                .or_default()
+                .insert(canonical);
             if parts.len() == 4 && parts.values().all(|part| part.len() as u64 >= forms) {
                 return;
             }

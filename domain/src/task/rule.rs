@@ -31,7 +31,7 @@ impl TaskRule {
     #[must_use]
     pub fn grades_programs(&self) -> bool {
         match self {
-            Self::Family(family) => *family == Family::ListProgram,
+            Self::Family(family) => matches!(family, Family::ListProgram(_)),
             Self::Check(_) => self.unit_tests().is_some(),
             Self::Played => false,
         }

@@ -39,7 +39,7 @@ pub(crate) fn longest_begun(family: Family) -> (u32, u32) {
         | Family::SortSixDigits
         | Family::SortThreeDigits
         | Family::Countdown(_)
-        | Family::ListProgram
+        | Family::ListProgram(_)
         | Family::LifeStep
         | Family::SumReview(_)
         | Family::Enumerable(_) => (0, 0),
@@ -68,7 +68,7 @@ fn working(family: Family) -> Working {
         | Family::SortSixDigits
         | Family::SortThreeDigits
         | Family::Countdown(_)
-        | Family::ListProgram
+        | Family::ListProgram(_)
         | Family::LifeStep
         | Family::SumReview(_)
         | Family::Enumerable(_) => Working::None,
@@ -86,7 +86,7 @@ fn fewest_numbers(family: Family) -> Option<u32> {
         | Family::OddOneOut
         | Family::SortSixDigits
         | Family::SortThreeDigits
-        | Family::ListProgram
+        | Family::ListProgram(_)
         | Family::LifeStep
         | Family::SumReview(_)
         | Family::Enumerable(_) => None,

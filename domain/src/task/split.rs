@@ -113,7 +113,7 @@ impl Family {
             | Self::SortThreeDigits
             | Self::Countdown(_)
             | Self::ArithmeticSteps(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => self.name(),
@@ -136,7 +136,7 @@ impl Family {
             | Self::Countdown(_)
             | Self::CountdownSteps(_)
             | Self::ArithmeticSteps(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_) => false,
         }
@@ -161,7 +161,8 @@ impl Family {
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),
             Self::SortSixDigits => sort_digits::space(self, part, 6),
             Self::SortThreeDigits => sort_digits::space(self, part, 3),
-            Self::ListProgram => list_program::space(),
+            Self::ListProgram(list_program::Shape::DEFAULT) => list_program::space(),
+            Self::ListProgram(_) => shape::sampled(self, part, asked),
         }
     }
 }

@@ -20,6 +20,7 @@ impl Serialize for Family {
             Self::ArithmeticSteps(shape) => map.serialize_entry(self.name(), shape)?,
             Self::SumReview(shape) => map.serialize_entry(self.name(), shape)?,
             Self::Enumerable(shape) => map.serialize_entry(self.name(), shape)?,
+            Self::ListProgram(shape) => map.serialize_entry(self.name(), shape)?,
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
@@ -27,7 +28,6 @@ impl Serialize for Family {
             | Self::OddOneOut
             | Self::SortSixDigits
             | Self::SortThreeDigits
-            | Self::ListProgram
             | Self::LifeStep => {}
         }
         map.end()
@@ -67,6 +67,7 @@ impl<'de> Visitor<'de> for FamilyVisitor {
             Family::ArithmeticSteps(_) => Family::ArithmeticSteps(map.next_value()?),
             Family::SumReview(_) => Family::SumReview(map.next_value()?),
             Family::Enumerable(_) => Family::Enumerable(map.next_value()?),
+            Family::ListProgram(_) => Family::ListProgram(map.next_value()?),
             Family::LargestOfFive
             | Family::SmallestOfFive
             | Family::LettersInWord
@@ -74,7 +75,6 @@ impl<'de> Visitor<'de> for FamilyVisitor {
             | Family::OddOneOut
             | Family::SortSixDigits
             | Family::SortThreeDigits
-            | Family::ListProgram
             | Family::LifeStep => {
                 return Err(A::Error::custom(format!("`{word}` has no options: write the bare word")));
             }

@@ -21,7 +21,7 @@ use galapagos_domain::recipe::verify::{
     self, Behaviour, Consistency, Dropout, How, McRollout, Place, TurnNumber, Verifier,
 };
 use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
-use galapagos_domain::task::{Family, arithmetic, countdown, enumerable, sum_review};
+use galapagos_domain::task::{Family, arithmetic, countdown, enumerable, list_program, sum_review};
 use serde_json::{Value, json};
 
 use super::grammar::words;
@@ -45,6 +45,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "arithmetic_steps" => words::<arithmetic::Shape>(None),
         "countdown" | "countdown_steps" => words::<countdown::Shape>(None),
         "sum_review" => words::<sum_review::Shape>(None),
+        "list_program" => words::<list_program::Shape>(None),
         "enumerable" => words::<enumerable::Shape>(None),
         "style" => words::<Style>(None),
         "begun" => words::<Begun>(None),
@@ -177,7 +178,9 @@ fn least(topic: &str) -> Value {
         }),
         "roles" => json!({"init": "base"}),
         "builtin" => json!({"family": "sort_three_digits", "train": 1, "val": 1, "test": 1}),
-        "arithmetic_steps" | "countdown" | "countdown_steps" | "sum_review" | "enumerable" => json!({}),
+        "arithmetic_steps" | "countdown" | "countdown_steps" | "list_program" | "sum_review" | "enumerable" => {
+            json!({})
+        }
         "source" => json!({"title": "t"}),
         "rollout" => json!({"as": "s", "role": "policy", "tasks": {}, "search": {"sample_k": {"n": 1}}}),
         "sample_k" => json!({"n": 1}),
@@ -260,6 +263,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "arithmetic_steps" => through::<arithmetic::Shape>(least),
         "countdown" | "countdown_steps" => through::<countdown::Shape>(least),
         "sum_review" => through::<sum_review::Shape>(least),
+        "list_program" => through::<list_program::Shape>(least),
         "enumerable" => through::<enumerable::Shape>(least),
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),

@@ -4,7 +4,7 @@ use super::super::topic::{Entry, Form, Topic};
 use super::{optional, preset, word};
 
 pub const TOPICS: &[Topic] =
-    &[FAMILY, ARITHMETIC_STEPS, COUNTDOWN, COUNTDOWN_STEPS, SUM_REVIEW, ENUMERABLE, STYLE, BEGUN];
+    &[FAMILY, ARITHMETIC_STEPS, COUNTDOWN, COUNTDOWN_STEPS, LIST_PROGRAM, SUM_REVIEW, ENUMERABLE, STYLE, BEGUN];
 
 const FAMILY: Topic = Topic {
     word: "family",
@@ -22,7 +22,7 @@ const FAMILY: Topic = Topic {
         word("countdown", "map", "an expression of given numbers that has a given value"),
         word("countdown_steps", "map", "the same, one line for each operation; a line may be taken back"),
         word("arithmetic_steps", "map", "the value of an expression, after one line for each operation"),
-        word("list_program", "", "a program of the list language that does what two examples show"),
+        word("list_program", "map", "a program of the list language that does what two examples show"),
         word("life_step", "", "the next state of a small board of the game of life"),
         word("sum_review", "map", "which of a few sums are wrong, and how many are right"),
         word("enumerable", "map", "a short string, by a known law of its context; all splits hold the same contexts"),
@@ -66,6 +66,18 @@ const COUNTDOWN_STEPS: Topic = Topic {
     form: Form::Map,
     entries: NUMBERS,
     example: "tasks:\n  game: {builtin: {family: {countdown_steps: {count: [3, 3], largest: 9, target: 30}}, train: 400, val: 100, test: 100, demonstrations: 100, style: search}}",
+};
+
+const LIST_PROGRAM: Topic = Topic {
+    word: "list_program",
+    place: "family",
+    about: "`Q: [3, 1, 2] -> 6; [5] -> 5` is answered by `sum`: stages with `|` between, each of which makes of a list another or a number. Eight hidden examples decide; a verdict has the class of the outcome.",
+    form: Form::Map,
+    entries: &[
+        preset("stages", "list of 2 counts", "[2, 3]", "fewest and most stages, 1 to 6"),
+        preset("length", "list of 2 counts", "[3, 6]", "fewest and most numbers of a shown input, 1 to 12"),
+    ],
+    example: "",
 };
 
 const SUM_REVIEW: Topic = Topic {
