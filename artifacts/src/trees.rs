@@ -9,6 +9,8 @@
 //! | `parent` | uint32, null: the root | parent's number, lower than the node's |
 //! | `depth` | uint32 | steps from the root |
 //! | `part` | utf8 | `step`, `aside` or `shown` |
+//! | `guidance` | utf8, null: none | what the policy was shown before it wrote the node; absent in older tables |
+//! | `guidance_tokens` | list of uint32 | its tokens, which stand before the node's own; absent in older tables |
 //! | `tokens` | list of uint32 | what the node adds; of the root the prompt |
 //! | `prefix_len` | uint32 | of the root: tokens that are the few-shot prefix |
 //! | `log_probs` | list of float32 | of sampled tokens, natural, at temperature 1 |
@@ -37,7 +39,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use galapagos_domain::trajectory::{Score, Verdict};
-use galapagos_domain::tree::{NodeEnd, NodePart, TreeNode, TreeTurn};
+use galapagos_domain::tree::{Guidance, NodeEnd, NodePart, TreeNode, TreeTurn};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
@@ -54,8 +56,20 @@ const READ_NODES: usize = 256;
 const NOTE: &str = "galapagos.note";
 
 /// Columns that may hold null.
-const NULLABLE: [&str; 11] =
-    ["class", "parent", "turn", "end", "own", "outcome", "reason", "verifier", "verdict_score", "confidence", "cost"];
+const NULLABLE: [&str; 12] = [
+    "class",
+    "parent",
+    "guidance",
+    "turn",
+    "end",
+    "own",
+    "outcome",
+    "reason",
+    "verifier",
+    "verdict_score",
+    "confidence",
+    "cost",
+];
 
 /// Encodes nodes as one Parquet file, with a note for whoever goes on from there. Equal nodes give equal bytes.
 ///
@@ -166,6 +180,11 @@ fn places(nodes: &[TreeNode]) -> Columns {
         ("parent", Arc::new(nodes.iter().map(|n| n.parent).collect::<UInt32Array>())),
         ("depth", wholes(nodes, |n| n.depth)),
         ("part", texts(nodes, |n| Some(part_name(n.part).to_owned()))),
+        ("guidance", texts(nodes, |n| n.guidance.as_ref().map(|shown| shown.text.clone()))),
+        (
+            "guidance_tokens",
+            lists::<UInt32Type, _>(nodes, |n| n.guidance.as_ref().map_or(&[][..], |shown| &shown.tokens)),
+        ),
         ("tokens", lists::<UInt32Type, _>(nodes, |n| &n.tokens)),
         ("prefix_len", wholes(nodes, |n| n.prefix_len)),
         ("log_probs", lists::<Float32Type, _>(nodes, |n| &n.log_probs)),
@@ -297,6 +316,15 @@ impl Row<'_> {
         if self.batch.column_by_name("class").is_none() { Ok(None) } else { self.maybe_whole("class") }
     }
 
+    /// Older tables have no such columns.
+    fn guidance(&self) -> Result<Option<Guidance>, Cause> {
+        if self.batch.column_by_name("guidance").is_none() {
+            return Ok(None);
+        }
+        let Some(text) = self.maybe_text("guidance")? else { return Ok(None) };
+        Ok(Some(Guidance { text, tokens: list::<UInt32Type>(self.batch, "guidance_tokens", self.row)? }))
+    }
+
     /// Older tables have no such column.
     fn turn(&self) -> Result<Option<TreeTurn>, Cause> {
         if self.batch.column_by_name("turn").is_none() {
@@ -335,6 +363,7 @@ impl Row<'_> {
             parent: self.maybe_whole("parent")?,
             depth: self.whole("depth")?,
             part: *part,
+            guidance: self.guidance()?,
             tokens: list::<UInt32Type>(self.batch, "tokens", self.row)?,
             prefix_len: self.whole("prefix_len")?,
             log_probs: list::<Float32Type>(self.batch, "log_probs", self.row)?,

@@ -22,6 +22,8 @@ pub struct TreeNode {
     pub parent: Option<u32>,
     pub depth: u32,
     pub part: NodePart,
+    /// What the policy was shown before it wrote the node, if anything was.
+    pub guidance: Option<Guidance>,
     /// What the node adds; of the root the prompt.
     pub tokens: Vec<u32>,
     /// Of the root: how many of its tokens are the shared few-shot prefix.
@@ -64,6 +66,14 @@ pub struct TreeNode {
 pub fn doubted(tree: &[TreeNode]) -> Option<&str> {
     let verdict = tree.first()?.verdict.as_ref()?;
     (verdict.outcome == Outcome::Suspect).then_some(verdict.reason.as_str())
+}
+
+/// A text that the policy was shown before it wrote a node, made of what came of the node's siblings. It stands before the node's own
+/// tokens, for all below it too, and nobody learns it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guidance {
+    pub text: String,
+    pub tokens: Vec<u32>,
 }
 
 /// What an environment made of an action.

@@ -48,7 +48,7 @@ const COLUMNS: [(&str, &str); 31] = [
 /// The columns of a round's ledger.
 const LEDGER: [&str; 5] = ["step", "data_epoch", "row", "rank", "skipped"];
 /// The columns of a table of trees.
-const NODES: [&str; 34] = [
+const NODES: [&str; 36] = [
     "job",
     "tree",
     "task_set",
@@ -58,6 +58,8 @@ const NODES: [&str; 34] = [
     "parent",
     "depth",
     "part",
+    "guidance",
+    "guidance_tokens",
     "tokens",
     "prefix_len",
     "log_probs",

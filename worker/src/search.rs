@@ -1,8 +1,9 @@
 //! Search: how a policy's answers to a batch of tasks come about.
 //!
 //! A search is one choice each of proposer, selector (`select`), evaluators (`value`), backup, budget and extractor. `strategy` says
-//! what a search of one task is to whoever drives it; `growth` is that of trees, `chains` with `scripts`, `judged`, `choice` and `debate` those
-//! without branches, `episodes` that of environments; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
+//! what a search of one task is to whoever drives it; `growth` is that of trees, `discriminate` chooses among what they found; `chains` with
+//! `scripts`, `judged`, `choice` and `debate` are those without branches, `programs` tests,
+//! refines and repairs, `episodes` that of environments; `plan` makes them of a recipe. All of these are pure. `forest` drives the searches of a job's tasks through the
 //! engine and the verifiers (`referee`), none waiting for another. `policy` is for those who only want answers.
 
 mod backup;
@@ -15,6 +16,7 @@ mod choice;
 mod composite;
 mod court;
 mod debate;
+mod discriminate;
 mod episodes;
 mod extract;
 mod forest;
@@ -22,6 +24,7 @@ mod growth;
 mod judged;
 mod plan;
 mod policy;
+mod programs;
 mod record;
 mod referee;
 mod scripts;
@@ -40,5 +43,5 @@ pub use policy::{Ask, Policy, Sample};
 pub use record::{Origin, records, tree as tree_of};
 pub use referee::Critic;
 pub use spread::{Portion, SpreadError, Spreading};
-pub use strategy::{Act, Acted, Answer, Draw, Drawn, Moment, Question, Strategy, Want};
+pub use strategy::{Act, Acted, Answer, Commission, Draw, Drawn, Moment, Question, Strategy, Want, Written};
 pub use tree::{End, Node, NodeId, Part, Path, Piece, Tree};

@@ -17,6 +17,7 @@ fn node(number: u32) -> TreeNode {
         parent: number.checked_sub(1),
         depth: number,
         part: NodePart::NAMES[number as usize % 3].0,
+        guidance: (number == 2).then(|| Guidance { text: "tried: \u{1F426}\n".to_owned(), tokens: vec![9, 8] }),
         tokens: (0..number).collect(),
         prefix_len: 3 * u32::from(number == 0),
         log_probs: (0..number).map(|i| -0.25 * i as f32).collect(),

@@ -138,6 +138,7 @@ pub mod tests {
             parent,
             depth,
             part: if node == 0 { NodePart::Shown } else { NodePart::Step },
+            guidance: None,
             tokens: vec![node],
             prefix_len: 0,
             log_probs: if node == 0 { Vec::new() } else { vec![-0.5] },

@@ -5,10 +5,12 @@
 
 mod chain;
 mod episode;
+mod programs;
 mod propose;
 mod resolve;
 mod tree;
 mod trust;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ use crate::ids::Name;
 
 pub use chain::{Ballot, BestOfN, Debate, IdSampling, JudgedTurns, MultiTurn, Pool, RefineLoop, Vote};
 pub use episode::EnvRollout;
+pub use programs::{CriticSampling, Repair, Seeds};
 pub(crate) use propose::default_temperature;
 pub use propose::{DEFAULT_TEMPERATURE, Merge, Propose, Unit};
 pub use tree::{
@@ -29,6 +32,7 @@ pub use tree::{
     Simulate, Spread, StepBeam, Uct, Unvisited, When, Width, Worth,
 };
 pub use trust::{Canaries, ERRING_TASKS, MOST_ERRORS, RETRY, Trust};
+pub use written::{Argue, Discriminate, Discriminator, Feedback, Write};
 
 /// Reads a role and tasks; makes verified trajectories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +139,7 @@ pub enum Search {
     RefineLoop(RefineLoop),
     Debate(Debate),
     EnvRollout(EnvRollout),
+    CriticSampling(CriticSampling),
 }
 
 impl Search {
@@ -152,6 +157,7 @@ impl Search {
             Self::RefineLoop(_) => "refine_loop",
             Self::Debate(_) => "debate",
             Self::EnvRollout(_) => "env_rollout",
+            Self::CriticSampling(_) => "critic_sampling",
         }
     }
 
@@ -169,6 +175,7 @@ impl Search {
             Self::RefineLoop(search) => &search.propose,
             Self::Debate(search) => &search.propose,
             Self::EnvRollout(search) => &search.propose,
+            Self::CriticSampling(search) => &search.propose,
         }
     }
 
@@ -194,7 +201,8 @@ impl Search {
             | Self::IdSampling(_)
             | Self::MultiTurn(_)
             | Self::RefineLoop(_)
-            | Self::Debate(_) => &[],
+            | Self::Debate(_)
+            | Self::CriticSampling(_) => &[],
         }
     }
 
@@ -217,12 +225,58 @@ impl Search {
 
     /// Every verifier that the search asks.
     pub fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
-        let other = match self {
-            Self::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) => Some(verifier),
-            Self::MultiTurn(MultiTurn { judge: JudgedTurns::Every, .. }) => Some(&RULE),
+        let others: Vec<&Verifier> = match self {
+            Self::Vote(Vote { by: Ballot::Weighted { verifier, .. }, .. }) => vec![verifier],
+            Self::MultiTurn(MultiTurn { judge: JudgedTurns::Every, .. }) => vec![&RULE],
+            Self::CriticSampling(search) => vec![&search.tests, &search.critic],
+            other => match other.discriminate().map(|choice| &choice.by) {
+                Some(Discriminator::Verifier(verifier)) => vec![verifier],
+                Some(Discriminator::Argue(_)) | None => Vec::new(),
+            },
+        };
+        self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(others)
+    }
+
+    /// What is taken from its trees; `None` of a search without branches.
+    #[must_use]
+    pub fn extract(&self) -> Option<&Extract> {
+        match self {
+            Self::Mcts(mcts) => Some(&mcts.extract),
+            Self::StepBeam(beam) => Some(&beam.extract),
+            _ => None,
+        }
+    }
+
+    /// How one of its finished answers is chosen, if somebody looks at several.
+    #[must_use]
+    pub fn discriminate(&self) -> Option<&Discriminate> {
+        match self.extract()? {
+            Extract::Discriminate(choice) => Some(choice),
+            Extract::Answers | Extract::Ends | Extract::Correct | Extract::Top(_) => None,
+        }
+    }
+
+    /// Everybody who writes texts for it on its way.
+    #[must_use]
+    pub fn writers(&self) -> Vec<&Write> {
+        let advice = match self {
+            Self::Mcts(mcts) => mcts.feedback.as_ref().and_then(|feedback| feedback.write.as_ref()),
+            Self::CriticSampling(search) => search.repair.as_ref().map(|repair| &repair.write),
             _ => None,
         };
-        self.evaluators().iter().map(|evaluate| &evaluate.verifier).chain(other)
+        let argue = self.discriminate().and_then(|choice| match &choice.by {
+            Discriminator::Argue(argue) => Some(argue),
+            Discriminator::Verifier(_) => None,
+        });
+        let argue = argue.into_iter().flat_map(|argue| std::iter::once(&argue.write).chain(&argue.conclude));
+        advice.into_iter().chain(argue).collect()
+    }
+
+    /// Every role that it asks beside the policy.
+    #[must_use]
+    pub fn roles(&self) -> Vec<&Name> {
+        let writers = self.writers().into_iter().filter_map(|write| write.role.as_ref());
+        self.verifiers().flat_map(Verifier::roles).chain(writers).collect()
     }
 
     /// Whether it asks for the right answer, or for what an environment pays, on its way, as no user of a model can.
@@ -250,7 +304,7 @@ impl Search {
             Self::IdSampling(_) | Self::MultiTurn(_) | Self::RefineLoop(_) => Some(n),
             // Episodes that the environment failed are told beside the one that is kept.
             Self::EnvRollout(search) => search.by.is_empty().then_some(n),
-            Self::BestOfN(_) | Self::Vote(_) => Some(1),
+            Self::BestOfN(_) | Self::Vote(_) | Self::CriticSampling(_) => Some(1),
             Self::Debate(search) => Some(n * u64::from(search.speakers)),
             Self::StepBeam(_) | Self::Mcts(_) => None,
         }
@@ -260,8 +314,7 @@ impl Search {
     #[must_use]
     pub fn leaves_one(&self) -> bool {
         match self {
-            Self::Mcts(mcts) => mcts.extract == Extract::Top(1),
-            Self::StepBeam(beam) => beam.extract == Extract::Top(1),
+            Self::Mcts(_) | Self::StepBeam(_) => self.extract().is_some_and(Extract::is_one),
             other => other.trajectories() == Some(1),
         }
     }
@@ -270,6 +323,12 @@ impl Search {
     /// `longest` tokens.
     #[must_use]
     pub fn most(&self, longest: u32) -> Most {
+        let most = self.most_drawn(longest);
+        let choosing = self.discriminate().map_or(0, Discriminate::most_tokens);
+        Most { tokens: most.tokens.saturating_add(choosing), ..most }
+    }
+
+    fn most_drawn(&self, longest: u32) -> Most {
         let propose = self.propose();
         let (n, step) = (u64::from(propose.n), u64::from(propose.max_tokens.unwrap_or(longest)));
         let chains = |steps: u64| Most { trajectories: n, completions: n * steps, tokens: n * steps * step };
@@ -279,6 +338,12 @@ impl Search {
                 Most { trajectories: n, completions: n, tokens: n * step }
             }
             Self::BestOfN(_) | Self::Vote(_) => Most { trajectories: 1, ..chains(1) },
+            Self::CriticSampling(search) => {
+                let (more, tokens) = search.most_of_round(step);
+                let (first, rounds) = (chains(1), u64::from(search.rounds));
+                let completions = first.completions + rounds * more;
+                Most { trajectories: 1, completions, tokens: first.tokens + rounds * tokens }
+            }
             Self::MultiTurn(search) => chains(u64::from(search.turns)),
             Self::EnvRollout(search) => chains(u64::from(search.turns)),
             Self::RefineLoop(search) => chains(1 + 2 * u64::from(search.rounds)),
@@ -300,7 +365,10 @@ impl Search {
                     Width::Fixed | Width::UpTo(_) => n,
                     Width::Adaptive { max, .. } => u64::from(max).max(n),
                 };
-                search.budget.most(growths.map_or(u64::MAX, |growths| growths.saturating_mul(width)), step)
+                let most = search.budget.most(growths.map_or(u64::MAX, |growths| growths.saturating_mul(width)), step);
+                let advice = search.feedback.as_ref().and_then(|feedback| feedback.write.as_ref());
+                let advice = advice.map_or(0, |write| most.completions.saturating_mul(u64::from(write.max_tokens)));
+                Most { tokens: most.tokens.saturating_add(advice), ..most }
             }
         }
     }

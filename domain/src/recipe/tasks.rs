@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::TaskRule;
 pub use builtin::{Begun, Builtin, Style};
-pub use env::Env;
+pub use env::{BegunBy, Env};
 
 /// A task set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

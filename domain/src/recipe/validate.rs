@@ -18,6 +18,7 @@ mod scope;
 mod search;
 mod train;
 mod wrap;
+mod written;
 
 use std::fmt;
 

@@ -146,8 +146,8 @@ impl Verifier {
             | Self::Rules(_)
             | Self::Judge(_)
             | Self::Principles(_)
-            | Self::FirstError(_)
             | Self::SuccessClassifier(_) => true,
+            Self::FirstError(first) => first.decides,
             Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
             Self::Repeat(repeat) => repeat.verify.decides(),
             Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
@@ -291,6 +291,9 @@ pub struct UnitTests {
     /// The program is the question with the answer behind it.
     #[serde(default)]
     pub behind_prompt: bool,
+    /// Only the first so many tests of a task, which its text shows as examples: whoever asks the model knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<u32>,
 }
 
 fn thirty() -> u32 {

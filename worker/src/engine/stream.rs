@@ -16,7 +16,7 @@ use galapagos_domain::recipe::verify::Dropout;
 use galapagos_domain::seed::Seed;
 
 pub(super) use self::lists::compute;
-use super::{Batch, CheckpointDir, Completion, Engine, EngineError, Request, Watch};
+use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Request, Watch};
 
 /// Asked and not taken by the engine; who asks more waits.
 const ASKED: usize = 256;
@@ -90,6 +90,22 @@ pub struct Stop {
     pub terminator: Option<char>,
     /// Texts; the token that completes one is the last.
     pub texts: Vec<String>,
+}
+
+impl Stop {
+    /// The end of sequence, and `until` if there is one. A single character is found by its tokens, which every engine can do.
+    ///
+    /// # Errors
+    /// As [`Codec::stop_tokens`].
+    pub fn at(codec: &dyn Codec, until: Option<&str>) -> Result<Self, EngineError> {
+        let mut characters = until.unwrap_or_default().chars();
+        let (terminator, texts) = match (characters.next(), characters.next()) {
+            (None, _) => (None, Vec::new()),
+            (Some(one), None) => (Some(one), Vec::new()),
+            (Some(_), Some(_)) => (None, until.map(str::to_owned).into_iter().collect()),
+        };
+        Ok(Self { tokens: codec.stop_tokens(terminator)?, terminator, texts })
+    }
 }
 
 /// The answer to an [`Asked`].

@@ -18,6 +18,8 @@ use tokio::runtime::Handle;
 use super::http::{HttpServer, Options};
 use super::{EnvError, Environment, Episode, Legal, Logged, Restore, Saved, Start, Turn, builtin};
 
+mod begun;
+
 /// Episodes that are kept at hand. Those beyond are played again when they go on.
 const MOST_LIVE: usize = 512;
 
@@ -75,6 +77,15 @@ pub struct Seen {
     pub legal: Option<String>,
 }
 
+/// What an episode shows before the policy's first action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// At its start.
+    pub first: Seen,
+    /// The actions behind which it begins, each with what is seen then.
+    pub begun: Vec<(String, Seen)>,
+}
+
 /// What one action brought.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moved {
@@ -95,6 +106,8 @@ pub struct World {
     runtime: Handle,
     /// Further tries of a turn whose failure may pass.
     retries: u32,
+    /// Actions behind which every episode begins.
+    begun: u32,
     wording: Wording,
     server: Mutex<Option<HttpServer>>,
     live: Mutex<VecDeque<Episode>>,
@@ -112,12 +125,19 @@ impl World {
             place,
             runtime,
             retries,
+            begun: 0,
             wording,
             server: Mutex::default(),
             live: Mutex::default(),
             played: Mutex::default(),
             lost: AtomicU32::new(0),
         }
+    }
+
+    /// The same, with episodes that begin behind so many actions.
+    #[must_use]
+    pub fn begun(self, actions: u32) -> Self {
+        Self { begun: actions, ..self }
     }
 
     /// How observations are read.
@@ -143,12 +163,12 @@ impl World {
         self.patiently(|| seen(&self.begin(start)?))
     }
 
-    /// What several episodes show first, in order, all of them begun at the same time. A failure is of its own episode: whether the world
+    /// What several episodes show before a policy acts, in order, all of them begun at the same time. A failure is of its own episode: whether the world
     /// is given up is decided before and behind all of them, by their order and not by who came first.
     ///
     /// # Errors
-    /// Each as [`World::open`].
-    pub fn open_together(self: &Arc<Self>, starts: &[Start]) -> Vec<Result<Seen, EnvError>> {
+    /// Each as [`World::open`]; [`EnvError::Config`] if episodes are to begin behind actions and the environment lists none.
+    pub fn open_together(self: &Arc<Self>, starts: &[Start]) -> Vec<Result<Opened, EnvError>> {
         let failed = |error: &dyn std::error::Error| EnvError::Failed {
             address: self.name().to_owned(),
             call: "reset",
@@ -157,7 +177,7 @@ impl World {
         let begin = |start: &Start| {
             self.patience()?;
             let (world, start) = (Arc::clone(self), start.clone());
-            spawn_thread("opener", move || world.tried(|| seen(&world.begin(&start)?), || true))
+            spawn_thread("opener", move || world.tried(|| world.opened(&start), || true))
                 .map_err(|error| failed(&error))
         };
         let begun: Vec<_> = starts.iter().map(begin).collect();

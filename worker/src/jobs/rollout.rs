@@ -16,7 +16,7 @@ use super::meter::Meter;
 use super::progress::{Progress, forget};
 use super::scene::Scene;
 use super::{JobError, Workshop, grow, store_failed};
-use crate::search::{Erring, ForestError, Found, Harvest, NodeId, Origin, Searched, Tree, records};
+use crate::search::{Erring, ForestError, Found, Harvest, Node, NodeId, Origin, Searched, Tree, records};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &RolloutSpec, meter: &Meter) -> Result<JobOutput, JobError> {
     if spec.verify.is_empty() {
@@ -131,11 +131,14 @@ fn undecided<'a>(found: &Found, tree: &'a Tree) -> Option<&'a Verdict> {
     verdicts.find(|verdict| found.path.nodes.len() > 1 && !verdict.outcome.is_decided())
 }
 
-/// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown behind it.
+/// One span for each step, with its Q, or what the environment paid for it where nothing was searched; one for what was shown before it,
+/// and one for what was shown behind it.
 /// None for an answer in one piece. Where the first wrong step was looked for, what is sampled before it is of class 1, the step of class
 /// 0, and what comes behind of none. A tree that is not believed has no values.
 fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
-    let plain = |node: &NodeId| tree[*node].turn.is_none();
+    // What somebody else wrote has no log-probabilities.
+    let own = |node: &Node| node.piece.tokens.is_empty() || !node.piece.log_probs.is_empty();
+    let plain = |node: &NodeId| tree[*node].turn.is_none() && tree[*node].guidance.is_none() && own(&tree[*node]);
     let doubted = tree.doubted().is_some();
     if found.path.nodes.len() < 2 && found.path.nodes.iter().all(plain) {
         return Vec::new();
@@ -151,18 +154,22 @@ fn spans(found: &Found, tree: &Tree) -> Vec<Span> {
             Some(TreeTurn::Played(played)) => Some(played.reward),
             Some(TreeTurn::Failed(_)) | None => node.own,
         };
-        let learn = node.piece.part.is_sampled();
+        let sampled = node.piece.part.is_sampled();
+        let learn = sampled && own(node);
         let class = found.right_steps.filter(|_| learn).and_then(|right| match step.cmp(&right) {
             Ordering::Less => Some(1),
             Ordering::Equal => Some(0),
             Ordering::Greater => None,
         });
-        step += usize::from(learn);
+        step += usize::from(sampled);
         let mut part = |tokens: usize, learn, (value, class): (Option<f64>, Option<u32>)| {
             let end = start + u32::try_from(tokens).unwrap_or(u32::MAX);
             spans.push(Span { start, end, learn, value: value.map(|v| v as f32), class });
             start = end;
         };
+        if let Some(shown) = &node.guidance {
+            part(shown.tokens.len(), false, (None, None));
+        }
         match &node.turn {
             None => part(all, learn, (value, class)),
             Some(_) => {
@@ -269,6 +276,30 @@ mod tests {
             firsts.push(first.unwrap());
         }
         assert!(firsts.contains(&1.0) && firsts.contains(&0.0), "{firsts:?}");
+    }
+
+    #[test]
+    fn what_was_shown_and_what_others_wrote_is_not_learnt() {
+        use crate::search::{Part, Piece};
+        let piece = |tokens: &[u32], sampled: usize| {
+            let (tokens, log_probs) = (tokens.to_vec(), vec![-1.0; sampled]);
+            Piece { part: Part::Step, tokens, log_probs, text: String::new() }
+        };
+        let parts = |tree: &Tree, node: NodeId| {
+            let (path, verdict, scores) = (tree.path(node), Verdict::pass(""), Vec::new());
+            let spans = spans(&Found { node, path, verdict, scores, right_steps: None }, tree);
+            spans.iter().map(|span| (span.start, span.end, span.learn)).collect::<Vec<_>>()
+        };
+        let mut tree = Tree::default();
+        let plain = tree.add(NodeId::ROOT, piece(&[1, 2], 2), 1);
+        let guided = tree.add(NodeId::ROOT, piece(&[3], 1), 2);
+        tree[guided].guidance = Some(galapagos_domain::tree::Guidance { text: "so".to_owned(), tokens: vec![8, 9] });
+        let below = tree.add(guided, piece(&[4, 5], 2), 3);
+        let repaired = tree.add(NodeId::ROOT, piece(&[6, 7], 0), 3);
+        assert_eq!(parts(&tree, plain), [], "the whole is learnt");
+        assert_eq!(parts(&tree, guided), [(0, 2, false), (2, 3, true)]);
+        assert_eq!(parts(&tree, below), [(0, 2, false), (2, 3, true), (3, 5, true)]);
+        assert_eq!(parts(&tree, repaired), [(0, 2, false)]);
     }
 
     #[test]

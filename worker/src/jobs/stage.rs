@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use super::tasks::{Item, Tasks};
 use super::{JobError, Workshop, engine_failed};
 use crate::engine::Codec;
-use crate::env::world::{Place, Seen, Wording, World, verdict};
+use crate::env::world::{Opened, Place, Wording, World, verdict};
 use crate::env::{EnvError, Start};
 
 /// The tasks of one job as episodes of one environment, in order of the tasks.
@@ -31,7 +31,7 @@ pub struct Stage {
 struct Opening {
     start: Start,
     /// Nothing but why, if the episode could not begin.
-    seen: Result<Seen, Verdict>,
+    seen: Result<Opened, Verdict>,
 }
 
 /// The tasks of `slice`, whether they are answered or played; as [`Tasks::prepare`].
@@ -86,7 +86,7 @@ pub(super) fn world(env: &Env, runtime: Handle) -> World {
         (None, name) => Place::Here(name.clone().unwrap_or_default()),
     };
     let wording = Wording { instruction: env.instruction().to_owned(), ask: env.ask().to_owned(), legal: env.legal };
-    World::new(place, wording, env.retries, runtime)
+    World::new(place, wording, env.retries, runtime).begun(env.begun.map_or(0, |begun| begun.actions))
 }
 
 fn starts(slice: &TaskSlice, env: &Env) -> Vec<Start> {
@@ -135,8 +135,13 @@ impl Stage {
     #[must_use]
     pub fn prompt(&self, place: usize) -> String {
         let wording = self.world.wording();
-        let seen = self.openings.get(place).and_then(|opening| opening.seen.as_ref().ok());
-        seen.map(|seen| format!("{}{}", wording.instruction, wording.show(seen, false))).unwrap_or_default()
+        let opened = self.openings.get(place).and_then(|opening| opening.seen.as_ref().ok());
+        let Some(Opened { first, begun }) = opened else { return String::new() };
+        let mut text = format!("{}{}", wording.instruction, wording.show(first, false));
+        for (action, seen) in begun {
+            text.push_str(&format!("{action}\n{}", wording.show(seen, false)));
+        }
+        text
     }
 
     /// Why the episode of the task at `place` cannot begin.
@@ -145,11 +150,14 @@ impl Stage {
         self.openings.get(place)?.seen.as_ref().err()
     }
 
-    /// What a playing of the task at `place` starts from, and what it must show first.
+    /// What a playing of the task at `place` starts from, what it must show first, and the actions behind which it begins. Behind such
+    /// actions there is one playing alone: what they brought is what was shown.
     #[must_use]
-    pub fn start(&self, place: usize, replica: u32) -> Option<(Start, String)> {
+    pub fn start(&self, place: usize, replica: u32) -> Option<(Start, String, Vec<String>)> {
         let Opening { start, seen } = self.openings.get(place)?;
-        let first = seen.as_ref().map(|seen| seen.observation.clone()).unwrap_or_default();
-        Some((Start { replica, ..start.clone() }, first))
+        let Ok(Opened { first, begun }) = seen else { return Some((start.clone(), String::new(), Vec::new())) };
+        let begun: Vec<String> = begun.iter().map(|(action, _)| action.clone()).collect();
+        let replica = if begun.is_empty() { replica } else { start.replica };
+        Some((Start { replica, ..start.clone() }, first.observation.clone(), begun))
     }
 }

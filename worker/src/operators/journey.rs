@@ -53,7 +53,7 @@ struct Journey<'a> {
 impl Journey<'_> {
     fn node(&mut self, node: usize) {
         self.spans.extend(self.wood.spans(node, self.tokens.len()));
-        self.tokens.extend(&self.wood.nodes[node].tokens);
+        self.tokens.extend(self.wood.tokens(node));
         self.text.push_str(&self.wood.text(node));
     }
 

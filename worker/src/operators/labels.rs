@@ -90,10 +90,14 @@ pub(super) fn of_trees(label: &LabelFrom) -> Fell<'_> {
         let mut out = Vec::new();
         for end in (1..nodes.len()).filter(|node| wood.children[*node].is_empty()) {
             let path: Vec<_> = wood.path(end).into_iter().filter(|node| !nodes[*node].tokens.is_empty()).collect();
-            let values: Vec<_> = path.iter().map(|node| value(*node).filter(|_| wood.is_step(*node))).collect();
+            // Parts that were shown have no value of their own.
+            let parts = path.iter().flat_map(|node| wood.spans(*node, 0).map(|span| (*node, span.learn)));
+            let parts: Vec<_> = parts.collect();
+            let values: Vec<_> =
+                parts.iter().map(|(node, learn)| value(*node).filter(|_| *learn && wood.is_step(*node))).collect();
             let mut record = wood.record(&path, 0);
             put(&mut record.credit.spans, &values, label);
-            for (span, node) in record.credit.spans.iter_mut().zip(&path) {
+            for (span, (node, _)) in record.credit.spans.iter_mut().zip(&parts) {
                 if span.value.is_some() && !said.insert(*node) {
                     (span.value, span.class) = (None, None);
                 }

@@ -51,7 +51,7 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
                 Stage::Each(labels::of_record(label))
             }
         },
-        Operator::Splice(splicing) => Stage::Task(splice::at_first_error(splicing, text()?)?),
+        Operator::Splice(splicing) => Stage::Task(splice::at_first_error(splicing, text()?, seed)?),
         Operator::Linearise(linearise) => Stage::Trees(journey::of_trees(linearise, text()?)?),
         Operator::Mask(what) => Stage::Each(mask::mask(*what)),
         Operator::Mix(mixed) => Stage::Whole(Box::new(mix::Mixed::new(mixed, seed, means.sources))),

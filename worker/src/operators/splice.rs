@@ -2,20 +2,28 @@
 //! (Agent-R; paper notes, section 6). Tokens are joined as they are; only the text between is written anew.
 
 use galapagos_domain::recipe::curate::{FirstError, Splice};
+use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Credit, Outcome, Span, Trajectory};
+
+use rand::seq::IndexedRandom;
 
 use super::error::OperatorError;
 use super::stage::Group;
 use crate::engine::Codec;
 
 /// Gives one record for each failed one with an error that a passed record of its task shows a way around; no other.
-pub(super) fn at_first_error<'a>(splice: &'a Splice, codec: &'a dyn Codec) -> Result<Group<'a>, OperatorError> {
+pub(super) fn at_first_error<'a>(
+    splice: &'a Splice,
+    codec: &'a dyn Codec,
+    seed: Seed,
+) -> Result<Group<'a>, OperatorError> {
     let revision = written(codec, &splice.revision, "splice")?;
     Ok(Box::new(move |rows| {
         let mut out = Vec::new();
         for (place, bad) in rows.iter().enumerate().filter(|(_, row)| row.verdict.outcome == Outcome::Fail) {
             let Some((good, parting)) = nearest(&rows, bad) else { continue };
-            let Some(end) = first_error(bad, parting, splice.first_error) else { continue };
+            let Some(end) = first_error(bad, parting, splice.first_error, seed) else { continue };
+            let end = if splice.shown { behind_shown(bad, end) } else { end };
             let end = if end == bad.completion_tokens.len() { unstopped(codec, bad)? } else { end };
             out.push((place, join(&Joint { bad, end, good, parting }, splice, &revision, codec)?));
         }
@@ -48,15 +56,31 @@ fn nearest<'a>(rows: &'a [Trajectory], bad: &Trajectory) -> Option<(&'a Trajecto
 }
 
 /// Where the first error behind the parting ends.
-fn first_error(bad: &Trajectory, parting: usize, by: FirstError) -> Option<usize> {
+fn first_error(bad: &Trajectory, parting: usize, by: FirstError, seed: Seed) -> Option<usize> {
     let behind = || bad.credit.spans.iter().filter(|span| span.end as usize > parting);
     let valued = || behind().filter_map(|span| Some((span, f64::from(span.value?))));
     let worst = match by {
         FirstError::LowestQ => valued().reduce(|worst, next| if next.1 < worst.1 { next } else { worst }),
         FirstError::Below(bound) => valued().find(|(_, value)| *value < bound),
         FirstError::Verdict => return Some(bad.completion_tokens.len()).filter(|end| *end > parting),
+        FirstError::Judged => return behind().find(|span| span.class == Some(0)).map(|span| span.end as usize),
+        FirstError::Random => {
+            let steps: Vec<usize> = behind().filter(|span| span.learn).map(|span| span.end as usize).collect();
+            let of = seed.derive(&format!("{}/{}/{}", bad.task_set, bad.task, bad.sample));
+            return steps.choose(&mut of.stream()).copied();
+        }
     };
     worst.map(|(span, _)| span.end as usize)
+}
+
+/// Where what was shown behind the part that ends at `end` ends.
+fn behind_shown(bad: &Trajectory, end: usize) -> usize {
+    let shown = |end: &usize| {
+        let next =
+            bad.credit.spans.iter().find(|span| span.start as usize == *end && !span.learn && span.end > span.start);
+        next.map(|span| span.end as usize)
+    };
+    std::iter::successors(Some(end), shown).last().unwrap_or(end)
 }
 
 /// How many tokens of a record make up its completion without what ended it.

@@ -78,6 +78,7 @@ pub(crate) fn node(number: u32, parent: Option<u32>, q: f64, outcome: Option<Out
         parent,
         depth: 0,
         part: NodePart::Step,
+        guidance: None,
         tokens: vec![u32::from(letter(number))],
         prefix_len: u32::from(number == 0),
         log_probs: vec![-0.5],

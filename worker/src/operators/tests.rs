@@ -77,6 +77,7 @@ fn changing() -> impl Strategy<Value = Operator> {
         Just(Operator::Relabel(Relabel { classes: Some(vec![-1.0, 1.0]), ..Relabel::default() })),
         Just(Operator::Splice(Splice {
             first_error: FirstError::LowestQ,
+            shown: false,
             revision: "Wait. ".to_owned(),
             mask_bad: true
         })),

@@ -108,13 +108,14 @@ impl<'a> Wood<'a> {
         let (root, last) = (&self.nodes[0], path.last().map_or(0, |last| *last));
         let (shown, written) = path.split_at(shown);
         let mut prompt_tokens = root.tokens.clone();
-        shown.iter().for_each(|node| prompt_tokens.extend(&self.nodes[*node].tokens));
+        shown.iter().for_each(|node| prompt_tokens.extend(self.tokens(*node)));
         let (mut tokens, mut log_probs, mut completion, mut spans) =
             (Vec::new(), Vec::new(), String::new(), Vec::new());
         for at in written {
             let node = &self.nodes[*at];
             spans.extend(self.spans(*at, tokens.len()));
-            tokens.extend(&node.tokens);
+            tokens.extend(self.tokens(*at));
+            log_probs.resize(tokens.len() - node.tokens.len(), 0.0);
             log_probs.extend((0..node.tokens.len()).map(|i| node.log_probs.get(i).copied().unwrap_or(0.0)));
             completion.push_str(&self.text(*at));
         }
@@ -137,19 +138,29 @@ impl<'a> Wood<'a> {
         }
     }
 
-    /// What was written at the node, and what an environment showed behind it.
+    /// What the policy was shown before it wrote the node, what it wrote, and what an environment showed behind it.
     pub(super) fn text(&self, node: usize) -> String {
         let node = &self.nodes[node];
-        match &node.turn {
-            Some(TreeTurn::Played(played)) => format!("{}{}", node.text, played.shown),
-            Some(TreeTurn::Failed(_)) | None => node.text.clone(),
-        }
+        let before = node.guidance.as_ref().map_or("", |shown| shown.text.as_str());
+        let behind = match &node.turn {
+            Some(TreeTurn::Played(played)) => played.shown.as_str(),
+            Some(TreeTurn::Failed(_)) | None => "",
+        };
+        format!("{before}{}{behind}", node.text)
     }
 
-    /// The parts of a completion that the node is, from token `start` on: what was written, and what was shown behind it; without empty
-    /// ones.
+    /// The tokens of [`Wood::text`].
+    pub(super) fn tokens(&self, node: usize) -> Vec<u32> {
+        let node = &self.nodes[node];
+        let before = node.guidance.as_ref().map_or(&[][..], |shown| &shown.tokens);
+        [before, &node.tokens].concat()
+    }
+
+    /// The parts of a completion that the node is, from token `start` on: what was shown before it, what was written, and what was shown
+    /// behind it; without empty ones.
     pub(super) fn spans(&self, node: usize, start: usize) -> impl Iterator<Item = Span> {
-        let TreeNode { tokens, log_probs, part, turn, .. } = &self.nodes[node];
+        let TreeNode { guidance, tokens, log_probs, part, turn, .. } = &self.nodes[node];
+        let before = guidance.as_ref().map_or(0, |shown| shown.tokens.len());
         // Only behind actions something is shown in the same node.
         let written = if turn.is_some() { log_probs.len() } else { tokens.len() };
         let value = self.q(node).map(|q| q as f32);
@@ -161,7 +172,13 @@ impl<'a> Wood<'a> {
             value,
             class: None,
         };
-        let parts = [span(0, written, part.is_sampled(), value), span(written, tokens.len(), false, None)];
+        let all = before + tokens.len();
+        let written = before + written;
+        let parts = [
+            span(0, before, false, None),
+            span(before, written, part.is_sampled(), value),
+            span(written, all, false, None),
+        ];
         parts.into_iter().filter(|span| span.end > span.start)
     }
 }

@@ -77,7 +77,7 @@ mod tests {
     fn the_share_of_programs_that_pass_is_of_those_that_were_decided() {
         let code = Code::walled(&Walls { sandbox_floor: FloorName::Strict, sandbox_python: None });
         let tests = Arc::new(ProgramTests::Asserts { programs: vec!["assert two() == 2".to_owned()], names: None });
-        let options = UnitTests { seconds: 1, all_seconds: 5, behind_prompt: false };
+        let options = UnitTests { seconds: 1, all_seconds: 5, behind_prompt: false, examples: None };
         let tested =
             |body: &str| Tested { program: format!("def two(): {body}\n"), tests: Arc::clone(&tests), options };
         let share = |bodies: &[&str]| judge(&code, &Check::Share(bodies.iter().map(|body| tested(body)).collect(), 9));

@@ -280,15 +280,6 @@ fn first_tokens(codec: &dyn Codec, (one, other): (&str, &str)) -> Result<Vec<u32
     if words[0] == words[1] { Err(SeatError::Same(one.to_owned(), other.to_owned())) } else { Ok(words.to_vec()) }
 }
 
-/// A single character is found by its tokens, which every engine can do; without any text only the end of sequence is left.
 fn stop(codec: &dyn Codec, until: Option<&str>) -> Result<Stop, SeatError> {
-    let mut characters = until.unwrap_or_default().chars();
-    let (terminator, texts) = match (characters.next(), characters.next()) {
-        (None, _) => (None, Vec::new()),
-        (Some(one), None) => (Some(one), Vec::new()),
-        (Some(_), Some(_)) => (None, until.map(str::to_owned).into_iter().collect()),
-    };
-    let tokens = codec.stop_tokens(terminator);
-    let tokens = tokens.map_err(|source| SeatError::Write { what: "what ends its texts", source })?;
-    Ok(Stop { tokens, terminator, texts })
+    Stop::at(codec, until).map_err(|source| SeatError::Write { what: "what ends its texts", source })
 }

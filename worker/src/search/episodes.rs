@@ -27,7 +27,7 @@ pub struct Limits {
 
 impl Limits {
     /// Whether `more` tokens fit behind so many.
-    fn fit(self, tokens: usize, more: usize) -> bool {
+    pub(super) fn fit(self, tokens: usize, more: usize) -> bool {
         tokens + more <= self.tokens as usize
     }
 }

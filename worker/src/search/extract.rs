@@ -9,7 +9,7 @@ use super::tree::{End, NodeId, Tree};
 
 /// The nodes at which trajectories end, in order of making; of [`Extract::Top`] the best first.
 #[must_use]
-pub fn extract(tree: &Tree, how: Extract) -> Vec<NodeId> {
+pub fn extract(tree: &Tree, how: &Extract) -> Vec<NodeId> {
     let with = |wanted: &dyn Fn(NodeId) -> bool| -> Vec<NodeId> {
         tree.iter().map(|(id, _)| id).filter(|id| wanted(*id)).collect()
     };
@@ -21,13 +21,20 @@ pub fn extract(tree: &Tree, how: Extract) -> Vec<NodeId> {
         Extract::Correct => {
             with(&|id| answered(id) && tree[id].verdict.as_ref().is_some_and(|v| v.outcome == Outcome::Pass))
         }
-        Extract::Top(count) => {
-            let mut best = with(&answered);
-            best.sort_by(|a, b| tree[*b].q.total_cmp(&tree[*a].q).then(a.cmp(b)));
-            best.truncate(count as usize);
-            best
-        }
+        Extract::Top(count) => top(tree, *count),
+        // Before anybody has looked at them.
+        Extract::Discriminate(_) => top(tree, 1),
     }
+}
+
+/// The answers with the highest Q, the best first; ties go to the earliest.
+#[must_use]
+pub fn top(tree: &Tree, count: u32) -> Vec<NodeId> {
+    let answered = tree.iter().filter(|(_, node)| node.end == Some(End::Answered));
+    let mut best: Vec<NodeId> = answered.map(|(id, _)| id).collect();
+    best.sort_by(|a, b| tree[*b].q.total_cmp(&tree[*a].q).then(a.cmp(b)));
+    best.truncate(count as usize);
+    best
 }
 
 /// The candidate with the highest score; ties go to the earliest, and those without a score come last.
@@ -75,10 +82,10 @@ mod tests {
         }
         tree[ids[0]].verdict = Some(Verdict::pass(""));
         tree[ids[2]].verdict = Some(Verdict::fail(""));
-        assert_eq!(extract(&tree, Extract::Answers), [ids[0], ids[2], ids[3]]);
-        assert_eq!(extract(&tree, Extract::Ends), ids);
-        assert_eq!(extract(&tree, Extract::Correct), [ids[0]]);
-        assert_eq!(extract(&tree, Extract::Top(2)), [ids[2], ids[3]], "ties go to the earliest");
+        assert_eq!(extract(&tree, &Extract::Answers), [ids[0], ids[2], ids[3]]);
+        assert_eq!(extract(&tree, &Extract::Ends), ids);
+        assert_eq!(extract(&tree, &Extract::Correct), [ids[0]]);
+        assert_eq!(extract(&tree, &Extract::Top(2)), [ids[2], ids[3]], "ties go to the earliest");
     }
 
     #[test]

@@ -226,7 +226,9 @@ impl Forest<'_> {
         let key = Arc::new(self.tasks.key());
         let stage = self.tasks.stage.as_ref();
         let plays = stage.map(|stage| (self.tasks.max_tokens, stage.tokens));
-        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key).playing(plays).within(self.portions);
+        let ask = stage.map_or("", |stage| stage.world.wording().ask.as_str());
+        let plan = Plan::new(self.search, sampling, Arc::clone(&self.codec), key);
+        let plan = plan.playing(plays, ask).within(self.portions);
         let strategy = |(place, item): (usize, &Item)| match stage.and_then(|stage| stage.failure(place)) {
             Some(verdict) => Ok(Box::new(Episodes::failed(self.search.propose().n, verdict)) as Box<dyn Strategy>),
             None => plan.strategy(place, item.seed),

@@ -1,28 +1,31 @@
 //! Trees that grow: Monte-Carlo tree search, best-first search and step beams as one loop over selector, proposer, evaluators,
 //! backup, budget and extractor.
 //!
-//! One turn of the loop is a batch: nodes are chosen, their continuations drawn (again, where siblings were merged), every evaluator
+//! One turn of the loop is a batch: nodes are chosen, advice is given where it is asked for, their continuations drawn (again, where siblings were merged), every evaluator
 //! is asked in order about what is new, values are backed up. Nothing of a batch shows before all of it is there, so a tree does not
 //! depend on which answer came first.
 
+mod advice;
 mod choices;
 mod ending;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use galapagos_domain::recipe::search::{Select, Unit};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Verdict;
+use galapagos_domain::tree::Guidance;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::advice::Advice;
 use self::choices::{Choices, Front};
 use super::budget::{self, Spent};
 use super::episodes::{self, replica};
 use super::extract::extract;
 use super::select::Selector;
-use super::strategy::{Answer, Draw, Drawn, Question, Strategy, Want, acts, draws, verdicts};
+use super::strategy::{Answer, Draw, Drawn, Question, Several, Strategy, Want, acts, draws, verdicts};
 use super::tree::{End, NodeId, Part, Piece, Tree};
 use super::value::{Given, applies, take};
 use super::width::{resamples, twin, width};
@@ -32,6 +35,11 @@ use crate::engine::EngineError;
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     Choosing,
+    /// Advice is being written for the nodes `advised` of those that are to grow.
+    Advising {
+        asked: Vec<(NodeId, u32)>,
+        advised: Vec<(NodeId, String)>,
+    },
     Drawing(Drawing),
     /// New actions that wait for the environment.
     Acting(Vec<NodeId>),
@@ -47,6 +55,8 @@ struct Drawing {
     /// How often merged ones were drawn anew.
     again: u32,
     new: Vec<NodeId>,
+    /// What the policy is shown before it goes on from these nodes.
+    guidance: BTreeMap<NodeId, Guidance>,
 }
 
 /// Verdicts that are on their way.
@@ -120,7 +130,7 @@ impl Growth {
     }
 
     /// Chooses the nodes of the next batch. Nothing can grow: the search is done.
-    fn choose(&mut self) -> Vec<Want> {
+    fn choose(&mut self) -> Result<Vec<Want>, EngineError> {
         self.before = Standing { spent: self.spent, front: self.front.clone() };
         let mut left = budget::left(&self.choices.budget, &self.tree, &mut self.spent);
         self.growing.clear();
@@ -140,14 +150,20 @@ impl Growth {
         }
         if asked.is_empty() {
             self.stage = Stage::Done;
-            return Vec::new();
+            return Ok(Vec::new());
         }
         self.batch += 1;
-        let wants = self.wants(&asked, 0);
-        for (node, count) in &asked {
+        self.advise(asked)
+    }
+
+    /// Asks for the continuations of the chosen nodes.
+    fn draw(&mut self, asked: Vec<(NodeId, u32)>, guidance: BTreeMap<NodeId, Guidance>) -> Vec<Want> {
+        let drawing = Drawing { asked, again: 0, new: Vec::new(), guidance };
+        let wants = self.wants(&drawing);
+        for (node, count) in &drawing.asked {
             self.tree[*node].asked += count;
         }
-        self.stage = Stage::Drawing(Drawing { asked, again: 0, new: Vec::new() });
+        self.stage = Stage::Drawing(drawing);
         wants
     }
 
@@ -181,17 +197,18 @@ impl Growth {
         Some(at)
     }
 
-    fn wants(&self, asked: &[(NodeId, u32)], again: u32) -> Vec<Want> {
+    fn wants(&self, drawing: &Drawing) -> Vec<Want> {
         let want = |(node, samples): &(NodeId, u32)| {
             let before = self.tree[*node].asked;
-            let seed = match (*node, before, again) {
+            let seed = match (*node, before, drawing.again) {
                 // As independent samples draw.
                 (NodeId::ROOT, 0, 0) => self.seed,
                 (node, before, 0) => self.stream.derive(&format!("node/{}/{before}", node.0)),
                 (node, before, again) => self.stream.derive(&format!("node/{}/{before}/again/{again}", node.0)),
             };
+            let shown = drawing.guidance.get(node).map_or(&[][..], |guidance| &guidance.tokens);
             Want::Draw(Draw {
-                behind: self.tree.path(*node).tokens,
+                behind: [&self.tree.path(*node).tokens, shown].concat(),
                 samples: *samples,
                 seed,
                 sampling: Arc::clone(&self.choices.sampling),
@@ -199,11 +216,11 @@ impl Growth {
                 max_tokens: self.choices.propose.max_tokens,
             })
         };
-        asked.iter().map(want).collect()
+        drawing.asked.iter().map(want).collect()
     }
 
     /// Adds what was drawn; asks again for what fell on siblings, if it may.
-    fn drawn(&mut self, mut drawing: Drawing, answers: Vec<Answer>) -> Vec<Want> {
+    fn drawn(&mut self, mut drawing: Drawing, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
         let mut missing = Vec::new();
         for ((node, _), drawn) in drawing.asked.iter().zip(draws(answers)) {
             let mut merged = 0;
@@ -214,7 +231,11 @@ impl Growth {
                         self.tree[twin].again += 1;
                         merged += 1;
                     }
-                    None => drawing.new.push(self.grow(*node, drawn)),
+                    None => {
+                        let new = self.grow(*node, drawn);
+                        self.tree[new].guidance = drawing.guidance.get(node).cloned();
+                        drawing.new.push(new);
+                    }
                 }
             }
             if merged > 0 {
@@ -223,16 +244,17 @@ impl Growth {
         }
         if !missing.is_empty() && drawing.again < resamples(self.choices.propose.merge) {
             drawing.again += 1;
-            let wants = self.wants(&missing, drawing.again);
-            self.stage = Stage::Drawing(Drawing { asked: missing, ..drawing });
-            return wants;
+            drawing.asked = missing;
+            let wants = self.wants(&drawing);
+            self.stage = Stage::Drawing(drawing);
+            return Ok(wants);
         }
         if self.choices.plays.is_some() {
             let act = |node: &NodeId| Want::Act(episodes::act(&self.tree, *node, replica(self.seed)));
             let wants: Vec<Want> = drawing.new.iter().filter(|node| self.tree[**node].end.is_none()).map(act).collect();
             if !wants.is_empty() {
                 self.stage = Stage::Acting(drawing.new);
-                return wants;
+                return Ok(wants);
             }
         }
         self.ask(drawing.new)
@@ -240,7 +262,7 @@ impl Growth {
 
     /// Writes down what the environment made of new actions. One that was refused ends its path, and so does a failure of the
     /// environment, which has no value.
-    fn acted(&mut self, new: Vec<NodeId>, answers: Vec<Answer>) -> Vec<Want> {
+    fn acted(&mut self, new: Vec<NodeId>, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
         let Some(limits) = self.choices.plays else { return self.ask(new) };
         let acting: Vec<NodeId> = new.iter().copied().filter(|node| self.tree[*node].end.is_none()).collect();
         for (node, acted) in acting.into_iter().zip(acts(answers)) {
@@ -261,7 +283,7 @@ impl Growth {
     }
 
     /// Has new nodes judged.
-    fn ask(&mut self, new: Vec<NodeId>) -> Vec<Want> {
+    fn ask(&mut self, new: Vec<NodeId>) -> Result<Vec<Want>, EngineError> {
         let new = new.into_iter().map(|node| (node, Given::default())).collect();
         self.judge(Judging { place: 0, asked: Vec::new(), new })
     }
@@ -282,7 +304,7 @@ impl Growth {
     }
 
     /// Asks the next evaluator that has something to say; after the last one the batch ends.
-    fn judge(&mut self, mut judging: Judging) -> Vec<Want> {
+    fn judge(&mut self, mut judging: Judging) -> Result<Vec<Want>, EngineError> {
         while let Some((evaluate, verifier)) = self.choices.evaluate.get(judging.place) {
             let new = judging.new.iter().map(|(node, _)| *node);
             judging.asked = new.filter(|node| applies(evaluate, &self.tree, *node)).collect();
@@ -300,13 +322,13 @@ impl Growth {
             };
             let wants = judging.asked.iter().map(question).collect();
             self.stage = Stage::Judging(judging);
-            return wants;
+            return Ok(wants);
         }
         self.end_batch(&judging.new);
         self.choose()
     }
 
-    fn judged(&mut self, mut judging: Judging, answers: Vec<Answer>) -> Vec<Want> {
+    fn judged(&mut self, mut judging: Judging, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
         if let Some((evaluate, _)) = self.choices.evaluate.get(judging.place) {
             for (node, verdict) in judging.asked.iter().zip(verdicts(answers)) {
                 let (Some(verdict), Some((_, given))) = (verdict, judging.new.iter_mut().find(|(new, _)| new == node))
@@ -322,18 +344,25 @@ impl Growth {
     }
 }
 
+impl Several for Growth {
+    fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+}
+
 impl Strategy for Growth {
     fn next(&mut self, answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
-        Ok(match std::mem::replace(&mut self.stage, Stage::Choosing) {
+        match std::mem::replace(&mut self.stage, Stage::Choosing) {
             Stage::Choosing => self.choose(),
+            Stage::Advising { asked, advised } => self.advised(asked, advised, answers),
             Stage::Drawing(drawing) => self.drawn(drawing, answers),
             Stage::Acting(new) => self.acted(new, answers),
             Stage::Judging(judging) => self.judged(judging, answers),
             Stage::Done => {
                 self.stage = Stage::Done;
-                Vec::new()
+                Ok(Vec::new())
             }
-        })
+        }
     }
 
     fn tree(&self) -> &Tree {
@@ -342,7 +371,13 @@ impl Strategy for Growth {
 
     fn committed(&self) -> Option<(Tree, Standing)> {
         match &self.stage {
-            Stage::Drawing(drawing) if drawing.again == 0 && drawing.new.is_empty() => {
+            // Whoever goes on from here asks for advice again.
+            Stage::Advising { .. } => {
+                let mut tree = self.tree.clone();
+                tree.settle();
+                Some((tree, self.before.clone()))
+            }
+            Stage::Drawing(drawing) if drawing.again == 0 && drawing.new.is_empty() && !self.is_advised(drawing) => {
                 let mut tree = self.tree.clone();
                 for (node, count) in &drawing.asked {
                     tree[*node].asked -= count;
@@ -359,7 +394,7 @@ impl Strategy for Growth {
         match &self.stage {
             Stage::Drawing(drawing) => drawing.again == 0 && drawing.new.is_empty(),
             Stage::Acting(_) | Stage::Judging(_) | Stage::Choosing => false,
-            Stage::Done => true,
+            Stage::Advising { .. } | Stage::Done => true,
         }
     }
 
@@ -372,7 +407,7 @@ impl Strategy for Growth {
     }
 
     fn found(&self) -> Vec<NodeId> {
-        extract(&self.tree, self.choices.extract)
+        extract(&self.tree, &self.choices.extract)
     }
 }
 

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::search::{Ballot, JudgedTurns, Propose, Search, Unit};
+use galapagos_domain::recipe::search::{Ballot, JudgedTurns, Mcts, Propose, Search, Unit};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
 use super::chains::{Chains, Script, Text};
-use super::choice::{Choose, Chosen, Key, Weigh};
+use super::choice::{Choose, Chosen, Ends, Key, Weigh};
 use super::debate::Debate;
+use super::discriminate::Discriminated;
 use super::episodes::{Episodes, Limits};
-use super::growth::Growth;
+use super::growth::{Advice, Growth};
 use super::judged::Judged;
+use super::programs::Programs;
 use super::scripts::{Deepening, Once, Refine, Turns};
 use super::spread::Portion;
 use super::strategy::Strategy;
@@ -27,6 +29,8 @@ pub(super) struct Plan<'a> {
     key: Key,
     /// Of tasks that are played in an environment: longest action and longest episode, in tokens.
     plays: Option<(u32, u32)>,
+    /// What stands behind every observation of those.
+    ask: String,
     /// Of each task, where several jobs grow its tree.
     portions: &'a [Portion],
 }
@@ -34,12 +38,14 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Of a resolved search.
     pub(super) fn new(search: &'a Search, sampling: Sampling, codec: Arc<dyn Codec>, key: Key) -> Self {
-        Self { search, sampling: Arc::new(sampling), codec, key, plays: None, portions: &[] }
+        let sampling = Arc::new(sampling);
+        Self { search, sampling, codec, key, plays: None, ask: String::new(), portions: &[] }
     }
 
-    /// The same for tasks that are played in an environment; longest action and longest episode in tokens.
-    pub(super) fn playing(self, plays: Option<(u32, u32)>) -> Self {
-        Self { plays, ..self }
+    /// The same for tasks that are played in an environment: longest action and longest episode in tokens, and what stands behind every
+    /// observation.
+    pub(super) fn playing(self, plays: Option<(u32, u32)>, ask: &str) -> Self {
+        Self { plays, ask: ask.to_owned(), ..self }
     }
 
     /// The same of trees that several jobs grow.
@@ -52,13 +58,25 @@ impl<'a> Plan<'a> {
         Some(Limits { turns, action: self.search.propose().max_tokens.unwrap_or(action), tokens })
     }
 
-    fn tree(&self, growth: Growth, place: usize, depth: u32) -> Box<dyn Strategy> {
+    fn tree(&self, growth: Growth, (place, seed): (usize, Seed), depth: u32) -> Box<dyn Strategy> {
         let growth = match self.portions.get(place) {
             Some(portion) => growth.within(portion),
             None => growth,
         };
-        Box::new(match self.limits(depth) {
+        let growth = match self.limits(depth) {
             Some(limits) => growth.playing(limits),
+            None => growth,
+        };
+        match self.search.discriminate() {
+            Some(choice) => Box::new(Discriminated::new(growth, choice.clone(), self.plays.is_some(), seed)),
+            None => Box::new(growth),
+        }
+    }
+
+    fn mcts(&self, mcts: &Mcts, seed: Seed) -> Result<Growth, EngineError> {
+        let growth = Growth::mcts(mcts, Arc::clone(&self.sampling), seed);
+        Ok(match &mcts.feedback {
+            Some(feedback) => growth.advised_by(Advice::new(feedback, Arc::clone(&self.codec), &self.ask)?),
             None => growth,
         })
     }
@@ -78,8 +96,8 @@ impl<'a> Plan<'a> {
                 let choose = Choose::Vote { key: Arc::clone(&self.key), weigh: self.weigh(&vote.by) };
                 Box::new(Chosen::new(once(&vote.propose), choose, seed))
             }
-            Search::StepBeam(beam) => self.tree(Growth::beam(beam, sampling(), seed), place, beam.budget.depth),
-            Search::Mcts(mcts) => self.tree(Growth::mcts(mcts, sampling(), seed), place, mcts.budget.depth),
+            Search::StepBeam(beam) => self.tree(Growth::beam(beam, sampling(), seed), (place, seed), beam.budget.depth),
+            Search::Mcts(mcts) => self.tree(self.mcts(mcts, seed)?, (place, seed), mcts.budget.depth),
             Search::IdSampling(deep) => {
                 let trigger = self.text(&deep.trigger)?;
                 let script = Deepening { first: deep.first, factor: deep.factor, most: deep.most, trigger };
@@ -105,6 +123,12 @@ impl<'a> Plan<'a> {
                 Box::new(self.chains(Box::new(script), &refine.propose, seed))
             }
             Search::Debate(debate) => Box::new(Debate::new(debate.clone(), sampling(), Arc::clone(&self.codec), seed)),
+            Search::CriticSampling(search) => {
+                let (codec, unit) = (Arc::clone(&self.codec), search.unit.clone());
+                let ends = move |tokens: &[u32]| step_ends(codec.as_ref(), &unit, tokens);
+                let how = (Arc::clone(&self.codec), Arc::new(ends) as Ends);
+                Box::new(Programs::new(search.clone(), sampling(), how, seed))
+            }
             Search::EnvRollout(rollout) => {
                 let n = rollout.propose.n;
                 let episodes = match self.limits(rollout.turns) {

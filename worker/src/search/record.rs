@@ -46,6 +46,7 @@ pub fn records(tree: &Tree, origin: &Origin, found: &[NodeId]) -> Vec<TreeNode> 
             parent: node.parent.map(|parent| parent.0),
             depth: node.depth,
             part: node.piece.part,
+            guidance: node.guidance.clone(),
             tokens,
             prefix_len: if root { origin.prefix_len } else { 0 },
             log_probs: node.piece.log_probs.clone(),
@@ -101,6 +102,7 @@ fn node(record: &TreeNode) -> Node {
         children: Vec::new(),
         depth: record.depth,
         piece,
+        guidance: record.guidance.clone(),
         turn: record.turn.clone(),
         end: record.end,
         closed: record.closed,
@@ -130,6 +132,7 @@ mod tests {
         let b = tree.add(a, step("b"), 2);
         tree.add(NodeId::ROOT, step("c"), 2);
         tree[b].verdict = Some(galapagos_domain::trajectory::Verdict::pass("yes").scored(0.5));
+        tree[b].guidance = Some(galapagos_domain::tree::Guidance { text: "so".to_owned(), tokens: vec![3] });
         (tree[a].visits, tree[a].q, tree[a].own, tree[a].asked) = (2.0, 0.25, Some(0.5), 3);
         let origin = Origin {
             job: JobId::new("e/g1/forest/0").unwrap(),

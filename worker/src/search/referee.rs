@@ -160,7 +160,12 @@ impl Referee<'_> {
     fn tested(&self, place: usize, options: UnitTests, answer: &str) -> Option<Tested> {
         let item = &self.tasks.items[place];
         let program = programs::program(options, &item.problem.prompt, answer);
-        Some(Tested { program, tests: item.given.tests.clone()?, options })
+        let all = item.given.tests.as_ref()?;
+        let tests = match options.examples {
+            Some(count) => Arc::new(all.first(count as usize)),
+            None => Arc::clone(all),
+        };
+        Some(Tested { program, tests, options })
     }
 
     /// Continuations of a path that must run before anything is known of them.
@@ -310,11 +315,14 @@ fn answers(mc: &McRollout, question: &Question) -> Draw {
     }
 }
 
-/// What a critic's numbers mean: that of a scalar head squashed, or the probability of the second of two classes.
+/// What a critic's numbers mean: that of a scalar head squashed, or the probability of the last class, the best one.
 pub(super) fn read(numbers: &[f32], critic: &Critic, model: &Model, word: &str) -> Verdict {
     let score = match (critic.head, numbers) {
         (Head::Scalar, [number]) => Some(model.squash.of(f64::from(*number))),
-        (Head::Classes(2), [no, yes]) => Some(1.0 / (1.0 + (f64::from(*no) - f64::from(*yes)).exp())),
+        (Head::Classes(count), [others @ .., last]) if others.len() + 1 == count as usize => {
+            let odds: f64 = others.iter().map(|other| (f64::from(*other) - f64::from(*last)).exp()).sum();
+            Some(1.0 / (1.0 + odds))
+        }
         _ => None,
     };
     let by = format!("{word}/{}", critic.checkpoint.checkpoint.short());
@@ -389,9 +397,15 @@ mod tests {
         assert_eq!(score(&[1.0, 1.0], Head::Classes(2), Squash::None), Some(0.5));
         let likely = score(&[0.0, 3.0], Head::Classes(2), Squash::None).unwrap();
         assert!((likely - 0.952_574).abs() < 1e-6, "{likely}");
-        for (numbers, head) in
-            [(vec![1.0, 2.0], Head::Scalar), (vec![f32::NAN], Head::Scalar), (vec![], Head::Classes(2))]
-        {
+        // Of four classes the last: e / (1 + 1 + 1 + e).
+        let passed = score(&[0.0, 0.0, 0.0, 1.0], Head::Classes(4), Squash::None).unwrap();
+        assert!((passed - 0.475_367).abs() < 1e-6, "{passed}");
+        for (numbers, head) in [
+            (vec![1.0, 2.0], Head::Scalar),
+            (vec![f32::NAN], Head::Scalar),
+            (vec![], Head::Classes(2)),
+            (vec![0.0, 1.0], Head::Classes(3)),
+        ] {
             let verdict = read(&numbers, &critic(head), &model(Squash::None), "prm");
             assert_eq!((verdict.outcome, verdict.score), (Outcome::Error, None), "{numbers:?}");
         }

@@ -2,11 +2,12 @@
 //! whoever drives it decides where and when that is computed. A strategy waits for nobody else's answers, so a slow task holds no
 //! other, and its tree is a function of its answers alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use galapagos_domain::job::Sampling;
-use galapagos_domain::recipe::search::Unit;
-use galapagos_domain::recipe::verify::Verifier;
+use galapagos_domain::recipe::search::{Unit, Write};
+use galapagos_domain::recipe::verify::{Blank, Verifier};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Verdict;
 
@@ -20,14 +21,16 @@ pub enum Want {
     Draw(Draw),
     Judge(Question),
     Act(Act),
+    Write(Commission),
 }
 
 impl Want {
-    /// The verifier that it asks, if it does.
+    /// The verifier that it asks, or what is to be written: that of which it is counted how often it comes to nothing.
     #[must_use]
-    pub fn verifier(&self) -> Option<&'static str> {
+    pub fn asks(&self) -> Option<&'static str> {
         match self {
             Self::Judge(question) => Some(question.verifier.name()),
+            Self::Write(commission) => Some(commission.what),
             Self::Draw(_) | Self::Act(_) => None,
         }
     }
@@ -69,6 +72,27 @@ pub struct Act {
     pub last: Option<u32>,
 }
 
+/// A text that somebody is to write about the task. What is written is no part of the policy's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commission {
+    /// What for, in a word.
+    pub what: &'static str,
+    /// By whom and how.
+    pub write: Arc<Write>,
+    /// What goes into the template's places; `{prompt}` is added.
+    pub shown: BTreeMap<Blank, String>,
+    pub seed: Seed,
+}
+
+/// What somebody wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Without what ends it.
+    pub text: String,
+    /// Tokens sampled.
+    pub cost: u64,
+}
+
 /// What an action brought.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
@@ -104,6 +128,8 @@ pub enum Answer {
     Judged(Verdict),
     /// A verdict of error or timeout if the environment failed.
     Acted(Result<Acted, Verdict>),
+    /// A verdict of error if it could not be written.
+    Written(Result<Written, Verdict>),
 }
 
 /// The search of one task.
@@ -143,7 +169,7 @@ pub trait Strategy: Send {
     }
 }
 
-/// Several whole answers, or whole episodes, of which one may be chosen.
+/// Whole answers, or whole episodes, of which one may be chosen.
 pub(super) trait Several: Strategy {
     /// For whoever judges them.
     fn tree_mut(&mut self) -> &mut Tree;
@@ -171,7 +197,7 @@ pub(super) fn with_each(tree: &Tree, ends: &[NodeId]) -> Vec<Moment> {
 pub(super) fn draws(answers: Vec<Answer>) -> impl Iterator<Item = Vec<Drawn>> {
     answers.into_iter().map(|answer| match answer {
         Answer::Drawn(drawn) => drawn,
-        Answer::Judged(_) | Answer::Acted(_) => Vec::new(),
+        Answer::Judged(_) | Answer::Acted(_) | Answer::Written(_) => Vec::new(),
     })
 }
 
@@ -179,7 +205,7 @@ pub(super) fn draws(answers: Vec<Answer>) -> impl Iterator<Item = Vec<Drawn>> {
 pub(super) fn verdicts(answers: Vec<Answer>) -> impl Iterator<Item = Option<Verdict>> {
     answers.into_iter().map(|answer| match answer {
         Answer::Judged(verdict) => Some(verdict),
-        Answer::Drawn(_) | Answer::Acted(_) => None,
+        Answer::Drawn(_) | Answer::Acted(_) | Answer::Written(_) => None,
     })
 }
 
@@ -187,8 +213,18 @@ pub(super) fn verdicts(answers: Vec<Answer>) -> impl Iterator<Item = Option<Verd
 pub(super) fn acts(answers: Vec<Answer>) -> impl Iterator<Item = Result<Acted, Verdict>> {
     answers.into_iter().map(|answer| match answer {
         Answer::Acted(acted) => acted,
-        Answer::Drawn(_) | Answer::Judged(_) => {
+        Answer::Drawn(_) | Answer::Judged(_) | Answer::Written(_) => {
             Err(Verdict::new(galapagos_domain::trajectory::Outcome::Error, "nobody played the action"))
+        }
+    })
+}
+
+/// What was written; others are a mistake of the driver and count as failures.
+pub(super) fn writings(answers: Vec<Answer>) -> impl Iterator<Item = Result<Written, Verdict>> {
+    answers.into_iter().map(|answer| match answer {
+        Answer::Written(written) => written,
+        Answer::Drawn(_) | Answer::Judged(_) | Answer::Acted(_) => {
+            Err(Verdict::new(galapagos_domain::trajectory::Outcome::Error, "nobody wrote the text"))
         }
     })
 }

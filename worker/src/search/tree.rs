@@ -2,7 +2,7 @@
 //! extractors read and write it.
 
 use galapagos_domain::trajectory::{Outcome, Score, Verdict};
-use galapagos_domain::tree::TreeTurn;
+use galapagos_domain::tree::{Guidance, TreeTurn};
 pub use galapagos_domain::tree::{NodeEnd as End, NodePart as Part};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct Node {
     pub children: Vec<NodeId>,
     /// Steps from the root.
     pub depth: u32,
+    /// What the policy was shown before it wrote the piece.
+    pub guidance: Option<Guidance>,
     pub piece: Piece,
     /// Of an action: what the environment made of it.
     pub turn: Option<TreeTurn>,
@@ -78,6 +80,7 @@ impl Node {
             parent,
             children: Vec::new(),
             depth,
+            guidance: None,
             piece,
             turn: None,
             end: None,
@@ -236,7 +239,13 @@ impl Tree {
         };
         let mut fresh = true;
         for node in &path.nodes {
-            let Node { piece, turn, .. } = &self[*node];
+            let Node { guidance, piece, turn, .. } = &self[*node];
+            if let Some(Guidance { text, tokens }) = guidance {
+                path.tokens.extend_from_slice(tokens);
+                path.log_probs.resize(path.tokens.len(), 0.0);
+                path.sampled.resize(path.tokens.len(), false);
+                path.text.push_str(text);
+            }
             path.tokens.extend_from_slice(&piece.tokens);
             path.log_probs.extend((0..piece.tokens.len()).map(|i| piece.log_probs.get(i).copied().unwrap_or(0.0)));
             path.sampled.extend((0..piece.tokens.len()).map(|i| piece.is_sampled(i)));
@@ -331,6 +340,20 @@ pub(super) mod tests {
         assert_eq!(path.log_probs, [-0.5, -0.5, 0.0, -0.5, 0.0, -0.5, -0.5]);
         let feedback = tree.path(NodeId(4));
         assert_eq!(feedback.answer, "42", "feedback is no answer");
+    }
+
+    #[test]
+    fn guidance_stands_before_its_node_and_belongs_to_no_answer() {
+        let mut tree = Tree::default();
+        let a = tree.add(NodeId::ROOT, step("4"), 0);
+        let b = tree.add(a, step("2"), 0);
+        tree[b].guidance = Some(Guidance { text: "(not 3)".to_owned(), tokens: vec![7, 8] });
+        let path = tree.path(b);
+        assert_eq!((path.text.as_str(), path.answer.as_str()), ("4(not 3)2", "42"));
+        assert_eq!(path.tokens, [u32::from('4'), 7, 8, u32::from('2')]);
+        assert_eq!(path.log_probs, [-0.5, 0.0, 0.0, -0.5]);
+        assert_eq!((path.sampled.as_slice(), path.spent()), ([true, false, false, true].as_slice(), 2));
+        assert_eq!(tree.path(a).text, "4", "the parent was not shown it");
     }
 
     #[test]

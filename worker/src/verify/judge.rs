@@ -152,6 +152,15 @@ pub fn written(text: &str, scale: Option<[f64; 2]>) -> Option<f64> {
     Some((number - low) / (high - low))
 }
 
+/// Which of `count` things a text chooses, from 0: by its last line `choice: N`, which counts from 1. Case, and marks of emphasis around,
+/// do not count. `None` if there is no such line, or no such thing.
+#[must_use]
+pub fn chosen(text: &str, count: usize) -> Option<usize> {
+    let said = text.lines().rev().find_map(|line| said_of(line, "choice"))?;
+    let number: usize = said.parse().ok()?;
+    number.checked_sub(1).filter(|place| *place < count)
+}
+
 /// What a line says behind `key:`, in lower case, without marks around it.
 fn said_of(line: &str, key: &str) -> Option<String> {
     const MARKS: [char; 8] = ['*', '#', '_', '`', '"', '.', '>', ' '];

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_completion_goes_on_from_its_question_if_it_is_not_whole() {
-        let options = |behind_prompt| UnitTests { seconds: 5, all_seconds: 30, behind_prompt };
+        let options = |behind_prompt| UnitTests { seconds: 5, all_seconds: 30, behind_prompt, examples: None };
         assert_eq!(program(options(false), "def f():", " return 1"), " return 1");
         assert_eq!(program(options(true), "def f():", " return 1"), "def f(): return 1");
         assert_eq!(program(options(true), "def f():", "```\ndef f(): return 2\n```"), "def f(): return 2\n");

@@ -11,7 +11,7 @@ use galapagos_worker::verify::known::WRONG_PROGRAMS;
 use galapagos_worker::verify::programs::{Tested, decide, program};
 use serde_json::{Map, json};
 
-const OPTIONS: UnitTests = UnitTests { seconds: 2, all_seconds: 20, behind_prompt: false };
+const OPTIONS: UnitTests = UnitTests { seconds: 2, all_seconds: 20, behind_prompt: false, examples: None };
 
 fn judge(code: &Code, tests: &ProgramTests, program: &str) -> Verdict {
     decide(code, &Tested { program: program.to_owned(), tests: Arc::new(tests.clone()), options: OPTIONS })

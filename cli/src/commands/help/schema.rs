@@ -115,6 +115,8 @@ fn linked(topic: &Topic, entry: &Entry) -> Option<Value> {
     let word = match (topic.word, entry.word) {
         (_, "propose") => "sample_k",
         ("verify", "judge") => "judging",
+        ("discriminate", "by") => "discriminator",
+        (_, "conclude") => "write",
         (_, word) => word,
     };
     let stands_here = |place: &str| place.rsplit('.').next() == Some(topic.word);

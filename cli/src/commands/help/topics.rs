@@ -11,10 +11,12 @@ mod losses;
 mod making;
 mod operators;
 mod opinions;
+mod programs;
 mod searching;
 mod training;
 mod verifying;
 mod wrapping;
+mod written;
 
 use super::topic::{Entry, Preset, Topic};
 
@@ -28,7 +30,9 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         making::TOPICS,
         searching::TOPICS,
         growing::TOPICS,
+        written::TOPICS,
         searching::CHAINS,
+        programs::TOPICS,
         verifying::TOPICS,
         opinions::TOPICS,
         wrapping::TOPICS,

@@ -106,7 +106,8 @@ fn measured(
     vars.extend(point.iter().map(|(name, value)| (name.clone(), *value)));
     let policy = site.evolution.current(&grid.role)?.checkpoint;
     let search = rollout::resolved_at((site.evolution, site.phase), &grid.search, &vars)?;
-    let critics = rollout::critics(site, search.verifiers().chain(&grid.verify))?;
+    let critics =
+        rollout::critics(site, search.roles().into_iter().chain(grid.verify.iter().flat_map(Verifier::roles)))?;
     let mut specs = Vec::new();
     for (set, window) in windows {
         let Some(selection) = grid.on.get(set) else { continue };

@@ -12,6 +12,7 @@ use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::search::Trust;
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
+use crate::recipe::verify::Verifier;
 
 /// A way of sampling: best-of-n must rank exactly n samples by one critic, other metrics take any samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) fn jobs(site: &Site<'_>, evaluate: &Evaluate) -> Result<Vec<JobSpec>,
     let mut searches = Vec::new();
     for (metric, search) in evaluate.measured() {
         let search = rollout::resolved(site, &search)?;
-        let critics = rollout::critics(site, search.verifiers())?;
+        let critics = rollout::critics(site, search.roles())?;
         searches.push((metric, search, critics));
     }
     let mut policies = BTreeSet::new();
@@ -125,7 +126,7 @@ fn number_jobs(
     let search = rollout::resolved(site, &number.search())?;
     let plays = site.evolution.recipe.tasks.get(set).is_some_and(|tasks| tasks.env().is_some());
     let verify = number.verify(plays);
-    let critics = rollout::critics(site, search.verifiers().chain(&verify))?;
+    let critics = rollout::critics(site, search.roles().into_iter().chain(verify.iter().flat_map(Verifier::roles)))?;
     let parts = chunks(selection.n.of(site.available(set, selection.split)?));
     let spec = |part: std::ops::Range<u32>| {
         Ok(RolloutSpec {

@@ -24,7 +24,7 @@ pub(super) fn jobs(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<JobSpec>, R
 pub(super) fn pieces(site: &Site<'_>, rollout: &Rollout) -> Result<Vec<RolloutSpec>, ResolveError> {
     let policy = site.evolution.current(&rollout.role)?.checkpoint;
     let search = resolved(site, &rollout.search)?;
-    let critics = critics(site, search.verifiers().chain(&rollout.verify))?;
+    let critics = critics(site, search.roles().into_iter().chain(rollout.verify.iter().flat_map(Verifier::roles)))?;
     let mut pieces = Vec::new();
     for (set, amount) in &rollout.tasks {
         let window = window(site, set, amount.of(site.available(set, Split::Train)?))?;
@@ -77,12 +77,12 @@ pub(super) fn resolved_at(
     Ok(search)
 }
 
-/// The checkpoints that `verifiers` need.
+/// The checkpoints of roles that are asked.
 pub(super) fn critics<'a>(
     site: &Site<'_>,
-    verifiers: impl Iterator<Item = &'a Verifier>,
+    roles: impl IntoIterator<Item = &'a Name>,
 ) -> Result<BTreeMap<Name, Critic>, ResolveError> {
-    let roles: BTreeSet<&Name> = verifiers.flat_map(Verifier::roles).collect();
+    let roles: BTreeSet<&Name> = roles.into_iter().collect();
     let critic = |name: &Name| {
         let member = site.evolution.current(name)?;
         let head = site.evolution.role(name)?.head;

@@ -123,6 +123,10 @@ pub enum FirstError {
     Below(f64),
     /// The last: the verdict is passed on the whole.
     Verdict,
+    /// The one that `first_error` named when the record was verified: its part is of class 0.
+    Judged,
+    /// Any, drawn by seed: a control.
+    Random,
 }
 
 /// Parts for which the policy does not answer.

@@ -227,6 +227,9 @@ pub struct Splice {
     /// Whether the policy does not answer for the failed record's part.
     #[serde(default = "yes")]
     pub mask_bad: bool,
+    /// Whether what was shown behind the error (what an environment answered) still belongs to the failed record's part.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
 }
 
 fn yes() -> bool {

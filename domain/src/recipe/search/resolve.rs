@@ -45,6 +45,7 @@ impl Search {
             Self::RefineLoop(search) => &mut search.propose,
             Self::Debate(search) => &mut search.propose,
             Self::EnvRollout(search) => &mut search.propose,
+            Self::CriticSampling(search) => &mut search.propose,
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Number;
 use super::super::verify::Verifier;
 use super::propose::Propose;
+use super::written::{Discriminate, Feedback};
 
 /// Monte-Carlo tree search, or best-first search when `select` says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Mcts {
     /// One tree grown by several jobs; by one when absent.
     #[serde(default)]
     pub spread: Option<Spread>,
+    /// What the policy is shown before a further child of a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
     #[serde(default)]
     pub extract: Extract,
 }
@@ -354,7 +358,7 @@ impl Spread {
 }
 
 /// What is taken from a tree as trajectories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Extract {
     /// Every answer.
@@ -366,4 +370,18 @@ pub enum Extract {
     Correct,
     /// The answers with the highest Q; ties go to the earliest.
     Top(u32),
+    /// One of those.
+    Discriminate(Discriminate),
+}
+
+impl Extract {
+    /// Whether at most one answer is taken.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        match self {
+            Self::Top(count) => *count == 1,
+            Self::Discriminate(_) => true,
+            Self::Answers | Self::Ends | Self::Correct => false,
+        }
+    }
 }

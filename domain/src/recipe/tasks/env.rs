@@ -57,6 +57,18 @@ pub struct Env {
     /// How often a turn that the server failed is tried again.
     #[serde(default = "twice")]
     pub retries: u32,
+    /// Every episode begins behind actions that were not the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<BegunBy>,
+}
+
+/// Actions behind which an episode begins: drawn by the instance's seed among those that may be done, that bring no reward and that do not
+/// end the episode. They stand in what the policy reads first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BegunBy {
+    /// How many; fewer where every action that may be done brings a reward or ends the episode.
+    pub actions: u32,
 }
 
 fn line() -> u32 {

@@ -52,7 +52,8 @@ impl Check<'_> {
             let message = "none of these says pass or fail";
             self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
         }
-        self.asked_roles(rollout.search.verifiers().chain(&rollout.verify), Some(&rollout.role), path);
+        let asked = rollout.search.roles().into_iter().chain(rollout.verify.iter().flat_map(Verifier::roles));
+        self.asked_roles(asked, Some(&rollout.role), path);
         self.tests_are_there(rollout, &path.key(key));
         self.episodes(rollout, (path, key));
         self.search(&rollout.search, rollout.tasks.keys(), &path.key("search"), scope);

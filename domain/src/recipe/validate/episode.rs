@@ -45,6 +45,9 @@ impl Check<'_> {
         self.whole(&path.key("max_tokens"), env.max_tokens, 1, MAX_ACTION.min(env.tokens.max(1)));
         self.whole(&path.key("deadline"), env.deadline, 1, 3600);
         self.whole(&path.key("retries"), env.retries, 0, 20);
+        if let Some(begun) = env.begun {
+            self.whole(&path.key("begun").key("actions"), begun.actions, 1, MAX_TURNS);
+        }
         if env.ask().is_empty() {
             let help = "write what stands between what the policy reads and what it does, for example `\"\\n> \"`";
             self.refuse(&path.key("ask"), "the text is empty", help);
@@ -174,6 +177,11 @@ impl Check<'_> {
         let mut envs = self.recipe.tasks.values().filter_map(TaskSet::env);
         let states =
             |env: &Env| env.url.is_some() || env.name.as_deref().is_some_and(|name| STATES_GOALS.contains(&name));
+        if self.recipe.tasks.values().filter_map(TaskSet::env).any(|env| env.begun.is_some()) {
+            let message =
+                "an episode that begins behind actions of others cannot be played from its start with other wishes";
+            self.refuse(path, message, "leave `begun` out of the task sets of this recipe");
+        }
         if !envs.any(states) {
             let message = "no environment of this recipe states which goals are reached";
             let help = format!("play {}, or a server that says `achieved` in its turns' info", STATES_GOALS.join(", "));

@@ -2,6 +2,7 @@
 
 use super::Check;
 use super::data::MAX_SAMPLES;
+use super::scope::Scope;
 use super::search::{MAX_COUNT, MAX_DEPTH, MAX_NUMBER};
 use crate::recipe::path::Path;
 use crate::recipe::search::{
@@ -13,7 +14,7 @@ use crate::recipe::search::{
 const MAX_SPREAD: u32 = 64;
 
 impl Check<'_> {
-    pub(super) fn mcts(&mut self, mcts: &Mcts, path: &Path, plays: bool) {
+    pub(super) fn mcts(&mut self, mcts: &Mcts, path: &Path, (plays, scope): (bool, &Scope)) {
         self.steps(&mcts.propose, path, plays);
         self.budget(&mcts.budget, path);
         let budget = &mcts.budget;
@@ -54,8 +55,15 @@ impl Check<'_> {
             self.whole(&path.key("jobs"), spread.jobs, 2, MAX_SPREAD);
             self.whole(&path.key("waves"), spread.waves, 1, MAX_SPREAD);
         }
-        self.extract(mcts.extract, path);
-        self.knows_right(&mcts.evaluate, (mcts.extract, &mcts.budget), path);
+        if let Some(feedback) = &mcts.feedback {
+            self.feedback(feedback, mcts.width, &path.key("feedback"));
+        }
+        if let (Extract::Discriminate(_), Some(_)) = (&mcts.extract, mcts.spread) {
+            let message = "nobody looks at the answers of a tree that several jobs grow";
+            self.refuse(&path.key("spread"), message, "leave `spread` out, or take `top` answers");
+        }
+        self.extract(&mcts.extract, path, (plays, scope));
+        self.knows_right(&mcts.evaluate, (&mcts.extract, &mcts.budget), path);
         if mcts.evaluate.is_empty() {
             self.refuse(&path.key("evaluate"), "no node has a value", "leave `evaluate` out for the task's rule");
         }
@@ -71,12 +79,12 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn step_beam(&mut self, beam: &StepBeam, path: &Path, plays: bool) {
+    pub(super) fn step_beam(&mut self, beam: &StepBeam, path: &Path, (plays, scope): (bool, &Scope)) {
         self.steps(&beam.propose, path, plays);
         self.budget(&beam.budget, path);
         self.whole(&path.key("beam"), beam.beam, 1, MAX_SAMPLES);
-        self.extract(beam.extract, path);
-        self.knows_right(&beam.evaluate, (beam.extract, &beam.budget), path);
+        self.extract(&beam.extract, path, (plays, scope));
+        self.knows_right(&beam.evaluate, (&beam.extract, &beam.budget), path);
         if !beam.evaluate.iter().any(|evaluate| evaluate.when != When::Terminal) {
             let message = "nothing says which steps are best: no evaluator is asked at steps";
             let help = "add one with `when: every`, for example `{verifier: {prm: critic}, when: every}`";
@@ -92,10 +100,10 @@ impl Check<'_> {
     }
 
     /// What is right is known in a tree only where an evaluator decides on answers.
-    fn knows_right(&mut self, evaluate: &[Evaluate], (extract, budget): (Extract, &Budget), path: &Path) {
+    fn knows_right(&mut self, evaluate: &[Evaluate], (extract, budget): (&Extract, &Budget), path: &Path) {
         let decides = evaluate.iter().any(|evaluate| evaluate.verifier.checks_answers() && evaluate.when != When::Leaf);
         let asks = [
-            (path.key("extract"), extract == Extract::Correct),
+            (path.key("extract"), *extract == Extract::Correct),
             (path.key("budget").key("correct_leaves"), budget.correct_leaves.is_some()),
             (path.key("budget").key("escalate_unsolved"), budget.escalate_unsolved.is_some()),
         ];
@@ -105,9 +113,12 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn extract(&mut self, extract: Extract, path: &Path) {
-        if let Extract::Top(count) = extract {
-            self.whole(&path.key("extract").key("top"), count, 1, MAX_COUNT);
+    fn extract(&mut self, extract: &Extract, path: &Path, known: (bool, &Scope)) {
+        let path = path.key("extract");
+        match extract {
+            Extract::Top(count) => self.whole(&path.key("top"), *count, 1, MAX_COUNT),
+            Extract::Discriminate(choice) => self.discriminate(choice, &path.key("discriminate"), known),
+            Extract::Answers | Extract::Ends | Extract::Correct => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::ids::Name;
 use crate::recipe::Head;
 use crate::recipe::evaluate::{Evaluate, Metric, Rerank};
 use crate::recipe::path::Path;
-use crate::recipe::search::{Extract, Search};
+use crate::recipe::search::Search;
 use crate::recipe::tasks::Split;
 use crate::recipe::tournament::{Gate, Tournament};
 
@@ -147,7 +147,7 @@ impl Check<'_> {
             let asked = path.key("verifier");
             self.verifier(&number.verifier, &asked, (scope, 1));
             self.knows(&number.verifier, &asked, plays);
-            self.asked_roles(search.verifiers().chain([&number.verifier]), None, &path);
+            self.asked_roles(search.roles().into_iter().chain(number.verifier.roles()), None, &path);
             if search.spread().is_some() {
                 let help = "leave `spread` out";
                 self.refuse(&path.key("search"), "a search that is measured is that of one job", help);
@@ -163,15 +163,11 @@ impl Check<'_> {
             let path = path.key("searches").key(name);
             self.search(search, evaluate.tasks.keys(), &path, scope);
             self.without_greedy(search, &path);
-            self.asked_roles(search.verifiers(), None, &path);
-            let extract = match search {
-                Search::Mcts(mcts) => Some(mcts.extract),
-                Search::StepBeam(beam) => Some(beam.extract),
-                _ => None,
-            };
-            if extract.is_some_and(|extract| extract != Extract::Top(1)) {
+            self.asked_roles(search.roles(), None, &path);
+            if search.extract().is_some_and(|extract| !extract.is_one()) {
                 let message = "a measured tree must choose one answer";
-                self.refuse(&path.key(search.name()).key("extract"), message, "write `extract: {top: 1}`");
+                let help = "write `extract: {top: 1}`, or `discriminate`";
+                self.refuse(&path.key(search.name()).key("extract"), message, help);
             }
             if search.spread().is_some() {
                 let message =

@@ -175,14 +175,14 @@ impl Check<'_> {
         }
     }
 
-    fn speaker(&mut self, role: Option<&Name>, path: &Path) {
+    pub(super) fn speaker(&mut self, role: Option<&Name>, path: &Path) {
         if let Some(role) = role {
             self.lm_role(&path.key("role"), role);
         }
     }
 
     /// `needed`: of each of these groups one place at least.
-    fn template(&mut self, text: &str, path: &Path, shown: &[Blank], needed: &[&[Blank]]) {
+    pub(super) fn template(&mut self, text: &str, path: &Path, shown: &[Blank], needed: &[&[Blank]]) {
         let listed = |blanks: &[Blank], between| blanks.iter().map(Blank::to_string).collect::<Vec<_>>().join(between);
         let template = match Template::parse(text) {
             Ok(template) => template,
@@ -196,7 +196,7 @@ impl Check<'_> {
         for group in needed {
             if !template.blanks().any(|blank| group.contains(&blank)) {
                 let message = format!("the text has no {}", listed(group, " or "));
-                self.refuse(path, message, "write it where the judge is to read it");
+                self.refuse(path, message, "write it where it is to be read");
             }
         }
     }
@@ -238,7 +238,7 @@ impl Check<'_> {
         }
     }
 
-    fn until(&mut self, until: Option<&str>, path: &Path) {
+    pub(super) fn until(&mut self, until: Option<&str>, path: &Path) {
         if until.is_some_and(str::is_empty) {
             self.refuse(&path.key("until"), "the text is empty", "write what ends the text, or leave it out");
         }

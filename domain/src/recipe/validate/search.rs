@@ -17,7 +17,7 @@ pub(super) const MAX_COUNT: u32 = 1_000_000;
 pub(super) const MAX_NUMBER: f64 = 1.0e6;
 
 /// What says nothing of a part of an answer, or draws continuations of a whole one.
-fn cannot_weigh(verifier: &Verifier) -> bool {
+pub(super) fn cannot_weigh(verifier: &Verifier) -> bool {
     verifier.checks_answers() || matches!(verifier, Verifier::McRollout(_))
 }
 
@@ -43,10 +43,10 @@ impl Check<'_> {
             self.refuse(&inner.key("greedy"), message, "leave it out, or use `sample_k`");
         }
         match search {
-            Search::Mcts(mcts) => self.mcts(mcts, &path, plays),
-            Search::StepBeam(beam) => self.step_beam(beam, &path, plays),
+            Search::Mcts(mcts) => self.mcts(mcts, &path, (plays, scope)),
+            Search::StepBeam(beam) => self.step_beam(beam, &path, (plays, scope)),
             chain => {
-                self.chain(chain, &path);
+                self.chain(chain, &path, scope);
                 self.whole_answers(chain.propose(), &inner);
             }
         }
@@ -170,6 +170,9 @@ impl Check<'_> {
                 let path = path.key("unit_tests");
                 self.whole(&path.key("seconds"), tests.seconds, 1, 3600);
                 self.whole(&path.key("all_seconds"), tests.all_seconds, tests.seconds, 36_000);
+                if let Some(count) = tests.examples {
+                    self.whole(&path.key("examples"), count, 1, MAX_COUNT);
+                }
             }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
                 self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
@@ -200,7 +203,7 @@ impl Check<'_> {
     /// A role that gives a number, and was trained to by then.
     pub(super) fn numbers_role(&mut self, path: &Path, name: &Name, (scope, generation): (&Scope, u32)) {
         match self.role(path, name) {
-            Some(Head::Scalar | Head::Classes(2)) if !scope.is_trained(name) => {
+            Some(Head::Scalar | Head::Classes(2..)) if !scope.is_trained(name) => {
                 let later = self.trained_later(name);
                 if later && generation < 2 {
                     let message = format!("the role `{name}` has not been trained yet in the first generation");
@@ -214,9 +217,13 @@ impl Check<'_> {
                     self.refuse(path, message, "add a `train` of it (without `as`, so that it takes the role)");
                 }
             }
-            Some(head @ (Head::Lm | Head::Classes(_))) if head != Head::Classes(2) => {
+            Some(head @ (Head::Lm | Head::Classes(0 | 1))) => {
                 let message = format!("the role `{name}` has a head of {head} and gives no number");
-                self.refuse(path, message, "name a role with `head: scalar` or `head: {classes: 2}`");
+                self.refuse(
+                    path,
+                    message,
+                    "name a role with `head: scalar`, or of classes, of which the last is the best",
+                );
             }
             Some(_) | None => {}
         }
@@ -232,7 +239,7 @@ impl Check<'_> {
         })
     }
 
-    fn chain(&mut self, search: &Search, path: &Path) {
+    fn chain(&mut self, search: &Search, path: &Path, scope: &Scope) {
         let text = |check: &mut Self, key: &str, text: &str| {
             if text.is_empty() {
                 check.refuse(&path.key(key), "the text is empty", "write what the policy reads there");
@@ -240,6 +247,7 @@ impl Check<'_> {
         };
         match search {
             Search::SampleK(_) | Search::Mcts(_) | Search::StepBeam(_) | Search::EnvRollout(_) => {}
+            Search::CriticSampling(search) => self.critic_sampling(search, path, scope),
             Search::BestOfN(best) if best.by.is_empty() => {
                 self.refuse(
                     &path.key("by"),
@@ -291,7 +299,7 @@ pub(super) fn speaks_of_all(verifier: &Verifier) -> bool {
 }
 
 /// Whether a verifier gives a number to what was written so far, without continuing it.
-fn weighs(verifier: &Verifier) -> bool {
+pub(super) fn weighs(verifier: &Verifier) -> bool {
     match verifier {
         Verifier::Judge(_) | Verifier::Principles(_) => true,
         Verifier::McRollout(_) | Verifier::Consistency(_) | Verifier::JudgePair(_) => false,

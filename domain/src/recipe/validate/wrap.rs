@@ -72,11 +72,11 @@ impl Check<'_> {
     /// All roles that a search of `policy` asks; each may be a model of its own.
     pub(super) fn asked_roles<'a>(
         &mut self,
-        verifiers: impl Iterator<Item = &'a Verifier>,
+        roles: impl IntoIterator<Item = &'a Name>,
         policy: Option<&Name>,
         path: &Path,
     ) {
-        let asked: BTreeSet<&Name> = verifiers.flat_map(Verifier::roles).filter(|role| Some(*role) != policy).collect();
+        let asked: BTreeSet<&Name> = roles.into_iter().filter(|role| Some(*role) != policy).collect();
         if asked.len() > MOST_ROLES {
             let message = format!("{} roles are asked in one search beside the policy", asked.len());
             let help = format!("ask at most {MOST_ROLES}, or ask the others in a `rollout` of their own");

@@ -193,6 +193,18 @@ pub struct FirstError {
     pub below: f64,
     #[serde(default)]
     pub how: Sweep,
+    /// Whether an answer with a wrong step fails; else the step is named, and others decide.
+    #[serde(default = "yes_it_does", skip_serializing_if = "does")]
+    pub decides: bool,
+}
+
+fn yes_it_does() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn does(decides: &bool) -> bool {
+    *decides
 }
 
 /// Which steps are asked about.
@@ -204,6 +216,8 @@ pub enum Sweep {
     Scan,
     /// The middle of what is left, again and again ("OmegaPRM", arXiv 2406.06592): right if what is once wrong stays wrong.
     Bisect,
+    /// One after the other, up to the first that is wrong.
+    Walk,
 }
 
 /// A judge is tried on answers whose truth is known, before its verdicts count: a map, or the word `none`.

@@ -18,6 +18,20 @@ pub enum ProgramTests {
     Calls(Vec<CallTest>),
 }
 
+impl ProgramTests {
+    /// The first `count` tests.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        match self {
+            Self::Asserts { programs, names } => {
+                Self::Asserts { programs: programs.iter().take(count).cloned().collect(), names: names.clone() }
+            }
+            Self::Inputs(tests) => Self::Inputs(tests.iter().take(count).cloned().collect()),
+            Self::Calls(tests) => Self::Calls(tests.iter().take(count).cloned().collect()),
+        }
+    }
+}
+
 /// Standard input, and the output that is expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -207,6 +207,7 @@ fn search(size: Size) -> Mcts {
         simulate: Simulate::OneGrowth,
         parallel: Parallel::default(),
         spread: None,
+        feedback: None,
         extract: Extract::Answers,
     }
 }

@@ -158,7 +158,29 @@ fn a_server_that_nobody_reaches_is_given_up_behind_the_first_that_are_asked_toge
     let place = Place::There { url: format!("http://{closed}"), deadline: Duration::from_secs(20) };
     let world = Arc::new(World::new(place, Wording::default(), 0, runtime.handle().clone()));
     let starts: Vec<Start> = (0..5).map(|index| Start { index, ..Start::new(Seed(1)) }).collect();
-    let said = |opened: Vec<Result<Seen, EnvError>>| opened.into_iter().map(|one| one.unwrap_err().to_string());
+    let said = |opened: Vec<Result<Opened, EnvError>>| opened.into_iter().map(|one| one.unwrap_err().to_string());
     assert!(said(world.open_together(&starts)).all(|why| !why.contains("not asked any more")));
     assert!(said(world.open_together(&starts)).all(|why| why.contains("5 episodes in a row were lost to it")));
+}
+
+#[test]
+fn an_episode_begins_behind_actions_that_bring_nothing_and_goes_on_from_there() {
+    let start = Start { config: json!({"rows": 4, "columns": 4}).as_object().cloned().unwrap(), ..Start::new(Seed(4)) };
+    let world = Arc::new(world("grid").begun(3));
+    let opened = world.open_together(&[start.clone()]).remove(0).unwrap();
+    assert_eq!(opened.first, world.open(&start).unwrap(), "the start itself is as ever");
+    let begun: Vec<&str> = opened.begun.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(begun.len(), 3);
+    let alone = plain("grid", &start, &begun);
+    for ((_, seen), (reward, observation)) in opened.begun.iter().zip(&alone) {
+        assert_eq!((&seen.observation, *reward <= 0.0), (observation, true));
+    }
+    assert_eq!(world.open_together(&[start.clone()]).remove(0).unwrap(), opened, "the same in every job");
+    let actions: Vec<String> = begun.iter().chain(&["up"]).map(|action| (*action).to_owned()).collect();
+    let moved = world.act(&start, &opened.first.observation, &actions).unwrap();
+    let (_, observation) = plain("grid", &start, &[&begun[..], &["up"]].concat()).pop().unwrap();
+    assert_eq!(moved.seen.observation, observation);
+    let world = Arc::new(self::world("arithmetic").begun(1));
+    let error = world.open_together(&[Start::new(Seed(4))]).remove(0).unwrap_err();
+    assert!(error.to_string().contains("this environment does not list them"), "{error}");
 }

@@ -148,7 +148,7 @@ fn labels_of_a_record_are_made_of_its_values_and_records_without_are_dropped() {
 }
 
 fn splice(first_error: FirstError, mask_bad: bool) -> Operator {
-    Operator::Splice(Splice { first_error, revision: "Wait.".to_owned(), mask_bad })
+    Operator::Splice(Splice { first_error, revision: "Wait.".to_owned(), mask_bad, shown: false })
 }
 
 #[test]
@@ -176,6 +176,31 @@ fn a_failed_record_goes_on_right_behind_its_first_error() {
     let whole = run(splice(FirstError::Verdict, true), records.clone());
     assert_eq!(whole[0].completion, "abcdeWait.xyz", "the line break of the failed one is gone");
     assert!(run(splice(FirstError::Below(-2.0), true), records).is_empty());
+}
+
+#[test]
+fn a_failed_record_is_cut_where_somebody_named_its_first_error_or_anywhere() {
+    let mut bad = steps(0, FAIL, "abcde", &[0.5, 0.5, 0.5, 0.5, 0.5]);
+    // `c` was right and `d` wrong; `e` is what was shown behind it.
+    for (span, class) in bad.credit.spans.iter_mut().zip([Some(1), Some(1), Some(1), Some(0), None]) {
+        span.class = class;
+    }
+    bad.credit.spans[4].learn = false;
+    let good = steps(1, PASS, "abxy", &[0.5, 0.5, 0.5, 0.5]);
+    let spliced = |first_error, shown| {
+        let splice = Splice { first_error, revision: "Wait.".to_owned(), mask_bad: true, shown };
+        run(Operator::Splice(splice), vec![bad.clone(), good.clone()])
+    };
+    assert_eq!(spliced(FirstError::Judged, false)[0].completion, "abcdWait.xy");
+    assert_eq!(spliced(FirstError::Judged, true)[0].completion, "abcdeWait.xy");
+    let random = spliced(FirstError::Random, false);
+    assert!(["abcWait.xy", "abcdWait.xy"].contains(&random[0].completion.as_str()), "{}", random[0].completion);
+    assert_eq!(spliced(FirstError::Random, false), random, "by seed");
+    let mut early = bad.clone();
+    early.credit.spans[0].class = Some(0);
+    early.credit.spans[3].class = None;
+    let splice = Splice { first_error: FirstError::Judged, revision: String::new(), mask_bad: true, shown: false };
+    assert!(run(Operator::Splice(splice), vec![early, good]).is_empty(), "an error that the passed record has, too");
 }
 
 #[test]

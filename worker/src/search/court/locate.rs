@@ -1,5 +1,5 @@
-//! Which step is the first that is wrong, by a verifier that judges what was written up to a step: every step is asked about, or the
-//! middle of what is left, again and again.
+//! Which step is the first that is wrong, by a verifier that judges what was written up to a step: every step is asked about, or one after
+//! the other up to the first that is wrong, or the middle of what is left, again and again.
 
 use std::sync::Arc;
 
@@ -93,6 +93,19 @@ impl Locate {
         }
     }
 
+    /// The next step to ask about, or the verdict.
+    fn walk(&self) -> Result<usize, Verdict> {
+        for step in 0..self.prefixes.len() {
+            if self.said[step].is_none() {
+                return Ok(step);
+            }
+            if !self.is_right(step)? {
+                return Err(self.found(Some(step)));
+            }
+        }
+        Err(self.found(None))
+    }
+
     fn scan(&self) -> Verdict {
         for step in 0..self.prefixes.len() {
             match self.is_right(step) {
@@ -144,8 +157,9 @@ impl Inquiry for Locate {
                 let calls = self.hear(referee, Vec::new());
                 if calls.is_empty() { self.done(self.scan()) } else { Turn::Ask(calls) }
             }
-            Sweep::Bisect => loop {
-                match self.bisect() {
+            Sweep::Bisect | Sweep::Walk => loop {
+                let next = if self.first.how == Sweep::Walk { self.walk() } else { self.bisect() };
+                match next {
                     Err(verdict) => return self.done(verdict),
                     Ok(step) => {
                         self.open(referee, [step]);
@@ -265,7 +279,7 @@ mod tests {
     #[test]
     fn the_first_wrong_step_is_named_and_what_is_not_known_is_an_error() {
         let by = r#"{"rules": [{"id": "no-x", "must": {"not": {"contain": "x"}}}]}"#;
-        for how in ["scan", "bisect"] {
+        for how in ["scan", "bisect", "walk"] {
             let wrong = located(how, by, &["a", "b", "x", "c"]);
             assert_eq!((wrong.outcome, wrong.score), (Outcome::Fail, Some(0.5)), "{how}");
             assert_eq!(wrong.reason, "step 3 of 4 is the first that is wrong: 0.000 (breaks no-x)");
@@ -279,12 +293,13 @@ mod tests {
             assert_eq!((none.outcome, none.reason.as_str()), (Outcome::Error, "the answer has no step"));
             let broken = located(how, r#"{"rules": [{"id": "R", "must": {"match": "("}}]}"#, &["a", "b", "c"]);
             assert_eq!((broken.outcome, broken.score), (Outcome::Error, None));
-            let step = if how == "scan" { "step 1 of 3: " } else { "step 3 of 3: " };
+            let step = if how == "bisect" { "step 3 of 3: " } else { "step 1 of 3: " };
             assert!(broken.reason.starts_with(step), "{}", broken.reason);
         }
         // A step that mends what was wrong before it: the scan sees the error, the bisection does not.
         let mended = r#"{"rules": [{"id": "even", "must": {"not": {"match": "^(..)*.$"}}}]}"#;
         assert_eq!(located("scan", mended, &["a", "b"]).outcome, Outcome::Fail);
+        assert_eq!(located("walk", mended, &["a", "b"]).outcome, Outcome::Fail);
         assert_eq!(located("bisect", mended, &["a", "b"]).outcome, Outcome::Pass);
     }
 
@@ -295,6 +310,7 @@ mod tests {
             let texts = vec!["s"; steps];
             let (scan, bisect) = (located("scan", &by, &texts), located("bisect", &by, &texts));
             prop_assert_eq!(&scan, &bisect);
+            prop_assert_eq!(&scan, &located("walk", &by, &texts));
             let score = if most < steps { most as f32 / steps as f32 } else { 1.0 };
             prop_assert_eq!(scan.score, Some(score));
         }

@@ -5,10 +5,11 @@ use galapagos_domain::recipe::verify::{EnvReturn, Verifier};
 use galapagos_domain::trajectory::Outcome;
 
 use super::super::choice::{Choose, Chosen};
-use super::super::growth::Growth;
+use super::super::growth::{Advice, Growth};
 use super::super::strategy::Drawn;
 use super::super::tree::Path;
 use super::*;
+use crate::engine::mock::CharacterCodec;
 use crate::verify::episode::env_return;
 
 fn tokens(text: &str) -> Vec<u32> {
@@ -53,6 +54,7 @@ fn answer(want: &Want, says: &[(&str, &[&str])]) -> Answer {
             Answer::Drawn(actions.iter().map(drawn).collect())
         }
         Want::Act(act) => Answer::Acted(play(act)),
+        Want::Write(_) => panic!("{want:?}"),
         Want::Judge(question) => match &*question.verifier {
             Verifier::EnvReturn(rule) => Answer::Judged(env_return(rule, &question.path.turns)),
             other => panic!("{other:?}"),
@@ -70,7 +72,7 @@ fn run(strategy: &mut dyn Strategy, says: &[(&str, &[&str])]) -> Vec<Act> {
         }
         acts.extend(wants.iter().filter_map(|want| match want {
             Want::Act(act) => Some(act.clone()),
-            Want::Draw(_) | Want::Judge(_) => None,
+            Want::Draw(_) | Want::Judge(_) | Want::Write(_) => None,
         }));
         answers = wants.iter().map(|want| answer(want, says)).collect();
     }
@@ -133,7 +135,7 @@ fn fewer_episodes_would_have_left_the_first_of_them() {
             let wants = episodes.next(answers).unwrap();
             let drawn = wants.iter().filter_map(|want| match want {
                 Want::Draw(draw) => Some((text(&draw.behind), draw.seed)),
-                Want::Act(_) | Want::Judge(_) => None,
+                Want::Act(_) | Want::Judge(_) | Want::Write(_) => None,
             });
             seeds.extend(drawn);
             if wants.is_empty() {
@@ -257,6 +259,7 @@ fn a_tree_is_settled_between_its_batches_alone() {
             Want::Draw(_) => 'd',
             Want::Act(_) => 'a',
             Want::Judge(_) => 'j',
+            Want::Write(_) => 'w',
         });
         seen.push(kind);
         assert_eq!(growth.is_settled(), matches!(kind, 'd' | '.'), "{seen}");
@@ -266,4 +269,30 @@ fn a_tree_is_settled_between_its_batches_alone() {
         answers = wants.iter().map(|want| answer(want, says)).collect();
     }
     assert_eq!(seen, "dajdaj.");
+}
+
+/// What is shown before a second action is no action, and what leaves no room for one is not shown.
+#[test]
+fn a_second_action_is_advised_by_what_came_of_the_first() {
+    let search = r#"{"propose": {"n": 1, "unit": "turn"}, "width": {"up_to": 2}, "simulate": "one_growth",
+        "evaluate": [{"verifier": {"env_return": {}}, "when": "every"}], "budget": {"simulations": 2, "depth": 1},
+        "feedback": {"show": "Tried: {siblings}\n> "}}"#;
+    let search: Mcts = serde_json::from_str(search).unwrap();
+    let grown = |tokens: u32, says: &[(&str, &[&str])]| {
+        let feedback = search.feedback.as_ref().unwrap();
+        let advice = Advice::new(feedback, Arc::new(CharacterCodec), "\n> ").unwrap();
+        let limits = Limits { turns: 1, action: 4, tokens };
+        let growth = Growth::mcts(&search, Arc::new(Sampling::at(1.0)), Seed(1)).advised_by(advice);
+        let mut growth = growth.playing(limits);
+        let acts: Vec<Vec<String>> = run(&mut growth, says).into_iter().map(|act| act.actions).collect();
+        assert_eq!(acts[0], ["r"]);
+        (acts[1].clone(), growth.tree().path(NodeId(2)))
+    };
+    let shown = "Tried: r -> at 1 (value 0.50)\n> ";
+    let (acts, path) = grown(100, &[("", &["r"]), (shown, &["l"])]);
+    assert_eq!(acts, ["l"]);
+    assert_eq!(path.text, format!("{shown}l\nat 0\n> "));
+    assert_eq!((text(&path.tokens), path.spent()), (format!("{shown}l\nat 0\n> "), 2));
+    let (acts, path) = grown(12, &[("", &["r"])]);
+    assert_eq!((acts, path.text.starts_with('r')), (vec!["r".to_owned()], true));
 }

@@ -5,17 +5,20 @@ mod asking;
 mod hearing;
 mod playing;
 mod slot;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::search::Unit;
 use galapagos_domain::recipe::verify::{Model, Uncertainty};
 use galapagos_domain::trajectory::Verdict;
 
 use self::hearing::Hearing;
 use self::slot::Slot;
+use self::writing::Scribe;
 use super::ending::harvest;
 use super::inquiry::{Inquiries, Place};
 use super::{Forest, ForestError, Harvest, Keeper, Kept, Pace};
@@ -53,6 +56,10 @@ enum Purpose {
         place: usize,
         /// Whether it is the policy that goes on.
         draws: bool,
+    },
+    /// A text that somebody writes, and what is read with.
+    Write {
+        scribe: Arc<Scribe>,
     },
     /// A turn of an environment; whether the action's tokens end its line.
     Act {
@@ -103,6 +110,8 @@ pub(super) struct Running<'a> {
     /// Answers that came while something was asked for.
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
+    /// Who writes, by role and by what ends a text.
+    scribes: BTreeMap<(Option<Name>, Option<String>), Arc<Scribe>>,
     examinees: Examinees,
     inquiries: Inquiries,
     /// What is to be asked once more.
@@ -155,6 +164,7 @@ impl<'a> Running<'a> {
             next: 0,
             early: VecDeque::new(),
             stops: BTreeMap::new(),
+            scribes: BTreeMap::new(),
             examinees: Examinees::of(forest.verify, forest.search),
             inquiries: Inquiries::new(forest.trust.retry),
             again: VecDeque::new(),
@@ -289,7 +299,7 @@ impl<'a> Running<'a> {
                 None => {
                     self.slots[task].hear(&answers);
                     let wants = self.slots[task].strategy.next(answers)?;
-                    self.slots[task].asked = wants.iter().map(Want::verifier).collect();
+                    self.slots[task].asked = wants.iter().map(Want::asks).collect();
                     if self.recording {
                         self.slots[task].note();
                     }

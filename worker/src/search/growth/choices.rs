@@ -9,7 +9,7 @@ use galapagos_domain::recipe::search::{
 use galapagos_domain::recipe::verify::Verifier;
 use galapagos_domain::seed::Seed;
 
-use super::{Growth, Standing};
+use super::{Advice, Growth, Standing};
 use crate::search::episodes::Limits;
 use crate::search::select::Selector;
 use crate::search::spread::Portion;
@@ -35,6 +35,8 @@ pub(super) struct Choices {
     pub(super) budget: Budget,
     pub(super) width: Width,
     pub(super) extract: Extract,
+    /// Before a further child of a node.
+    pub(super) advice: Option<Advice>,
     /// Of trees whose steps are actions in an environment.
     pub(super) plays: Option<Limits>,
 }
@@ -58,7 +60,8 @@ impl Growth {
                 backup: search.backup,
                 budget: search.budget.clone(),
                 width: search.width,
-                extract: search.extract,
+                extract: search.extract.clone(),
+                advice: None,
                 plays: None,
             },
             seed,
@@ -76,7 +79,8 @@ impl Growth {
             backup: Backup::SumMean,
             budget: search.budget.clone(),
             width: Width::Fixed,
-            extract: search.extract,
+            extract: search.extract.clone(),
+            advice: None,
             plays: None,
         };
         let before = Standing { front: vec![NodeId::ROOT], ..Standing::default() };

@@ -55,7 +55,7 @@ impl World {
                     (_, worth) => Verdict::pass("").scored(worth.unwrap_or(0.0)).by("prm/1"),
                 })
             }
-            Want::Act(act) => panic!("{act:?}"),
+            Want::Act(_) | Want::Write(_) => panic!("{want:?}"),
         }
     }
 
@@ -72,7 +72,7 @@ impl World {
                 .iter()
                 .filter_map(|want| match want {
                     Want::Draw(draw) => Some(text(draw)),
-                    Want::Judge(_) | Want::Act(_) => None,
+                    Want::Judge(_) | Want::Act(_) | Want::Write(_) => None,
                 })
                 .collect();
             if !behind.is_empty() {
@@ -272,7 +272,7 @@ fn an_undecided_answer_has_no_value_and_is_not_tried_again() {
             break;
         }
         let answer = |want: &Want| match want {
-            Want::Draw(_) | Want::Act(_) => world.answer(want),
+            Want::Draw(_) | Want::Act(_) | Want::Write(_) => world.answer(want),
             Want::Judge(_) => Answer::Judged(Verdict::new(galapagos_domain::trajectory::Outcome::Timeout, "slow")),
         };
         answers = wants.iter().map(answer).collect();

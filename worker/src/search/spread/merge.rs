@@ -97,7 +97,8 @@ fn went_on(whole: &Tree, part: &Tree, number: usize) -> Result<(), SpreadError> 
     if part.len() < whole.len() {
         return Err(SpreadError::Short { part: number, has: part.len(), of: whole.len() });
     }
-    let other = whole.iter().zip(part.iter()).find(|((_, a), (_, b))| (a.parent, &a.piece) != (b.parent, &b.piece));
+    let says = |node: &Node| (node.parent, node.guidance.clone(), node.piece.clone());
+    let other = whole.iter().zip(part.iter()).find(|((_, a), (_, b))| says(a) != says(b));
     match other {
         Some(((node, _), _)) => Err(SpreadError::Other { part: number, node: node.0 }),
         None => Ok(()),

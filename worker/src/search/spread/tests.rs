@@ -41,7 +41,7 @@ fn answer(want: &Want) -> Answer {
                 _ => Verdict::pass("").scored(draw(text, 100) as f32 / 100.0).by("prm/1"),
             })
         }
-        Want::Act(act) => panic!("{act:?}"),
+        Want::Act(_) | Want::Write(_) => panic!("{want:?}"),
     }
 }
 

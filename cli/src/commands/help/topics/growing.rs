@@ -48,6 +48,7 @@ const MCTS: Topic = Topic {
         preset("simulate", "choice", "to_end", "where a simulation ends"),
         preset("parallel", "map", "{leaves: 1, virtual_loss: 1}", "simulations of one tree at once"),
         optional("spread", "map", "one tree grown by several jobs"),
+        optional("feedback", "map", "what the policy is shown before a further child of a node"),
         preset("extract", "choice", "answers", "what is taken from the tree"),
     ],
     example: "search:\n  mcts:\n    propose: {n: 6, temperature: 1.0, unit: line, merge: exact}\n    select: {uct: {c: 2.0, unvisited: zero}}\n    evaluate:\n      - {verifier: rule, map: {pass: 1.0, fail: -1.0}}\n      - {verifier: {prm: critic}, when: leaf, backup: local, from_generation: 2}\n    budget: {simulations: 48, depth: 16}",
@@ -254,6 +255,7 @@ const EXTRACT: Topic = Topic {
         word("ends", "", "every path that ended"),
         word("correct", "", "every answer that passes"),
         word("top", "count", "the answers with the highest Q"),
+        word("discriminate", "map", "one of those, by somebody who looks at several"),
     ],
     example: "",
 };

@@ -225,6 +225,12 @@ const ENV: Topic = Topic {
         preset("legal", "true or false", "false", "each observation is followed by what may be done"),
         preset("deadline", "seconds", "60", "of one call to a server, with its tries"),
         preset("retries", "count", "2", "how often a turn that the server failed is tried again, in a new session"),
+        optional(
+            "begun",
+            "{actions: N}",
+            "every episode begins behind so many actions that are not the policy's: drawn by the instance's seed among those that may be done, \
+             bring no reward and do not end it. They stand in what the policy reads first",
+        ),
     ],
     example: "tasks:\n  maze: {env: {name: grid, config: {rows: 4, columns: 4}, train: 200, val: 50, test: 50, tokens: 900}}",
 };

@@ -267,11 +267,16 @@ const SPLICE: Topic = Topic {
     entries: &[
         required(
             "first_error",
-            "lowest_q, {below: number} or verdict",
-            "the step behind the parting with the lowest value, the first below a value, or the end",
+            "lowest_q, {below: number}, verdict, judged or random",
+            "the step behind the parting with the lowest value, the first below a value, the end, the one that the verifier `first_error` named (class 0), or any, by seed (a control)",
         ),
         required("revision", "text", "what the policy is to say then"),
         preset("mask_bad", "true or false", "true", "whether the policy does not learn the failed record's part"),
+        optional(
+            "shown",
+            "true or false",
+            "whether what an environment showed behind the error still belongs to the failed part; without it not",
+        ),
     ],
     example: "",
 };

@@ -184,9 +184,14 @@ const FIRST_ERROR: Topic = Topic {
         preset("below", "number", "0.5", "a step is wrong if its score is below this"),
         preset(
             "how",
-            "scan or bisect",
+            "scan, bisect or walk",
             "scan",
-            "ask about every step, or about the middle of what is left, again and again: right if what is once wrong stays wrong",
+            "ask about every step; about the middle of what is left, again and again, which is right if what is once wrong stays wrong; or about one after the other up to the first that is wrong",
+        ),
+        optional(
+            "decides",
+            "true or false",
+            "false: the step is named, and others decide; without it an answer with a wrong step fails",
         ),
     ],
     example: "verify: [rule, {first_error: {by: {mc_rollout: {samples: 8}}, below: 0.1, how: bisect}}]",

@@ -23,6 +23,7 @@ const SEARCH: Topic = Topic {
         word("multi_turn", "map", "several answers, one after the other, with an instruction between them"),
         word("refine_loop", "map", "answer, feedback, better answer"),
         word("debate", "map", "speakers who read what the others said before they answer again"),
+        word("critic_sampling", "map", "answers that are tested, then refined or repaired where a critic says"),
         word("env_rollout", "map", "episodes: the policy acts in the task's environment, turn by turn"),
     ],
     example: "",

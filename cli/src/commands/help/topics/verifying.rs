@@ -44,7 +44,11 @@ const VERIFY: Topic = Topic {
         ),
         word("step_executor", "map", "the Python of every step runs, in the sandbox"),
         word("unit_tests", "map", "the answer, a program, passes the tests of its task, in the sandbox"),
-        word("value", "role", "a number: what a scalar head says behind what was written"),
+        word(
+            "value",
+            "role",
+            "a number: what a scalar head says behind what was written; of a head of classes the probability of the last class, the best one",
+        ),
         word("orm", "role", "the same, of a role that was trained on outcomes"),
         word(
             "prm",
@@ -195,6 +199,11 @@ const UNIT_TESTS: Topic = Topic {
         preset("seconds", "count", "5", "what one test may take"),
         preset("all_seconds", "count", "30", "what all tests of an answer may take"),
         preset("behind_prompt", "true or false", "false", "the program is the question with the answer behind it"),
+        optional(
+            "examples",
+            "count",
+            "only the first so many tests of a task, which its text shows as examples: a search that asks them knows no more than a user",
+        ),
     ],
     example: "verify: [{unit_tests: {seconds: 5}}]",
 };
@@ -293,7 +302,7 @@ const ENV_RETURN: Topic = Topic {
 const SUCCESS_CLASSIFIER: Topic = Topic {
     word: "success_classifier",
     place: "verify",
-    about: "A role with `head: scalar` or `head: {classes: 2}`, asked once behind the whole episode. It decides beside others; put `env_return` first to have the return as the reward.",
+    about: "A role with `head: scalar` or of classes, asked once behind the whole episode. It decides beside others; put `env_return` first to have the return as the reward.",
     form: Form::Map,
     entries: &[
         required("role", "role", "who is asked"),

@@ -27,7 +27,8 @@ fn environments_are_played_and_survive_their_filled_in_form() {
     let both = "mcts: {propose: {n: 3, unit: turn}, budget: {simulations: 4, depth: 6}, evaluate: [{verifier: {combine: {of: \
                 [{verify: {env_return: {}}}, {verify: {env_return: {gamma: 0.5}}}], how: mean}}, when: every}]}";
     let there = "url: \"http://127.0.0.1:8080\", train: 20, val: 5, test: 5, tokens: 900";
-    for (env, search) in [(GRID, EPISODES), (GRID, tree), (GRID, both), (there, EPISODES)] {
+    let begun = "name: grid, train: 20, val: 5, test: 5, tokens: 900, begun: {actions: 3}";
+    for (env, search) in [(GRID, EPISODES), (GRID, tree), (GRID, both), (there, EPISODES), (begun, tree)] {
         let text = played(env, search, "{env_return: {pass_at: 0.5}}");
         let recipe = parse(&text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(parse(&recipe.to_yaml()).unwrap(), recipe);
@@ -49,6 +50,7 @@ fn each_broken_rule_of_an_environment_says_exactly_what_is_wrong() {
         (with(("tokens: 900", "tokens: 900, deadline: 0")), "tasks.world.env.deadline: 0 is out of range"),
         (with(("tokens: 900", "tokens: 900, retries: 21")), "tasks.world.env.retries: 21 is out of range"),
         (with(("tokens: 900", "tokens: 900, ask: \"\"")), "tasks.world.env.ask: the text is empty"),
+        (with(("tokens: 900", "tokens: 900, begun: {actions: 0}")), "tasks.world.env.begun.actions: 0 is out of range"),
         (with(("train: 20", "train: 0")), "rollout.tasks.world: the train split holds no tasks"),
         (
             played(GRID, "env_rollout: {propose: {n: 4}, turns: 0}", RETURN),

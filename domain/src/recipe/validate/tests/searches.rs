@@ -11,6 +11,7 @@ fn complaint(search: &str) -> String {
 #[test]
 fn each_broken_rule_of_a_search_names_its_place_and_the_way_out() {
     let tree = |rest: &str| format!("mcts: {{propose: {{n: 2, unit: line}}, budget: {{simulations: 4}}, {rest}}}");
+    let programs = |rest: &str| format!("critic_sampling: {{propose: {{n: 2}}, critic: self_log_prob, {rest}}}");
     let cases = [
         ("mcts: {propose: {n: 2, unit: line}, budget: {}}".to_owned(), "mcts.budget", "`simulations`, `nodes` or `tokens`"),
         ("mcts: {propose: {n: 2, unit: line}, budget: {nodes: 0}}".to_owned(), "budget.nodes", "from 1"),
@@ -32,6 +33,33 @@ fn each_broken_rule_of_a_search_names_its_place_and_the_way_out() {
         (tree("spread: {jobs: 2, waves: 0}"), "spread.waves", "from 1"),
         (tree("extract: {top: 0}"), "extract.top", "from 1"),
         (tree("evaluate: []"), "mcts.evaluate", "the task's rule"),
+        (tree("feedback: {show: \"{siblings}\"}"), "mcts.feedback", "`width: {up_to: 5}`"),
+        (tree("width: {up_to: 4}, feedback: {show: x}"), "feedback.show", "where it is to be read"),
+        (tree("width: {up_to: 4}, feedback: {show: \"{advice}\"}"), "feedback.show", "{siblings}"),
+        (tree("width: {up_to: 4}, feedback: {show: \"{siblings}\", each: \"{error}\"}"), "feedback.each", "{step}, {shown}, {value}"),
+        (
+            tree("width: {up_to: 4}, feedback: {show: \"{advice}\", write: {role: critic, ask: \"{siblings}\"}}"),
+            "feedback.write.role",
+            "`head: lm`",
+        ),
+        (tree("extract: {discriminate: {of: 1, by: {verifier: self_log_prob}}}"), "discriminate.of", "from 2"),
+        (tree("extract: {discriminate: {by: {verifier: {consistency: share}}}}"), "by.verifier", "use `argue`"),
+        (tree("extract: {discriminate: {by: {verifier: {mc_rollout: {samples: 2}}}}}"), "by.verifier", "whole answers"),
+        (
+            tree("extract: {discriminate: {by: {argue: {write: {ask: \"{others}\"}}}}}"),
+            "by.argue.write.ask",
+            "where it is to be read",
+        ),
+        (
+            tree("extract: {discriminate: {by: {argue: {write: {ask: \"{solutions}\", temperature: 0}}}}}"),
+            "by.argue.write.temperature",
+            "above 0",
+        ),
+        (
+            tree("spread: {jobs: 2}, extract: {discriminate: {by: {verifier: self_log_prob}}}"),
+            "mcts.spread",
+            "leave `spread` out",
+        ),
         (tree("evaluate: [{verifier: rule, when: every}]"), "evaluate[0].when", "`when: terminal`"),
         (tree("evaluate: [{verifier: {math: {}}, when: leaf}]"), "evaluate[0].when", "`math` can only decide"),
         (tree("evaluate: [{verifier: {mc_rollout: {samples: 2}}}]"), "evaluate[0].when", "`when: leaf`"),
@@ -66,6 +94,21 @@ fn each_broken_rule_of_a_search_names_its_place_and_the_way_out() {
             "debate: {propose: {n: 2}, speakers: 1, rounds: 2, others: o, again: a}".to_owned(),
             "debate.speakers",
             "from 2",
+        ),
+        (programs("tests: self_log_prob, refine: {seeds: 1, n: 1}"), "critic_sampling.tests", "use what decides"),
+        (programs("tests: rule"), "critic_sampling", "write `refine` or `repair`"),
+        (programs("tests: rule, refine: {seeds: 0, n: 1}"), "refine.seeds", "from 1"),
+        (programs("tests: rule, unit: answer, refine: {seeds: 1, n: 1}"), "critic_sampling.unit", "`unit: line`"),
+        (programs("tests: rule, repair: {programs: 1, write: {ask: x}}"), "repair.write.ask", "where it is to be read"),
+        (
+            programs("tests: rule, repair: {programs: 1, n: 2, write: {ask: \"{answer}\", temperature: 0}}"),
+            "repair.write.temperature",
+            "`n: 1`",
+        ),
+        (
+            "critic_sampling: {propose: {n: 2}, tests: rule, critic: rule, refine: {seeds: 1, n: 1}}".to_owned(),
+            "critic_sampling.critic",
+            "`self_log_prob`",
         ),
         ("sample_k: {n: 2, merge: {edit_distance: {below: 2}}}".to_owned(), "sample_k.merge", "datasets have `dedupe`"),
     ];

@@ -29,11 +29,39 @@ pub enum Blank {
     Second,
     /// The principle that is judged by.
     Principle,
+    /// What was shown behind a step.
+    Shown,
+    /// What a step is worth.
+    Value,
+    /// What came of other steps from the same place.
+    Siblings,
+    /// What was written about them.
+    Advice,
+    /// Finished answers, numbered.
+    Solutions,
+    /// What others wrote.
+    Others,
+    /// What went wrong.
+    Error,
 }
 
 impl Blank {
-    const ALL: [Self; 7] =
-        [Self::Prompt, Self::Answer, Self::Step, Self::Expected, Self::First, Self::Second, Self::Principle];
+    const ALL: [Self; 14] = [
+        Self::Prompt,
+        Self::Answer,
+        Self::Step,
+        Self::Expected,
+        Self::First,
+        Self::Second,
+        Self::Principle,
+        Self::Shown,
+        Self::Value,
+        Self::Siblings,
+        Self::Advice,
+        Self::Solutions,
+        Self::Others,
+        Self::Error,
+    ];
 
     /// The word, as written in a template.
     #[must_use]
@@ -46,15 +74,30 @@ impl Blank {
             Self::First => "first",
             Self::Second => "second",
             Self::Principle => "principle",
+            Self::Shown => "shown",
+            Self::Value => "value",
+            Self::Siblings => "siblings",
+            Self::Advice => "advice",
+            Self::Solutions => "solutions",
+            Self::Others => "others",
+            Self::Error => "error",
         }
     }
 
-    /// Whether a policy wrote what goes there, so that it stands between fences.
+    /// Whether a policy wrote what goes there, so that it stands between fences of a judge.
     #[must_use]
     pub fn is_written(self) -> bool {
         match self {
             Self::Answer | Self::Step | Self::First | Self::Second => true,
             Self::Prompt | Self::Expected | Self::Principle => false,
+            // No judge is shown these; who lists them puts fences where they are needed.
+            Self::Shown
+            | Self::Value
+            | Self::Siblings
+            | Self::Advice
+            | Self::Solutions
+            | Self::Others
+            | Self::Error => false,
         }
     }
 }

@@ -30,6 +30,11 @@ impl Running<'_> {
             (Purpose::Share(_) | Purpose::Number { .. } | Purpose::Spread { .. }, Given::Refused(why)) => {
                 Answer::Judged(Verdict::new(Outcome::Error, format!("the model cannot be asked: {why}")))
             }
+            (Purpose::Write { .. }, Given::Refused(why)) => {
+                let reason = format!("the model cannot be asked: {why}");
+                Answer::Written(Err(Verdict::new(Outcome::Error, reason)))
+            }
+            (Purpose::Write { scribe }, Given::Completions(made)) => Answer::Written(self.written(&scribe, &made)?),
             (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
             (Purpose::Share(question), Given::Completions(made)) => {
                 let drawn = self.read(&unit, made)?;
@@ -44,7 +49,10 @@ impl Running<'_> {
             (Purpose::Spread { critic, model, uncertainty }, Given::Numbers(numbers)) => {
                 Answer::Judged(read_masked(&numbers, &critic, &model, &uncertainty))
             }
-            (Purpose::Draw | Purpose::Share(_) | Purpose::Check | Purpose::Act { .. }, Given::Numbers(_))
+            (
+                Purpose::Draw | Purpose::Share(_) | Purpose::Check | Purpose::Act { .. } | Purpose::Write { .. },
+                Given::Numbers(_),
+            )
             | (
                 Purpose::Number { .. } | Purpose::Spread { .. } | Purpose::Check | Purpose::Act { .. },
                 Given::Completions(_),
@@ -64,15 +72,16 @@ impl Running<'_> {
                 Next::Again(to, question) => return self.again.push_back((task, to, question)),
                 Next::Wait => return,
             },
-            (made @ (Answer::Drawn(_) | Answer::Acted(_)), Place::Want(want)) => (want, made),
-            (Answer::Drawn(_) | Answer::Acted(_), Place::Part { .. }) => return,
+            (made @ (Answer::Drawn(_) | Answer::Acted(_) | Answer::Written(_)), Place::Want(want)) => (want, made),
+            (Answer::Drawn(_) | Answer::Acted(_) | Answer::Written(_), Place::Part { .. }) => return,
         };
         let slot = &mut self.slots[task];
         if slot.judging.is_none() {
             slot.spent += match &answer {
                 Answer::Drawn(drawn) => drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum(),
                 Answer::Judged(verdict) => verdict.cost,
-                Answer::Acted(_) => 0,
+                Answer::Written(Ok(written)) => written.cost,
+                Answer::Acted(_) | Answer::Written(Err(_)) => 0,
             };
         }
         slot.answers[want] = Some(answer);

@@ -80,6 +80,7 @@ impl Running<'_> {
         match what {
             Want::Draw(draw) => self.draw(draw, Pending { task, want, purpose: Purpose::Draw, unit: Unit::Answer }),
             Want::Act(act) => self.act(task, want, act),
+            Want::Write(commission) => self.commission(task, want, commission),
             Want::Judge(question) => {
                 // What an environment failed is decided, and asked once.
                 if !matches!(question.path.turns.last(), Some(TreeTurn::Failed(_))) {

@@ -20,7 +20,8 @@ impl Running<'_> {
     pub(super) fn act(&mut self, task: usize, want: Place, act: Act) -> Result<(), ForestError> {
         let Act { replica, actions, last } = act;
         let stage = self.forest.tasks.stage.as_ref();
-        let Some((stage, (start, first))) = stage.and_then(|stage| Some((stage, stage.start(task, replica)?))) else {
+        let Some((stage, (start, first, begun))) = stage.and_then(|stage| Some((stage, stage.start(task, replica)?)))
+        else {
             let verdict = Verdict::new(Outcome::Error, "the tasks have no environment");
             self.fill(task, want, Answer::Acted(Err(verdict)));
             return Ok(());
@@ -40,7 +41,7 @@ impl Running<'_> {
         let id = self.next;
         self.next += 1;
         self.pending.insert(id, Pending { task, want, purpose: Purpose::Act { ended }, unit: Unit::Turn });
-        self.players.insert(players).ask(id, (start, first, actions));
+        self.players.insert(players).ask(id, (start, first, [begun, actions].concat()));
         Ok(())
     }
 

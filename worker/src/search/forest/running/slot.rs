@@ -1,6 +1,6 @@
 //! The search of one task within a forest: what it waits for, what it left, and what it would have found before.
 
-use galapagos_domain::trajectory::Audit;
+use galapagos_domain::trajectory::{Audit, Verdict};
 
 use crate::search::canaries::Canary;
 use crate::search::forest::ending::Ended;
@@ -12,7 +12,7 @@ pub(super) struct Slot {
     pub(super) strategy: Box<dyn Strategy>,
     pub(super) answers: Vec<Option<Answer>>,
     pub(super) missing: usize,
-    /// Of each want of the search, the verifier that it asks, if it does.
+    /// Of each want of the search, the verifier that it asks, or what is to be written, if it does.
     pub(super) asked: Vec<Option<&'static str>>,
     /// What the search heard of its evaluators.
     pub(super) heard: Audit,
@@ -35,8 +35,11 @@ impl Slot {
     /// Notes the answers to what the search wanted, in order, whenever each of them came.
     pub(super) fn hear(&mut self, answers: &[Answer]) {
         for (asked, answer) in self.asked.drain(..).zip(answers) {
-            if let (Some(verifier), Answer::Judged(verdict)) = (asked, answer) {
-                self.heard.hear(verifier, verdict);
+            match (asked, answer) {
+                (Some(verifier), Answer::Judged(verdict)) => self.heard.hear(verifier, verdict),
+                (Some(what), Answer::Written(Err(verdict))) => self.heard.hear(what, verdict),
+                (Some(what), Answer::Written(Ok(_))) => self.heard.hear(what, &Verdict::pass("")),
+                (Some(_) | None, _) => {}
             }
         }
     }
