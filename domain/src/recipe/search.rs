@@ -298,7 +298,7 @@ impl Search {
                 });
                 let width = match search.width {
                     Width::Fixed | Width::UpTo(_) => n,
-                    Width::Adaptive { max, .. } => u64::from(max).max(n),
+                    Width::Adaptive { max, root, .. } => u64::from(max.max(root.unwrap_or(0))).max(n),
                 };
                 search.budget.most(growths.map_or(u64::MAX, |growths| growths.saturating_mul(width)), step)
             }
