@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn a_propose_counts_what_it_refused() {
+        let sifted = Sifted { tries: 1600, malformed: 40, held_out: 500, kept: 1060, ..Sifted::default() };
+        let text = |sifted| detail(&step(Some(Summary::Propose { sifted, at_least: 20 })));
+        let head = "800/1600  412 tok/s  ";
+        assert_eq!(text(sifted), format!("{head}1060 questions kept (refused: malformed 40, held out 500)"));
+        assert_eq!(text(Sifted { kept: 3, ..Sifted::default() }), format!("{head}3 questions kept"));
+    }
+
+    #[test]
     fn a_curate_counts_what_each_operator_dropped() {
         let operators = vec![OperatorCount::new("keep", 1600, 345), OperatorCount::new("dedupe", 345, 150)];
         let text =

@@ -129,11 +129,15 @@ fn gather(shop: &Workshop, spec: &ProposeSpec, tables: &[ArtifactRef]) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use galapagos_domain::ids::Name;
-    use galapagos_domain::job::{FailureClass, JobKind};
-    use galapagos_domain::recipe::tasks::Split;
-    use galapagos_domain::recipe::tasks::{Builtin, TaskSet};
+    use galapagos_domain::job::{Critic, FailureClass, JobKind, RolloutSpec, TaskSlice};
+    use galapagos_domain::recipe::Head;
+    use galapagos_domain::recipe::search::Trust;
+    use galapagos_domain::recipe::tasks::{Builtin, Split, TaskSet};
     use galapagos_domain::task::Family;
+    use galapagos_domain::trajectory::{Outcome, Trajectory};
 
     use super::super::test_bench::{Bench, SAMPLING};
     use super::*;
@@ -176,6 +180,58 @@ mod tests {
         assert!(kept.len() <= 5 && kept.len() as u64 == gathered.kept);
         let expected = proposed::gather(whole.into_iter(), 5, "g1").0;
         assert_eq!(kept, expected);
+    }
+
+    /// A rollout of the job's own kind over tasks that were proposed, with a critic.
+    fn searched(bench: &Bench, search: &str, verify: &str) -> (JobOutput, Vec<Trajectory>) {
+        let (_, table, _) = made(bench, spec(bench, ProposePart::Write { from: 0, to: 30 }));
+        let tasks =
+            TaskSlice { set: Name::new("imagined").unwrap(), proposed: Some(table), ..bench.slice(Split::Train, 0..3) };
+        let critic = Critic { checkpoint: bench.other, head: Head::Scalar, shots: true };
+        let rollout = RolloutSpec {
+            policy: bench.policy,
+            tasks,
+            search: Box::new(serde_json::from_str(search).unwrap()),
+            verify: serde_json::from_str(verify).unwrap(),
+            critics: BTreeMap::from([(Name::new("critic").unwrap(), critic)]),
+            trust: Trust::default(),
+            grown: Vec::new(),
+        };
+        let output = bench.run(JobKind::Rollout(rollout)).unwrap();
+        let JobOutput::Rollout { trajectories, .. } = &output else { panic!("{output:?}") };
+        let rows = bench.read(trajectories);
+        (output, rows)
+    }
+
+    #[test]
+    fn a_critic_decides_on_proposed_tasks_and_the_rule_never_does() {
+        let bench = Bench::new();
+        let (_, rows) =
+            searched(&bench, r#"{"sample_k": {"n": 4}}"#, r#"[{"orm": {"role": "critic", "pass_at": 0.7}}]"#);
+        assert_eq!(rows.len(), 12);
+        for row in &rows {
+            let score = f64::from(row.verdict.score.unwrap());
+            let outcome = if score >= 0.7 { Outcome::Pass } else { Outcome::Fail };
+            assert_eq!((row.verdict.outcome, row.task_set.as_str()), (outcome, "imagined"), "{score}");
+            assert!(row.task.starts_with("g1/"), "{}", row.task);
+        }
+        assert!(rows.iter().any(|row| row.verdict.outcome == Outcome::Pass));
+        let (_, asked) = searched(&bench, r#"{"sample_k": {"n": 1}}"#, r#"["rule"]"#);
+        assert!(asked.iter().all(|row| row.verdict.outcome == Outcome::Error));
+        assert!(asked[0].verdict.reason.contains("nobody knows its answer"), "{}", asked[0].verdict.reason);
+    }
+
+    #[test]
+    fn continuations_are_judged_by_a_critic_on_the_way() {
+        let bench = Bench::new();
+        let search = r#"{"mcts": {"propose": {"n": 2, "temperature": 1.0, "unit": {"tokens": 1}, "max_tokens": 1}, "budget": {"nodes": 6, "depth": 3},
+            "evaluate": [{"verifier": {"mc_rollout": {"samples": 3, "by": {"orm": "critic"}}}, "when": "leaf"}], "extract": "ends"}}"#;
+        let (output, _) = searched(&bench, search, r#"[{"orm": {"role": "critic", "pass_at": 0.7}}]"#);
+        let JobOutput::Rollout { trees: Some(trees), audit, .. } = output else { panic!("{output:?}") };
+        let scores: Vec<_> = bench.trees(&trees).into_iter().flat_map(|node| node.scores).collect();
+        assert!(scores.len() >= 3 && scores.iter().all(|score| score.by == "mc_rollout/1"), "{scores:?}");
+        assert!(scores.iter().all(|score| (0.0..=1.5).contains(&score.value)), "{scores:?}");
+        assert!(audit.evaluators.iter().all(|heard| heard.error == 0), "{audit:?}");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::{MICRO, QUICKSTART, parse};
 use crate::plan::Plan;
 
 const FIRST: &str = "each:\n";
-const TASKS: &str = "{numbers: 200, words: 200}";
 
 /// The quickstart, with its numbers proposed anew in each generation, searched and verified as given.
 fn imagined(propose: &str, tasks: &str, search: &str, verify: &str) -> String {
