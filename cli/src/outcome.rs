@@ -90,7 +90,8 @@ pub fn scores(view: &EvolutionView) -> impl Iterator<Item = (Phase, &Score)> {
                 | Summary::Curate { .. }
                 | Summary::Train { .. }
                 | Summary::Tournament(_)
-                | Summary::Control(_),
+                | Summary::Control(_)
+                | Summary::Propose { .. },
             )
             | None => &[],
         };

@@ -2,6 +2,7 @@
 //! kind of device), so a retried job gives the same bytes.
 
 mod output;
+mod propose;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::seed::Seed;
 pub use output::{
     FailureClass, JobFailure, JobOutput, Moment, OperatorCount, Oracle, PairOutcome, TaskCurve, TaskOutcome,
 };
+pub use propose::{ProposePart, ProposeSpec, Sifted};
 
 /// One unit of work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,7 @@ pub enum JobKind {
     Evaluate(EvaluateSpec),
     Measure(MeasureSpec),
     Sweep(SweepSpec),
+    Propose(Box<ProposeSpec>),
 }
 
 impl JobKind {
@@ -63,6 +66,7 @@ impl JobKind {
             Self::Evaluate(_) => "evaluate",
             Self::Measure(_) => "measure",
             Self::Sweep(_) => "sweep",
+            Self::Propose(_) => "propose",
         }
     }
 }
@@ -76,6 +80,9 @@ pub struct TaskSlice {
     pub indices: Vec<u32>,
     /// The seed that generated the set (of the evolution, not of the job).
     pub seed: Seed,
+    /// Of questions that a role proposed: their table. `source` is then the set that they are like, and says how they are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<ArtifactRef>,
 }
 
 /// How completions are sampled.
@@ -229,6 +236,8 @@ pub enum CurateFrom {
     Trajectories(Vec<ArtifactRef>),
     /// Solved problems, tokenised by the base checkpoint's tokenizer.
     Demonstrations { base: Digest, tasks: Box<TaskSlice> },
+    /// Training questions, each behind `seeds` others, as `propose` shows them.
+    Questions { base: Digest, tasks: Box<TaskSlice>, seeds: u32 },
 }
 
 /// One mirrored pair per task: each side answers twice, with the random streams swapped.

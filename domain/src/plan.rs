@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::ids::{Digest, Name};
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
+use crate::recipe::proposals::{Proposals, longest_question};
 use crate::recipe::search::{Amount, Rollout};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tasks::{Split, TaskSet};
@@ -66,7 +67,7 @@ pub struct Cost {
     pub completions: u64,
     /// Tokens sampled, by the families' longest completions.
     pub sampled_tokens: u64,
-    /// Records written by a `rollout` or `curate`, or read once by a `train`.
+    /// Records written by a `rollout` or `curate`, questions kept by a `propose`, or records read once by a `train`.
     pub records: u64,
     /// Optimiser steps.
     pub optimiser_steps: u64,
@@ -143,6 +144,7 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
         }
         RecipeStep::Tournament(tournament) => tournament_cost(recipe, tournament),
         RecipeStep::Evaluate(evaluate) => evaluate_cost(recipe, evaluate),
+        RecipeStep::Propose(proposals) => proposals_cost(recipe, proposals),
     };
     let name = step.given_name().map_or_else(|| format!("{}-{}", step.verb(), index + 1), Name::to_string);
     StepPlan { name, verb: step.verb(), times: 1, cost }
@@ -161,6 +163,20 @@ fn rollout_cost(recipe: &Recipe, rollout: &Rollout) -> Cost {
         cost.records += tasks.saturating_mul(most.trajectories);
     }
     cost
+}
+
+/// The questions are written in shares, and put together by one job.
+fn proposals_cost(recipe: &Recipe, proposals: &Proposals) -> Cost {
+    let tries = u64::from(proposals.tries());
+    let longest = proposals.max_tokens.or_else(|| Some(longest_question(recipe.tasks.get(&proposals.like)?)));
+    Cost {
+        jobs: chunks(proposals.tries()).len() as u64 + 1,
+        prompts: tries,
+        completions: tries,
+        sampled_tokens: tries * u64::from(longest.unwrap_or(0)),
+        records: u64::from(proposals.n),
+        ..Cost::default()
+    }
 }
 
 /// Each mirrored pair is one task that both sides answer twice.
@@ -240,8 +256,12 @@ fn tasks<'a>(
     taken: impl Iterator<Item = (&'a Name, Split, Amount)>,
 ) -> impl Iterator<Item = (&'a TaskSet, u32)> {
     taken.filter_map(|(name, split, amount)| {
-        let source = recipe.tasks.get(name)?;
-        Some((source, amount.of(source.size(split))))
+        let source = recipe.task_source(name)?;
+        let available = match recipe.proposals(name) {
+            Some(proposals) if !recipe.tasks.contains_key(name) => proposals.n,
+            Some(_) | None => source.size(split),
+        };
+        Some((source, amount.of(available)))
     })
 }
 

@@ -13,6 +13,7 @@ pub mod generations;
 pub mod guide;
 mod parse;
 pub mod path;
+pub mod proposals;
 mod read;
 pub mod search;
 mod shape;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::Name;
 use controller::Controller;
+use proposals::Proposals;
 pub(crate) use shape::whole;
 use shape::{Never, Shape};
 use step::RecipeStep;
@@ -81,6 +83,23 @@ pub struct Recipe {
     /// The negative control that `reproduce` runs beside the recipe, at the same budget.
     #[serde(default)]
     pub control: Option<Control>,
+}
+
+impl Recipe {
+    /// The recipe step that proposes the tasks of that name.
+    #[must_use]
+    pub fn proposals(&self, name: &Name) -> Option<&Proposals> {
+        self.first.iter().chain(&self.each).find_map(|step| match step {
+            RecipeStep::Propose(proposals) => Some(proposals).filter(|proposals| proposals.name == *name),
+            _ => None,
+        })
+    }
+
+    /// The task set of that name; of proposed tasks the one that they are like, whose answers they would have.
+    #[must_use]
+    pub fn task_source(&self, name: &Name) -> Option<&TaskSet> {
+        self.tasks.get(name).or_else(|| self.tasks.get(&self.proposals(name)?.like))
+    }
 }
 
 /// The published system that a recipe implements.

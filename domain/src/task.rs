@@ -17,6 +17,8 @@ mod letters_in_word;
 pub mod life;
 pub mod list_program;
 mod odd_one_out;
+mod posed;
+pub mod proposed;
 mod rule;
 mod set;
 mod shape;
@@ -336,6 +338,27 @@ impl Family {
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => None,
+        }
+    }
+
+    /// Whether [`Family::check_working`] reads the question alone and knows no answer, so that it can be asked of questions whose answer
+    /// nobody knows.
+    #[must_use]
+    pub fn works_without_answer(self) -> bool {
+        match self {
+            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) => true,
+            Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::Countdown(_)
+            | Self::ListProgram
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => false,
         }
     }
 

@@ -21,6 +21,8 @@ mod fake;
 mod healing;
 #[path = "cluster/invariants.rs"]
 mod invariants;
+#[path = "cluster/proposals.rs"]
+mod proposals;
 #[path = "cluster/recipes.rs"]
 mod recipes;
 #[path = "cluster/sharing.rs"]
@@ -134,6 +136,11 @@ proptest! {
     #![proptest_config(config(8))]
 
     #[test]
+    fn proposed_tasks_do_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
+        ends_as_undisturbed(&recipes::imagined(), &acts);
+    }
+
+    #[test]
     fn what_controllers_choose_does_not_depend_on_faults(acts in proptest::collection::vec(act::any_act(), 1..128)) {
         ends_as_undisturbed(&recipes::controlled(), &acts);
     }
@@ -151,6 +158,7 @@ fn saved_lists_pass() {
         ends_as_undisturbed(&recipes::full(), &acts);
         ends_as_undisturbed(&recipes::spread(), &acts);
         ends_as_undisturbed(&recipes::controlled(), &acts);
+        ends_as_undisturbed(&recipes::imagined(), &acts);
         run += 1;
     }
     assert!(run > 0, "no list in {folder}");

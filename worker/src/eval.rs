@@ -90,7 +90,14 @@ pub fn run(config: &Eval, out: &mut dyn Write) -> Result<(), EvalError> {
     let mut tasks = BTreeMap::new();
     for (set, source) in &recipe.tasks {
         let indices = (0..source.size(split).min(config.n.unwrap_or(u32::MAX))).collect();
-        let slice = TaskSlice { set: set.clone(), source: source.clone(), split, indices, seed: Seed(config.seed) };
+        let slice = TaskSlice {
+            set: set.clone(),
+            source: source.clone(),
+            split,
+            indices,
+            seed: Seed(config.seed),
+            proposed: None,
+        };
         let prepared = Tasks::prepare(&slice, &shelf, codec.as_ref(), Seed(config.seed), None)
             .map_err(|source| EvalError::Tasks { source })?;
         tasks.insert(set.clone(), measure(&engine, &checkpoint, &codec, &prepared).map_err(failed)?);

@@ -3,6 +3,7 @@
 //!
 //! Attempts run on threads of their own and may block; nothing here talks to the coordinator.
 
+mod asking;
 mod base;
 mod bout;
 mod curate;
@@ -18,6 +19,7 @@ mod measure;
 pub mod meter;
 mod played;
 mod progress;
+mod propose;
 mod rollout;
 mod scene;
 pub mod stage;
@@ -33,6 +35,7 @@ use galapagos_artifacts::ArtifactStore;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{FailureClass, JobKind, JobOutput, JobSpec};
 use galapagos_domain::task::TaskError;
+use galapagos_domain::task::proposed::Formless;
 
 use crate::checkpoints::Checkpoints;
 use crate::code::Code;
@@ -87,6 +90,7 @@ pub fn run(shop: &Workshop, job: &JobSpec, meter: &Meter) -> Result<JobOutput, J
         JobKind::Evaluate(spec) => evaluate::run(shop, job, spec, meter),
         JobKind::Measure(spec) => measure::run(shop, job, spec, meter),
         JobKind::Sweep(spec) => sweep::run(shop, job, spec, meter),
+        JobKind::Propose(spec) => propose::run(shop, job, spec, meter),
     }
 }
 
@@ -112,6 +116,8 @@ pub enum JobError {
          write a character as their `end`"
     )]
     NoEnd { set: String },
+    #[error("no questions like those of `{set}` can be proposed")]
+    Formless { set: String, source: Formless },
     #[error("cannot generate the tasks of `{set}`")]
     Tasks { set: String, source: TaskError },
     #[error(
@@ -169,6 +175,7 @@ impl JobError {
             Self::NotRead { .. }
             | Self::Rows { .. }
             | Self::NoEnd { .. }
+            | Self::Formless { .. }
             | Self::Tasks { .. }
             | Self::Played { .. }
             | Self::Grown { .. }

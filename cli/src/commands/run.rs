@@ -163,7 +163,11 @@ fn check_slots(recipe: &Recipe, cluster: &Cluster) -> Result<(), Error> {
     let steps = recipe.first.iter().chain(&recipe.each).chain(&recipe.finish);
     let ranks = steps.filter_map(|step| match step {
         RecipeStep::Train(train) => Some(train.ranks),
-        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => None,
+        RecipeStep::Rollout(_)
+        | RecipeStep::Curate(_)
+        | RecipeStep::Tournament(_)
+        | RecipeStep::Evaluate(_)
+        | RecipeStep::Propose(_) => None,
     });
     let (wanted, there) = (ranks.max().unwrap_or(0), cluster.workers.saturating_mul(cluster.slots));
     if wanted <= there {

@@ -66,6 +66,7 @@ fn decision(step: &StepView) -> Option<Decision> {
         | Summary::Curate { .. }
         | Summary::Train { .. }
         | Summary::Evaluate { .. }
-        | Summary::Control(_) => None,
+        | Summary::Control(_)
+        | Summary::Propose { .. } => None,
     }
 }

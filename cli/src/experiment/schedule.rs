@@ -87,7 +87,11 @@ fn measures(arm: &PlannedArm, measure: &Measure) -> bool {
                     .iter()
                     .any(|(set, selection)| counted(set) && (!sealed || selection.split == Split::Test))
         }
-        RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => false,
+        RecipeStep::Rollout(_)
+        | RecipeStep::Curate(_)
+        | RecipeStep::Train(_)
+        | RecipeStep::Tournament(_)
+        | RecipeStep::Propose(_) => false,
     })
 }
 

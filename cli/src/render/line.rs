@@ -2,7 +2,7 @@
 
 use galapagos_domain::calibration::Calibration;
 use galapagos_domain::cluster::view::{Decided, Decision, Held, Ladder, Moved, Score, StepView, Summary};
-use galapagos_domain::job::OperatorCount;
+use galapagos_domain::job::{OperatorCount, Sifted};
 use galapagos_domain::round::MISMATCH_ALARM;
 use galapagos_domain::trajectory::VerdictCounts;
 
@@ -48,6 +48,7 @@ pub fn detail(step: &StepView) -> String {
         Some(Summary::Tournament(ladder)) => tournament(ladder),
         Some(Summary::Evaluate { scores }) => evaluated(scores),
         Some(Summary::Control(decided)) => controlled(decided, step.tokens),
+        Some(Summary::Propose { sifted, .. }) => format!("{}  {}", progress(step), proposed(sifted)),
     }
 }
 
@@ -110,6 +111,13 @@ fn operator(count: &OperatorCount) -> String {
     let precision =
         precision.map_or_else(String::new, |(before, after)| format!(" (precision {before:.2} -> {after:.2})"));
     format!("{change}{without}{doubted}{precision}")
+}
+
+/// `128 kept (malformed 40, known 3)`.
+fn proposed(sifted: &Sifted) -> String {
+    let refused = sifted.refusals();
+    let refused = if refused.is_empty() { String::new() } else { format!(" (refused: {refused})") };
+    format!("{} questions kept{refused}", sifted.kept)
 }
 
 /// A gate's evidence and decision in one line.
@@ -231,6 +239,15 @@ mod tests {
         assert_eq!(text(decided.clone()), format!("{head} (was 0.377){tail}"));
         assert_eq!(text(Decided { was_tasks: 25, ..decided.clone() }), format!("{head} (was 0.377 on 25 tasks){tail}"));
         assert_eq!(text(Decided { was: None, was_tasks: 0, ..decided }), format!("{head}{tail}"));
+    }
+
+    #[test]
+    fn a_propose_counts_what_it_refused() {
+        let sifted = Sifted { tries: 1600, malformed: 40, held_out: 500, kept: 1060, ..Sifted::default() };
+        let text = |sifted| detail(&step(Some(Summary::Propose { sifted, at_least: 20 })));
+        let head = "800/1600  412 tok/s  ";
+        assert_eq!(text(sifted), format!("{head}1060 questions kept (refused: malformed 40, held out 500)"));
+        assert_eq!(text(Sifted { kept: 3, ..Sifted::default() }), format!("{head}3 questions kept"));
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn generation_rows(view: &EvolutionView, phase: Phase) -> Vec<Vec<String>> {
                 pass.push(format!("{:.1}%", 100.0 * counts.pass as f64 / counts.total().max(1) as f64));
             }
             Some(Summary::Curate { records, .. }) => kept.push(format!("{} {records}", step.name)),
+            Some(Summary::Propose { sifted, .. }) => kept.push(format!("{} {}", step.name, sifted.kept)),
             Some(Summary::Tournament(ladder)) => gate.push(decision(ladder.decision).to_owned()),
             Some(Summary::Evaluate { scores: all }) => scores.extend(all.iter().map(score)),
             Some(Summary::Control(decided)) => scores.push(super::line::moves(&decided.moves)),

@@ -5,12 +5,14 @@ mod bouts;
 mod control;
 mod data;
 mod evaluate;
+mod propose;
 mod rollout;
 mod spread;
 
 pub(super) use bouts::wave;
 pub(super) use control::survey;
 pub(super) use evaluate::probes;
+pub(super) use propose::ready as proposals;
 pub(super) use rollout::resolved_in;
 pub(super) use spread::ready as spread;
 
@@ -19,6 +21,7 @@ use super::cursor::Place;
 use super::evolution::{Contest, Evolution, List, StepRun, Work};
 use super::resolve::ResolveError;
 use super::view::Phase;
+use crate::artifact::ArtifactRef;
 use crate::ids::{JobId, Name, RoundId};
 use crate::job::{JobKind, JobSpec, TaskSlice};
 use crate::recipe::Number;
@@ -70,6 +73,7 @@ fn step(evolution: &Evolution, limits: &Limits, place: Place) -> Result<Expansio
             of_jobs(spread::ready(&site, rollout, &|_| None)?)
         }
         Some(RecipeStep::Rollout(rollout)) => of_jobs(rollout::jobs(&site, rollout)?),
+        Some(RecipeStep::Propose(proposals)) => of_jobs(propose::ready(&site, proposals, &|_| None)?),
         Some(RecipeStep::Curate(curate)) => of_jobs(vec![data::curate(&site, curate)?]),
         Some(RecipeStep::Evaluate(evaluate)) => of_jobs(evaluate::jobs(&site, evaluate)?),
         Some(RecipeStep::Train(train)) => {
@@ -137,12 +141,23 @@ impl<'a> Site<'a> {
 
     /// How many tasks a split of a set holds.
     fn available(&self, set: &Name, split: Split) -> Result<u32, ResolveError> {
-        let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
-        Ok(tasks.size(split))
+        match self.evolution.recipe.tasks.get(set) {
+            Some(tasks) => Ok(tasks.size(split)),
+            None if split == Split::Train => Ok(u32::try_from(self.proposed(set)?.rows).unwrap_or(u32::MAX)),
+            None => Ok(0),
+        }
+    }
+
+    /// The table of proposed tasks.
+    fn proposed(&self, set: &Name) -> Result<&'a ArtifactRef, ResolveError> {
+        self.evolution.recipe.proposals(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
+        self.evolution.proposed(set)
     }
 
     fn slice(&self, set: &Name, split: Split, indices: Vec<u32>) -> Result<TaskSlice, ResolveError> {
-        let tasks = self.evolution.recipe.tasks.get(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?;
-        Ok(TaskSlice { set: set.clone(), source: tasks.clone(), split, indices, seed: self.evolution.seed })
+        let recipe = &self.evolution.recipe;
+        let source = recipe.task_source(set).ok_or_else(|| ResolveError::UnknownTasks(set.clone()))?.clone();
+        let proposed = if recipe.tasks.contains_key(set) { None } else { Some(self.proposed(set)?.clone()) };
+        Ok(TaskSlice { set: set.clone(), source, split, indices, seed: self.evolution.seed, proposed })
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn weigh<'a>(tournament: &Tournament, outputs: impl IntoIterator<Item
         | JobOutput::Curate { .. }
         | JobOutput::Evaluate { .. }
         | JobOutput::Measure { .. }
-        | JobOutput::Sweep { .. } => None,
+        | JobOutput::Sweep { .. }
+        | JobOutput::Propose { .. } => None,
     });
     'read: for pairs in known {
         jobs += 1;

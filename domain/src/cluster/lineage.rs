@@ -86,7 +86,8 @@ impl Evolution {
             | Summary::Curate { .. }
             | Summary::Train { .. }
             | Summary::Evaluate { .. }
-            | Summary::Control(_) => None,
+            | Summary::Control(_)
+            | Summary::Propose { .. } => None,
         });
         stood.collect()
     }

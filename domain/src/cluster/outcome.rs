@@ -6,7 +6,7 @@ use super::expand::{probes, resolved_in};
 use super::view::{Held, Phase, Score, Summary};
 use crate::calibration::Calibration;
 use crate::ids::{Digest, MemberId, Name};
-use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, TaskCurve, TaskOutcome};
+use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, ProposePart, Sifted, TaskCurve, TaskOutcome};
 use crate::member::Member;
 use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::step::RecipeStep;
@@ -23,9 +23,10 @@ pub(super) type Ended<'a> = (&'a JobSpec, &'a JobOutput);
 pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>]) -> Outcome {
     let tokens = ended.iter().map(|(_, output)| tokens(output)).sum();
     let units = ended.iter().map(|(spec, _)| units(&spec.kind)).sum();
-    let dataset = ended.iter().filter_map(|(_, output)| match output {
+    let dataset = ended.iter().filter_map(|(spec, output)| match output {
         JobOutput::Rollout { trajectories, .. } => Some(trajectories.clone()),
         JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
+        JobOutput::Propose { questions, .. } => gathers(spec).then(|| questions.clone()),
         JobOutput::Grow { .. }
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
@@ -36,6 +37,7 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
     let trees = ended.iter().filter_map(|(_, output)| match output {
         JobOutput::Rollout { trees, .. } => trees.clone(),
         JobOutput::Grow { .. }
+        | JobOutput::Propose { .. }
         | JobOutput::Curate { .. }
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
@@ -57,15 +59,56 @@ pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
             let sources = step.map_or_else(Vec::new, |step| sources(evolution, step));
             Summary::Curate { records: dataset.rows, operators: operators.clone(), sources }
         }
+        (Some(RecipeStep::Propose(proposals)), _) => {
+            Summary::Propose { sifted: sifted(ended), at_least: proposals.at_least() }
+        }
         _ => rolled_out(ended),
     }
+}
+
+/// Whether the job puts proposed questions together.
+fn gathers(spec: &JobSpec) -> bool {
+    matches!(&spec.kind, JobKind::Propose(spec) if matches!(spec.part, ProposePart::Gather(_)))
+}
+
+/// What became of all questions that were proposed so far.
+fn sifted(ended: &[Ended<'_>]) -> Sifted {
+    let of = |whether: bool| {
+        ended.iter().filter(move |(spec, _)| gathers(spec) == whether).filter_map(|(_, output)| match output {
+            JobOutput::Propose { sifted, .. } => Some(sifted),
+            _ => None,
+        })
+    };
+    Sifted::sum(of(false), of(true).next())
+}
+
+/// Why a finished `propose` is of no use: it kept fewer questions than the recipe wants at least.
+pub(super) fn shortfall(evolution: &Evolution, run: &StepRun, outcome: &Outcome) -> Option<Vec<String>> {
+    let Summary::Propose { sifted, at_least } = &outcome.summary else { return None };
+    if sifted.kept >= u64::from(*at_least) {
+        return None;
+    }
+    let role = match evolution.recipe_step(run) {
+        Some(RecipeStep::Propose(proposals)) => proposals.role.as_str(),
+        _ => "",
+    };
+    let example = sifted.example.as_ref().map_or_else(String::new, |example| format!(", for example {example}"));
+    Some(vec![
+        format!("`{}` of {} has too few questions: {} are new and good, {at_least} are wanted", run.name, run.phase, sifted.kept),
+        format!("the role `{role}` wrote {}; refused: {}{example}", sifted.tries, sifted.refusals()),
+        "let it write more by `tries`, or take fewer by `at_least`; a policy learns to ask from `curate: {from: {questions: ...}}`".to_owned(),
+    ])
 }
 
 /// What each of several datasets held that a `curate` read.
 fn sources(evolution: &Evolution, step: &RecipeStep) -> Vec<Held> {
     let names: &[Name] = match step {
         RecipeStep::Curate(curate) => curate.from.datasets(),
-        RecipeStep::Rollout(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => &[],
+        RecipeStep::Rollout(_)
+        | RecipeStep::Train(_)
+        | RecipeStep::Tournament(_)
+        | RecipeStep::Evaluate(_)
+        | RecipeStep::Propose(_) => &[],
     };
     let held = |name: &Name| {
         let files = evolution.files(&Source::Latest(name.clone())).ok()?;
@@ -103,7 +146,8 @@ fn rolled_out(ended: &[Ended<'_>]) -> Summary {
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }
             | JobOutput::Measure { .. }
-            | JobOutput::Sweep { .. } => {}
+            | JobOutput::Sweep { .. }
+            | JobOutput::Propose { .. } => {}
         }
     }
     Summary::Rollout { counts: sum, judges: judges(ended), audit: seen }
@@ -117,7 +161,8 @@ pub(super) fn tokens(output: &JobOutput) -> u64 {
         | JobOutput::Bout { tokens, .. }
         | JobOutput::Evaluate { tokens, .. }
         | JobOutput::Measure { tokens, .. }
-        | JobOutput::Sweep { tokens, .. } => *tokens,
+        | JobOutput::Sweep { tokens, .. }
+        | JobOutput::Propose { tokens, .. } => *tokens,
         JobOutput::Base { .. } | JobOutput::Curate { .. } => 0,
     }
 }
@@ -130,12 +175,18 @@ pub(super) fn units(kind: &JobKind) -> u64 {
         JobKind::Grow(grow) => grow.rollout.tasks.indices.len() as u64,
         JobKind::Curate(curate) => match &curate.from {
             crate::job::CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
-            crate::job::CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
+            crate::job::CurateFrom::Demonstrations { tasks, .. } | crate::job::CurateFrom::Questions { tasks, .. } => {
+                tasks.indices.len() as u64
+            }
         },
         JobKind::Bout(bout) => bout.tasks.indices.len() as u64,
         JobKind::Evaluate(evaluate) => evaluate.tasks.indices.len() as u64,
         JobKind::Measure(measure) => measure.tasks.indices.len() as u64,
         JobKind::Sweep(sweep) => sweep.rollout.tasks.indices.len() as u64,
+        JobKind::Propose(propose) => match &propose.part {
+            ProposePart::Write { from, to } => u64::from(to.saturating_sub(*from)),
+            ProposePart::Gather(_) => 0,
+        },
     }
 }
 
@@ -330,6 +381,15 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
                 sums.len() as u64 == sweep.sweep.count() && sums.iter().all(|sum| (0.0..=most + 1.0e-6).contains(sum));
             (!sound).then(|| "the sums are not one for each swept point, from 0 to the number of tasks".to_owned())
         }
+        (JobKind::Propose(propose), JobOutput::Propose { questions, sifted, .. }) => {
+            let (drawn, most) = match &propose.part {
+                ProposePart::Write { from, to } => (u64::from(to.saturating_sub(*from)), u64::MAX),
+                ProposePart::Gather(tables) => (tables.iter().map(|table| table.rows).sum(), u64::from(propose.n)),
+            };
+            let sound = sifted.adds_up(drawn) && sifted.kept == questions.rows && sifted.kept <= most;
+            (!sound)
+                .then(|| format!("the refusals and what was kept are not the {drawn} questions that were looked at"))
+        }
         (
             JobKind::Base(_)
             | JobKind::Rollout(_)
@@ -338,7 +398,8 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             | JobKind::Bout(_)
             | JobKind::Evaluate(_)
             | JobKind::Measure(_)
-            | JobKind::Sweep(_),
+            | JobKind::Sweep(_)
+            | JobKind::Propose(_),
             JobOutput::Base { .. }
             | JobOutput::Rollout { .. }
             | JobOutput::Grow { .. }
@@ -346,7 +407,8 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             | JobOutput::Bout { .. }
             | JobOutput::Evaluate { .. }
             | JobOutput::Measure { .. }
-            | JobOutput::Sweep { .. },
+            | JobOutput::Sweep { .. }
+            | JobOutput::Propose { .. },
         ) => Some(format!("the result is not that of a {} job", kind.name())),
     }
 }

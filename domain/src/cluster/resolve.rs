@@ -20,6 +20,8 @@ pub enum ResolveError {
     CircularRole(Name),
     #[error("task set `{0}` is not declared under `tasks`")]
     UnknownTasks(Name),
+    #[error("no earlier recipe step proposed the tasks `{0}`")]
+    Unproposed(Name),
     #[error("no earlier recipe step made a dataset named `{0}`")]
     UnknownDataset(Name),
     #[error("variable `{0}` is not declared under `vars`")]
@@ -156,6 +158,16 @@ impl Evolution {
             let outcome = step.outcome.as_ref()?;
             matches!(step.verb.as_str(), "rollout" | "curate").then_some((step, outcome.dataset.as_slice()))
         })
+    }
+
+    /// The table of the tasks that the latest `propose` of that name made.
+    ///
+    /// # Errors
+    /// No recipe step made it yet.
+    pub fn proposed(&self, set: &Name) -> Result<&ArtifactRef, ResolveError> {
+        let mut made = self.steps.iter().rev().filter(|step| step.name == *set && step.verb == "propose");
+        let table = made.find_map(|step| step.outcome.as_ref()?.dataset.first());
+        table.ok_or_else(|| ResolveError::Unproposed(set.clone()))
     }
 
     /// The files of one source of a `train` or `curate` step, in order.

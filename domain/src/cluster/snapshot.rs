@@ -108,7 +108,7 @@ impl ClusterState {
         let ended: Vec<Ended<'_>> = jobs.iter().filter_map(|job| self.ended(job)).collect();
         // Scores of some of the tasks would be read as scores.
         let summary = match evolution.recipe_step(run) {
-            Some(RecipeStep::Rollout(_)) => Some(outcome::summary(evolution, run, &ended)),
+            Some(RecipeStep::Rollout(_) | RecipeStep::Propose(_)) => Some(outcome::summary(evolution, run, &ended)),
             Some(
                 RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_),
             )

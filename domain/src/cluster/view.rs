@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::ArtifactRef;
 use crate::calibration::Calibration;
 use crate::ids::{EvolutionId, MemberId, Name};
-use crate::job::OperatorCount;
+use crate::job::{OperatorCount, Sifted};
 use crate::member::Member;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::tasks::Split;
@@ -167,6 +167,11 @@ pub enum Summary {
         scores: Vec<Score>,
     },
     Control(Decided),
+    Propose {
+        sifted: Sifted,
+        /// With fewer kept the recipe step fails.
+        at_least: u32,
+    },
 }
 
 /// What a controller measured and chose.

@@ -110,7 +110,8 @@ fn of_step(step: &StepView) -> &[Score] {
             | Summary::Curate { .. }
             | Summary::Train { .. }
             | Summary::Tournament(_)
-            | Summary::Control(_),
+            | Summary::Control(_)
+            | Summary::Propose { .. },
         )
         | None => &[],
     }

@@ -50,7 +50,8 @@ fn the_shipped_experiments_can_be_planned_at_both_scales() {
                     RecipeStep::Rollout(_)
                     | RecipeStep::Curate(_)
                     | RecipeStep::Train(_)
-                    | RecipeStep::Tournament(_) => false,
+                    | RecipeStep::Tournament(_)
+                    | RecipeStep::Propose(_) => false,
                 });
                 assert!(measured, "{}: `finish` does not measure {}", arm.name, arm.member);
             }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Sifted;
 use crate::artifact::ArtifactRef;
 use crate::calibration::Calibration;
 use crate::ids::Digest;
@@ -56,6 +57,12 @@ pub enum JobOutput {
     Sweep {
         /// Of each swept point, the sum of the controller's metric over the job's tasks.
         sums: Vec<f64>,
+        tokens: u64,
+    },
+    Propose {
+        /// A table of the questions that were kept.
+        questions: ArtifactRef,
+        sifted: Sifted,
         tokens: u64,
     },
 }

@@ -41,6 +41,10 @@ impl Sizes {
                     nodes: sum.nodes.saturating_add(one.nodes),
                 })
             }
+            From::Questions { questions, .. } => {
+                let asked = recipe.tasks.get(questions).map_or(0, |set| u64::from(set.size(Split::Train)));
+                Size { records: asked, tasks: asked, nodes: 0 }
+            }
             From::Demonstrations { demonstrations } => {
                 let given =
                     recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.size(Split::Demonstrations)));

@@ -47,7 +47,11 @@ impl Recipe {
 fn rollout_name(step: &RecipeStep) -> Option<&Name> {
     match step {
         RecipeStep::Rollout(rollout) => Some(&rollout.name),
-        RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => None,
+        RecipeStep::Curate(_)
+        | RecipeStep::Train(_)
+        | RecipeStep::Tournament(_)
+        | RecipeStep::Evaluate(_)
+        | RecipeStep::Propose(_) => None,
     }
 }
 
@@ -67,7 +71,9 @@ fn stand_ins(rollouts: &BTreeSet<Name>, recipe: &Recipe) -> BTreeMap<Name, Name>
     let read = recipe.steps().flat_map(|step| match step {
         RecipeStep::Train(train) => train.on.sources(),
         RecipeStep::Curate(curate) => read_beside(curate),
-        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => Vec::new(),
+        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) | RecipeStep::Propose(_) => {
+            Vec::new()
+        }
     });
     let direct = read.map(|source| source.name().clone()).filter(|name| rollouts.contains(name));
     direct
@@ -117,7 +123,7 @@ fn shuffled(
                         }
                     }
                 }
-                From::Demonstrations { .. } => {}
+                From::Demonstrations { .. } | From::Questions { .. } => {}
             }
             for operator in &mut curate.apply {
                 if let Operator::Mix(mix) = operator {
@@ -144,6 +150,6 @@ fn shuffled(
             };
             RecipeStep::Train(train)
         }
-        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) => step,
+        RecipeStep::Rollout(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_) | RecipeStep::Propose(_) => step,
     }
 }

@@ -10,6 +10,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::generations::Generations;
+use super::proposals::SEEDS;
 use super::shape::{self, Shape};
 use crate::ids::Name;
 
@@ -35,6 +36,8 @@ pub enum From {
     Datasets(Vec<Name>),
     /// The solved training problems of a task set, as passed trajectories.
     Demonstrations { demonstrations: Name },
+    /// The training questions of a task set, each behind `seeds` others, as `propose` shows them: what a policy learns to ask from.
+    Questions { questions: Name, seeds: u32 },
 }
 
 impl From {
@@ -43,15 +46,22 @@ impl From {
     pub fn datasets(&self) -> &[Name] {
         match self {
             Self::Datasets(names) => names,
-            Self::Demonstrations { .. } => &[],
+            Self::Demonstrations { .. } | Self::Questions { .. } => &[],
         }
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// What is read of a task set; one of the two.
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DemonstrationsOf {
-    demonstrations: Name,
+struct OfTasks {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    demonstrations: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    questions: Option<Name>,
+    /// Of questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seeds: Option<u32>,
 }
 
 impl Serialize for From {
@@ -62,7 +72,11 @@ impl Serialize for From {
                 several => several.serialize(serializer),
             },
             Self::Demonstrations { demonstrations } => {
-                DemonstrationsOf { demonstrations: demonstrations.clone() }.serialize(serializer)
+                OfTasks { demonstrations: Some(demonstrations.clone()), ..OfTasks::default() }.serialize(serializer)
+            }
+            Self::Questions { questions, seeds } => {
+                let (questions, seeds) = (Some(questions.clone()), Some(*seeds));
+                OfTasks { questions, seeds, ..OfTasks::default() }.serialize(serializer)
             }
         }
     }
@@ -70,11 +84,18 @@ impl Serialize for From {
 
 impl<'de> Deserialize<'de> for From {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const EXPECTED: &str = "a dataset's name, a list of them, or {demonstrations: TASK_SET}";
-        match shape::read::<D, DemonstrationsOf, Vec<Name>>(deserializer, EXPECTED)? {
+        const EXPECTED: &str =
+            "a dataset's name, a list of them, {demonstrations: TASK_SET} or {questions: TASK_SET, seeds: 4}";
+        match shape::read::<D, OfTasks, Vec<Name>>(deserializer, EXPECTED)? {
             Shape::Text(text) => Name::new(text).map(|name| Self::Datasets(vec![name])).map_err(D::Error::custom),
             Shape::List(names) => Ok(Self::Datasets(names)),
-            Shape::Map(DemonstrationsOf { demonstrations }) => Ok(Self::Demonstrations { demonstrations }),
+            Shape::Map(OfTasks { demonstrations: Some(demonstrations), questions: None, seeds: None }) => {
+                Ok(Self::Demonstrations { demonstrations })
+            }
+            Shape::Map(OfTasks { demonstrations: None, questions: Some(questions), seeds }) => {
+                Ok(Self::Questions { questions, seeds: seeds.unwrap_or(SEEDS) })
+            }
+            Shape::Map(_) => Err(D::Error::custom(format!("expected {EXPECTED}"))),
             Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
         }
     }

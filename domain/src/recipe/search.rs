@@ -363,7 +363,7 @@ impl Search {
                 });
                 let width = match search.width {
                     Width::Fixed | Width::UpTo(_) => n,
-                    Width::Adaptive { max, .. } => u64::from(max).max(n),
+                    Width::Adaptive { max, root, .. } => u64::from(max.max(root.unwrap_or(0))).max(n),
                 };
                 let most = search.budget.most(growths.map_or(u64::MAX, |growths| growths.saturating_mul(width)), step);
                 let advice = search.feedback.as_ref().and_then(|feedback| feedback.write.as_ref());

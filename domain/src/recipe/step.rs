@@ -8,6 +8,7 @@ use super::Number;
 use super::curate::Curate;
 use super::evaluate::Evaluate;
 use super::generations::Generations;
+use super::proposals::Proposals;
 use super::search::Rollout;
 use super::tournament::Tournament;
 use super::train::Train;
@@ -22,6 +23,7 @@ pub enum RecipeStep {
     Train(Train),
     Tournament(Tournament),
     Evaluate(Evaluate),
+    Propose(Proposals),
 }
 
 impl RecipeStep {
@@ -34,6 +36,7 @@ impl RecipeStep {
             Self::Train(_) => "train",
             Self::Tournament(_) => "tournament",
             Self::Evaluate(_) => "evaluate",
+            Self::Propose(_) => "propose",
         }
     }
 
@@ -46,6 +49,7 @@ impl RecipeStep {
             Self::Train(s) => s.name.as_ref(),
             Self::Tournament(s) => s.name.as_ref(),
             Self::Evaluate(s) => s.name.as_ref(),
+            Self::Propose(s) => Some(&s.name),
         }
     }
 
@@ -64,6 +68,7 @@ impl RecipeStep {
             Self::Train(s) => s.generations,
             Self::Tournament(s) => s.generations,
             Self::Evaluate(s) => s.generations,
+            Self::Propose(s) => s.generations,
         }
     }
 
@@ -86,6 +91,7 @@ impl RecipeStep {
             Self::Evaluate(evaluate) => {
                 is_it(&evaluate.temperature) || evaluate.searches.values().any(|search| search.reads(variable, vars))
             }
+            Self::Propose(proposals) => is_it(&proposals.temperature) || is_it(&proposals.top_p),
         }
     }
 }

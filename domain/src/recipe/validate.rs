@@ -13,6 +13,7 @@ mod judge;
 mod learning;
 mod operators;
 mod opinions;
+mod propose;
 mod range;
 mod scope;
 mod search;
@@ -146,6 +147,7 @@ impl Check<'_> {
             RecipeStep::Train(train) => self.train(train, path, scope),
             RecipeStep::Tournament(tournament) => self.tournament(tournament, path, scope),
             RecipeStep::Evaluate(evaluate) => self.evaluate(evaluate, path, phase, scope),
+            RecipeStep::Propose(proposals) => self.proposals(proposals, path),
         }
     }
 }

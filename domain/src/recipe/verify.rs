@@ -50,7 +50,7 @@ pub enum Verifier {
     Orm(Model),
     /// The same, trained on steps. A role of two classes gives the probability of the second one.
     Prm(Model),
-    /// The share of sampled continuations that the task's rule passes.
+    /// The share of sampled continuations that the task's rule passes, or the mean of what a verifier gives them.
     McRollout(McRollout),
     /// The mean log-probability of the tokens under the policy that wrote them.
     SelfLogProb,
@@ -123,6 +123,7 @@ impl Verifier {
             Self::JudgePair(pair) => pair.role.iter().collect(),
             Self::Principles(principles) => principles.role.iter().collect(),
             Self::FirstError(first) => first.by.roles(),
+            Self::McRollout(mc) => mc.role.iter().chain(mc.by.iter().flat_map(|by| by.roles())).collect(),
             Self::SuccessClassifier(classifier) => vec![&classifier.role],
             Self::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
                 verify.roles().into_iter().chain(others).collect()
@@ -148,6 +149,7 @@ impl Verifier {
             | Self::Principles(_)
             | Self::SuccessClassifier(_) => true,
             Self::FirstError(first) => first.decides,
+            Self::Value(model) | Self::Orm(model) | Self::Prm(model) => model.pass_at.is_some(),
             Self::Combine(combine) => combine.how.votes() || combine.pass_at.is_some(),
             Self::Repeat(repeat) => repeat.verify.decides(),
             Self::Uncertainty(uncertainty) => uncertainty.pass_at.is_some(),
@@ -309,6 +311,9 @@ fn five() -> u32 {
 pub struct Model {
     pub role: Name,
     pub squash: Squash,
+    /// The number from which it passes; without it, it gives a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_at: Option<f64>,
 }
 
 /// What becomes of a head's number.
@@ -341,16 +346,18 @@ struct ModelFields {
     role: Name,
     #[serde(default)]
     squash: Squash,
+    #[serde(default)]
+    pass_at: Option<f64>,
 }
 
 impl<'de> Deserialize<'de> for Model {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const EXPECTED: &str = "a role's name, or {role: NAME, squash: sigmoid}";
+        const EXPECTED: &str = "a role's name, or {role: NAME, squash: sigmoid, pass_at: 0.5}";
         match shape::read::<D, ModelFields, Never>(deserializer, EXPECTED)? {
             Shape::Text(text) => {
-                Name::new(text).map(|role| Self { role, squash: Squash::None }).map_err(D::Error::custom)
+                Name::new(text).map(|role| Self { role, squash: Squash::None, pass_at: None }).map_err(D::Error::custom)
             }
-            Shape::Map(ModelFields { role, squash }) => Ok(Self { role, squash }),
+            Shape::Map(ModelFields { role, squash, pass_at }) => Ok(Self { role, squash, pass_at }),
             Shape::Number(number) => Err(D::Error::invalid_type(Unexpected::Float(number), &EXPECTED)),
             Shape::List(never) => match never {},
         }
@@ -367,6 +374,12 @@ pub struct McRollout {
     /// Longest continuation in tokens; the task family's own limit when absent.
     #[serde(default)]
     pub max_tokens: Option<u32>,
+    /// Who continues; the policy that is searched when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+    /// What judges the continuations, whose mean score counts; the task's rule when absent, and the share that passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Box<Verifier>>,
 }
 
 fn warm() -> f64 {

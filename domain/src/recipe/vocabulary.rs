@@ -5,13 +5,12 @@ use super::path::Path;
 use super::search::DEFAULT_TEMPERATURE;
 
 /// Words of the language without an implementation in this version: verbs, searches, operators, losses.
-const PLANNED: [&str; 14] = [
+const PLANNED: [&str; 13] = [
     "figures",
     "sweep",
     "breed",
     "select",
     "remember",
-    "propose",
     "population",
     "steady_state",
     "goal",

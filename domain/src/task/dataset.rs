@@ -10,6 +10,7 @@ mod template;
 pub use parts::{Assembled, Choice, From, Notes, Read, assemble, choose, solved};
 pub use program::{CallTest, InputTest, ProgramTests};
 pub use row::{Damaged, Given, RawRow, Row, decode, encode};
+pub use template::around_prompt;
 
 use std::fmt;
 

@@ -12,6 +12,8 @@ pub enum TaskRule {
     Check(Box<Verifier>),
     /// None: the tasks are played, and their environment says what came of it.
     Played,
+    /// None: nobody knows the answers. What would check them otherwise still says which answers are the same.
+    Unanswered(Box<TaskRule>),
 }
 
 impl TaskRule {
@@ -23,7 +25,7 @@ impl TaskRule {
                 Verifier::UnitTests(options) => Some(options),
                 _ => None,
             },
-            Self::Family(_) | Self::Played => None,
+            Self::Family(_) | Self::Played | Self::Unanswered(_) => None,
         }
     }
 
@@ -33,7 +35,7 @@ impl TaskRule {
         match self {
             Self::Family(family) => matches!(family, Family::ListProgram(_)),
             Self::Check(_) => self.unit_tests().is_some(),
-            Self::Played => false,
+            Self::Played | Self::Unanswered(_) => false,
         }
     }
 
@@ -41,7 +43,7 @@ impl TaskRule {
     #[must_use]
     pub fn runs_code(&self) -> bool {
         match self {
-            Self::Family(_) | Self::Played => false,
+            Self::Family(_) | Self::Played | Self::Unanswered(_) => false,
             Self::Check(verifier) => verifier.runs_code(),
         }
     }

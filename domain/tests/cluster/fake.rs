@@ -4,7 +4,7 @@ use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::ids::Digest;
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment, OperatorCount, PairOutcome,
-    SweepSpec, TaskCurve, TaskOutcome,
+    ProposePart, Sifted, SweepSpec, TaskCurve, TaskOutcome,
 };
 use galapagos_domain::recipe::search::Search;
 use galapagos_domain::round::{RoundSpec, Vote};
@@ -46,7 +46,9 @@ pub fn output(spec: &JobSpec) -> JobOutput {
         JobKind::Curate(curate) => {
             let records_in = match &curate.from {
                 CurateFrom::Trajectories(files) => files.iter().map(|file| file.rows).sum(),
-                CurateFrom::Demonstrations { tasks, .. } => tasks.indices.len() as u64,
+                CurateFrom::Demonstrations { tasks, .. } | CurateFrom::Questions { tasks, .. } => {
+                    tasks.indices.len() as u64
+                }
             };
             let operator = OperatorCount::new("all", records_in, records_in / 2);
             let dataset = ArtifactRef { digest: made, bytes: 10, rows: records_in / 2 };
@@ -56,6 +58,22 @@ pub fn output(spec: &JobSpec) -> JobOutput {
         JobKind::Evaluate(evaluate) => JobOutput::Evaluate { tasks: outcomes(spec, evaluate), tokens: 5 },
         JobKind::Measure(measure) => JobOutput::Measure { tasks: curves(spec, measure), tokens: 6 },
         JobKind::Sweep(sweep) => JobOutput::Sweep { sums: sums(spec, sweep), tokens: 11 },
+        JobKind::Propose(propose) => {
+            let sifted = match &propose.part {
+                // Every third question is malformed.
+                ProposePart::Write { from, to } => {
+                    let tries = u64::from(to - from);
+                    Sifted { tries, malformed: tries / 3, kept: tries - tries / 3, ..Sifted::default() }
+                }
+                ProposePart::Gather(tables) => {
+                    let drawn: u64 = tables.iter().map(|table| table.rows).sum();
+                    let kept = drawn.min(u64::from(propose.n));
+                    Sifted { surplus: drawn - kept, kept, ..Sifted::default() }
+                }
+            };
+            let questions = ArtifactRef { digest: made, bytes: 10, rows: sifted.kept };
+            JobOutput::Propose { questions, sifted, tokens: 2 }
+        }
     }
 }
 

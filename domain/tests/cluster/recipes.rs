@@ -81,6 +81,31 @@ pub fn forest() -> Recipe {
     )
 }
 
+/// Questions that a policy learns to ask, proposes and answers, in two generations.
+pub fn imagined() -> Recipe {
+    parse(
+        r#"{
+        "galapagos": 1, "name": "imagined", "about": "proposed tasks",
+        "governance": {"purpose": "test", "data": "none", "risks": "none", "oversight": "none", "contact": "none"},
+        "base": {"model": "none"},
+        "roles": {"policy": {"init": "base"}},
+        "tasks": {"sort": {"builtin": {"family": "sort_six_digits", "train": 10, "val": 4, "test": 2}}},
+        "generations": 2,
+        "first": [
+            {"curate": {"as": "asking", "from": {"questions": "sort", "seeds": 2}}},
+            {"train": {"role": "policy", "on": "asking", "loss": "nll", "lr": 0.001}}
+        ],
+        "each": [
+            {"propose": {"as": "dreams", "role": "policy", "kind": "tasks", "like": "sort", "n": 9, "tries": 24, "at_least": 6, "seeds": 2}},
+            {"rollout": {"as": "samples", "role": "policy", "tasks": {"dreams": 6}, "search": {"sample_k": {"n": 2}},
+                "verify": [{"rules": [{"id": "short", "must": {"max_words": 2}}]}]}},
+            {"train": {"role": "policy", "on": "samples", "loss": "nll", "lr": 0.001}}
+        ],
+        "finish": [{"evaluate": {"members": ["policy"], "tasks": {"sort": {"split": "test"}}, "metrics": ["pass_at_1"]}}]
+    }"#,
+    )
+}
+
 /// Many small jobs, twice.
 pub fn broad() -> Recipe {
     parse(

@@ -127,7 +127,8 @@ fn rollouts_of_successive_generations_take_successive_tasks_and_bouts_met_again_
             | JobKind::Curate(_)
             | JobKind::Evaluate(_)
             | JobKind::Measure(_)
-            | JobKind::Sweep(_) => {}
+            | JobKind::Sweep(_)
+            | JobKind::Propose(_) => {}
         }
     }
     taken.sort_unstable();
@@ -415,7 +416,7 @@ fn recipe_steps_run_in_their_generations_and_read_what_earlier_ones_made() {
             }
             RecipeStep::Tournament(ladder) => ladder.generations = Some(Generations { from: 2, to: None }),
             RecipeStep::Evaluate(last) => last.generations = Some(Generations { from: 1, to: Some(1) }),
-            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) => {}
+            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Propose(_) => {}
         }
     }
     let plan = Plan::of(&recipe);

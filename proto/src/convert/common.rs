@@ -82,6 +82,7 @@ impl From<TaskSlice> for v1::TaskSlice {
             split: v1::Split::from(slice.split).into(),
             indices: slice.indices,
             seed: slice.seed.0,
+            proposed: slice.proposed.map(Into::into),
         }
     }
 }
@@ -96,6 +97,7 @@ impl TryFrom<v1::TaskSlice> for TaskSlice {
             split: split(fields, wire.split)?,
             indices: wire.indices,
             seed: Seed(wire.seed),
+            proposed: wire.proposed.map(TryInto::try_into).transpose()?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `job.proto`: job specs; `output` has what comes back.
 
 mod output;
+mod propose;
 
 use galapagos_domain::job::{
     BoutSpec, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobSpec, MeasureSpec, RolloutSpec, SweepSpec,
@@ -22,6 +23,7 @@ impl From<JobSpec> for v1::JobSpec {
             JobKind::Evaluate(evaluate) => Kind::Evaluate(evaluate.into()),
             JobKind::Measure(measure) => Kind::Measure(measure.into()),
             JobKind::Sweep(sweep) => Kind::Sweep(sweep.into()),
+            JobKind::Propose(propose) => Kind::Propose((*propose).into()),
         };
         Self {
             job_id: spec.id.into(),
@@ -47,6 +49,7 @@ impl TryFrom<v1::JobSpec> for JobSpec {
             Kind::Evaluate(evaluate) => JobKind::Evaluate(evaluate.try_into()?),
             Kind::Measure(measure) => JobKind::Measure(measure.try_into()?),
             Kind::Sweep(sweep) => JobKind::Sweep(sweep.try_into()?),
+            Kind::Propose(propose) => JobKind::Propose(Box::new(propose.try_into()?)),
         };
         Ok(Self {
             id: fields.id("job_id", &wire.job_id)?,
@@ -126,6 +129,9 @@ impl From<CurateSpec> for v1::CurateJob {
             CurateFrom::Demonstrations { base, tasks } => {
                 Wire::Demonstrations(v1::Demonstrations { base: Some(base.into()), tasks: Some((*tasks).into()) })
             }
+            CurateFrom::Questions { base, tasks, seeds } => {
+                Wire::Questions(v1::Questions { base: Some(base.into()), tasks: Some((*tasks).into()), seeds })
+            }
         };
         let with =
             spec.with.into_iter().map(|(name, files)| v1::NamedFiles { name: name.into(), files: all_into(files) });
@@ -152,6 +158,14 @@ impl TryFrom<v1::CurateJob> for CurateSpec {
                 CurateFrom::Demonstrations {
                     base: fields.digest("base", demonstrations.base)?,
                     tasks: Box::new(fields.message("tasks", demonstrations.tasks)?),
+                }
+            }
+            Wire::Questions(questions) => {
+                let fields = Fields("Questions");
+                CurateFrom::Questions {
+                    base: fields.digest("base", questions.base)?,
+                    tasks: Box::new(fields.message("tasks", questions.tasks)?),
+                    seeds: questions.seeds,
                 }
             }
         };

@@ -6,7 +6,8 @@ use galapagos_domain::calibration::Calibration;
 use galapagos_domain::ids::Name;
 use galapagos_domain::job::{
     BoutSpec, Critic, CurateFrom, CurateSpec, EvaluateSpec, GrowSpec, JobKind, JobOutput, JobSpec, MeasureSpec, Moment,
-    OperatorCount, Oracle, PairOutcome, RolloutSpec, SweepSpec, TaskCurve, TaskOutcome,
+    OperatorCount, Oracle, PairOutcome, ProposePart, ProposeSpec, RolloutSpec, Sifted, SweepSpec, TaskCurve,
+    TaskOutcome,
 };
 use galapagos_domain::recipe::controller::{self, BalanceScore, Bounds, Range, RewardPass, Sweep};
 use galapagos_domain::recipe::curate::{
@@ -117,9 +118,14 @@ fn role_name() -> BoxedStrategy<Name> {
 
 fn verifier() -> BoxedStrategy<Verifier> {
     let squash = prop_oneof![Just(Squash::None), Just(Squash::Sigmoid)];
-    let model = (role_name(), squash).prop_map(|(role, squash)| Model { role, squash });
-    let mc = (any::<u32>(), number())
-        .prop_map(|(samples, temperature)| Verifier::McRollout(McRollout { samples, temperature, max_tokens: None }));
+    let model = (role_name(), squash).prop_map(|(role, squash)| Model { role, squash, pass_at: None });
+    let judged = (role_name(), option::of(number()))
+        .prop_map(|(role, pass_at)| Box::new(Verifier::Orm(Model { role, squash: Squash::None, pass_at })));
+    let mc = (any::<u32>(), number(), option::of(role_name()), option::of(judged)).prop_map(
+        |(samples, temperature, role, by)| {
+            Verifier::McRollout(McRollout { samples, temperature, max_tokens: None, role, by })
+        },
+    );
     prop_oneof![Just(Verifier::Rule), Just(Verifier::SelfLogProb), model.prop_map(Verifier::Prm), mc, opinion()].boxed()
 }
 
@@ -190,11 +196,28 @@ fn curate() -> BoxedStrategy<JobKind> {
     let from = prop_oneof![
         vec(artifact(), 0..3).prop_map(CurateFrom::Trajectories),
         (digest(), slice()).prop_map(|(base, tasks)| CurateFrom::Demonstrations { base, tasks: Box::new(tasks) }),
+        (digest(), slice(), any::<u32>()).prop_map(|(base, tasks, seeds)| CurateFrom::Questions {
+            base,
+            tasks: Box::new(tasks),
+            seeds
+        }),
     ];
     let with = proptest::collection::btree_map(role_name(), vec(artifact(), 0..3), 0..3);
     (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with))
         .prop_map(|(from, apply, trees, text, (tasks, with))| {
             JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with })
+        })
+        .boxed()
+}
+
+fn propose() -> BoxedStrategy<JobKind> {
+    let part = prop_oneof![
+        any::<[u32; 2]>().prop_map(|[from, to]| ProposePart::Write { from, to }),
+        vec(artifact(), 0..3).prop_map(ProposePart::Gather),
+    ];
+    (digest(), role_name(), (slice(), vec(slice(), 0..3)), (any::<[u32; 2]>(), sampling(), text()), part)
+        .prop_map(|(policy, set, (tasks, held_out), ([seeds, n], sampling, keys), part)| {
+            JobKind::Propose(Box::new(ProposeSpec { policy, set, tasks, held_out, seeds, sampling, n, keys, part }))
         })
         .boxed()
 }
@@ -277,7 +300,8 @@ pub fn job() -> BoxedStrategy<JobSpec> {
         bout(),
         evaluate(),
         measure(),
-        sweep()
+        sweep(),
+        propose()
     ];
     (id(), id(), seed(), any::<u64>(), kind)
         .prop_map(|(id, evolution, seed, time_limit_ms, kind)| JobSpec { id, evolution, seed, time_limit_ms, kind })
@@ -339,6 +363,12 @@ pub fn output() -> BoxedStrategy<JobOutput> {
         (vec(task_outcome(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Evaluate { tasks, tokens }),
         (vec(curve(), 0..4), any::<u64>()).prop_map(|(tasks, tokens)| JobOutput::Measure { tasks, tokens }),
         (vec(number(), 0..4), any::<u64>()).prop_map(|(sums, tokens)| JobOutput::Sweep { sums, tokens }),
+        (artifact(), any::<[u64; 7]>(), option::of(text()), any::<u64>()).prop_map(
+            |(questions, [tries, malformed, known, held_out, repeated, surplus, kept], example, tokens)| {
+                let sifted = Sifted { tries, malformed, known, held_out, repeated, surplus, kept, example };
+                JobOutput::Propose { questions, sifted, tokens }
+            }
+        ),
     ]
     .boxed()
 }

@@ -51,8 +51,15 @@ pub fn text() -> impl Strategy<Value = String> {
 
 pub fn slice() -> BoxedStrategy<TaskSlice> {
     let split = prop_oneof![Just(Split::Train), Just(Split::Val), Just(Split::Test), Just(Split::Demonstrations)];
-    (id(), source(artifact().boxed()), split, vec(any::<u32>(), 0..5), seed())
-        .prop_map(|(set, source, split, indices, seed)| TaskSlice { set, source, split, indices, seed })
+    (id(), source(artifact().boxed()), split, vec(any::<u32>(), 0..5), (seed(), proptest::option::of(artifact())))
+        .prop_map(|(set, source, split, indices, (seed, proposed))| TaskSlice {
+            set,
+            source,
+            split,
+            indices,
+            seed,
+            proposed,
+        })
         .boxed()
 }
 

@@ -1,7 +1,8 @@
 //! An engine that needs no weights and no libtorch: for tests of everything around an engine.
 //!
 //! A completion is a function of (checkpoint, prompt, seed): right with a rate that the checkpoint's digest decides, else
-//! wrong in its first digit. It reads characters and solves the digit and number families; to other prompts it answers `?`. It has no
+//! wrong in its first digit. It reads characters and solves the digit and number families; behind a list of digit questions it
+//! asks another one, and to other prompts it answers `?`. It has no
 //! probabilities, so guides, cut-offs and penalties are refused.
 
 mod oracle;
@@ -168,7 +169,11 @@ fn complete(batch: &Batch, request: &Request, sample: u32) -> Result<Completion,
     let text = match oracle::answer(&prompt) {
         Some(answer) if right => answer,
         Some(answer) => oracle::spoil(&answer, drawn),
-        None => "?".to_owned(),
+        None => match oracle::question(&prompt, drawn) {
+            Some(question) if right => question,
+            Some(question) => question.chars().skip(1).collect(),
+            None => "?".to_owned(),
+        },
     };
     let mut tokens = Vec::new();
     for token in CharacterCodec.encode(&(text + "\n"))?.into_iter().take(batch.max_tokens as usize) {

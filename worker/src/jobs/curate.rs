@@ -16,6 +16,7 @@ use galapagos_domain::task::{Problem, TaskRule};
 use galapagos_domain::trajectory::{Credit, Outcome, ProgramClass, Trajectory, Verdict};
 use tempfile::TempDir;
 
+use super::asking;
 use super::hindsight::Worlds;
 use super::meter::Meter;
 use super::tasks::{Problems, Tasks};
@@ -35,6 +36,11 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
         }
         CurateFrom::Demonstrations { base, tasks } => {
             let records = demonstrations(shop, job, base, tasks)?;
+            meter.expect(records.len() as u64, records.len() as u64);
+            Box::new(records.into_iter().map(Ok))
+        }
+        CurateFrom::Questions { base, tasks, seeds } => {
+            let records = asking::questions(shop, job, base, tasks, *seeds)?;
             meter.expect(records.len() as u64, records.len() as u64);
             Box::new(records.into_iter().map(Ok))
         }
@@ -71,7 +77,7 @@ fn scratch(shop: &Workshop) -> Result<TempDir, JobError> {
     tempfile::Builder::new().prefix("curate-").tempdir_in(cache).map_err(failed)
 }
 
-fn codec(shop: &Workshop, checkpoint: &Digest) -> Result<Arc<dyn Codec>, JobError> {
+pub(super) fn codec(shop: &Workshop, checkpoint: &Digest) -> Result<Arc<dyn Codec>, JobError> {
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(checkpoint))?;
     shop.engine.codec(&checkpoint).map_err(engine_failed("open the base model's tokenizer"))
 }

@@ -43,7 +43,7 @@ const HASHES: &str = "columns: {prompt: q, answer: a}, answer: gsm8k, shots: 1";
 
 fn slice(source: &TaskSet, split: Split, count: u32) -> TaskSlice {
     let set = Name::new("digits").unwrap();
-    TaskSlice { set, source: source.clone(), split, indices: (0..count).collect(), seed: Seed(7) }
+    TaskSlice { set, source: source.clone(), split, indices: (0..count).collect(), seed: Seed(7), proposed: None }
 }
 
 fn stored(files: &str) -> (Bench, TaskSet) {

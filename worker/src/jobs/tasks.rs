@@ -11,7 +11,7 @@ use galapagos_domain::recipe::tasks::files::Files;
 use galapagos_domain::recipe::tasks::{Split, TaskSet};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::task::dataset::{Given, decode, solved};
-use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix};
+use galapagos_domain::task::{Problem, TaskError, TaskRule, TaskSetData, few_shot_prefix, proposed};
 use rand::seq::SliceRandom;
 use tokio::runtime::Handle;
 
@@ -46,7 +46,8 @@ pub struct Tasks {
     pub terminator: Option<char>,
     pub stop: Vec<u32>,
     pub max_tokens: u32,
-    /// Some problems of the whole split, the same for every job of the set: for judges that are tried on what is known.
+    /// Some problems of the whole split, the same for every job of the set: for judges that are tried on what is known. None where nobody
+    /// knows an answer.
     pub known: Vec<Problem>,
     /// Chooses among them.
     pub known_seed: Seed,
@@ -70,6 +71,9 @@ impl Problems {
     /// [`JobError::Tasks`] if there are no such problems; those of reading the store, and [`JobError::Rows`] if rows are damaged.
     pub fn of(slice: &TaskSlice, shelf: &Shelf<'_>) -> Result<Self, JobError> {
         let failed = |source: TaskError| JobError::Tasks { set: slice.set.to_string(), source };
+        if let Some(table) = &slice.proposed {
+            return Self::proposed(slice, table, shelf);
+        }
         match &slice.source {
             TaskSet::Builtin(source) => {
                 let data = TaskSetData::generate(source, slice.split, slice.seed).map_err(failed)?;
@@ -84,6 +88,17 @@ impl Problems {
 }
 
 impl Problems {
+    /// Questions that a role proposed, behind the solved examples of the set that they are like.
+    fn proposed(slice: &TaskSlice, table: &ArtifactRef, shelf: &Shelf<'_>) -> Result<Self, JobError> {
+        let set = slice.set.to_string();
+        let damaged = |source| JobError::Rows { set: set.clone(), source };
+        let questions = proposed::decode(&shelf.get(table)?).map_err(damaged)?;
+        let like = TaskSlice { proposed: None, indices: Vec::new(), ..slice.clone() };
+        let Self { shots, .. } = Self::of(&like, shelf)?;
+        let (data, given) = proposed::problems(questions, &slice.source, &set);
+        Ok(Self { data, given, shots })
+    }
+
     /// The rows that were stored when the recipe was submitted.
     fn stored(slice: &TaskSlice, files: &Files, shelf: &Shelf<'_>) -> Result<Self, JobError> {
         let set = slice.set.to_string();
@@ -151,7 +166,7 @@ impl Tasks {
         let known_seed = slice.seed.derive(&format!("known/{}", slice.set));
         let mut known: Vec<usize> = (0..data.problems().len()).collect();
         known.shuffle(&mut known_seed.stream());
-        known.truncate(KNOWN);
+        known.truncate(if slice.proposed.is_none() { KNOWN } else { 0 });
         let known = known.into_iter().map(|place| data.problems()[place].clone()).collect();
         let mut items = Vec::with_capacity(slice.indices.len());
         for index in &slice.indices {
@@ -163,7 +178,7 @@ impl Tasks {
         }
         Ok(Self {
             set: slice.set.clone(),
-            rule: source.rule(),
+            rule: if slice.proposed.is_none() { source.rule() } else { TaskRule::Unanswered(Box::new(source.rule())) },
             prefix: codec.encode(&shots).map_err(engine_failed("write the few-shot prefix in tokens"))?,
             items,
             terminator: source.terminator(),

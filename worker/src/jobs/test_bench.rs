@@ -70,7 +70,14 @@ impl Bench {
             shots: 2,
             ..Builtin::of(Family::SortSixDigits)
         });
-        TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
+        TaskSlice {
+            set: Name::new("digits").unwrap(),
+            source,
+            split,
+            indices: indices.collect(),
+            seed: Seed(7),
+            proposed: None,
+        }
     }
 
     pub(super) fn rollout(&self, indices: Range<u32>) -> JobKind {

@@ -10,10 +10,10 @@ mod turns;
 
 use std::sync::Arc;
 
-use galapagos_domain::recipe::verify::{Model, Spread, Uncertainty, Verifier};
+use galapagos_domain::recipe::verify::{McRollout, Model, Spread, Uncertainty, Verifier};
 use galapagos_domain::trajectory::{Outcome, Verdict};
 
-use super::strategy::Question;
+use super::strategy::{Drawn, Question};
 
 pub(super) use spread::spread;
 pub(super) use turns::{edited, turns};
@@ -34,7 +34,7 @@ fn members(verifier: &Verifier) -> Vec<Verifier> {
         Verifier::Repeat(repeat) => vec![(*repeat.verify).clone(); repeat.times as usize],
         Verifier::Uncertainty(Uncertainty { verify, how: Spread::Ensemble(others), .. }) => {
             let other = |role: &galapagos_domain::ids::Name| {
-                let model = |model: &Model| Model { role: role.clone(), squash: model.squash };
+                let model = |model: &Model| Model { role: role.clone(), ..model.clone() };
                 match &**verify {
                     Verifier::Value(of) => Verifier::Value(model(of)),
                     Verifier::Orm(of) => Verifier::Orm(model(of)),
@@ -48,6 +48,24 @@ fn members(verifier: &Verifier) -> Vec<Verifier> {
     }
 }
 
+/// What is asked about each continuation of an unfinished answer; `None` where the task's rule judges them.
+pub(super) fn continuations(question: &Question, drawn: &[Drawn]) -> Option<Vec<Question>> {
+    let Verifier::McRollout(McRollout { by: Some(by), .. }) = &*question.verifier else { return None };
+    let by = Arc::new((**by).clone());
+    let continued = |(place, drawn): (usize, &Drawn)| {
+        let mut path = question.path.clone();
+        path.tokens.extend(&drawn.tokens);
+        path.log_probs.extend(&drawn.log_probs);
+        path.sampled.extend(drawn.tokens.iter().map(|_| true));
+        path.text.push_str(&drawn.text);
+        path.answer.push_str(&drawn.text);
+        path.steps.push(drawn.text.clone());
+        let seed = question.seed.derive(&format!("continuation/{place}"));
+        Question { verifier: Arc::clone(&by), path, answered: true, seed }
+    };
+    Some(drawn.iter().enumerate().map(continued).collect())
+}
+
 /// What the verdicts on [`parts`] come to.
 pub(super) fn fold(verifier: &Verifier, said: &[Verdict]) -> Verdict {
     let verdict = match verifier {
@@ -55,6 +73,7 @@ pub(super) fn fold(verifier: &Verifier, said: &[Verdict]) -> Verdict {
         Verifier::Repeat(repeat) => spread::repeat(repeat, said),
         Verifier::Uncertainty(uncertainty) => spread(uncertainty, said),
         Verifier::Turns(number) => turns::compare(*number, said),
+        Verifier::McRollout(_) => spread::continued(said),
         other => Verdict::new(Outcome::Error, format!("`{}` is not made of others", other.name())),
     };
     let cost = said.iter().map(|verdict| verdict.cost).sum();
@@ -156,6 +175,27 @@ mod tests {
         assert_eq!(broken.outcome, Outcome::Timeout);
         let reason = "part 2 (combine/1) decided nothing: part 2 (uncertainty/1) decided nothing: part 2 (orm/b) decided nothing: late";
         assert_eq!(broken.reason, reason);
+    }
+
+    #[test]
+    fn continuations_are_whole_answers_and_come_to_the_mean_of_those_that_are_decided() {
+        let drawn = |text: &str, tokens: &[u32]| Drawn {
+            tokens: tokens.to_vec(),
+            log_probs: vec![-0.5; tokens.len()],
+            text: text.to_owned(),
+            answered: true,
+        };
+        let mc = question(r#"{"mc_rollout": {"samples": 2, "by": {"orm": "critic"}}}"#);
+        let asked = continuations(&mc, &[drawn("12", &[1, 2]), drawn("3", &[3])]).unwrap();
+        assert_eq!(asked.iter().map(|asked| asked.path.answer.as_str()).collect::<Vec<_>>(), ["12", "3"]);
+        assert_eq!((asked[0].path.tokens.as_slice(), asked[0].path.sampled.len()), ([1, 2].as_slice(), 2));
+        assert!(asked.iter().all(|asked| asked.answered && asked.verifier.name() == "orm"));
+        assert_ne!(asked[0].seed, asked[1].seed);
+        assert!(continuations(&question(r#"{"mc_rollout": {"samples": 2}}"#), &[drawn("1", &[1])]).is_none());
+        let scored = [0.25, 0.75].map(|score| Verdict::pass("").scored(score));
+        let mean = fold(&mc.verifier, &[scored[0].clone(), said(Outcome::Error), scored[1].clone()]);
+        assert_eq!((mean.outcome, mean.score, mean.verifier.as_str()), (Outcome::Pass, Some(0.5), "mc_rollout/1"));
+        assert_eq!(fold(&mc.verifier, &[said(Outcome::Error)]).outcome, Outcome::Error);
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(super) enum Need {
     Spread { critic: Critic, tokens: Vec<u32>, model: Model, dropout: Dropout, uncertainty: Uncertainty },
     /// Verdicts of others, which the question's verifier combines.
     Parts(Vec<Question>),
-    /// Answers of the policy to go on from there.
-    Answers(Draw),
+    /// Answers to go on from there, of the policy or of another model.
+    Answers(Draw, Option<Arc<CheckpointDir>>),
     /// Something that takes a while, on another thread.
     Check(Check),
     /// What all trajectories of the task say; asked at the end of a search only.
@@ -118,11 +118,11 @@ impl Referee<'_> {
                 seconds: executor.seconds,
             })),
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                self.asked(place, question, model.clone(), None)
+                self.asked(place, question, model.clone(), model.pass_at)
             }
             Verifier::EnvReturn(rule) => Need::Decided(env_return(rule, &question.path.turns)),
             Verifier::SuccessClassifier(classifier) => {
-                let model = Model { role: classifier.role.clone(), squash: classifier.squash };
+                let model = Model { role: classifier.role.clone(), squash: classifier.squash, pass_at: None };
                 self.asked(place, question, model, Some(classifier.pass_at))
             }
             Verifier::Uncertainty(uncertainty) => self.doubt(place, question, uncertainty),
@@ -131,7 +131,13 @@ impl Referee<'_> {
                 Some(verdict) => Need::Decided(verdict),
                 None => Need::Parts(composite::turns(question)),
             },
-            Verifier::McRollout(mc) => Need::Answers(answers(mc, question)),
+            Verifier::McRollout(mc) => match &mc.role {
+                None => Need::Answers(answers(mc, question), None),
+                Some(role) => match self.critics.get(role) {
+                    Some(speaker) => Need::Answers(answers(mc, question), Some(Arc::clone(&speaker.checkpoint))),
+                    None => Need::Decided(no_weights(role)),
+                },
+            },
             Verifier::Exact(_)
             | Verifier::Numeric(_)
             | Verifier::List(_)
@@ -207,8 +213,7 @@ impl Referee<'_> {
     /// The critic of a role, and what it reads.
     fn number(&self, place: usize, question: &Question, model: &Model) -> Result<(Critic, Vec<u32>), Verdict> {
         let Some(critic) = self.critics.get(&model.role) else {
-            let reason = format!("the job brought no weights for the role `{}`", model.role);
-            return Err(Verdict::new(Outcome::Error, reason));
+            return Err(no_weights(&model.role));
         };
         let prompt = if critic.shots { self.tasks.full_prompt(place) } else { self.tasks.items[place].prompt.clone() };
         Ok((critic.clone(), [prompt, question.path.tokens.clone()].concat()))
@@ -248,6 +253,12 @@ impl Referee<'_> {
     fn working(&self, place: usize, so_far: &str) -> Verdict {
         let checked = match &self.tasks.rule {
             TaskRule::Family(family) => family.check_working(&self.tasks.items[place].problem, so_far),
+            TaskRule::Unanswered(rule) => match **rule {
+                TaskRule::Family(family) if family.works_without_answer() => {
+                    family.check_working(&self.tasks.items[place].problem, so_far)
+                }
+                _ => None,
+            },
             TaskRule::Check(_) | TaskRule::Played => None,
         };
         let unknown = || {
@@ -262,6 +273,10 @@ impl Referee<'_> {
         let verdict = |drawn: &Drawn| self.rule(place, &format!("{}{}", path.answer, drawn.text));
         share_of(&drawn.iter().map(verdict).collect::<Vec<_>>(), sampled(drawn))
     }
+}
+
+fn no_weights(role: &Name) -> Verdict {
+    Verdict::new(Outcome::Error, format!("the job brought no weights for the role `{role}`"))
 }
 
 fn sampled(drawn: &[Drawn]) -> u64 {
@@ -389,7 +404,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_by_the_head() {
-        let model = |squash| Model { role: Name::new("critic").unwrap(), squash };
+        let model = |squash| Model { role: Name::new("critic").unwrap(), squash, pass_at: None };
         let score = |numbers: &[f32], head, squash| read(numbers, &critic(head), &model(squash), "prm").score;
         assert_eq!(score(&[2.5], Head::Scalar, Squash::None), Some(2.5));
         assert_eq!(score(&[0.0], Head::Scalar, Squash::Sigmoid), Some(0.5));

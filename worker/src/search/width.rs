@@ -8,13 +8,15 @@ use super::tree::{NodeId, Tree};
 /// Proposals that the node may ask for; `n` is what `propose` asks for at once.
 ///
 /// Adaptive: max(min, min(floor(alpha I) + 1, max)) with the importance I = max over valued children of |Q(child) - Q(node)|
-/// (AlphaLLM, "importance-based width"); before there is one, `min`.
+/// (AlphaLLM, "importance-based width"); before there is one, `min`. The root
+/// has a minimum of its own.
 #[must_use]
 pub fn width(tree: &Tree, node: NodeId, width: Width, n: u32) -> u32 {
     match width {
         Width::Fixed => n,
         Width::UpTo(most) => most,
-        Width::Adaptive { alpha, min, max } => {
+        Width::Adaptive { alpha, min, max, root } => {
+            let min = min.max(root.filter(|_| node == NodeId::ROOT).unwrap_or(0));
             let valued = tree[node].children.iter().filter(|child| tree[**child].visits > 0.0);
             let importance = valued.map(|child| (tree[*child].q - tree[node].q).abs()).fold(0.0, f64::max);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and saturates")]
@@ -55,7 +57,7 @@ mod tests {
 
     #[test]
     fn importance_widens_a_node_within_its_bounds() {
-        let adaptive = Width::Adaptive { alpha: 2.0, min: 3, max: 10 };
+        let adaptive = Width::Adaptive { alpha: 2.0, min: 3, max: 10, root: None };
         let mut tree = Tree::default();
         assert_eq!(width(&tree, NodeId::ROOT, Width::Fixed, 5), 5);
         assert_eq!(width(&tree, NodeId::ROOT, adaptive, 5), 3);
@@ -67,6 +69,8 @@ mod tests {
         assert_eq!(width(&tree, NodeId::ROOT, adaptive, 5), 4, "floor(2 * 1.9) + 1");
         (tree[b].visits, tree[b].q) = (1.0, -7.0);
         assert_eq!(width(&tree, NodeId::ROOT, adaptive, 5), 10);
+        let wide = Width::Adaptive { alpha: 2.0, min: 3, max: 10, root: Some(40) };
+        assert_eq!((width(&tree, NodeId::ROOT, wide, 5), width(&tree, a, wide, 5)), (40, 3));
     }
 
     #[test]

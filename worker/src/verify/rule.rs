@@ -26,6 +26,9 @@ impl Verifier for Rule {
                 Outcome::Error,
                 "the task is played in an environment and has no answer; ask `env_return`",
             )),
+            TaskRule::Unanswered(_) => {
+                Ok(Verdict::new(Outcome::Error, "a role proposed the task, and nobody knows its answer; ask a critic"))
+            }
             TaskRule::Family(family) => Ok(family.verify(claim.problem, claim.completion).by("rule/1")),
             TaskRule::Check(verifier) => match &**verifier {
                 Named::UnitTests(options) => {
@@ -52,6 +55,7 @@ pub fn read(rule: &TaskRule, completion: &str) -> Option<String> {
     match rule {
         TaskRule::Family(family) => family.read(completion),
         TaskRule::Played => None,
+        TaskRule::Unanswered(rule) => read(rule, completion),
         TaskRule::Check(verifier) => checks::read(verifier, completion),
     }
 }

@@ -143,7 +143,14 @@ pub fn shape() -> Characters {
 pub fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {
     let source =
         TaskSet::Builtin(Builtin { train: 40, val: 20, test: 20, shots: 2, ..Builtin::of(Family::SortThreeDigits) });
-    TaskSlice { set: Name::new("digits").unwrap(), source, split, indices: indices.collect(), seed: Seed(7) }
+    TaskSlice {
+        set: Name::new("digits").unwrap(),
+        source,
+        split,
+        indices: indices.collect(),
+        seed: Seed(7),
+        proposed: None,
+    }
 }
 
 /// The class and the whole chain of a base job's failure.

@@ -69,7 +69,8 @@ impl Setting {
         let source: TaskSet = serde_json::from_value(json!({ "env": env })).unwrap();
         let verify: Vec<Verifier> = serde_json::from_str(r#"[{"env_return": {}}]"#).unwrap();
         let set = "world".parse().unwrap();
-        let tasks = TaskSlice { set, source, split: Split::Train, indices: indices.collect(), seed: Seed(7) };
+        let tasks =
+            TaskSlice { set, source, split: Split::Train, indices: indices.collect(), seed: Seed(7), proposed: None };
         let critics = BTreeMap::new();
         let (search, trust) = (Box::new(search), Trust::default());
         JobKind::Rollout(RolloutSpec { policy: self.policy, tasks, search, verify, critics, trust, grown: Vec::new() })

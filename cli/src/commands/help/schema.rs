@@ -113,6 +113,7 @@ fn reference(word: &str) -> Value {
 /// The topic that describes this entry's value: of the same word, with this topic as its place.
 fn linked(topic: &Topic, entry: &Entry) -> Option<Value> {
     let word = match (topic.word, entry.word) {
+        ("each", "propose") => "propose",
         (_, "propose") => "sample_k",
         ("verify", "judge") => "judging",
         ("discriminate", "by") => "discriminator",

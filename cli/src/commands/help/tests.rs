@@ -56,7 +56,9 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "tests" => words::<TestForm>(None),
         "stop" => words::<StopRule>(None),
         "plateau" => words::<StopRule>(Some("plateau")),
-        "rollout" | "curate" | "train" | "tournament" | "evaluate" => words::<RecipeStep>(Some(find(topic)?.word)),
+        "rollout" | "curate" | "train" | "tournament" | "evaluate" | "propose" => {
+            words::<RecipeStep>(Some(find(topic)?.word))
+        }
         "search" => words::<Search>(None),
         "sample_k" => words::<Propose>(None),
         "best_of_n" | "vote" | "step_beam" | "mcts" | "id_sampling" | "multi_turn" | "refine_loop" | "debate"
@@ -262,6 +264,7 @@ fn least(topic: &str) -> Value {
             "between": ["champion", "c"], "tasks": {}, "promote": "policy",
             "gate": {"sprt": {"elo": [0.0, 1.0], "alpha": 0.1, "beta": 0.1}},
         }),
+        "propose" => json!({"as": "i", "role": "policy", "kind": "tasks", "like": "t", "n": 1}),
         "evaluate" => json!({"members": ["base"], "tasks": {}, "metrics": []}),
         other => panic!("no smallest example of `{other}`"),
     }
@@ -386,7 +389,7 @@ fn the_examples_of_the_verbs_make_a_valid_recipe() {
     let guided: String = guided
         .map(|(n, search)| format!("  - rollout: {{as: guided-{n}, role: policy, tasks: {{numbers: 20}}, {search}}}\n"))
         .collect();
-    let steps: String = ["rollout", "curate", "train", "tournament", "evaluate"]
+    let steps: String = ["rollout", "curate", "train", "tournament", "evaluate", "propose"]
         .into_iter()
         .flat_map(|verb| find(verb).unwrap().example.lines())
         .chain(sampled.lines())

@@ -119,22 +119,34 @@ impl Turn<'_> {
             (Phase::Base, Some(JobOutput::Base { checkpoint, weights, source })) => {
                 self.commit_base(id, checkpoint, weights, source)
             }
-            _ => Some(outcome::of_jobs(evolution, run, &ended)),
+            _ => {
+                let outcome = outcome::of_jobs(evolution, run, &ended);
+                if let Some(chain) = outcome::shortfall(evolution, run, &outcome) {
+                    self.fail_evolution(id, chain);
+                    return None;
+                }
+                Some(outcome)
+            }
         }
     }
 
-    /// Hands out what a search that is spread over jobs can grow next, now that more of it has ended; says whether there was any.
+    /// Hands out what a recipe step of several waves can do next, now that more of it has ended (a search that is spread over jobs, questions
+    /// that were written in shares); says whether there was any.
     fn grow_on(&mut self, id: &EvolutionId, run: &StepRun) -> bool {
         let Some(evolution) = self.state.evolutions.get(id) else { return false };
-        let Some(RecipeStep::Rollout(rollout)) = evolution.recipe_step(run) else { return false };
-        if rollout.search.spread().is_none() {
-            return false;
-        }
         let output = |job: &JobId| self.state.jobs.get(job).and_then(Job::output);
-        let jobs = match expand::spread(&Site::of(evolution, &self.state.limits, run), rollout, &output) {
+        let site = Site::of(evolution, &self.state.limits, run);
+        let jobs = match evolution.recipe_step(run) {
+            Some(RecipeStep::Rollout(rollout)) if rollout.search.spread().is_some() => {
+                expand::spread(&site, rollout, &output)
+            }
+            Some(RecipeStep::Propose(proposals)) => expand::proposals(&site, proposals, &output),
+            Some(_) | None => return false,
+        };
+        let jobs = match jobs {
             Ok(jobs) => jobs,
             Err(error) => {
-                let head = "the next part of the search cannot be made".to_owned();
+                let head = format!("the next part of `{}` cannot be made", run.name);
                 self.fail_evolution(id, vec![head, error.to_string()]);
                 return false;
             }
@@ -214,9 +226,11 @@ impl Turn<'_> {
         let evolution = self.state.evolutions.get(id)?;
         let tournament = match evolution.recipe_step(run)? {
             RecipeStep::Tournament(tournament) => tournament.clone(),
-            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Evaluate(_) => {
-                return None;
-            }
+            RecipeStep::Rollout(_)
+            | RecipeStep::Curate(_)
+            | RecipeStep::Train(_)
+            | RecipeStep::Evaluate(_)
+            | RecipeStep::Propose(_) => return None,
         };
         let outputs = || contest.jobs.iter().map(|job| self.state.jobs.get(job).and_then(Job::output));
         let mut evidence = gate::weigh(&tournament, outputs());

@@ -23,6 +23,14 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
                 Box::new(site.slice(set, Split::Demonstrations, all)?)
             },
         },
+        From::Questions { questions: set, seeds } => CurateFrom::Questions {
+            base: site.evolution.need_base()?.checkpoint,
+            tasks: {
+                let all = (0..site.available(set, Split::Train)?).collect();
+                Box::new(site.slice(set, Split::Train, all)?)
+            },
+            seeds: *seeds,
+        },
     };
     let vars = &site.evolution.vars();
     let apply: Result<Vec<_>, _> = curate.apply.iter().map(|operator| operator.resolved(vars)).collect();

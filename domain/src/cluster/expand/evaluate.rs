@@ -152,7 +152,13 @@ pub(super) fn trained_with_shots(evolution: &Evolution, member: &Member) -> bool
     let run = evolution.steps.iter().find(|run| run.work.round() == Some(round));
     match run.and_then(|run| evolution.recipe_step(run)) {
         Some(RecipeStep::Train(train)) => train.shots,
-        Some(RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_))
+        Some(
+            RecipeStep::Rollout(_)
+            | RecipeStep::Curate(_)
+            | RecipeStep::Tournament(_)
+            | RecipeStep::Evaluate(_)
+            | RecipeStep::Propose(_),
+        )
         | None => true,
     }
 }

@@ -20,6 +20,7 @@ fn moved(evolution: &Evolution) -> Vec<String> {
         let decided = evolution.steps.iter().rev().find_map(|run| match &run.outcome.as_ref()?.summary {
             Summary::Control(decided) if decided.moves.iter().any(|moved| moved.name == *name) => Some((run, decided)),
             Summary::Control(_)
+            | Summary::Propose { .. }
             | Summary::Base { .. }
             | Summary::Rollout { .. }
             | Summary::Curate { .. }

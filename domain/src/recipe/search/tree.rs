@@ -298,8 +298,14 @@ pub enum Width {
     /// So many, asked for in several growths of `propose.n` each.
     UpTo(u32),
     /// max(`min`, min(floor(`alpha` I) + 1, `max`)) with I the largest distance of a child's Q from the node's (AlphaLLM's
-    /// importance); looked at again whenever the search comes by.
-    Adaptive { alpha: f64, min: u32, max: u32 },
+    /// importance); looked at again whenever the search comes by. The root gets `root` at least.
+    Adaptive {
+        alpha: f64,
+        min: u32,
+        max: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<u32>,
+    },
 }
 
 /// Where a simulation ends.

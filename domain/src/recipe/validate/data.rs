@@ -1,5 +1,6 @@
 //! Rules about `rollout` and `curate`, and about which tasks a recipe step may read.
 
+use super::propose::DECIDERS;
 use super::scope::{Scope, one_of};
 use super::{Check, Phase};
 use crate::ids::Name;
@@ -26,8 +27,13 @@ impl Check<'_> {
         }
         for (name, amount) in &rollout.tasks {
             let path = path.key("tasks").key(name);
-            if let Some(source) = self.task_set(&path, name) {
-                self.amount(&path, *amount, Split::Train, source.size(Split::Train));
+            match self.recipe.proposals(name) {
+                Some(proposals) => self.some_proposed(&path, (name, proposals), *amount, scope),
+                None => {
+                    if let Some(source) = self.task_set(&path, name) {
+                        self.amount(&path, *amount, Split::Train, source.size(Split::Train));
+                    }
+                }
             }
         }
         self.trust(rollout, path);
@@ -48,9 +54,12 @@ impl Check<'_> {
                 self.refuse(&path.key("judge_pair"), message, "let the search leave several, or use `judge`");
             }
         }
+        self.unanswered(rollout, path);
         if !rollout.verify.is_empty() && !rollout.verify.iter().any(Verifier::decides) {
             let message = "none of these says pass or fail";
-            self.refuse(&path.key("verify"), message, "add `rule`; the others give their numbers beside it");
+            let unanswered = rollout.tasks.keys().any(|name| self.recipe.proposals(name).is_some());
+            let help = if unanswered { DECIDERS } else { "add `rule`; the others give their numbers beside it" };
+            self.refuse(&path.key("verify"), message, help);
         }
         let asked = rollout.search.roles().into_iter().chain(rollout.verify.iter().flat_map(Verifier::roles));
         self.asked_roles(asked, Some(&rollout.role), path);
@@ -78,6 +87,10 @@ impl Check<'_> {
                     };
                     self.refuse(&path, format!("the task set `{demonstrations}` holds no demonstrations"), help);
                 }
+            }
+            From::Questions { questions, seeds } => {
+                let path = path.key("from");
+                self.asked_like(questions, *seeds, (&path.key("questions"), &path.key("seeds")));
             }
         }
         for (place, operator) in curate.apply.iter().enumerate() {
@@ -109,7 +122,10 @@ impl Check<'_> {
     /// The task set of that name, or a refusal.
     pub(super) fn task_set(&mut self, path: &Path, name: &Name) -> Option<TaskSet> {
         let source = self.recipe.tasks.get(name).cloned();
-        if source.is_none() {
+        if source.is_none() && self.recipe.proposals(name).is_some() {
+            let message = format!("the tasks `{name}` are proposed by a role, and nobody knows their answers");
+            self.refuse(path, message, "search them by `rollout`; measure and compare on a task set of `tasks`");
+        } else if source.is_none() {
             let known: Vec<_> = self.recipe.tasks.keys().map(Name::as_str).collect();
             self.refuse(path, format!("no task set is named `{name}`"), one_of("task sets", &known));
         }

@@ -20,6 +20,9 @@ const MAX_TURNS: u32 = 1000;
 /// Largest return.
 const MAX_RETURN: f64 = 1.0e9;
 
+/// Of environments.
+const NO_ANSWER: &str = "an environment has none";
+
 impl Check<'_> {
     /// A task set of an environment.
     pub(super) fn env(&mut self, env: &Env, path: &Path) {
@@ -56,7 +59,7 @@ impl Check<'_> {
 
     /// Whether tasks of these sets are played.
     pub(super) fn plays<'a>(&self, mut sets: impl Iterator<Item = &'a Name>) -> bool {
-        sets.any(|name| self.recipe.tasks.get(name).is_some_and(|set| set.env().is_some()))
+        sets.any(|name| self.recipe.task_source(name).is_some_and(|set| set.env().is_some()))
     }
 
     /// What a rollout plays it plays alone, and what it asks of episodes they can answer.
@@ -70,7 +73,7 @@ impl Check<'_> {
 
     /// Tasks that are searched together are all played, or all answered.
     pub(super) fn one_kind<'a>(&mut self, sets: impl Iterator<Item = &'a Name>, path: &Path, help: &str) {
-        let known = sets.filter_map(|name| Some((name, self.recipe.tasks.get(name)?)));
+        let known = sets.filter_map(|name| Some((name, self.recipe.task_source(name)?)));
         let (played, asked): (Vec<_>, Vec<_>) = known.partition(|(_, set)| set.env().is_some());
         if let (Some((one, _)), Some((other, _))) = (played.first(), asked.first()) {
             let message = format!("`{one}` is played turn by turn, and `{other}` is answered");
@@ -141,9 +144,11 @@ impl Check<'_> {
                 let message = format!("`{name}` needs a task with an answer, and an environment has none");
                 self.refuse(path, message, "use `{env_return: {}}`");
             }
-            Verifier::Judge(judge) if plays => self.knows_no_answer(verifier, &judge.ask, &path.key(name)),
-            Verifier::JudgePair(pair) if plays => self.knows_no_answer(verifier, &pair.ask, &path.key(name)),
-            Verifier::Principles(listed) if plays => self.knows_no_answer(verifier, &listed.ask, &path.key(name)),
+            Verifier::Judge(judge) if plays => self.knows_no_answer(verifier, &judge.ask, &path.key(name), NO_ANSWER),
+            Verifier::JudgePair(pair) if plays => self.knows_no_answer(verifier, &pair.ask, &path.key(name), NO_ANSWER),
+            Verifier::Principles(listed) if plays => {
+                self.knows_no_answer(verifier, &listed.ask, &path.key(name), NO_ANSWER);
+            }
             Verifier::Combine(combine) => {
                 for (index, member) in combine.of.iter().enumerate() {
                     self.knows(&member.verify, &path.key(name).key("of").index(index).key("verify"), plays);
@@ -159,14 +164,14 @@ impl Check<'_> {
         }
     }
 
-    /// A judge of episodes, who is asked `ask`: of them no right answer is known, to be shown or to be tried on.
-    fn knows_no_answer(&mut self, judge: &Verifier, ask: &str, path: &Path) {
+    /// A judge of what has no known right answer, to be shown or to be tried on; `why` says so. It is asked `ask`.
+    pub(super) fn knows_no_answer(&mut self, judge: &Verifier, ask: &str, path: &Path, why: &str) {
         if judge.calibrate().is_some() {
-            let message = "a judge is tried on known answers, and an environment has none";
+            let message = format!("a judge is tried on known answers, and {why}");
             self.refuse(&path.key("calibrate"), message, "write `calibrate: none`");
         }
         if Template::parse(ask).is_ok_and(|template| template.blanks().any(|blank| blank == Blank::Expected)) {
-            let message = format!("{} is the right answer, and an environment has none", Blank::Expected);
+            let message = format!("{} is the right answer, and {why}", Blank::Expected);
             self.refuse(&path.key("ask"), message, "leave it out");
         }
     }

@@ -54,7 +54,7 @@ impl Check<'_> {
             return;
         }
         for name in rollout.tasks.keys() {
-            if self.recipe.tasks.get(name).is_some_and(|set| !set.has_tests()) {
+            if self.recipe.task_source(name).is_some_and(|set| !set.has_tests()) {
                 let message = format!("`unit_tests` needs tests, and the tasks `{name}` bring none");
                 let help = "take tasks from `files` with `tests` and `columns: {tests: ...}`";
                 self.refuse(&path.key(name), message, help);

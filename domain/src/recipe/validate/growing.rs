@@ -41,11 +41,14 @@ impl Check<'_> {
         match mcts.width {
             Width::Fixed => {}
             Width::UpTo(most) => self.whole(&path.key("width").key("up_to"), most, 1, MAX_SAMPLES),
-            Width::Adaptive { alpha, min, max } => {
+            Width::Adaptive { alpha, min, max, root } => {
                 let path = path.key("width").key("adaptive");
                 self.inside(&path.key("alpha"), alpha, 0.0, MAX_NUMBER);
                 self.whole(&path.key("min"), min, 1, MAX_SAMPLES);
                 self.whole(&path.key("max"), max, min, MAX_SAMPLES);
+                if let Some(root) = root {
+                    self.whole(&path.key("root"), root, min, MAX_SAMPLES);
+                }
             }
         }
         self.whole(&path.key("parallel").key("leaves"), mcts.parallel.leaves, 1, MAX_SAMPLES);

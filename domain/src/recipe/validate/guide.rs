@@ -63,7 +63,7 @@ impl Check<'_> {
                 "list at least one text, for example `[\" yes\", \" no\"]`",
             );
         }
-        let ends: BTreeSet<char> = sets.filter_map(|name| self.recipe.tasks.get(name)?.terminator()).collect();
+        let ends: BTreeSet<char> = sets.filter_map(|name| self.recipe.task_source(name)?.terminator()).collect();
         for (index, text) in texts.iter().enumerate() {
             let path = path.index(index);
             if text.is_empty() {

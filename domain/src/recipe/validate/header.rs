@@ -263,7 +263,11 @@ impl Check<'_> {
     fn last_metrics(&self) -> &[Metric] {
         let last = self.recipe.each.iter().rev().find_map(|step| match step {
             RecipeStep::Evaluate(evaluate) => Some(evaluate.metrics.as_slice()),
-            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Train(_) | RecipeStep::Tournament(_) => None,
+            RecipeStep::Rollout(_)
+            | RecipeStep::Curate(_)
+            | RecipeStep::Train(_)
+            | RecipeStep::Tournament(_)
+            | RecipeStep::Propose(_) => None,
         });
         last.unwrap_or(&[])
     }

@@ -159,6 +159,10 @@ impl Check<'_> {
         let by = path.key("by");
         self.between(&path.key("below"), first.below, -MAX_WEIGHT, MAX_WEIGHT);
         match &*first.by {
+            Verifier::McRollout(mc) if mc.by.is_some() || mc.role.is_some() => {
+                let help = "leave `by` and `role` out, or ask a critic of steps: `prm`";
+                self.refuse(&by.key("mc_rollout"), "steps are judged by the policy's continuations and the rule", help);
+            }
             Verifier::Value(_)
             | Verifier::Orm(_)
             | Verifier::Prm(_)

@@ -22,6 +22,8 @@ pub(super) struct Scope {
     pub(super) now: u32,
     /// The first generation that makes each.
     datasets: BTreeMap<Name, u32>,
+    /// Proposed tasks by name, and the first generation that makes them.
+    proposed: BTreeMap<Name, u32>,
     /// Members by name, with their role, and the first generation that makes them.
     members: BTreeMap<Name, (Name, u32)>,
     /// Roles whose current member was trained, and the first generation that does it.
@@ -49,6 +51,9 @@ impl Scope {
             }
             RecipeStep::Tournament(tournament) => {
                 self.train(&tournament.promote);
+            }
+            RecipeStep::Propose(proposals) => {
+                self.proposed.insert(proposals.name.clone(), now);
             }
             RecipeStep::Evaluate(_) => {}
         }
@@ -89,6 +94,10 @@ impl Check<'_> {
                     "give each recipe step its own name",
                 );
             }
+            if recipe.tasks.contains_key(name) && recipe.proposals(name).is_some() {
+                let message = format!("a task set is named `{name}` already");
+                self.refuse(&here, message, "give the proposed tasks another name");
+            }
             if [BASE, CHAMPION].contains(&name.as_str()) || recipe.roles.contains_key(name) {
                 self.refuse(
                     &here,
@@ -111,7 +120,13 @@ impl Check<'_> {
         }
         let later = located_steps(self.recipe).find(|(_, step)| step.given_name() == Some(name));
         let message = match later {
-            Some((_, step @ (RecipeStep::Train(_) | RecipeStep::Tournament(_) | RecipeStep::Evaluate(_)))) => {
+            Some((
+                _,
+                step @ (RecipeStep::Train(_)
+                | RecipeStep::Tournament(_)
+                | RecipeStep::Evaluate(_)
+                | RecipeStep::Propose(_)),
+            )) => {
                 format!("`{name}` is made by `{}` and is not a dataset", step.verb())
             }
             Some((later, RecipeStep::Rollout(_) | RecipeStep::Curate(_))) => {
@@ -121,6 +136,17 @@ impl Check<'_> {
         };
         let known: Vec<_> = scope.datasets.keys().map(Name::as_str).collect();
         self.refuse(path, message, one_of("datasets made before this recipe step", &known));
+    }
+
+    /// Refuses proposed tasks that no earlier recipe step made.
+    pub(super) fn tasks_made(&mut self, path: &Path, name: &Name, scope: &Scope) {
+        match scope.proposed.get(name) {
+            Some(first) => self.made(path, (name, *first), scope),
+            None => {
+                let message = format!("the tasks `{name}` are proposed only later");
+                self.refuse(path, message, "put the `propose` before this recipe step");
+            }
+        }
     }
 
     /// Refuses what is made for the first time in a generation after the first in which it is read.
@@ -185,7 +211,7 @@ fn located_steps(recipe: &Recipe) -> impl Iterator<Item = (Path, &RecipeStep)> {
 }
 
 fn looks_unnamed(name: &Name) -> bool {
-    let verbs = ["rollout", "curate", "train", "tournament", "evaluate", "control"];
+    let verbs = ["rollout", "curate", "train", "tournament", "evaluate", "propose", "control"];
     name.as_str().split_once('-').is_some_and(|(verb, rest)| {
         verbs.contains(&verb) && !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit())
     })

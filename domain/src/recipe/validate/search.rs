@@ -13,6 +13,8 @@ use crate::recipe::verify::{Exact, List, MultipleChoice, Numeric, Verifier};
 pub(super) const MAX_DEPTH: u32 = 1000;
 /// Most of anything that is counted per tree.
 pub(super) const MAX_COUNT: u32 = 1_000_000;
+/// Most questions behind one continuation.
+const MAX_CONTINUED: u64 = 16;
 /// Largest value, weight or constant.
 pub(super) const MAX_NUMBER: f64 = 1.0e6;
 
@@ -175,7 +177,11 @@ impl Check<'_> {
                 }
             }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                self.numbers_role(&path.key(verifier.name()), &model.role, (scope, generation));
+                let path = path.key(verifier.name());
+                self.numbers_role(&path, &model.role, (scope, generation));
+                if let Some(least) = model.pass_at {
+                    self.between(&path.key("pass_at"), least, -MAX_NUMBER, MAX_NUMBER);
+                }
             }
             Verifier::Rules(rules) => self.rules(rules, &path.key("rules")),
             Verifier::Judge(judge) => self.judge(judge, &path.key("judge")),
@@ -193,10 +199,43 @@ impl Check<'_> {
                 self.whole(&path.key("samples"), mc.samples, 1, MAX_SAMPLES);
                 self.inside(&path.key("temperature"), mc.temperature, 0.0, 5.0);
                 self.max_tokens(mc.max_tokens, &path);
+                if let Some(role) = &mc.role {
+                    self.lm_role(&path.key("role"), role);
+                }
+                if let Some(by) = &mc.by {
+                    self.continuations(by, &path.key("by"), (scope, generation));
+                }
             }
             Verifier::Combine(_) | Verifier::Repeat(_) | Verifier::Uncertainty(_) => {
                 self.wrapper(verifier, path, (scope, generation));
             }
+        }
+    }
+
+    /// What judges each of several continuations.
+    fn continuations(&mut self, by: &Verifier, path: &Path, at: (&Scope, u32)) {
+        let of_one = match by {
+            Verifier::Consistency(_)
+            | Verifier::JudgePair(_)
+            | Verifier::Turns(_)
+            | Verifier::McRollout(_)
+            | Verifier::FirstError(_)
+            | Verifier::EnvReturn(_)
+            | Verifier::SuccessClassifier(_) => false,
+            other => !other.holds(&|part| matches!(part, Verifier::McRollout(_))),
+        };
+        if !of_one {
+            let message = format!("`{}` cannot judge a continuation by itself", by.name());
+            self.refuse(
+                path,
+                message,
+                "use `orm`, `value`, `prm`, `judge` or `combine`; leave it out for the task's rule",
+            );
+        }
+        self.verifier(by, path, at);
+        if by.questions() > MAX_CONTINUED {
+            let message = format!("{} questions stand behind each continuation", by.questions());
+            self.refuse(path, message, format!("ask at most {MAX_CONTINUED}"));
         }
     }
 
@@ -235,7 +274,7 @@ impl Check<'_> {
         self.recipe.each.iter().any(|step| match step {
             RecipeStep::Train(train) => train.takes_role() && train.role == *name,
             RecipeStep::Tournament(tournament) => tournament.promote == *name,
-            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Evaluate(_) => false,
+            RecipeStep::Rollout(_) | RecipeStep::Curate(_) | RecipeStep::Evaluate(_) | RecipeStep::Propose(_) => false,
         })
     }
 

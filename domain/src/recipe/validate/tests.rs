@@ -7,6 +7,7 @@ mod controllers;
 mod datasets;
 mod episodes;
 mod opinions;
+mod propose;
 mod searches;
 mod wrap;
 

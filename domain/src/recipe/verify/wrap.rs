@@ -151,6 +151,7 @@ impl Verifier {
             Self::Combine(combine) => combine.of.iter().map(|member| &member.verify).collect(),
             Self::Repeat(repeat) => vec![&repeat.verify],
             Self::Uncertainty(uncertainty) => vec![&uncertainty.verify],
+            Self::McRollout(mc) => mc.by.iter().map(|by| &**by).collect(),
             _ => Vec::new(),
         }
     }
@@ -169,6 +170,7 @@ impl Verifier {
             Self::Combine(_) => members(),
             Self::Repeat(repeat) => u64::from(repeat.times).saturating_mul(members()),
             Self::Uncertainty(Uncertainty { how: Spread::Ensemble(others), .. }) => 1 + others.len() as u64,
+            Self::McRollout(mc) if mc.by.is_some() => u64::from(mc.samples).saturating_mul(members()),
             _ => 1,
         }
     }
@@ -209,7 +211,8 @@ impl Verifier {
     pub fn is_told(&self) -> bool {
         self.holds(&|verifier| {
             let shown = matches!(verifier, Self::UnitTests(tests) if tests.examples.is_some());
-            (verifier.checks_answers() && !shown) || matches!(verifier, Self::McRollout(_)) || verifier.shows_expected()
+            let by_rule = matches!(verifier, Self::McRollout(mc) if mc.by.is_none());
+            (verifier.checks_answers() && !shown) || by_rule || verifier.shows_expected()
         })
     }
 
@@ -217,7 +220,9 @@ impl Verifier {
     #[must_use]
     pub fn errs_by_chance(&self) -> bool {
         match self {
-            Self::StepExecutor(_) | Self::UnitTests(_) | Self::McRollout(_) => true,
+            Self::StepExecutor(_) | Self::UnitTests(_) => true,
+            // What judges its continuations is asked again by itself.
+            Self::McRollout(mc) => mc.by.is_none(),
             Self::Judge(judge) => matches!(judge.mode, Mode::Rationale(_)),
             _ => false,
         }

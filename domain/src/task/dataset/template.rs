@@ -64,6 +64,22 @@ impl Template {
     }
 }
 
+/// The texts around the prompt, of a template that holds nothing else.
+#[must_use]
+pub fn around_prompt(template: &str) -> Option<(String, String)> {
+    let Template(pieces) = Template::parse(template).ok()?;
+    let text = |pieces: &[Piece]| match pieces {
+        [] => Some(String::new()),
+        [Piece::Text(text)] => Some(text.clone()),
+        _ => None,
+    };
+    let hole = pieces.iter().position(|piece| matches!(piece, Piece::Name(_)))?;
+    if !matches!(&pieces[hole], Piece::Name(name) if name == "prompt") {
+        return None;
+    }
+    Some((text(&pieces[..hole])?, text(&pieces[hole + 1..])?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -81,6 +97,16 @@ mod tests {
         assert_eq!(filled(""), "");
         for wrong in ["{", "}", "a {b", "{}", "{a{b}}", "a } b"] {
             assert!(Template::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_stands_alone_between_two_texts() {
+        let around = |text| around_prompt(text).map(|(before, behind)| format!("{before}|{behind}"));
+        assert_eq!(around("Q: {prompt}\nA:").as_deref(), Some("Q: |\nA:"));
+        assert_eq!(around("{prompt}").as_deref(), Some("|"));
+        for other in ["{prompt}{hint}", "a {hint} b", "a", "{prompt} {prompt}"] {
+            assert_eq!(around(other), None, "{other}");
         }
     }
 

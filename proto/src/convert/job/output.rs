@@ -34,6 +34,11 @@ impl From<JobOutput> for v1::JobOutput {
                 Kind::Evaluate(v1::EvaluateOutput { tasks: all_into(tasks), tokens })
             }
             JobOutput::Sweep { sums, tokens } => Kind::Sweep(v1::SweepOutput { sums, tokens }),
+            JobOutput::Propose { questions, sifted, tokens } => Kind::Propose(v1::ProposeOutput {
+                questions: Some(questions.into()),
+                sifted_json: to_json(&sifted),
+                tokens,
+            }),
             JobOutput::Measure { tasks, tokens } => Kind::Measure(v1::MeasureOutput { tasks: all_into(tasks), tokens }),
         };
         Self { kind: Some(kind) }
@@ -74,6 +79,14 @@ impl TryFrom<v1::JobOutput> for JobOutput {
             Kind::Bout(bout) => Ok(Self::Bout { pairs: all(bout.pairs)?, tokens: bout.tokens }),
             Kind::Evaluate(evaluate) => Ok(Self::Evaluate { tasks: all(evaluate.tasks)?, tokens: evaluate.tokens }),
             Kind::Sweep(sweep) => Ok(Self::Sweep { sums: sweep.sums, tokens: sweep.tokens }),
+            Kind::Propose(propose) => {
+                let fields = Fields("ProposeOutput");
+                Ok(Self::Propose {
+                    questions: fields.message("questions", propose.questions)?,
+                    sifted: fields.fragment("sifted_json", &propose.sifted_json)?,
+                    tokens: propose.tokens,
+                })
+            }
             Kind::Measure(measure) => Ok(Self::Measure { tasks: all(measure.tasks)?, tokens: measure.tokens }),
         }
     }

@@ -123,7 +123,14 @@ impl Side {
         let problems = self.size.problems;
         let source = TaskSet::Builtin(Builtin { train: problems, shots: 2, ..Builtin::of(Family::LargestOfFive) });
         let set: Name = "numbers".parse().map_err(|_| SearchBenchError::Model { source: EngineError::Panicked })?;
-        let slice = TaskSlice { set, source, split: Split::Train, indices: (0..problems).collect(), seed: Seed(seed) };
+        let slice = TaskSlice {
+            set,
+            source,
+            split: Split::Train,
+            indices: (0..problems).collect(),
+            seed: Seed(seed),
+            proposed: None,
+        };
         let tasks = Tasks::prepare(&slice, &Shelf::Given(&BTreeMap::new()), self.codec.as_ref(), Seed(seed), None);
         let tasks = tasks.map_err(|source| SearchBenchError::Tasks { source })?;
         Ok(Tasks { stop: Vec::new(), terminator: None, max_tokens: self.mix.longest(), ..tasks })

@@ -17,6 +17,14 @@ pub(super) fn answer(prompt: &str) -> Option<String> {
     Some(format!(" {wanted}"))
 }
 
+/// Another question like those that `prompt` lists, of digits as `bits` say; `None` if it lists none.
+pub(super) fn question(prompt: &str, bits: u64) -> Option<String> {
+    let last = prompt.strip_suffix('\n')?.lines().last()?;
+    let digits = last.strip_suffix('>').filter(|digits| digits.chars().all(|digit| digit.is_ascii_digit()))?;
+    let digit = |place: u32| char::from(b'0' + (bits >> (4 * place) & 15).min(9) as u8);
+    Some((0..digits.len() as u32).map(digit).chain(['>']).collect())
+}
+
 /// Another answer of the same form: its first digit is moved by 1 to 9, as `bits` say.
 pub(super) fn spoil(answer: &str, bits: u64) -> String {
     let mut spoiled = false;
@@ -46,6 +54,13 @@ mod tests {
     use galapagos_domain::trajectory::Outcome;
 
     use super::*;
+
+    #[test]
+    fn a_question_is_asked_behind_a_list_of_them() {
+        assert_eq!(question("352910>\n481273>\n", 0x00fe_4321).as_deref(), Some("123499>"));
+        assert_eq!(question("352910>\n481273>", 1), None);
+        assert_eq!(question("Q: 1\n", 1), None);
+    }
 
     #[test]
     fn the_oracle_agrees_with_the_checkers() {

@@ -37,6 +37,16 @@ fn mean(repeat: &Repeat, said: &[Verdict]) -> Verdict {
     Verdict { confidence, ..verdict }
 }
 
+/// Continuations that were judged: the mean of those that were decided.
+pub(super) fn continued(said: &[Verdict]) -> Verdict {
+    let scores: Vec<f64> = said.iter().filter(|verdict| verdict.outcome.is_decided()).map(number).collect();
+    if scores.is_empty() {
+        return undecided(said);
+    }
+    let (mean, _) = moments(&scores);
+    Verdict::pass(format!("mean {mean:.4} of {} of {} continuations", scores.len(), said.len())).scored(mean as f32)
+}
+
 /// A role's number: the mean less `penalty` standard deviations (of a sample: n - 1), sure as 1/(1 + deviation).
 pub(in crate::search) fn spread(uncertainty: &Uncertainty, said: &[Verdict]) -> Verdict {
     if said.is_empty() || said.iter().any(|verdict| !verdict.outcome.is_decided()) {

@@ -188,7 +188,7 @@ fn begin(referee: &Referee<'_>, place: usize, question: &Question) -> Result<Box
         Need::Number { critic, tokens, model, pass_at } => {
             Ok(Box::new(OfCritic { critic, tokens, model, word: question.verifier.name(), pass_at }))
         }
-        Need::Answers(draw) => Ok(Box::new(OfShare { place, question: question.clone(), draw: Some(draw) })),
+        Need::Answers(draw, _) => Ok(Box::new(OfShare { place, question: question.clone(), draw: Some(draw) })),
         Need::Inquire(inquiry) => Ok(inquiry),
         Need::Check(_) | Need::Group | Need::Later | Need::Spread { .. } | Need::Parts(_) => {
             let reason = format!("`{}` gives no score to what was written up to a step", question.verifier.name());

@@ -23,6 +23,8 @@ struct Inquiry {
     question: Question,
     to: Place,
     said: Vec<Option<Verdict>>,
+    /// Tokens that were sampled before the parts were asked.
+    cost: u64,
 }
 
 /// A question that may be asked again.
@@ -68,11 +70,11 @@ impl Inquiries {
         }
     }
 
-    /// A question whose verdict is made of `parts` others; where each of them is to be sent.
-    pub(super) fn open(&mut self, to: Place, question: Question, parts: usize) -> Vec<Place> {
+    /// A question whose verdict is made of `parts` others, after `cost` tokens were sampled for it; where each of them is to be sent.
+    pub(super) fn open(&mut self, to: Place, question: Question, parts: usize, cost: u64) -> Vec<Place> {
         let inquiry = self.next;
         self.next += 1;
-        self.open.insert(inquiry, Inquiry { question, to, said: vec![None; parts] });
+        self.open.insert(inquiry, Inquiry { question, to, said: vec![None; parts], cost });
         (0..parts).map(|part| Place::Part { inquiry, part }).collect()
     }
 
@@ -95,9 +97,12 @@ impl Inquiries {
             if open.said.iter().any(Option::is_none) {
                 return Next::Wait;
             }
-            let Some(Inquiry { question, to: above, said }) = self.open.remove(&inquiry) else { return Next::Wait };
+            let Some(Inquiry { question, to: above, said, cost }) = self.open.remove(&inquiry) else {
+                return Next::Wait;
+            };
             let said: Vec<Verdict> = said.into_iter().flatten().collect();
             verdict = composite::fold(&question.verifier, &said);
+            verdict.cost += cost;
             to = above;
         }
         match to {
@@ -132,12 +137,13 @@ mod tests {
         let inner = r#"{"combine": {"how": "any", "of": [{"verify": "rule"}, {"verify": "rule"}]}}"#;
         let outer = format!(r#"{{"combine": {{"how": "all", "of": [{{"verify": "rule"}}, {{"verify": {inner}}}]}}}}"#);
         let mut inquiries = Inquiries::new(2);
-        let whole = inquiries.open(Place::Want(7), question(&outer), 2);
-        let parts = inquiries.open(whole[1], question(inner), 2);
+        let whole = inquiries.open(Place::Want(7), question(&outer), 2, 5);
+        let parts = inquiries.open(whole[1], question(inner), 2, 1);
         assert!(matches!(inquiries.take(0, parts[1], Verdict::fail("")), Next::Wait));
         assert!(matches!(inquiries.take(0, parts[0], Verdict::pass("")), Next::Wait));
         let Next::Answer(7, verdict) = inquiries.take(0, whole[0], Verdict::pass("")) else { panic!() };
         assert_eq!((verdict.outcome, verdict.reason.as_str()), (Outcome::Pass, "all 2 pass"));
+        assert_eq!(verdict.cost, 6, "what was sampled for each of them");
         assert!(inquiries.open.is_empty());
     }
 

@@ -90,7 +90,7 @@ fn search(budget: &str) -> Mcts {
 }
 
 fn prm(reach: Reach) -> Evaluate {
-    let model = Model { role: "ppm".parse().unwrap(), squash: Squash::None };
+    let model = Model { role: "ppm".parse().unwrap(), squash: Squash::None, pass_at: None };
     Evaluate { when: When::Leaf, backup: reach, ..Evaluate::terminal(Verifier::Prm(model)) }
 }
 

@@ -204,7 +204,11 @@ const WIDTH: Topic = Topic {
     entries: &[
         word("fixed", "", "`propose.n`, asked for at once"),
         word("up_to", "count", "so many, in several growths of `propose.n` each"),
-        word("adaptive", "{alpha: N, min: N, max: N}", "more where children's Q lie far from the node's (AlphaLLM)"),
+        word(
+            "adaptive",
+            "{alpha: N, min: N, max: N}",
+            "more where children's Q lie far from the node's (AlphaLLM); with `root: N` the root has so many at least",
+        ),
     ],
     example: "",
 };

@@ -71,13 +71,14 @@ const VERBS: Topic = Topic {
         word("train", "map", "trains one member of a role in one round: makes a candidate"),
         word("tournament", "map", "bouts between two members behind a gate: may promote"),
         word("evaluate", "map", "measures members on tasks: makes scores with intervals"),
+        word("propose", "map", "a role writes new questions: makes a set of tasks whose answers nobody knows"),
     ],
     example: "",
 };
 
 const GENERATIONS: Topic = Topic {
     word: "generations",
-    place: "rollout, curate, train, tournament, evaluate",
+    place: "rollout, curate, train, tournament, evaluate, propose",
     about: "The generations in which a recipe step of `each` runs; in others it is passed over. What it reads must have been made in its first one or before: the newest that there is.",
     form: Form::Map,
     entries: &[

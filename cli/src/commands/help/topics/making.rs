@@ -3,7 +3,7 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, CURATE];
+pub const TOPICS: &[Topic] = &[ROLLOUT, GUIDE, SPECULATE, CURATE, PROPOSE];
 
 const ROLLOUT: Topic = Topic {
     word: "rollout",
@@ -16,7 +16,7 @@ const ROLLOUT: Topic = Topic {
         required(
             "tasks",
             "map: task set to count or `all`",
-            "how many training tasks of each set one generation takes; successive generations take successive ones",
+            "how many training tasks of each set one generation takes; successive generations take successive ones; of tasks that a `propose` made, as many as are sure to be there, or `all`",
         ),
         required("search", "choice", "how a task is searched"),
         preset("verify", "list", "[rule]", "what decides pass or fail"),
@@ -81,11 +81,37 @@ const CURATE: Topic = Topic {
         required("as", "name", "name of the dataset it makes"),
         required(
             "from",
-            "dataset, [dataset, ...] or {demonstrations: TASK_SET}",
-            "what it reads; of a list all records of the first, then those of the next; demonstrations are the solved training problems of a task set",
+            "dataset, [dataset, ...], {demonstrations: TASK_SET} or {questions: TASK_SET}",
+            "what it reads; of a list all records of the first, then those of the next; demonstrations are the solved training problems of a task set; questions are its training questions, each behind `seeds` others (4), as `propose` shows them: what a policy learns to ask from",
         ),
         preset("apply", "list of operators", "[]", "applied in order"),
         optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
     example: "- curate: {as: correct, from: samples, apply: [{keep: {verdict: pass}}, dedupe, {cap: {per: task, max: 4}}]}",
+};
+
+const PROPOSE: Topic = Topic {
+    word: "propose",
+    place: "recipe step",
+    about: "A role is shown a few training questions, a line each, and writes another one, again and again. What is no question of the kind, is known, is or may be held out, or came before is refused and counted. What is left is a set of tasks without known answers: `rollout` searches it where nothing asks for the right answer, and nothing is measured on it. Questions can be read back of sort_six_digits, sort_three_digits, countdown, countdown_steps, largest_of_five, smallest_of_five, letters_in_word, first_in_alphabet and odd_one_out; of `files` any line is one.",
+    form: Form::Map,
+    entries: &[
+        required("as", "name", "name of the tasks it makes"),
+        required("role", "role", "who writes"),
+        required("kind", "tasks", "what is written"),
+        required("like", "name", "the task set whose training questions are shown"),
+        required("n", "count", "most questions that are kept"),
+        optional("tries", "count", "questions that are written; without it twice `n`"),
+        optional("at_least", "count", "with fewer the recipe step fails; without it `n`"),
+        preset("seeds", "count", "4", "training questions that are shown each time, drawn anew"),
+        preset("temperature", "number or $name", "1", "of sampling"),
+        preset("top_p", "number or $name", "1", "nucleus mass kept; 1 keeps all"),
+        optional(
+            "max_tokens",
+            "count",
+            "longest question in tokens, its line end counted; without it the longest known prompt in characters, at most 512",
+        ),
+        optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
+    ],
+    example: "- propose: {as: imagined, role: policy, kind: tasks, like: numbers, n: 50, tries: 400, at_least: 10}",
 };

@@ -26,7 +26,7 @@ pub const TOPICS: &[Topic] = &[
 const VERIFY: Topic = Topic {
     word: "verify",
     place: "rollout",
-    about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh}`.",
+    about: "Verifiers: what decides about a trajectory, and what gives it numbers. A verdict is pass, fail, error, timeout or suspect; an error is never a fail. Of several the first that does not pass decides. A role is its name, or `{role: NAME, squash: none, sigmoid or tanh, pass_at: NUMBER}`; with `pass_at` it passes from that number on and decides, without it gives a number.",
     form: Form::Choice,
     entries: &[
         word("rule", "", "the task set's own checker"),
@@ -55,7 +55,11 @@ const VERIFY: Topic = Topic {
             "role",
             "the same, of a role that was trained on steps; with two classes the probability of the second",
         ),
-        word("mc_rollout", "map", "a number: the share of sampled continuations that the rule passes"),
+        word(
+            "mc_rollout",
+            "map",
+            "a number: the share of sampled continuations that the rule passes, or the mean of what a critic gives them",
+        ),
         word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
         word("env_return", "map", "of episodes: what the environment paid, and whether that is enough"),
@@ -217,8 +221,18 @@ const MC_ROLLOUT: Topic = Topic {
         required("samples", "count", "continuations"),
         preset("temperature", "number", "1", "of the continuations"),
         optional("max_tokens", "count", "longest continuation; without it the task family's own limit"),
+        optional(
+            "role",
+            "role",
+            "who continues, for example a smaller and faster policy; without it the policy that is searched",
+        ),
+        optional(
+            "by",
+            "verifier",
+            "what judges each continuation, whose mean score counts; without it the task's rule, and the share that passes",
+        ),
     ],
-    example: "",
+    example: "evaluate: [{verifier: {mc_rollout: {samples: 4, role: fast, by: {orm: critic}}}, when: leaf}]",
 };
 
 const BEHAVIOUR: Topic = Topic {

@@ -9,6 +9,7 @@ use super::{Pending, Purpose, Running};
 use crate::engine::stream::Given;
 use crate::engine::{Completion, EngineError};
 use crate::search::canaries::{Said, Sung};
+use crate::search::composite;
 use crate::search::forest::ForestError;
 use crate::search::forest::decision::agreement;
 use crate::search::forest::ending::Ended;
@@ -38,6 +39,10 @@ impl Running<'_> {
             (Purpose::Draw, Given::Completions(made)) => Answer::Drawn(self.read(&unit, made)?),
             (Purpose::Share(question), Given::Completions(made)) => {
                 let drawn = self.read(&unit, made)?;
+                if let Some(parts) = composite::continuations(&question, &drawn) {
+                    let cost = drawn.iter().map(|drawn| drawn.tokens.len() as u64).sum();
+                    return self.parts(task, want, *question, (parts, cost));
+                }
                 if let Some(check) = self.referee.share_of_programs(task, &question.path, &drawn) {
                     return self.check(task, want, check);
                 }

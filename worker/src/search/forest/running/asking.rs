@@ -103,13 +103,7 @@ impl Running<'_> {
                 let purpose = Purpose::Spread { critic, model, uncertainty };
                 self.ask(checkpoint, Wanted::Masked { tokens, dropout, seed }, pending(purpose))
             }
-            Need::Parts(parts) => {
-                let places = self.inquiries.open(want, question, parts.len());
-                for (place, part) in places.into_iter().zip(parts) {
-                    self.dispatch(task, place, Want::Judge(part))?;
-                }
-                Ok(())
-            }
+            Need::Parts(parts) => self.parts(task, want, question, (parts, 0)),
             Need::Number { critic, tokens, model, pass_at } => {
                 let (checkpoint, word) = (Arc::clone(&critic.checkpoint), question.verifier.name());
                 let purpose = Purpose::Number { critic, model, word, pass_at };
@@ -124,8 +118,26 @@ impl Running<'_> {
             Need::Later => Ok(()),
             Need::Inquire(inquiry) => self.hear(Hearing::new(task, vec![want], (question.verifier, inquiry))),
             Need::Check(check) => self.check(task, want, check),
-            Need::Answers(draw) => self.draw(draw, pending(Purpose::Share(Box::new(question)))),
+            Need::Answers(draw, speaker) => {
+                let checkpoint = speaker.unwrap_or_else(|| Arc::clone(&self.forest.policy));
+                self.draw_by(checkpoint, draw, pending(Purpose::Share(Box::new(question))))
+            }
         }
+    }
+
+    /// Asks the parts of a question, for which `cost` tokens were sampled before.
+    pub(super) fn parts(
+        &mut self,
+        task: usize,
+        want: Place,
+        question: Question,
+        (parts, cost): (Vec<Question>, u64),
+    ) -> Result<(), ForestError> {
+        let places = self.inquiries.open(want, question, parts.len(), cost);
+        for (place, part) in places.into_iter().zip(parts) {
+            self.dispatch(task, place, Want::Judge(part))?;
+        }
+        Ok(())
     }
 
     pub(super) fn check(&mut self, task: usize, want: Place, check: Check) -> Result<(), ForestError> {
@@ -142,9 +154,14 @@ impl Running<'_> {
     }
 
     pub(super) fn draw(&mut self, draw: Draw, pending: Pending) -> Result<(), ForestError> {
+        self.draw_by(Arc::clone(&self.forest.policy), draw, pending)
+    }
+
+    /// Continuations of this checkpoint.
+    fn draw_by(&mut self, checkpoint: Arc<CheckpointDir>, draw: Draw, pending: Pending) -> Result<(), ForestError> {
         let unit = draw.unit.clone();
         let wanted = self.wanted(pending.task, draw)?;
-        self.ask(Arc::clone(&self.forest.policy), wanted, Pending { unit, ..pending })
+        self.ask(checkpoint, wanted, Pending { unit, ..pending })
     }
 
     /// Continuations of the policy, as an engine is asked for them.
