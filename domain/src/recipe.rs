@@ -143,8 +143,21 @@ pub struct Characters {
     pub heads: u32,
     /// Width of the feed-forward part.
     pub ffn: u32,
-    /// Longest sequence.
+    /// Longest sequence, patches of images counted.
     pub context: u32,
+    /// Reads the images of prompts; without it the model reads text alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision: Option<Vision>,
+}
+
+/// Shape of a vision encoder: each patch of an image, with its place, through a perceptron of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vision {
+    /// Width.
+    pub hidden: u32,
+    /// Blocks of two products each, between the projection of the pixels and that to the decoder's width.
+    pub layers: u32,
 }
 
 /// A role: weights, head, version.

@@ -19,6 +19,7 @@ pub mod list_program;
 mod odd_one_out;
 mod posed;
 pub mod proposed;
+pub mod rendered_sums;
 mod rule;
 mod set;
 mod shape;
@@ -72,6 +73,8 @@ pub enum Family {
     ListProgram(list_program::Shape),
     /// The next state of a small board of the game of life.
     LifeStep,
+    /// The value of a sum that an image shows, after one line for each operation.
+    RenderedSums(rendered_sums::Shape),
     /// Which of a few sums are wrong, and how many are right.
     SumReview(sum_review::Shape),
     /// A short string by a known law of its context.
@@ -108,7 +111,7 @@ impl Draft {
 
 impl Family {
     /// All families, those with options with their defaults.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::LargestOfFive,
         Self::SmallestOfFive,
         Self::LettersInWord,
@@ -121,12 +124,13 @@ impl Family {
         Self::ArithmeticSteps(arithmetic::Shape::DEFAULT),
         Self::ListProgram(list_program::Shape::DEFAULT),
         Self::LifeStep,
+        Self::RenderedSums(rendered_sums::Shape::DEFAULT),
         Self::SumReview(sum_review::Shape::DEFAULT),
         Self::Enumerable(enumerable::Shape::DEFAULT),
     ];
 
     /// Their names, in the same order.
-    pub const WORDS: [&str; 14] = [
+    pub const WORDS: [&str; 15] = [
         "largest_of_five",
         "smallest_of_five",
         "letters_in_word",
@@ -139,6 +143,7 @@ impl Family {
         "arithmetic_steps",
         "list_program",
         "life_step",
+        "rendered_sums",
         "sum_review",
         "enumerable",
     ];
@@ -155,6 +160,7 @@ impl Family {
         match self {
             Self::Countdown(shape) | Self::CountdownSteps(shape) => shape.faults(),
             Self::ArithmeticSteps(shape) => shape.faults(),
+            Self::RenderedSums(shape) => shape.faults(),
             Self::SumReview(shape) => shape.faults(),
             Self::Enumerable(shape) => shape.faults(),
             Self::ListProgram(shape) => shape.faults(),
@@ -185,6 +191,7 @@ impl Family {
             Self::ArithmeticSteps(_) => "arithmetic_steps",
             Self::ListProgram(_) => "list_program",
             Self::LifeStep => "life_step",
+            Self::RenderedSums(_) => "rendered_sums",
             Self::SumReview(_) => "sum_review",
             Self::Enumerable(_) => "enumerable",
         }
@@ -206,6 +213,7 @@ impl Family {
             | Self::ArithmeticSteps(_)
             | Self::ListProgram(_)
             | Self::LifeStep
+            | Self::RenderedSums(_)
             | Self::SumReview(_)
             | Self::Enumerable(_) => self.longest().1 + 1,
         }
@@ -228,7 +236,7 @@ impl Family {
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => '\n',
-            Self::ArithmeticSteps(_) | Self::CountdownSteps(_) => '#',
+            Self::ArithmeticSteps(_) | Self::CountdownSteps(_) | Self::RenderedSums(_) => '#',
         }
     }
 
@@ -241,7 +249,7 @@ impl Family {
         }
     }
 
-    /// Longest prompt and longest answer in characters: an upper bound of their tokens.
+    /// Longest prompt and longest answer in characters, patches of images among them: an upper bound of their tokens.
     #[must_use]
     pub fn longest(self) -> (u32, u32) {
         match self {
@@ -270,12 +278,13 @@ impl Family {
                 (6 + shown, 1 + program)
             }
             Self::LifeStep => (43, 30),
+            Self::RenderedSums(shape) => shape.longest(),
             Self::SumReview(shape) => shape.longest(),
             Self::Enumerable(shape) => shape.longest(),
         }
     }
 
-    /// Every character that a prompt, an answer or the terminator may hold.
+    /// Every character that a prompt, an answer or the terminator may hold, but for the patches of images.
     #[must_use]
     pub fn characters(self) -> BTreeSet<char> {
         let text = match self {
@@ -290,6 +299,7 @@ impl Family {
             Self::ArithmeticSteps(_) => "Q: 0123456789+-*=\nA:#",
             Self::ListProgram(_) => "Q: 0123456789abcdefghijklmnopqrstuvwxyz[],;+-*<>|\nA:",
             Self::LifeStep => "Q: Next of O./\nA:",
+            Self::RenderedSums(_) => "Q: 0123456789+=\nA:#",
             Self::SumReview(_) => "Q: abcdefghi0123456789+-=\nA:",
             Self::Enumerable(_) => "0123456789:abcdefghij\n",
         };
@@ -300,7 +310,7 @@ impl Family {
     ///
     /// Number families read the first integer (commas left out), letter families the trimmed text without surrounding
     /// dots and quotes, digit families the trimmed text. `countdown` takes any right expression, `countdown_steps` replays
-    /// the lines, `arithmetic_steps` reads the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word,
+    /// the lines, `arithmetic_steps` and `rendered_sums` read the last line, `list_program` runs the program on hidden examples, `life_step` reads the first word,
     /// `sum_review` the last number, `enumerable` the trimmed text.
     #[must_use]
     pub fn verify(self, problem: &Problem, completion: &str) -> Verdict {
@@ -315,6 +325,7 @@ impl Family {
             Self::ArithmeticSteps(_) => arithmetic::verify(&problem.answer, &problem.prompt, completion),
             Self::ListProgram(_) => list_program::verify(problem, completion),
             Self::LifeStep => life::verify(&problem.answer, completion),
+            Self::RenderedSums(_) => rendered_sums::verify(&problem.answer, completion),
             Self::SumReview(_) => sum_review::verify(&problem.prompt, completion),
             Self::Enumerable(shape) => enumerable::verify(shape, &problem.canonical, completion),
         }
@@ -327,6 +338,7 @@ impl Family {
         match self {
             Self::CountdownSteps(_) => Some(countdown_steps::check(problem, so_far)),
             Self::ArithmeticSteps(_) => Some(arithmetic::check_working(&problem.prompt, so_far)),
+            Self::RenderedSums(_) => Some(rendered_sums::check_working(&problem.answer, so_far)),
             Self::SortSixDigits | Self::SortThreeDigits => Some(sort_digits::check_working(&problem.answer, so_far)),
             Self::LargestOfFive
             | Self::SmallestOfFive
@@ -355,7 +367,7 @@ impl Family {
             | Self::FirstInAlphabet
             | Self::OddOneOut
             | Self::Countdown(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => false,
@@ -372,7 +384,7 @@ impl Family {
             Self::SortSixDigits | Self::SortThreeDigits => check::some(completion.trim().to_owned()),
             Self::Countdown(_) | Self::ListProgram(_) => check::some(completion.split_whitespace().collect()),
             Self::CountdownSteps(_) => countdown_steps::read(completion),
-            Self::ArithmeticSteps(_) => check::some(check::read_last_line(completion)),
+            Self::ArithmeticSteps(_) | Self::RenderedSums(_) => check::some(check::read_last_line(completion)),
             Self::SumReview(_) => sum_review::read(completion),
             Self::Enumerable(_) => check::some(completion.trim().to_owned()),
             Self::LifeStep => completion.split_whitespace().next().map(str::to_owned),
@@ -393,6 +405,7 @@ impl Family {
             Self::ArithmeticSteps(shape) => arithmetic::draw(rng, shape),
             Self::ListProgram(shape) => list_program::draw(shape, rng),
             Self::LifeStep => life::draw(rng),
+            Self::RenderedSums(shape) => rendered_sums::draw(rng, shape),
             Self::SumReview(shape) => sum_review::draw(rng, shape),
             Self::Enumerable(shape) => enumerable::draw(rng, shape),
         }

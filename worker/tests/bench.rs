@@ -14,7 +14,7 @@ use serde_json::Value;
 
 fn model(folder: &Path, context: u32) {
     let alphabet = "0123456789abcdefghijklmnopqrstuvwxyz .QLA:,\n".to_owned();
-    let shape = Characters { alphabet, layers: 2, hidden: 32, heads: 2, ffn: 64, context };
+    let shape = Characters { alphabet, layers: 2, hidden: 32, heads: 2, ffn: 64, context, vision: None };
     TchEngine::new().initialise(&shape, Seed(1), folder).unwrap();
 }
 

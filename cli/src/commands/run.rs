@@ -134,7 +134,10 @@ fn heading(job: &Job<'_>) -> String {
     let recipe = &job.file.recipe;
     let base = match &recipe.base {
         Base::Model(name) => name.clone(),
-        Base::Characters(shape) => format!("characters {}x{}", shape.layers, shape.hidden),
+        Base::Characters(shape) => {
+            let vision = shape.vision.map(|vision| format!(", vision {}x{}", vision.layers, vision.hidden));
+            format!("characters {}x{}{}", shape.layers, shape.hidden, vision.unwrap_or_default())
+        }
     };
     let cost = Plan::of(recipe).totals;
     format!(

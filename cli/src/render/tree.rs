@@ -1,5 +1,8 @@
 //! A search tree in the terminal: one node a line, what is known of it before what it says.
 
+use std::borrow::Cow;
+
+use galapagos_domain::image;
 use galapagos_domain::trajectory::Outcome;
 use galapagos_domain::tree::{NodeEnd, TreeNode, doubted};
 
@@ -87,7 +90,7 @@ pub fn text(tree: &[TreeNode], depth: u32) -> String {
     if let Some(reason) = doubted(tree) {
         out.push_str(&format!("NOT BELIEVED: {reason}\n"));
     }
-    out.push_str(&format!("{:?}\n", root.text));
+    out.push_str(&format!("{}\n", asked(&root.text)));
     let children = children(tree);
     // What is still to be shown, the next one last: its place, and what stands before it.
     let mut open: Vec<(usize, String, bool)> = below(&children[0], "");
@@ -114,7 +117,16 @@ fn below(children: &[usize], before: &str) -> Vec<(usize, String, bool)> {
     children.iter().rev().map(|place| (*place, before.to_owned(), Some(*place) == last)).collect()
 }
 
+/// What a tree's root asks: in quotes, or, with images, as they are drawn.
+fn asked(text: &str) -> String {
+    match image::drawn(text) {
+        Cow::Borrowed(text) => format!("{text:?}"),
+        Cow::Owned(drawn) => drawn,
+    }
+}
+
 fn quoted(text: &str) -> String {
+    let text = &*image::named(text);
     let short: String = text.chars().take(TEXT).collect();
     if short.len() < text.len() { format!("{short:?}...") } else { format!("{short:?}") }
 }
@@ -181,6 +193,11 @@ pub mod tests {
         let shallow = text(&example(), 1);
         assert!(shallow.contains("│ └─ 1 below; --depth 2 shows them\n") && !shallow.contains("read 4"), "{shallow}");
         assert_eq!(text(&[], 1), "");
+        let mut seen = example();
+        seen[0].text = "Q: \u{F8001}\u{100001}\nA:".to_owned();
+        seen[1].text = "is \u{F8001}\u{100001} it?".to_owned();
+        let seen = text(&seen, 9);
+        assert!(seen.contains("Q: \n▀   ▀\n   ▄\n\nA:\n") && seen.contains("\"is [image 8x4] it?\""), "{seen}");
         let mut distrusted = example();
         distrusted[0].verdict = Some(Verdict::new(Outcome::Suspect, "`math` is suspended"));
         assert!(text(&distrusted, 9).contains("1 pass\nNOT BELIEVED: `math` is suspended\n\"2 + 2"));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use galapagos_domain::image;
 use galapagos_domain::tree::{TreeNode, doubted};
 
 use super::chart::escape;
@@ -50,7 +51,7 @@ fn one(tree: &[TreeNode], open: bool) -> String {
         if open { " open" } else { "" },
         escape(&root.tree),
         doubted(tree).map_or_else(String::new, |reason| format!("<p><b>not believed</b>: {}</p>", escape(reason))),
-        escape(&root.text)
+        escape(&image::drawn(&root.text))
     );
     // Nodes to open, and marks of where one closes.
     let mut open: Vec<Option<usize>> = children[0].iter().rev().map(|place| Some(*place)).collect();
@@ -82,7 +83,7 @@ fn node(node: &TreeNode, right: bool, leaf: bool) -> String {
     };
     let head = format!(
         "<code>{}</code> <span class=\"numbers\">#{} {}</span> <span{verdict}>{}</span>",
-        if node.text.is_empty() { "(the end)".to_owned() } else { escape(&node.text) },
+        if node.text.is_empty() { "(the end)".to_owned() } else { escape(&image::named(&node.text)) },
         node.node,
         escape(&numbers(node)),
         escape(&ending(node))

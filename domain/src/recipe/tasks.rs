@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use files::Files;
 use serde::{Deserialize, Serialize};
 
+use crate::image::{Patch, has_image};
 use crate::task::TaskRule;
 pub use builtin::{Begun, Builtin, Style};
 pub use env::{BegunBy, Env};
@@ -116,13 +117,24 @@ impl TaskSet {
         }
     }
 
-    /// Every character that a prompt, an answer or the terminator may hold.
+    /// Whether its prompts hold images, which need a policy with a vision encoder.
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        match self {
+            Self::Builtin(builtin) => builtin.family.has_images(),
+            Self::Files(files) => files.stored.as_ref().is_some_and(|stored| has_image(&stored.characters)),
+            Self::Env(_) => false,
+        }
+    }
+
+    /// Every character that a prompt, an answer or the terminator may hold, but for the patches of images.
     #[must_use]
     pub fn characters(&self) -> BTreeSet<char> {
         match self {
             Self::Builtin(builtin) => builtin.family.characters(),
             Self::Files(files) => {
                 let text = files.stored.iter().flat_map(|stored| stored.characters.chars());
+                let text = text.filter(|character| !Patch::is_code(u32::from(*character)));
                 text.chain(files.end.0).collect()
             }
             Self::Env(env) => env.characters(),

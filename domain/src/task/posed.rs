@@ -20,7 +20,7 @@ impl Family {
             | Self::OddOneOut
             | Self::Countdown(_) => Some(FRAME),
             Self::ArithmeticSteps(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => None,
@@ -75,7 +75,7 @@ impl Family {
             }
             Self::OddOneOut => odd(prompt),
             Self::ArithmeticSteps(_)
-            | Self::ListProgram
+            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => Err(format!("questions of {self} cannot be read back")),

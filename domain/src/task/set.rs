@@ -219,6 +219,8 @@ mod tests {
             r#"{"countdown": {"count": [2, 5], "largest": 1000, "target": 10000}}"#,
             r#"{"countdown_steps": {"count": [3, 3], "largest": 9, "target": 30}}"#,
             r#"{"sum_review": {"count": [2, 2], "digits": [1, 1]}}"#,
+            r#"{"rendered_sums": {"count": [3, 3], "digits": [1, 1], "noise": 5}}"#,
+            r#"{"rendered_sums": {"count": [2, 4], "digits": [1, 3], "mismatched": true}}"#,
         ]
         .into_iter()
         .map(of_json)
@@ -269,10 +271,13 @@ mod tests {
                 prop_assert!(problem.prompt.chars().count() <= prompt_max as usize, "{}", problem.prompt);
                 prop_assert!(problem.answer.chars().count() <= answer_max as usize, "{}", problem.answer);
                 let solved = family.solved(&problem.prompt, &problem.answer);
-                prop_assert!(solved.chars().all(|c| family.characters().contains(&c)), "{}", solved);
+                let patch = |c: char| crate::image::Patch::is_code(u32::from(c));
+                prop_assert!(solved.chars().all(|c| patch(c) || family.characters().contains(&c)), "{}", solved);
+                prop_assert_eq!(crate::image::has_image(&problem.prompt), family.has_images());
+                prop_assert!(!crate::image::has_image(&problem.answer));
                 prop_assert!(!problem.answer.contains(family.terminator()));
                 // Where many answers are right, another problem's may be: these families have tests of their own.
-                let many = matches!(family, Family::ListProgram(_) | Family::ArithmeticSteps(_) | Family::CountdownSteps(_) | Family::SumReview(_));
+                let many = matches!(family, Family::ListProgram(_) | Family::ArithmeticSteps(_) | Family::CountdownSteps(_) | Family::RenderedSums(_) | Family::SumReview(_));
                 let foreign = |o: &&Problem| !many && o.answer != problem.answer && o.canonical != problem.canonical;
                 for other in data.problems().iter().filter(foreign) {
                     prop_assert_eq!(family.verify(problem, &other.answer).outcome, Outcome::Fail);

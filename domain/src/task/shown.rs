@@ -41,6 +41,7 @@ pub(crate) fn longest_begun(family: Family) -> (u32, u32) {
         | Family::Countdown(_)
         | Family::ListProgram(_)
         | Family::LifeStep
+        | Family::RenderedSums(_)
         | Family::SumReview(_)
         | Family::Enumerable(_) => (0, 0),
     }
@@ -70,6 +71,7 @@ fn working(family: Family) -> Working {
         | Family::Countdown(_)
         | Family::ListProgram(_)
         | Family::LifeStep
+        | Family::RenderedSums(_)
         | Family::SumReview(_)
         | Family::Enumerable(_) => Working::None,
     }
@@ -88,8 +90,33 @@ fn fewest_numbers(family: Family) -> Option<u32> {
         | Family::SortThreeDigits
         | Family::ListProgram(_)
         | Family::LifeStep
+        | Family::RenderedSums(_)
         | Family::SumReview(_)
         | Family::Enumerable(_) => None,
+    }
+}
+
+impl Family {
+    /// Whether its prompts hold images, which need a policy with a vision encoder.
+    #[must_use]
+    pub fn has_images(self) -> bool {
+        match self {
+            Self::RenderedSums(_) => true,
+            Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::ListProgram(_)
+            | Self::LifeStep
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => false,
+        }
     }
 }
 

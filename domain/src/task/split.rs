@@ -104,6 +104,8 @@ impl Family {
     pub(super) fn space_name(self) -> &'static str {
         match self {
             Self::CountdownSteps(_) => "countdown",
+            // A sum that is seen is the sum that is read.
+            Self::RenderedSums(_) => "arithmetic_steps",
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
@@ -138,6 +140,7 @@ impl Family {
             | Self::ArithmeticSteps(_)
             | Self::ListProgram(_)
             | Self::LifeStep
+            | Self::RenderedSums(_)
             | Self::SumReview(_) => false,
         }
     }
@@ -153,9 +156,11 @@ impl Family {
             | Self::ArithmeticSteps(arithmetic::Shape::DEFAULT)
             | Self::LifeStep
             | Self::SumReview(sum_review::Shape::DEFAULT) => Space::Vast,
-            Self::Countdown(_) | Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::SumReview(_) => {
-                shape::sampled(self, part, asked)
-            }
+            Self::Countdown(_)
+            | Self::CountdownSteps(_)
+            | Self::ArithmeticSteps(_)
+            | Self::RenderedSums(_)
+            | Self::SumReview(_) => shape::sampled(self, part, asked),
             Self::Enumerable(shape) => enumerable::space(shape, part),
             Self::LettersInWord => letters_in_word::space(self, part),
             Self::FirstInAlphabet => first_in_alphabet::space(self, part),

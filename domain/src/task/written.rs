@@ -18,6 +18,7 @@ impl Serialize for Family {
         match self {
             Self::Countdown(shape) | Self::CountdownSteps(shape) => map.serialize_entry(self.name(), shape)?,
             Self::ArithmeticSteps(shape) => map.serialize_entry(self.name(), shape)?,
+            Self::RenderedSums(shape) => map.serialize_entry(self.name(), shape)?,
             Self::SumReview(shape) => map.serialize_entry(self.name(), shape)?,
             Self::Enumerable(shape) => map.serialize_entry(self.name(), shape)?,
             Self::ListProgram(shape) => map.serialize_entry(self.name(), shape)?,
@@ -65,6 +66,7 @@ impl<'de> Visitor<'de> for FamilyVisitor {
             Family::Countdown(_) => Family::Countdown(map.next_value()?),
             Family::CountdownSteps(_) => Family::CountdownSteps(map.next_value()?),
             Family::ArithmeticSteps(_) => Family::ArithmeticSteps(map.next_value()?),
+            Family::RenderedSums(_) => Family::RenderedSums(map.next_value()?),
             Family::SumReview(_) => Family::SumReview(map.next_value()?),
             Family::Enumerable(_) => Family::Enumerable(map.next_value()?),
             Family::ListProgram(_) => Family::ListProgram(map.next_value()?),

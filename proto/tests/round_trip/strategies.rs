@@ -8,7 +8,7 @@ use galapagos_domain::job::{FailureClass, JobFailure, Sampling, TaskSlice};
 use galapagos_domain::recipe::guide::{Guide, Speculate};
 use galapagos_domain::recipe::tasks::Split;
 use galapagos_domain::recipe::train::{Dpo, DpoForm, Loss, On, Pointwise, Precision, Source, Start, Train};
-use galapagos_domain::recipe::{Base, Characters, Head};
+use galapagos_domain::recipe::{Base, Characters, Head, Vision};
 use galapagos_domain::round::{RankProgress, RankSpec, RoundSpec, Saved, StepTime, Vote};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::session::{CoordinatorMessage, Registration, WorkerMessage};
@@ -108,7 +108,8 @@ pub fn base() -> BoxedStrategy<Base> {
             hidden: n / 2,
             heads: n / 3,
             ffn: n / 4,
-            context: n / 5
+            context: n / 5,
+            vision: n.is_multiple_of(2).then_some(Vision { hidden: n / 7, layers: n / 11 }),
         })),
     ]
     .boxed()

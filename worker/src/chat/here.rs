@@ -144,8 +144,15 @@ mod tests {
     #[test]
     fn what_a_turn_repeats_is_not_computed_again() {
         let folder = tempfile::tempdir().unwrap();
-        let shape =
-            Characters { alphabet: "0123456789 ".to_owned(), layers: 1, hidden: 32, heads: 2, ffn: 32, context: 400 };
+        let shape = Characters {
+            alphabet: "0123456789 ".to_owned(),
+            layers: 1,
+            hidden: 32,
+            heads: 2,
+            ffn: 32,
+            context: 400,
+            vision: None,
+        };
         TchEngine::new().initialise(&shape, Seed(1), folder.path()).unwrap();
         let line = ["w", "chat", folder.path().to_str().unwrap(), "--raw", "--max-tokens", "4", "--device", "cpu"];
         let Command::Chat(config) = Arguments::parse_from(line).command else { panic!() };

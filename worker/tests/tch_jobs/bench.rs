@@ -137,7 +137,15 @@ pub fn samples(policy: Digest, tasks: TaskSlice, n: u32, sampling: Sampling) -> 
 }
 
 pub fn shape() -> Characters {
-    Characters { alphabet: "0123456789>".to_owned(), layers: 2, hidden: 32, heads: 2, ffn: 64, context: 48 }
+    Characters {
+        alphabet: "0123456789>".to_owned(),
+        layers: 2,
+        hidden: 32,
+        heads: 2,
+        ffn: 64,
+        context: 48,
+        vision: None,
+    }
 }
 
 pub fn slice(split: Split, indices: std::ops::Range<u32>) -> TaskSlice {

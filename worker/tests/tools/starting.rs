@@ -150,7 +150,7 @@ fn keys_of_the_configuration_that_nothing_uses_are_named_once_and_harmless_ones_
     let [model, lora, out] = ["model", "lora", "out"].map(|name| place.path().join(name));
     // It has the characters that the recipe's tasks are written in.
     let alphabet = "0123456789>".to_owned();
-    let shape = Characters { alphabet, layers: 1, hidden: 32, heads: 2, ffn: 32, context: 64 };
+    let shape = Characters { alphabet, layers: 1, hidden: 32, heads: 2, ffn: 32, context: 64, vision: None };
     TchEngine::new().initialise(&shape, Seed(1), &model).unwrap();
     adapter(&model, &lora);
     let keys = [("zeta_routing", json!(3)), ("alpha_gate", json!(true)), ("use_cache", json!(true))];

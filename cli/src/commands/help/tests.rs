@@ -20,8 +20,8 @@ use galapagos_domain::recipe::train::{
 use galapagos_domain::recipe::verify::{
     self, Behaviour, Consistency, Dropout, How, McRollout, Place, TurnNumber, Verifier,
 };
-use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule};
-use galapagos_domain::task::{Family, arithmetic, countdown, enumerable, list_program, sum_review};
+use galapagos_domain::recipe::{Base, Control, Governance, Head, Recipe, Role, Shuffled, Source, StopRule, Vision};
+use galapagos_domain::task::{Family, arithmetic, countdown, enumerable, list_program, rendered_sums, sum_review};
 use serde_json::{Value, json};
 
 use super::grammar::words;
@@ -37,6 +37,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "governance" => words::<Governance>(None),
         "base" => words::<Base>(None),
         "characters" => words::<Base>(Some("characters")),
+        "vision" => words::<Vision>(None),
         "roles" => words::<Role>(None),
         "head" => words::<Head>(None),
         "tasks" => words::<TaskSet>(None),
@@ -44,6 +45,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "family" => Some(&Family::WORDS),
         "arithmetic_steps" => words::<arithmetic::Shape>(None),
         "countdown" | "countdown_steps" => words::<countdown::Shape>(None),
+        "rendered_sums" => words::<rendered_sums::Shape>(None),
         "sum_review" => words::<sum_review::Shape>(None),
         "list_program" => words::<list_program::Shape>(None),
         "enumerable" => words::<enumerable::Shape>(None),
@@ -187,7 +189,11 @@ fn least(topic: &str) -> Value {
         }),
         "roles" => json!({"init": "base"}),
         "builtin" => json!({"family": "sort_three_digits", "train": 1, "val": 1, "test": 1}),
-        "arithmetic_steps" | "countdown" | "countdown_steps" | "list_program" | "sum_review" | "enumerable" => {
+        "characters" => {
+            json!({"alphabet": "a", "layers": 1, "hidden": 2, "heads": 1, "ffn": 1, "context": 2})
+        }
+        "arithmetic_steps" | "countdown" | "countdown_steps" | "list_program" | "rendered_sums" | "sum_review"
+        | "enumerable" => {
             json!({})
         }
         "source" => json!({"title": "t"}),
@@ -279,9 +285,11 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "recipe" => through::<Recipe>(least),
         "arithmetic_steps" => through::<arithmetic::Shape>(least),
         "countdown" | "countdown_steps" => through::<countdown::Shape>(least),
+        "rendered_sums" => through::<rendered_sums::Shape>(least),
         "sum_review" => through::<sum_review::Shape>(least),
         "list_program" => through::<list_program::Shape>(least),
         "enumerable" => through::<enumerable::Shape>(least),
+        "characters" => through::<Base>(json!({ topic: least })).map(inside),
         "source" => through::<Source>(least),
         "roles" => through::<Role>(least),
         "split" => through::<Selection>(least),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Check;
 use super::scope::{BASE, CHAMPION, POLICY, one_of};
 use crate::ids::Name;
+use crate::image::has_image;
 use crate::recipe::evaluate::Metric;
 use crate::recipe::parse::FORMAT_VERSION;
 use crate::recipe::path::Path;
@@ -109,12 +110,25 @@ impl Check<'_> {
         if alphabet.len() < shape.alphabet.chars().count() {
             self.refuse(&path.key("alphabet"), "a character stands twice in the alphabet", "list each character once");
         }
+        if has_image(&shape.alphabet) {
+            let help = "leave it out: patches need no place in the alphabet, they are read by `vision`";
+            self.refuse(&path.key("alphabet"), "a patch of an image is no character of a text", help);
+        }
+        if let Some(vision) = shape.vision {
+            let path = path.key("vision");
+            self.whole(&path.key("hidden"), vision.hidden, 2, 4096);
+            self.whole(&path.key("layers"), vision.layers, 1, 16);
+        }
         alphabet.insert('\n');
         for (name, set) in &self.recipe.tasks {
             let missing: String = set.characters().difference(&alphabet).collect();
             if !missing.is_empty() {
                 let message = format!("the tasks `{name}` ({}) use characters that the alphabet lacks", set.label());
                 self.refuse(&path.key("alphabet"), message, format!("add {missing:?}"));
+            }
+            if set.has_images() && shape.vision.is_none() {
+                let message = format!("the tasks `{name}` ({}) show images, which this model cannot read", set.label());
+                self.refuse(path, message, "add `vision: {hidden: 64, layers: 2}`");
             }
             let needed = set.longest_sequence();
             if needed > u64::from(shape.context) {

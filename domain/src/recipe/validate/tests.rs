@@ -6,6 +6,7 @@ use crate::recipe::diagnostic::Diagnostics;
 mod controllers;
 mod datasets;
 mod episodes;
+mod images;
 mod opinions;
 mod propose;
 mod searches;

@@ -3,8 +3,18 @@
 use super::super::topic::{Entry, Form, Topic};
 use super::{optional, preset, word};
 
-pub const TOPICS: &[Topic] =
-    &[FAMILY, ARITHMETIC_STEPS, COUNTDOWN, COUNTDOWN_STEPS, LIST_PROGRAM, SUM_REVIEW, ENUMERABLE, STYLE, BEGUN];
+pub const TOPICS: &[Topic] = &[
+    FAMILY,
+    ARITHMETIC_STEPS,
+    COUNTDOWN,
+    COUNTDOWN_STEPS,
+    LIST_PROGRAM,
+    RENDERED_SUMS,
+    SUM_REVIEW,
+    ENUMERABLE,
+    STYLE,
+    BEGUN,
+];
 
 const FAMILY: Topic = Topic {
     word: "family",
@@ -24,6 +34,7 @@ const FAMILY: Topic = Topic {
         word("arithmetic_steps", "map", "the value of an expression, after one line for each operation"),
         word("list_program", "map", "a program of the list language that does what two examples show"),
         word("life_step", "", "the next state of a small board of the game of life"),
+        word("rendered_sums", "map", "the value of a sum that an image shows, after one line for each operation"),
         word("sum_review", "map", "which of a few sums are wrong, and how many are right"),
         word("enumerable", "map", "a short string, by a known law of its context; all splits hold the same contexts"),
     ],
@@ -78,6 +89,25 @@ const LIST_PROGRAM: Topic = Topic {
         preset("length", "list of 2 counts", "[3, 6]", "fewest and most numbers of a shown input, 1 to 12"),
     ],
     example: "",
+};
+
+const RENDERED_SUMS: Topic = Topic {
+    word: "rendered_sums",
+    place: "family",
+    about: "An image of `12+7+30` in one of three fonts, with shifts and noise, is answered as by `arithmetic_steps`: a line for each operation. Splits are by the sum, never by the image, and shared with `arithmetic_steps`. The policy needs a vision encoder (`vision`).",
+    form: Form::Map,
+    entries: &[
+        preset("count", "list of 2 counts", "[2, 3]", "fewest and most numbers, 2 to 4"),
+        preset("digits", "list of 2 counts", "[1, 2]", "fewest and most digits of a number, 1 to 3"),
+        preset("noise", "count", "1", "of a hundred pixels, how many are turned over, 0 to 20"),
+        preset(
+            "mismatched",
+            "true or false",
+            "false",
+            "each image shows another sum, of another value, than is asked for: for negative controls",
+        ),
+    ],
+    example: "tasks:\n  seen: {builtin: {family: {rendered_sums: {count: [2, 2], digits: [1, 1]}}, train: 400, val: 20, test: 20}}",
 };
 
 const SUM_REVIEW: Topic = Topic {

@@ -11,6 +11,7 @@ pub const TOPICS: &[Topic] = &[
     GOVERNANCE,
     BASE,
     CHARACTERS,
+    VISION,
     ROLES,
     HEAD,
     TASKS,
@@ -138,9 +139,22 @@ const CHARACTERS: Topic = Topic {
         required("hidden", "count", "width; a multiple of twice the heads"),
         required("heads", "count", "attention heads"),
         required("ffn", "count", "width of the feed-forward part"),
-        required("context", "count", "longest sequence in tokens"),
+        required("context", "count", "longest sequence in tokens, patches of images counted"),
+        optional("vision", "map", "an encoder of images; without it the model reads text alone"),
     ],
     example: "",
+};
+
+const VISION: Topic = Topic {
+    word: "vision",
+    place: "characters",
+    about: "A small encoder of one-bit images, trained with the model from random weights: each patch of 4 x 4 pixels is a token, and a perceptron with residual blocks makes the token's embedding of its pixels and its place. It loads no published vision model. See docs/models.md.",
+    form: Form::Map,
+    entries: &[
+        required("hidden", "count", "width"),
+        required("layers", "count", "blocks of two products with GELU between them"),
+    ],
+    example: "base: {characters: {alphabet: \" #+0123456789:=AQ\", layers: 2, hidden: 64, heads: 4, ffn: 128, context: 96, vision: {hidden: 64, layers: 2}}}",
 };
 
 const ROLES: Topic = Topic {
