@@ -369,6 +369,7 @@ impl Family {
             | Self::Countdown(_)
             | Self::ListProgram(_)
             | Self::LifeStep
+            | Self::RenderedSums(_)
             | Self::SumReview(_)
             | Self::Enumerable(_) => false,
         }

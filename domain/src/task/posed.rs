@@ -22,6 +22,7 @@ impl Family {
             Self::ArithmeticSteps(_)
             | Self::ListProgram(_)
             | Self::LifeStep
+            | Self::RenderedSums(_)
             | Self::SumReview(_)
             | Self::Enumerable(_) => None,
         }
@@ -77,6 +78,7 @@ impl Family {
             Self::ArithmeticSteps(_)
             | Self::ListProgram(_)
             | Self::LifeStep
+            | Self::RenderedSums(_)
             | Self::SumReview(_)
             | Self::Enumerable(_) => Err(format!("questions of {self} cannot be read back")),
         }
