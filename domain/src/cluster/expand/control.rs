@@ -13,6 +13,7 @@ use crate::job::{JobKind, JobOutput, JobSpec, RolloutSpec, SweepSpec};
 use crate::plan::chunks;
 use crate::recipe::controller::{Controller, GridArgmax, Point, Rung, Sweep};
 use crate::recipe::search::Trust;
+use crate::recipe::verify::Verifier;
 
 /// What is known of a controller's grid.
 #[derive(Debug)]
