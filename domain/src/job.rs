@@ -218,13 +218,17 @@ pub struct CurateSpec {
     /// The files of the datasets that are mixed in.
     #[serde(default)]
     pub with: BTreeMap<Name, Vec<ArtifactRef>>,
+    /// The roles that operators ask.
+    #[serde(default)]
+    pub critics: BTreeMap<Name, Critic>,
 }
 
 impl CurateSpec {
     /// Operators that need nothing but records.
     #[must_use]
     pub fn plain(from: CurateFrom, apply: Vec<Operator>) -> Self {
-        Self { from, apply, trees: Vec::new(), text: None, tasks: Vec::new(), with: BTreeMap::new() }
+        let (trees, tasks, with, critics) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { from, apply, trees, text: None, tasks, with, critics }
     }
 }
 

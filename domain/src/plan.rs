@@ -127,7 +127,7 @@ fn step_plan(recipe: &Recipe, step: &RecipeStep, index: usize, sizes: &mut Sizes
             let cost = rollout_cost(recipe, rollout);
             // Every completion is a node at most, and every task a root.
             let nodes = cost.completions.saturating_add(cost.prompts);
-            sizes.made(&rollout.name, data::Size { records: cost.records, tasks: cost.prompts, nodes });
+            sizes.made(&rollout.name, data::Size { records: cost.records, tasks: cost.prompts, nodes, pairs: false });
             cost
         }
         RecipeStep::Curate(curate) => {

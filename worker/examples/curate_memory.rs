@@ -107,7 +107,7 @@ fn row((job, set): (&JobId, &Name), number: u32, mut random: impl FnMut() -> f32
 fn curate(file: &Path, scratch: &Path) -> Result<u64, Failed> {
     let operators = operators();
     let records = Reader::open(File::open(file)?)?.map(|row| row.map_err(OperatorError::from));
-    let means = Means { sources: &Nothing, text: None, rules: None, worlds: None, scratch: None };
+    let means = Means { sources: &Nothing, text: None, rules: None, worlds: None, estimators: None, scratch: None };
     let cancel = Cancel::default();
     let limits = Limits::new(scratch, &cancel);
     let mut left = stream(&operators, Box::new(records), Seed(3), means, limits)?;

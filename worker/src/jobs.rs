@@ -9,6 +9,7 @@ mod bout;
 mod curate;
 #[cfg(test)]
 mod dataset_tests;
+mod estimators;
 mod evaluate;
 mod grow;
 mod hindsight;

@@ -4,8 +4,10 @@
 //! Read in this order: `stage` (what shapes of operators there are), `plan` (which operator is which), the operators themselves,
 //! `memory` (operators over records in memory: what they mean) and `stream` (the same over more records than memory holds).
 
+mod certainty;
 mod error;
 mod hindsight;
+mod joined;
 mod journey;
 mod keep;
 mod labels;
@@ -36,5 +38,5 @@ mod wood;
 pub use error::OperatorError;
 pub(crate) use measure::measure;
 pub use memory::apply;
-pub use stage::{Again, Means, Records, Reverify, Sources, Trees};
+pub use stage::{Again, Estimate, Joined, Means, Records, Reverify, Sources, Trees};
 pub use stream::{Limits, Streamed, stream};

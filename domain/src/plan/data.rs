@@ -15,6 +15,8 @@ pub(super) struct Size {
     pub tasks: u64,
     /// Most nodes of the trees behind it; 0 where there are none.
     pub nodes: u64,
+    /// Whether some of its records are sides of preferences.
+    pub pairs: bool,
 }
 
 /// The datasets so far: the newest of each name, and the sum over generations.
@@ -39,6 +41,7 @@ impl Sizes {
                     records: sum.records.saturating_add(one.records),
                     tasks: sum.tasks.saturating_add(one.tasks),
                     nodes: sum.nodes.saturating_add(one.nodes),
+                    pairs: sum.pairs || one.pairs,
                 })
             }
             From::Questions { questions, .. } => {
@@ -48,12 +51,17 @@ impl Sizes {
             From::Demonstrations { demonstrations } => {
                 let given =
                     recipe.tasks.get(demonstrations).map_or(0, |set| u64::from(set.size(Split::Demonstrations)));
-                Size { records: given, tasks: given, nodes: 0 }
+                Size { records: given, tasks: given, ..Size::default() }
             }
         };
         let nodes = size.nodes;
         for operator in &curate.apply {
             size.records = self.left(operator, size, nodes);
+            size.pairs = match operator {
+                Operator::Pair(_) => true,
+                Operator::JoinPairs(_) => false,
+                _ => size.pairs,
+            };
         }
         Size { nodes: 0, ..size }
     }
@@ -65,7 +73,8 @@ impl Sizes {
             Operator::Cap { per: Per::Task, max } => size.records.min(per_task(*max)),
             Operator::TopK(TopK { k, per: Over::Task, .. }) => size.records.min(per_task(*k)),
             Operator::TopK(TopK { k, per: Over::Dataset, .. }) => size.records.min(u64::from(*k)),
-            Operator::Subsample(taken) => size.records.min(u64::from(taken.n)),
+            // Both sides of a preference are drawn as one.
+            Operator::Subsample(taken) => size.records.min(u64::from(taken.n) * if size.pairs { 2 } else { 1 }),
             Operator::Pair(pair) => {
                 let each = u64::from(pair.each_side);
                 let pairs = match pair.from {
@@ -95,7 +104,9 @@ impl Sizes {
             | Operator::RepeatVerify { .. }
             | Operator::Normalise(_)
             | Operator::ShapeTurns(_)
-            | Operator::Reward(_) => size.records,
+            | Operator::Reward(_)
+            | Operator::JoinPairs(_)
+            | Operator::Certainty(_) => size.records,
             Operator::Hindsight(how) => size.records.saturating_mul(1 + u64::from(how.keep)),
         }
     }

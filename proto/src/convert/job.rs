@@ -142,6 +142,7 @@ impl From<CurateSpec> for v1::CurateJob {
             text: spec.text.map(Into::into),
             tasks: all_into(spec.tasks),
             with: with.collect(),
+            critics_json: to_json(&spec.critics),
         }
     }
 }
@@ -177,6 +178,7 @@ impl TryFrom<v1::CurateJob> for CurateSpec {
             text: fields.optional_digest("text", wire.text)?,
             tasks: all(wire.tasks)?,
             with: wire.with.into_iter().map(named).collect::<Result<_, ConvertError>>()?,
+            critics: fields.fragment("critics_json", &wire.critics_json)?,
         })
     }
 }

@@ -203,9 +203,9 @@ fn curate() -> BoxedStrategy<JobKind> {
         }),
     ];
     let with = proptest::collection::btree_map(role_name(), vec(artifact(), 0..3), 0..3);
-    (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with))
-        .prop_map(|(from, apply, trees, text, (tasks, with))| {
-            JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with })
+    (from, vec(operator(), 0..7), vec(artifact(), 0..3), option::of(digest()), (vec(slice(), 0..3), with, critics()))
+        .prop_map(|(from, apply, trees, text, (tasks, with, critics))| {
+            JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with, critics })
         })
         .boxed()
 }

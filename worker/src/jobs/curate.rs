@@ -17,12 +17,16 @@ use galapagos_domain::trajectory::{Credit, Outcome, ProgramClass, Trajectory, Ve
 use tempfile::TempDir;
 
 use super::asking;
+use super::estimators::Estimators;
 use super::hindsight::Worlds;
 use super::meter::Meter;
+use super::scene::critics;
 use super::tasks::{Problems, Tasks};
 use super::{JobError, Workshop, engine_failed, store_failed};
 use crate::engine::Codec;
-use crate::operators::{Again, Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream};
+use crate::operators::{
+    Again, Estimate, Limits, Means, OperatorError, Records, Reverify, Sources, Streamed, Trees, stream,
+};
 use crate::verify::{Claim, Panel};
 
 pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Meter) -> Result<JobOutput, JobError> {
@@ -48,11 +52,14 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
     let codec = spec.text.map(|checkpoint| codec(shop, &checkpoint)).transpose()?;
     let rules = (!spec.tasks.is_empty()).then(|| Rules::generate(shop, &spec.tasks)).transpose()?;
     let worlds = codec.as_deref().map(|codec| Worlds::of(&spec.tasks, &shop.runtime, codec));
+    let critics = critics(shop, &spec.critics)?;
+    let estimators = Estimators { engine: &shop.engine, critics, meter };
     let means = Means {
         sources: &files,
         text: codec.as_deref(),
         rules: rules.as_ref().map(|rules| rules as &dyn Reverify),
         worlds: worlds.as_ref().map(|worlds| worlds as &dyn Again),
+        estimators: (!spec.critics.is_empty()).then_some(&estimators as &dyn Estimate),
         scratch: None,
     };
     let watch = meter.glance();

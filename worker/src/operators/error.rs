@@ -18,6 +18,8 @@ pub enum OperatorError {
     NoTokenizer { operator: &'static str },
     #[error("`{operator}` asks the tasks' rules, and the job brings none")]
     NoRules { operator: &'static str },
+    #[error("`{operator}` asks a role, and the job brings none")]
+    NoRoles { operator: &'static str },
     #[error("the job brings no files of the dataset `{0}`")]
     NoDataset(Name),
     #[error("cannot write the text that `{operator}` inserts in tokens")]
@@ -30,6 +32,10 @@ pub enum OperatorError {
     Reverify { task: String, sample: u32, reason: String },
     #[error("`hindsight` cannot relabel episode {sample} of {task}: {reason}")]
     Hindsight { task: String, sample: u32, reason: String },
+    #[error("`certainty` cannot ask the role `{role}`: {reason}")]
+    Certainty { role: Name, reason: String, transient: bool },
+    #[error("the preference `{0}` has not one chosen and one rejected record; put `{1}` right behind `pair`")]
+    Sides(String, &'static str),
     #[error("the attempt was cancelled")]
     Cancelled,
 }
@@ -41,14 +47,17 @@ impl OperatorError {
         match self {
             Self::Table(source) => source.is_transient(),
             Self::Scratch(_) | Self::Cancelled => true,
+            Self::Certainty { transient, .. } => *transient,
             Self::Spill(_)
             | Self::NoTokenizer { .. }
             | Self::NoRules { .. }
+            | Self::NoRoles { .. }
             | Self::NoDataset(_)
             | Self::Text { .. }
             | Self::Variable(_)
             | Self::Tree { .. }
             | Self::Reverify { .. }
+            | Self::Sides(..)
             | Self::Hindsight { .. } => false,
         }
     }

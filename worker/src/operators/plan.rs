@@ -9,8 +9,8 @@ use galapagos_domain::seed::Seed;
 use super::error::OperatorError;
 use super::stage::{Means, Stage};
 use super::{
-    hindsight, journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, shuffle, splice, top,
-    weighted,
+    certainty, hindsight, joined, journey, keep, labels, likeness, mask, mix, normalise, pair, reward, sample, shuffle,
+    splice, top, weighted,
 };
 
 /// The operator, drawing from `seed`.
@@ -66,6 +66,11 @@ pub(super) fn stage<'a>(operator: &'a Operator, seed: Seed, means: Means<'a>) ->
         Operator::Hindsight(how) => {
             let worlds = means.worlds.ok_or(OperatorError::NoRules { operator: word })?;
             Stage::Task(hindsight::relabelled(*how, worlds))
+        }
+        Operator::JoinPairs(join) => Stage::Task(joined::of_pairs(join, text()?)?),
+        Operator::Certainty(sure) => {
+            let estimators = means.estimators.ok_or(OperatorError::NoRoles { operator: word })?;
+            Stage::Task(certainty::of_pairs(sure, (text()?, estimators), seed)?)
         }
         Operator::Normalise(how) => match how {
             Normalise::SiblingCenter => Stage::Task(normalise::sibling_center()),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use galapagos_domain::ids::Digest;
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::{Outcome, Trajectory};
 use rand::seq::SliceRandom;
@@ -26,34 +27,55 @@ pub(super) fn fate(stays: bool, record: Trajectory) -> Fate {
     if stays { Fate::Kept(record) } else { Fate::Dropped }
 }
 
-/// `subsample`: at most `n` records; those drawn keep their order.
+/// Numbers records in the order in which they come; both sides of a preference are one.
+#[derive(Debug, Default)]
+pub(super) struct Units {
+    preferences: BTreeMap<Digest, u64>,
+    pub(super) count: u64,
+}
+
+impl Units {
+    pub(super) fn of(&mut self, record: &Trajectory) -> u64 {
+        let next = self.count;
+        let unit = match &record.credit.pair {
+            Some(side) => *self.preferences.entry(Digest::of(side.pair.as_bytes())).or_insert(next),
+            None => next,
+        };
+        self.count += u64::from(unit == next);
+        unit
+    }
+}
+
+/// `subsample`: at most `n` records or preferences; those drawn keep their order.
 #[derive(Debug)]
 pub(super) struct Subsample {
     n: u32,
     seed: Seed,
-    seen: usize,
+    seen: Units,
+    given: Units,
     chosen: Vec<bool>,
 }
 
 impl Subsample {
     pub(super) fn new(n: u32, seed: Seed) -> Self {
-        Self { n, seed, seen: 0, chosen: Vec::new() }
+        Self { n, seed, seen: Units::default(), given: Units::default(), chosen: Vec::new() }
     }
 }
 
 impl<'a> Whole<'a> for Subsample {
-    fn see(&mut self, _: &Trajectory) -> Result<(), OperatorError> {
-        self.seen += 1;
+    fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
+        self.seen.of(record);
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), OperatorError> {
-        self.chosen = choose(self.seen, self.n as usize, self.seed);
+        self.chosen = choose(at(self.seen.count), self.n as usize, self.seed);
         Ok(())
     }
 
-    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError> {
-        Ok(fate(self.chosen.get(at(number)) == Some(&true), record))
+    fn give(&mut self, _: u64, record: Trajectory) -> Result<Fate, OperatorError> {
+        let unit = self.given.of(&record);
+        Ok(fate(self.chosen.get(at(unit)) == Some(&true), record))
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use galapagos_domain::ids::Name;
+use galapagos_domain::recipe::verify::Dropout;
+use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
 use galapagos_domain::tree::TreeNode;
 
@@ -41,6 +43,31 @@ pub trait Reverify {
     fn passes(&self, record: &Trajectory, time: u32) -> Result<bool, OperatorError>;
 }
 
+/// Asks roles which of two answers is better.
+pub trait Estimate {
+    /// Of each text what `role` says behind it under masks: the probability of class 1, mask after mask; `None` of a text that it cannot
+    /// read. A role that reads no few-shot prefix is given the text without its first `prefix` tokens.
+    ///
+    /// # Errors
+    /// [`OperatorError::Certainty`] if it cannot be asked.
+    fn under_masks(
+        &self,
+        role: &Name,
+        texts: Vec<Joined>,
+        dropout: Dropout,
+    ) -> Result<Vec<Option<Vec<f64>>>, OperatorError>;
+}
+
+/// Two answers to a question, as a role reads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    pub tokens: Vec<u32>,
+    /// Of them those of the few-shot prefix, which come first.
+    pub prefix: usize,
+    /// What masks are drawn from.
+    pub seed: Seed,
+}
+
 /// Knows the environments of episodes.
 pub trait Again {
     /// The failed episode as if it had wanted what it reached, with its return under `gamma`; `None` if it reached nothing that its
@@ -59,6 +86,7 @@ pub struct Means<'a> {
     pub text: Option<&'a dyn Codec>,
     pub rules: Option<&'a dyn Reverify>,
     pub worlds: Option<&'a dyn Again>,
+    pub estimators: Option<&'a dyn Estimate>,
     /// Where scratch files may lie; without it everything stays in memory.
     pub scratch: Option<&'a Path>,
 }

@@ -163,5 +163,12 @@ impl Reverify for SoOften {
 }
 
 pub(super) fn with_means<T>(shelf: &Shelf, work: impl FnOnce(Means<'_>) -> T) -> T {
-    work(Means { sources: shelf, text: Some(&CharacterCodec), rules: Some(&SoOften), worlds: None, scratch: None })
+    work(Means {
+        sources: shelf,
+        text: Some(&CharacterCodec),
+        rules: Some(&SoOften),
+        worlds: None,
+        estimators: None,
+        scratch: None,
+    })
 }

@@ -1,5 +1,5 @@
 //! `subsample` with chances in proportion to a number: the keys u^(1/w) of Efraimidis and Spirakis (2006), the n largest of which are a
-//! sample without replacement with weights w. One pass, n keys in memory.
+//! sample without replacement with weights w. One pass, n keys in memory. A preference is drawn as one, by its first side's number.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashSet};
@@ -11,7 +11,7 @@ use rand::RngExt as _;
 
 use super::error::OperatorError;
 use super::measure::measure;
-use super::sample::fate;
+use super::sample::{Units, fate};
 use super::stage::{Fate, Whole};
 
 /// A record's key; the smallest is on top of the heap.
@@ -42,14 +42,16 @@ pub(super) struct Weighted<'a> {
     taken: &'a Subsample,
     by: &'a Measure,
     seed: Seed,
-    seen: u64,
+    seen: Units,
+    given: Units,
     heap: BinaryHeap<Key>,
     chosen: HashSet<u64>,
 }
 
 impl<'a> Weighted<'a> {
     pub(super) fn new(taken: &'a Subsample, by: &'a Measure, seed: Seed) -> Self {
-        Self { taken, by, seed, seen: 0, heap: BinaryHeap::new(), chosen: HashSet::new() }
+        let (seen, given) = (Units::default(), Units::default());
+        Self { taken, by, seed, seen, given, heap: BinaryHeap::new(), chosen: HashSet::new() }
     }
 
     fn weight(&self, record: &Trajectory) -> Option<f64> {
@@ -60,8 +62,12 @@ impl<'a> Weighted<'a> {
 
 impl<'a> Whole<'a> for Weighted<'a> {
     fn see(&mut self, record: &Trajectory) -> Result<(), OperatorError> {
-        let number = self.seen;
-        self.seen += 1;
+        let before = self.seen.count;
+        let number = self.seen.of(record);
+        if number < before {
+            // The other side of a preference has spoken for both.
+            return Ok(());
+        }
         if let Some(weight) = self.weight(record).filter(|weight| *weight > 0.0) {
             // In (0, 1], so that its logarithm is a number.
             let uniform = 1.0 - self.seed.nth(number).stream().random::<f64>();
@@ -78,7 +84,8 @@ impl<'a> Whole<'a> for Weighted<'a> {
         Ok(())
     }
 
-    fn give(&mut self, number: u64, record: Trajectory) -> Result<Fate, OperatorError> {
+    fn give(&mut self, _: u64, record: Trajectory) -> Result<Fate, OperatorError> {
+        let number = self.given.of(&record);
         if self.weight(&record).is_none() {
             return Ok(Fate::Without);
         }
@@ -115,6 +122,27 @@ mod tests {
         assert!(first_of([0.75, 0.25], false).abs_diff(3000) < 126);
         assert!(first_of([0.75, 0.25], true).abs_diff(1000) < 126);
         assert_eq!((first_of([0.5, 0.0], false), first_of([-1.0, 0.1], false)), (4000, 0));
+    }
+
+    #[test]
+    fn both_sides_of_a_preference_are_drawn_or_neither() {
+        use galapagos_domain::trajectory::Side;
+        let side = |pair: &str, chosen, confidence| {
+            let mut record = plain(0, 0, 7);
+            record.credit.pair = Some(Side { pair: pair.to_owned(), chosen });
+            record.verdict.confidence = Some(confidence);
+            record
+        };
+        let rows = [side("p", true, 0.5), side("q", true, 0.25), side("q", false, 0.25), side("p", false, 0.5)];
+        let taken = Subsample { n: 1, by: Some(Measure::Confidence), complement: false };
+        for seed in 0..20 {
+            let mut weighted = Weighted::new(&taken, &Measure::Confidence, Seed(seed));
+            rows.iter().for_each(|row| weighted.see(row).unwrap());
+            weighted.settle().unwrap();
+            let mut give = |row: &Trajectory| matches!(weighted.give(0, row.clone()).unwrap(), Fate::Kept(_));
+            let kept: Vec<bool> = rows.iter().map(&mut give).collect();
+            assert!(kept == [true, false, false, true] || kept == [false, true, true, false], "{kept:?}");
+        }
     }
 
     #[test]

@@ -145,9 +145,8 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
-        | "relabel" | "noise" | "repeat_verify" | "hindsight" | "shape_turns" | "reward" => {
-            words::<Operator>(Some(find(topic)?.word))
-        }
+        | "relabel" | "noise" | "repeat_verify" | "hindsight" | "shape_turns" | "reward" | "join_pairs"
+        | "certainty" => words::<Operator>(Some(find(topic)?.word)),
         "dedupe_by" => words::<DedupeBy>(None),
         "near" => words::<DedupeBy>(Some("near")),
         "mask" => words::<Mask>(None),
@@ -247,6 +246,8 @@ fn least(topic: &str) -> Value {
         "label_from" => json!({"value": "q"}),
         "splice" => json!({"first_error": "lowest_q", "revision": "r"}),
         "linearise" => json!({"text_back": "t"}),
+        "join_pairs" => json!({"between": "b"}),
+        "certainty" => json!({"role": "critic", "between": "b"}),
         "relabel" => json!({}),
         "shape_turns" => json!({"bonus": 1.0}),
         "reward" => json!({"sum": []}),
@@ -326,7 +327,9 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" | "subsample"
-        | "shape_turns" | "reward" => through::<Operator>(json!({ topic: least })).map(inside),
+        | "shape_turns" | "reward" | "join_pairs" | "certainty" => {
+            through::<Operator>(json!({ topic: least })).map(inside)
+        }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),
         "clip" => through::<Surrogate>(json!({ topic: least })).map(inside),
         "masked" => through::<Component>(json!({ topic: least })).map(inside),

@@ -1,5 +1,6 @@
 //! Every topic of the recipe language, in the order of the reference.
 
+mod certain;
 mod choices;
 mod controllers;
 mod datasets;
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Topic> {
         training::TOPICS,
         judging::TOPICS,
         operators::TOPICS,
+        certain::TOPICS,
         choices::TOPICS,
     ];
     parts.into_iter().flatten()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ResolveError, Site};
+use super::{ResolveError, Site, rollout};
 use crate::job::{CurateFrom, CurateSpec, JobKind, JobSpec, TaskSlice};
 use crate::recipe::curate::{Curate, From, Operator};
 use crate::recipe::tasks::Split;
@@ -51,7 +51,8 @@ pub(super) fn curate(site: &Site<'_>, curate: &Curate) -> Result<JobSpec, Resolv
             }
         }
     }
-    site.job(0, JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with }))
+    let critics = rollout::critics(site, apply.iter().filter_map(Operator::role))?;
+    site.job(0, JobKind::Curate(CurateSpec { from, apply, trees, text, tasks, with, critics }))
 }
 
 /// The training tasks of every task set and its demonstrations, without indices.

@@ -62,6 +62,10 @@ pub enum Operator {
     ShapeTurns(ShapeTurns),
     /// Make the reward out of several numbers.
     Reward(RewardSum),
+    /// Write each preference down as records that hold both answers.
+    JoinPairs(JoinPairs),
+    /// Ask a role under masks how sure it is of each preference.
+    Certainty(Certainty),
 }
 
 impl Operator {
@@ -92,6 +96,8 @@ impl Operator {
             Self::Hindsight(_) => "hindsight",
             Self::ShapeTurns(_) => "shape_turns",
             Self::Reward(_) => "reward",
+            Self::JoinPairs(_) => "join_pairs",
+            Self::Certainty(_) => "certainty",
         }
     }
 
@@ -109,7 +115,19 @@ impl Operator {
     /// Whether it writes texts of the recipe, and so needs a tokenizer.
     #[must_use]
     pub fn writes_text(&self) -> bool {
-        matches!(self, Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_))
+        match self {
+            Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_) | Self::JoinPairs(_) | Self::Certainty(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The role that it asks, if it does.
+    #[must_use]
+    pub fn role(&self) -> Option<&Name> {
+        match self {
+            Self::Certainty(certainty) => Some(&certainty.role),
+            _ => None,
+        }
     }
 
     /// Whether it asks tasks' rules, or plays them.
@@ -329,7 +347,42 @@ pub struct RewardTerm {
     pub saturate: Option<f64>,
 }
 
-/// How records are taken at random.
+/// Of each preference two records, one in each order: question, first answer, `between`, second answer, `behind`. They are of class 1 if the
+/// first answer is the chosen one, else of class 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinPairs {
+    pub between: String,
+    #[serde(default)]
+    pub behind: String,
+}
+
+/// Both sides of each preference get what a role of two classes says of it, which reads them as [`JoinPairs`] writes them, in both orders
+/// and under `samples` masks (UPO, arXiv 2409.11212). `agrees` is the share of masks under which the chosen answer is the better one,
+/// `preferred` the mean probability of that, `bald` what the masks disagree about: the entropy of the mean less the mean entropy, in bits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certainty {
+    pub role: Name,
+    pub between: String,
+    #[serde(default)]
+    pub behind: String,
+    #[serde(default = "ten")]
+    pub samples: u32,
+    /// Of the last hidden state the share that a mask leaves out.
+    #[serde(default = "tenth")]
+    pub rate: f64,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+/// How records are taken at random; the sides of a preference as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subsample {

@@ -2,17 +2,19 @@
 
 use super::Check;
 use super::scope::Scope;
-use crate::recipe::Number;
 use crate::recipe::curate::{
-    Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair, PairBy, PairFrom,
-    Relabel, RewardTerm, TopK,
+    Certainty, Curate, DedupeBy, Filter, LabelFrom, LabelSource, LabelValue, Mask, Measure, Mix, Operator, Pair,
+    PairBy, PairFrom, Relabel, RewardTerm, TopK,
 };
 use crate::recipe::path::Path;
 use crate::recipe::search::Search;
 use crate::recipe::step::RecipeStep;
+use crate::recipe::{Head, Number};
 
 /// Most of the best and worst that are paired at one place.
 const MAX_EACH_SIDE: u32 = 64;
+/// Most masks of a preference.
+const MAX_MASKS: u32 = 256;
 /// Any finite number.
 const ANY: f64 = f64::MAX;
 
@@ -65,6 +67,8 @@ impl Check<'_> {
                 self.between(&path.key("first"), shape.first, 0.0, 1.0e3);
             }
             Operator::Reward(reward) => self.reward(&reward.sum, &path.key("sum")),
+            Operator::JoinPairs(join) => self.between_answers(&join.between, path),
+            Operator::Certainty(certainty) => self.certainty(certainty, path, scope),
             Operator::Keep { .. }
             | Operator::Drop { .. }
             | Operator::Dedupe
@@ -74,6 +78,34 @@ impl Check<'_> {
             | Operator::Splice(_)
             | Operator::Mask(Mask::Observations | Mask::AllButLast)
             | Operator::Normalise(_) => {}
+        }
+    }
+
+    fn between_answers(&mut self, between: &str, path: &Path) {
+        if between.is_empty() {
+            let help = "write what stands between the first answer and the second, for example `\"\\nOr:\\n\"`";
+            self.refuse(&path.key("between"), "nothing tells where the second answer begins", help);
+        }
+    }
+
+    fn certainty(&mut self, certainty: &Certainty, path: &Path, scope: &Scope) {
+        self.between_answers(&certainty.between, path);
+        self.whole(&path.key("samples"), certainty.samples, 2, MAX_MASKS);
+        if !(certainty.rate > 0.0 && certainty.rate < 1.0) {
+            let help = "use a number greater than 0 and less than 1; without masks nothing is uncertain";
+            self.refuse(&path.key("rate"), format!("{} is out of range", certainty.rate), help);
+        }
+        let path = path.key("role");
+        match self.role(&path, &certainty.role) {
+            Some(Head::Classes(2)) => self.numbers_role(&path, &certainty.role, (scope, 1)),
+            Some(head) => {
+                let message = format!(
+                    "the role `{}` has a head of {head} and does not say which of two is better",
+                    certainty.role
+                );
+                self.refuse(&path, message, "name a role with `head: {classes: 2}`");
+            }
+            None => {}
         }
     }
 
@@ -279,7 +311,7 @@ mod tests {
              {splice: {first_error: lowest_q, revision: 'Wait. '}}, {mask: all_but_last}, {mask: {bad: 0}}, \
              {mix: {with: {correct: 0.5}}}, {relabel: {pass: 1, fail: -1}}, {noise: {flip: 0.1}}, \
              {label_from: {value: outcome}}, {relabel: {classes: [-1.0, -0.6, -0.3, 1.0]}}, \
-             {repeat_verify: {times: 3, min_pass: 2}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
+             {repeat_verify: {times: 3, min_pass: 2}}, {join_pairs: {between: ' or '}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
         let of_trees =
             ["{pair: {from: siblings, step_margin: 0.5, edit_distance: 20}}", "{linearise: {text_back: 'No. '}}"];
         let label = "{label_from: {value: rollout, from: trees, drop_penalty: 1, clip: [0, 1]}}";
@@ -318,6 +350,10 @@ mod tests {
             ("[{relabel: {classes: []}}]", "relabel.classes", "from class 0"),
             ("[{label_from: {value: outcome, from: trees}}]", "apply[0].label_from.value", "leave `from` out"),
             ("[{label_from: {value: outcome, threshold: 1}}]", "apply[0].label_from", "`threshold`"),
+            ("[{join_pairs: {between: ''}}]", "apply[0].join_pairs.between", "second answer"),
+            ("[{certainty: {role: policy, between: or}}]", "apply[0].certainty.role", "{classes: 2}"),
+            ("[{certainty: {role: critic, between: or, samples: 1}}]", "apply[0].certainty.samples", "from 2"),
+            ("[{certainty: {role: critic, between: or, rate: 0}}]", "apply[0].certainty.rate", "nothing is uncertain"),
             ("[{drop: {contains: ''}}]", "apply[0].drop.contains", "what to look for"),
             ("[{dedupe_by: {near: {ngram: 0, threshold: 1}}}]", "near.ngram", "from 1"),
         ];

@@ -64,6 +64,8 @@ const APPLY: Topic = Topic {
             "map",
             "write a search tree as one completion that visits wrong branches before the right one",
         ),
+        word("join_pairs", "map", "write preferences down as records that hold both answers"),
+        word("certainty", "map", "ask a role under masks how sure it is of each preference"),
         word("mask", "choice", "say for which parts of the completion the policy does not answer"),
         word(
             "mix",
@@ -179,10 +181,10 @@ const BALANCE: Topic = Topic {
 const SUBSAMPLE: Topic = Topic {
     word: "subsample",
     place: "curate.apply",
-    about: "Takes records at random by seed, without replacement; all alike, or with chances in proportion to a number (Efraimidis and Spirakis 2006).",
+    about: "Takes records at random by seed, without replacement, the two of a preference as one; all alike, or with chances in proportion to a number (Efraimidis and Spirakis 2006).",
     form: Form::Map,
     entries: &[
-        required("n", "count", "at most so many are kept"),
+        required("n", "count", "at most so many records or preferences are kept"),
         optional(
             "by",
             "number",

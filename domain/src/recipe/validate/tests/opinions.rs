@@ -74,7 +74,7 @@ fn each_broken_rule_of_symbolic_rules_names_its_place_and_the_way_out() {
 fn each_broken_rule_of_a_judge_names_its_place_and_the_way_out() {
     let judge = |more: &str| format!("{{judge: {{ask: \"{{prompt}} {{answer}}\", {more}}}}}");
     let cases = [
-        ("{judge: {ask: \"{prompt}\"}}".to_owned(), "judge.ask: the text has no {answer} or {step}", "is to read it"),
+        ("{judge: {ask: \"{prompt}\"}}".to_owned(), "judge.ask: the text has no {answer} or {step}", "is to be read"),
         (
             "{judge: {ask: \"{answer} {id}\"}}".to_owned(),
             "judge.ask: `{id}` is no place",
@@ -110,7 +110,7 @@ fn each_broken_rule_of_a_judge_names_its_place_and_the_way_out() {
         (judge("calibrate: {items: 1}"), "judge.calibrate.items: one answer says nothing", "`calibrate: none`"),
         (judge("calibrate: {items: 1001}"), "judge.calibrate.items: 1001 is out of range", "from 0 to 1000"),
         (judge("calibrate: {at_least: 2}"), "judge.calibrate.at_least: 2 is out of range", "from 0 to 1"),
-        ("{judge_pair: {ask: \"{first}\"}}".to_owned(), "judge_pair.ask: the text has no {second}", "is to read it"),
+        ("{judge_pair: {ask: \"{first}\"}}".to_owned(), "judge_pair.ask: the text has no {second}", "is to be read"),
         (
             "{judge_pair: {ask: \"{first} {second}\", pairs: 0}}".to_owned(),
             "judge_pair.pairs: 0 is out of range",
@@ -124,7 +124,7 @@ fn each_broken_rule_of_a_judge_names_its_place_and_the_way_out() {
         (
             "{principles: {ask: \"{answer}\", from: {list: [a]}}}".to_owned(),
             "principles.ask: the text has no {principle}",
-            "is to read it",
+            "is to be read",
         ),
         (
             "{principles: {ask: \"{principle} {answer}\", from: {list: []}}}".to_owned(),
@@ -143,7 +143,7 @@ fn each_broken_rule_of_a_judge_names_its_place_and_the_way_out() {
         ),
         ("{first_error: {by: rule}}".to_owned(), "first_error.by: `rule` gives no score", "use `prm`"),
         ("{first_error: {by: {prm: critik}}}".to_owned(), "first_error.by.prm", "roles: critic, policy"),
-        ("{first_error: {by: {judge: {ask: a}}}}".to_owned(), "first_error.by.judge.ask", "is to read it"),
+        ("{first_error: {by: {judge: {ask: a}}}}".to_owned(), "first_error.by.judge.ask", "is to be read"),
     ];
     for (verify, place, way_out) in cases {
         let message = complaint(&verify);
