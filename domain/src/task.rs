@@ -331,8 +331,8 @@ impl Family {
         }
     }
 
-    /// Whether the steps written so far can be done: lines of working, digits that come next; `None` for families whose answers have no
-    /// steps. It may be asked of a part, and says nothing of where lines of countdown lead.
+    /// Whether the steps written so far can be done: lines of working, digits that come next, a program on the examples that are shown; `None`
+    /// for families whose answers have no such thing. It may be asked of a part, and says nothing of where lines of countdown lead.
     #[must_use]
     pub fn check_working(self, problem: &Problem, so_far: &str) -> Option<Verdict> {
         match self {
@@ -340,13 +340,13 @@ impl Family {
             Self::ArithmeticSteps(_) => Some(arithmetic::check_working(&problem.prompt, so_far)),
             Self::RenderedSums(_) => Some(rendered_sums::check_working(&problem.answer, so_far)),
             Self::SortSixDigits | Self::SortThreeDigits => Some(sort_digits::check_working(&problem.answer, so_far)),
+            Self::ListProgram(_) => Some(list_program::check_shown(problem, so_far)),
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
             | Self::FirstInAlphabet
             | Self::OddOneOut
             | Self::Countdown(_)
-            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::SumReview(_)
             | Self::Enumerable(_) => None,
@@ -358,7 +358,7 @@ impl Family {
     #[must_use]
     pub fn works_without_answer(self) -> bool {
         match self {
-            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) => true,
+            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::ListProgram(_) => true,
             Self::SortSixDigits
             | Self::SortThreeDigits
             | Self::LargestOfFive
@@ -367,7 +367,6 @@ impl Family {
             | Self::FirstInAlphabet
             | Self::OddOneOut
             | Self::Countdown(_)
-            | Self::ListProgram(_)
             | Self::LifeStep
             | Self::RenderedSums(_)
             | Self::SumReview(_)

@@ -46,7 +46,7 @@ impl Sizes {
             }
             From::Questions { questions, .. } => {
                 let asked = recipe.tasks.get(questions).map_or(0, |set| u64::from(set.size(Split::Train)));
-                Size { records: asked, tasks: asked, nodes: 0 }
+                Size { records: asked, tasks: asked, nodes: 0, pairs: false }
             }
             From::Demonstrations { demonstrations } => {
                 let given =

@@ -299,6 +299,26 @@ pub fn grade_problem(problem: &Problem, text: &str) -> Option<Grade> {
     Some(grade(text, &hidden))
 }
 
+/// What the question shows of the program: inputs with their outputs.
+fn shown(prompt: &str) -> Option<Vec<Example>> {
+    let shown = prompt.strip_prefix("Q: ")?.strip_suffix("\nA:")?;
+    let read = |example: &str| {
+        let (input, output) = example.split_once(" -> ")?;
+        Some(Example { input: Value::read_list(input)?, output: Value::read(output)? })
+    };
+    shown.split("; ").map(read).collect()
+}
+
+/// Passes if the examples that the question shows come out right: what anybody may run, and says nothing of the hidden ones.
+pub(super) fn check_shown(problem: &Problem, text: &str) -> Verdict {
+    let Some(examples) = shown(&problem.prompt) else {
+        return Verdict::new(Outcome::Error, format!("{} is no task of list_program", problem.key));
+    };
+    let grade = grade(text, &examples);
+    let outcome = if grade == Grade::Passed { Outcome::Pass } else { Outcome::Fail };
+    Verdict::new(outcome, format!("on the shown examples: {grade}")).graded(grade.class())
+}
+
 /// Passes if all hidden examples come out right.
 pub(super) fn verify(problem: &Problem, completion: &str) -> Verdict {
     let Some(grade) = grade_problem(problem, completion) else {
@@ -353,6 +373,8 @@ mod tests {
             assert_eq!(grade_problem(&problem, &problem.answer), Some(Grade::Passed));
             assert_eq!(verify(&problem, &problem.answer).class, Some(3));
             assert_eq!(verify(&problem, " no program").class, Some(0));
+            assert_eq!(check_shown(&problem, &problem.answer).outcome, Outcome::Pass);
+            assert_eq!(check_shown(&problem, " no program").class, Some(0));
             for wrong in ["sort", "reverse", "take 1"].iter().filter(|wrong| !problem.answer.contains(*wrong)) {
                 overfitted += usize::from(grade_problem(&problem, wrong) == Some(Grade::Passed));
             }

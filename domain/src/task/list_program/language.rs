@@ -38,6 +38,12 @@ impl Value {
         }
         inner.split(',').map(|number| number.trim().parse().ok()).collect()
     }
+
+    /// Reads `[1, 2]` or `3`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::read_list(text).map(Self::List).or_else(|| text.trim().parse().ok().map(Self::Number))
+    }
 }
 
 impl fmt::Display for Value {
