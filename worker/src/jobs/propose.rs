@@ -19,7 +19,7 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &ProposeSpec, meter: &Me
         ProposePart::Gather(tables) => gather(shop, spec, tables)?,
     };
     let bytes = proposed::encode(&questions);
-    let stored = shop.runtime.block_on(shop.store.put(bytes, questions.len() as u64));
+    let stored = shop.runtime.block_on(shop.store.put(bytes.into(), questions.len() as u64));
     let questions = stored.map_err(store_failed("store the questions"))?;
     Ok(JobOutput::Propose { questions, sifted, tokens: meter.tokens() })
 }
