@@ -35,6 +35,31 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
+/// Recipes as they lie beside experiments, and in their folder.
+fn shipped(name: &str) -> Result<String, String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../recipes");
+    let files = [format!("{folder}/{name}"), format!("{folder}/experiments/{name}")];
+    let read = files.iter().find_map(|file| std::fs::read_to_string(file).ok());
+    read.ok_or_else(|| format!("no file {name}"))
+}
+
+#[test]
+fn imagined_questions_are_planned_from_a_policy_that_learned_to_ask() {
+    let text = shipped("experiments/alphallm.yaml").unwrap();
+    let experiment = Experiment::parse("alphallm.yaml", &text, &shipped).unwrap_or_else(|e| panic!("{e}"));
+    for scale in [Scale::Full, Scale::Quick] {
+        let arms = experiment.arms(scale, &shipped).unwrap_or_else(|e| panic!("{e}"));
+        let (shuffled, others): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| arm.name.as_str() == "shuffled");
+        assert!(others.iter().all(|arm| arm.recipe == others[0].recipe), "one run for all arms but one");
+        assert_ne!(shuffled[0].recipe, others[0].recipe);
+        let proposals = others[0].recipe.proposals(&name("imagined")).unwrap();
+        assert_eq!((proposals.like.as_str(), proposals.seeds), ("gsm8k", 4));
+    }
+    let warm = shipped("parts/warm-asking.yaml").unwrap();
+    let warm = crate::recipe::Recipe::parse("warm-asking.yaml", &warm, &shipped).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(warm.first.len(), 2, "demonstrations, and questions behind questions");
+}
+
 #[test]
 fn the_shipped_experiments_can_be_planned_at_both_scales() {
     for text in [QUICKSTART, TINY] {

@@ -5,7 +5,7 @@ use crate::artifact::ArtifactRef;
 use crate::ids::Digest;
 use crate::recipe::Recipe;
 use crate::recipe::diagnostic::Diagnostics;
-use crate::recipe::tasks::files::{Longest, Stored};
+use crate::recipe::tasks::files::{Longest, RowCounts, Stored};
 use crate::recipe::tasks::{Split, TaskSet};
 
 const NUMBERS: &str = "numbers: {builtin: {family: largest_of_five, train: 400, val: 200, test: 200, shots: 4}}";
@@ -16,19 +16,25 @@ fn parse(files: &str) -> Result<Recipe, Diagnostics> {
 }
 
 fn parse_text(text: &str) -> Result<Recipe, Diagnostics> {
+    parse_stored(text, &|name| Err(format!("no file {name}")))
+}
+
+/// A recipe whose files are read: of each 400, 200 and 200 rows, or as many as it says.
+pub(super) fn parse_stored(text: &str, load: &dyn Fn(&str) -> Result<String, String>) -> Result<Recipe, Diagnostics> {
     let mut fill = |recipe: &mut Recipe| {
         for set in recipe.tasks.values_mut() {
             if let TaskSet::Files(files) = set {
                 let part = |rows: u64| ArtifactRef { digest: Digest::of(&rows.to_le_bytes()), bytes: 9, rows };
                 let longest = Longest { prompt: 20, completion: 8, prefix: 60 };
                 let characters = "0123456789".to_owned();
-                let (train, val) = (part(400), part(200));
-                files.stored = Some(Stored { test: val.clone(), shots: part(4), longest, characters, train, val });
+                let rows = files.rows.unwrap_or(RowCounts { train: 400, val: 200, test: 200 });
+                let [train, val, test] = [rows.train, rows.val, rows.test].map(|rows| part(rows.into()));
+                files.stored = Some(Stored { test, shots: part(4), longest, characters, train, val });
             }
         }
         Vec::new()
     };
-    Recipe::parse_filled("my.yaml", text, &|name| Err(format!("no file {name}")), &mut fill)
+    Recipe::parse_filled("my.yaml", text, load, &mut fill)
 }
 
 #[test]

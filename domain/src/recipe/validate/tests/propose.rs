@@ -1,5 +1,6 @@
 //! Rules of proposed tasks, each broken once.
 
+use super::datasets::parse_stored;
 use super::{MICRO, QUICKSTART, parse};
 use crate::plan::Plan;
 
@@ -107,6 +108,25 @@ fn each_broken_rule_of_proposed_tasks_says_what_is_wrong() {
     let measured =
         imagined(LIKE, "imagined: all", SAMPLED, RULES).replacen("{numbers: {split: val", "{imagined: {split: val", 1);
     assert!(complaint(&measured).contains("are proposed by a role, and nobody knows their answers"), "{measured}");
+}
+
+#[test]
+fn the_recipe_of_alphallm_searches_what_it_imagined_without_a_right_answer() {
+    let read = |name: &str| {
+        let path = format!("{}/../recipes/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+    };
+    let text = read("alphallm.yaml").unwrap();
+    let recipe = parse_stored(&text, &read).unwrap_or_else(|e| panic!("{e}"));
+    let plan = Plan::of(&recipe);
+    let each = plan.phases.iter().find(|phase| phase.phase == "each").unwrap();
+    let forest = each.steps.iter().find(|step| step.name == "forest").unwrap();
+    assert_eq!((forest.cost.prompts, each.times), (7900, 2));
+    assert_eq!(recipe.to_yaml().matches("mc_rollout").count(), 3, "of the labels, the trees and the last search");
+    let told = text.replacen("pass_at: 0.5}}]", "pass_at: 0.5}}, rule]", 1);
+    assert!(told != text);
+    let said = parse_stored(&told, &read).unwrap_err().to_string();
+    assert!(said.contains("`rule` asks for the right answer"), "{said}");
 }
 
 #[test]
