@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use rand::seq::index::sample;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Damaged, Given, around_prompt};
@@ -94,10 +94,13 @@ pub fn shown(form: &Form, prompts: &[&str]) -> String {
 #[must_use]
 pub fn seeds(count: usize, seeds: usize, but: Option<usize>, seed: Seed) -> Vec<usize> {
     let others = count.saturating_sub(usize::from(but.is_some()));
-    if others == 0 {
-        return Vec::new();
+    let (mut rng, mut drawn) = (seed.stream(), Vec::new());
+    while drawn.len() < seeds.min(others) {
+        let place = rng.random_range(0..others);
+        if !drawn.contains(&place) {
+            drawn.push(place);
+        }
     }
-    let drawn = sample(&mut seed.stream(), others, seeds.min(others));
     // The drawn places skip the one that is left out.
     drawn.into_iter().map(|place| place + usize::from(but.is_some_and(|but| place >= but))).collect()
 }
