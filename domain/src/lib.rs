@@ -2,7 +2,7 @@
 //!
 //! Layout, in reading order: `ids` and `fence` (names and tokens), `time` and `seed` (passed in, never read),
 //! `recipe` (what a person asks for) and `plan` (what it will cost), `task` (procedural tasks and their exact checkers),
-//! `image` (pictures as characters), `job`, `round`, `member` (what the cluster runs and makes), `session` (what coordinator and workers say to each other),
+//! `image` (images in texts, as characters), `job`, `round`, `member` (what the cluster runs and makes), `session` (what coordinator and workers say to each other),
 //! `stats` (intervals, SPRT, ratings), and `cluster` (the one state machine; `apply` is its only door).
 //! Nothing here waits, sends, stores, reads a clock or draws an unseeded random number.
 #![forbid(unsafe_code)]

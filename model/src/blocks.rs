@@ -11,6 +11,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::family::plan::{LinearPlan, NormPlan};
 use crate::lora::AdapterRows;
+use crate::vision::RowPatch;
 use crate::weights::Parameters;
 
 pub(crate) mod attention;
@@ -19,6 +20,7 @@ pub(crate) mod linear;
 pub(crate) mod mlp;
 pub(crate) mod norm;
 pub(crate) mod rope;
+pub(crate) mod vision;
 
 pub(crate) use attention::{Attend, PackedSequences, Projected, Sight, WholeSequences};
 pub(crate) use linear::Products;
@@ -27,12 +29,14 @@ use rope::Rotation;
 /// Rows of one forward.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rows<'a> {
-    /// Token ids, checked by the caller to be in the vocabulary.
+    /// Token ids, checked by the caller to be in the vocabulary or among `patches`.
     pub(crate) tokens: &'a [u32],
     /// The position of each token in its sequence.
     pub(crate) positions: &'a [u32],
     /// Which of them have an adapter.
     pub(crate) adapters: AdapterRows<'a>,
+    /// Those that are patches of images, in order.
+    pub(crate) patches: &'a [RowPatch],
 }
 
 /// What every block of one forward gets.

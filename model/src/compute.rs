@@ -2,8 +2,11 @@
 //!
 //! Only the fallible `f_*` calls of `tch` are used in this crate, so a failing kernel is a value, never a panic.
 
+use galapagos_domain::image::Patch;
 use galapagos_kernels::Format;
 use tch::{Device, Kind, TchError, Tensor};
+
+use crate::vision::UnreadableToken;
 
 /// Number format of the matrix products. Weights may be stored in another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -55,6 +58,9 @@ pub enum ComputeError {
         /// Number of rows of the embedding.
         vocab_size: usize,
     },
+    /// An image that the model cannot read.
+    #[error(transparent)]
+    Image(UnreadableToken),
     /// A sequence longer than the model was made for.
     #[error("a sequence of {length} tokens is longer than the model's {limit} positions")]
     TooLong {
@@ -94,15 +100,26 @@ pub enum ComputeError {
     },
 }
 
-/// The ids of a tensor of 64-bit integers, row after row, each below `limit`.
-pub(crate) fn ids(tensor: &Tensor, limit: usize) -> Result<Vec<u32>, ComputeError> {
+impl From<UnreadableToken> for ComputeError {
+    fn from(error: UnreadableToken) -> Self {
+        match error {
+            UnreadableToken::Unknown { token, vocab_size } => {
+                Self::TokenOutOfRange { token: i64::from(token), vocab_size }
+            }
+            UnreadableToken::Blind | UnreadableToken::Large { .. } => Self::Image(error),
+        }
+    }
+}
+
+/// The ids of a tensor of 64-bit integers, row after row, each below `limit` or, if these may be there, a patch of an image.
+pub(crate) fn ids(tensor: &Tensor, limit: usize, patches: bool) -> Result<Vec<u32>, ComputeError> {
     if tensor.numel() == 0 {
         return Err(ComputeError::Empty { index: 0 });
     }
     let flat = tensor.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu));
     let ids = flat.and_then(|flat| Vec::<i64>::try_from(&flat)).doing("the token ids")?;
     let id = |token: i64| match u32::try_from(token) {
-        Ok(id) if (id as usize) < limit => Ok(id),
+        Ok(id) if (id as usize) < limit || patches && Patch::is_code(id) => Ok(id),
         Ok(_) | Err(_) => Err(ComputeError::TokenOutOfRange { token, vocab_size: limit }),
     };
     ids.into_iter().map(id).collect()

@@ -4,6 +4,7 @@
 //! wrong setting is an error, never ignored. Keys nobody here knows are collected for the caller to show. Which keys a
 //! family has stands in `crate::family`.
 
+use galapagos_domain::image::FIRST_PATCH;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,12 +14,14 @@ mod error;
 mod fields;
 mod read;
 mod rope_scaling;
+mod vision;
 mod write;
 
 pub use error::ConfigError;
 pub(crate) use error::{invalid, unsupported};
 pub(crate) use fields::Fields;
 pub use rope_scaling::RopeScaling;
+pub use vision::VisionConfig;
 pub(crate) use write::generation_json;
 
 /// What the last layer makes of a hidden state.
@@ -122,6 +125,8 @@ pub struct ModelConfig {
     pub eos_token_ids: Vec<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
+    /// Reads the images of prompts; only models of the Llama family may have it.
+    pub vision: Option<VisionConfig>,
 }
 
 impl Default for ModelConfig {
@@ -155,6 +160,7 @@ impl Default for ModelConfig {
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             pad_token_id: None,
+            vision: None,
         }
     }
 }
@@ -235,6 +241,7 @@ impl ModelConfig {
         self.validate_head()?;
         self.rope_scaling.validate()?;
         self.validate_windows()?;
+        self.validate_vision()?;
         let ids = self.eos_token_ids.iter().chain(&self.bos_token_id).chain(&self.pad_token_id);
         for id in ids {
             if *id as usize >= self.vocab_size {
@@ -324,6 +331,26 @@ impl ModelConfig {
             ));
         }
         Ok(())
+    }
+
+    fn validate_vision(&self) -> Result<(), ConfigError> {
+        let Some(vision) = self.vision else { return Ok(()) };
+        if self.family != Family::Llama {
+            return Err(invalid(
+                "vision_config",
+                "there",
+                format!("absent in {}; the Llama family has it", self.family),
+            ));
+        }
+        // Tokens of patches are code points, so that they mean the same in every model.
+        if self.vocab_size > FIRST_PATCH as usize {
+            return Err(invalid(
+                "vocab_size",
+                self.vocab_size,
+                format!("at most {FIRST_PATCH} beside a vision encoder"),
+            ));
+        }
+        vision.validate()
     }
 
     /// Number of weights.

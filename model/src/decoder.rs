@@ -10,6 +10,7 @@ use crate::blocks::{Builder, Hold, Products, Rows, WholeSequences};
 use crate::compute::{ComputeError, Doing};
 use crate::family;
 use crate::lora::{Adapter, AdapterRange, AdapterRows, AppliedAdapter};
+use crate::vision::{self, RowPatch};
 use crate::weights::{Parameters, WeightsError};
 use crate::{ModelConfig, ModelKind, Precision};
 
@@ -135,10 +136,11 @@ impl Decoder {
         adapter: Option<&AppliedAdapter>,
     ) -> Result<Tensor, ComputeError> {
         let (batch, time) = tokens.size2().doing("the shape of the tokens")?;
-        let ids = self.checked(tokens, time)?;
+        let (ids, patches) = self.checked(tokens, time)?;
         let positions: Vec<u32> = (0..batch).flat_map(|_| 0..time as u32).collect();
         let range = adapter.map(|adapter| AdapterRange { rows: 0..ids.len(), adapter });
-        let rows = Rows { tokens: &ids, positions: &positions, adapters: AdapterRows(range.as_slice()) };
+        let adapters = AdapterRows(range.as_slice());
+        let rows = Rows { tokens: &ids, positions: &positions, adapters, patches: &patches };
         let forward = || {
             let x = self.network.trunk(&rows, &mut WholeSequences { batch, time }, Products::new(precision.kind()))?;
             self.network.normed(&x)?.f_reshape([batch, time, -1])
@@ -195,12 +197,14 @@ impl Decoder {
         ComputeError::WrongHead { have: self.config.kind, need }
     }
 
-    /// The token ids, row after row, if the model has an embedding for each and positions enough.
-    fn checked(&self, tokens: &Tensor, time: i64) -> Result<Vec<u32>, ComputeError> {
+    /// The token ids, row after row, and the patches among them, if the model has an embedding for each and positions enough.
+    fn checked(&self, tokens: &Tensor, time: i64) -> Result<(Vec<u32>, Vec<RowPatch>), ComputeError> {
         let (length, limit) = (time as usize, self.config.max_position_embeddings);
         if length > limit {
             return Err(ComputeError::TooLong { length, limit });
         }
-        crate::compute::ids(tokens, self.config.vocab_size)
+        let ids = crate::compute::ids(tokens, self.config.vocab_size, true)?;
+        let patches = vision::patches(&self.config, ids.chunks_exact(length))?;
+        Ok((ids, patches))
     }
 }

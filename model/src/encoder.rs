@@ -11,7 +11,6 @@ use crate::blocks::{Attend, Builder, Hold, Products, Projected, Rows};
 use crate::compute::{ComputeError, Doing};
 use crate::decoder::init;
 use crate::decoder::network::Network;
-use crate::lora::AdapterRows;
 use crate::weights::{Parameters, WeightsError};
 use crate::{ModelConfig, ModelKind, Precision, family};
 
@@ -112,14 +111,14 @@ impl Encoder {
         if length > limit {
             return Err(ComputeError::TooLong { length, limit });
         }
-        let tokens = crate::compute::ids(batch.tokens, self.config.vocab_size)?;
+        let tokens = crate::compute::ids(batch.tokens, self.config.vocab_size, false)?;
         let types = match batch.types {
-            Some(types) => crate::compute::ids(types, self.config.type_vocab_size)?,
+            Some(types) => crate::compute::ids(types, self.config.type_vocab_size, false)?,
             None => vec![0; tokens.len()],
         };
         let positions: Vec<u32> = (0..count).flat_map(|_| 0..time as u32).collect();
         let mut attend = BothWays { count, time, seen: self.seen(batch.mask, (count, time))? };
-        let rows = Rows { tokens: &tokens, positions: &positions, adapters: AdapterRows::default() };
+        let rows = Rows { tokens: &tokens, positions: &positions, ..Rows::default() };
         let mut forward = || {
             let products = Products::new(precision.kind());
             self.network.typed_trunk((&rows, &types), &mut attend, products)?.f_reshape([count, time, -1])

@@ -18,6 +18,7 @@ use crate::inference::InferenceModel;
 use crate::profile::Profile;
 use crate::sampling::Scratch;
 use crate::stop::StopStrings;
+use crate::vision;
 use crate::{Decoder, ModelConfig, ModelKind};
 
 mod adapters;
@@ -288,8 +289,11 @@ impl Engine {
             Read::LogProbs { .. } | Read::Next { .. } => true,
             Read::Values { .. } | Read::Masked(_) => false,
         })?;
-        if let Read::Next { tokens } = &request.read {
-            self.check_vocabulary(tokens)?;
+        match &request.read {
+            // What a head can say.
+            Read::Next { tokens } => self.check_vocabulary(tokens)?,
+            Read::LogProbs { from } => self.check_vocabulary(request.tokens.get(*from..).unwrap_or_default())?,
+            Read::Values { .. } | Read::Masked(_) => {}
         }
         self.check_adapter(request.adapter)?;
         if request.tokens.is_empty() {
@@ -329,7 +333,7 @@ impl Engine {
         if tokens.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
-        self.check_vocabulary(tokens)?;
+        vision::patches(&self.config, [tokens])?;
         let (asked, limit) = (positions.max(tokens.len()), self.config.max_position_embeddings);
         if asked > limit {
             return Err(RequestError::TooLong { asked, limit });

@@ -21,6 +21,7 @@ mod llama;
 mod mistral;
 mod qwen2;
 mod qwen3;
+pub(crate) mod vision;
 
 pub(crate) use plan::{Initial, Plan, TensorPlan};
 

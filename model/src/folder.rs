@@ -185,6 +185,16 @@ fn check_tokenizer(path: &Path, config: &ModelConfig, tokenizer: &Tokenizer) -> 
             problem: format!("it has {tokens} tokens, the model's embedding has {rows} rows"),
         });
     }
+    if tokenizer.reads_images() != config.vision.is_some() {
+        let [has, reads] =
+            [config.vision.is_some(), tokenizer.reads_images()].map(|there| if there { "has" } else { "lacks" });
+        return Err(FolderError::WrongTokenizer {
+            path: path.to_owned(),
+            problem: format!(
+                "the model {has} a vision encoder, and tokenizer_config.json {reads} `reads_image_patches: true`"
+            ),
+        });
+    }
     match tokenizer.eos() {
         Some(eos) if !config.eos_token_ids.contains(&eos) => Err(FolderError::WrongTokenizer {
             path: path.to_owned(),

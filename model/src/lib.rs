@@ -36,10 +36,11 @@ mod files;
 mod inference;
 #[expect(unsafe_code, reason = "kernels work on slices of tensors' memory")]
 mod tensors;
+mod vision;
 
 pub use chat::{ChatMessage, ChatTemplate};
 pub use compute::{ComputeError, Precision};
-pub use config::{Activation, ConfigError, ModelConfig, ModelKind, RopeScaling};
+pub use config::{Activation, ConfigError, ModelConfig, ModelKind, RopeScaling, VisionConfig};
 pub use decoder::{Decoder, PackedOptions, PackedPass};
 pub use digest::weights_digest;
 pub use encoder::{Encoder, EncoderBatch, EncoderInput};
@@ -53,4 +54,5 @@ pub use folder::{FolderError, Model, ModelFolder, SaveOptions};
 pub use sampling::Sampling;
 pub use stop::Finish;
 pub use tokenizer::{Tokenizer, TokenizerError};
+pub use vision::UnreadableToken;
 pub use weights::{Parameters, WeightsError};

@@ -7,6 +7,7 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 
+use galapagos_domain::image::{PATCH_PIXELS, Patch};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -28,7 +29,8 @@ pub struct Probe {
     /// Format of the file.
     pub version: u32,
     pub tokens: Vec<u32>,
-    /// Of a language model the log-probability of each token but the first; else the head's outputs at every token, one after another.
+    /// Of a language model the log-probability of each token but the first and the patches of images; else the head's outputs at every
+    /// token, one after another.
     pub outputs: Vec<f32>,
 }
 
@@ -65,8 +67,17 @@ impl Probe {
     pub fn of(model: &Decoder, adapter: Option<&Adapter>) -> Result<Self, ComputeError> {
         let config = model.config();
         let length = LENGTH.min(config.max_position_embeddings);
-        // Any fixed tokens serve; these are spread over the vocabulary and do not repeat early.
-        let token = |i: usize| ((i * i * 7919 + i * 104_729 + 17) % config.vocab_size) as u32;
+        // Any fixed tokens serve; these are spread over the vocabulary and do not repeat early. A model that sees begins with an image.
+        let number = |i: usize| i * i * 7919 + i * 104_729 + 17;
+        let image = if config.vision.is_some() { length / 3 } else { 0 };
+        let token = |i: usize| {
+            if i < image {
+                let ends_row = i % 4 == 3 || i + 1 == image;
+                Patch { pixels: (number(i) % (1 << PATCH_PIXELS)) as u16, ends_row }.code()
+            } else {
+                (number(i) % config.vocab_size) as u32
+            }
+        };
         let probe = Self { version: 1, tokens: (0..length).map(token).collect(), outputs: Vec::new() };
         let outputs = probe.outputs_of(model, adapter)?;
         Ok(Self { outputs, ..probe })
@@ -84,8 +95,10 @@ impl Probe {
             let rows = |end: i64| Tensor::f_arange(end, (tch::Kind::Int64, model.device())).doing("the probe");
             let outputs = match model.config().kind {
                 ModelKind::CausalLm => {
-                    let logits = model.logits_at(&hidden, &rows(count - 1)?, Precision::F32)?;
-                    let next: Vec<i64> = self.tokens.iter().skip(1).map(|token| i64::from(*token)).collect();
+                    let from = self.first_read();
+                    let before = rows(count - 1)?.f_slice(0, from as i64 - 1, count - 1, 1).doing("the probe")?;
+                    let logits = model.logits_at(&hidden, &before, Precision::F32)?;
+                    let next: Vec<i64> = self.tokens.iter().skip(from).map(|token| i64::from(*token)).collect();
                     let chosen = || -> Result<Tensor, tch::TchError> {
                         let next = Tensor::f_from_slice(&next)?.f_to_device(model.device())?.f_unsqueeze(-1)?;
                         logits.f_log_softmax(-1, tch::Kind::Float)?.f_gather(-1, &next, false)
@@ -100,6 +113,11 @@ impl Probe {
             let flat = outputs.f_reshape([-1]).and_then(|flat| flat.f_to_device(Device::Cpu)).doing("the probe")?;
             Vec::try_from(&flat).doing("the probe")
         })
+    }
+
+    /// The first token whose log-probability is recorded: behind the first token, and behind an image, which no model writes.
+    fn first_read(&self) -> usize {
+        self.tokens.iter().rposition(|token| Patch::is_code(*token)).map_or(1, |last| last + 1)
     }
 
     /// Compares computed outputs with the recorded ones: their mean distance must be within `tolerance`.
@@ -142,7 +160,7 @@ impl Probe {
             return Err(ProbeError::Empty);
         }
         let read = match engine.config().kind {
-            ModelKind::CausalLm => Read::LogProbs { from: 1 },
+            ModelKind::CausalLm => Read::LogProbs { from: self.first_read() },
             ModelKind::Scalar | ModelKind::SequenceClassifier | ModelKind::TokenClassifier => {
                 Read::Values { positions: (0..self.tokens.len()).collect() }
             }

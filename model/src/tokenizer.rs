@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use galapagos_domain::image::Patch;
 use serde_json::Value;
 
 use crate::folder::CONFIG;
@@ -37,6 +38,8 @@ pub struct Tokenizer {
     chat: Option<ChatTemplate>,
     /// Set for tokenizers in which every character is a token: text with any other character is refused.
     alphabet: Option<BTreeSet<char>>,
+    /// Whether patches of images in a text are tokens; else they are refused.
+    reads_images: bool,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -104,7 +107,8 @@ impl Tokenizer {
             None => None,
         };
         let alphabet = characters::alphabet_of(&inner);
-        Ok(Self { inner, files, special, chat, alphabet })
+        let reads_images = config.get(characters::IMAGES).and_then(Value::as_bool).unwrap_or(false);
+        Ok(Self { inner, files, special, chat, alphabet, reads_images })
     }
 
     /// A tokenizer for models trained from scratch: `<pad>` is 0, `<eos>` is 1, then every character of `alphabet` in
@@ -113,7 +117,22 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Alphabet`] when a character occurs twice or there is none.
     pub fn characters(alphabet: &str) -> Result<Self, TokenizerError> {
-        Self::from_files(characters::files(alphabet)?)
+        Self::from_files(characters::files(alphabet, false)?)
+    }
+
+    /// [`Tokenizer::characters`] of models that also read images: each patch in a text is a token, whose id is its code point. It is
+    /// above the vocabulary, since no model writes patches.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::characters`].
+    pub fn characters_and_images(alphabet: &str) -> Result<Self, TokenizerError> {
+        Self::from_files(characters::files(alphabet, true)?)
+    }
+
+    /// Whether patches of images in a text are tokens.
+    #[must_use]
+    pub fn reads_images(&self) -> bool {
+        self.reads_images
     }
 
     /// The contents of the tokenizer's files, by file name.
@@ -122,11 +141,30 @@ impl Tokenizer {
         &self.files
     }
 
-    /// Token ids of `text`. Special tokens written out in the text (`<|im_end|>`) become their ids.
+    /// Token ids of `text`. Special tokens written out in the text (`<|im_end|>`) become their ids, and patches of images theirs.
     ///
     /// # Errors
-    /// [`TokenizerError::UnknownCharacter`] for a character-level tokenizer, [`TokenizerError::Encode`] otherwise.
+    /// [`TokenizerError::Image`] for images that the model does not read, [`TokenizerError::UnknownCharacter`] for a character-level
+    /// tokenizer, [`TokenizerError::Encode`] otherwise.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let is_patch = |character: char| Patch::is_code(u32::from(character));
+        let Some(first) = text.find(is_patch) else { return self.encode_text(text) };
+        if !self.reads_images {
+            return Err(TokenizerError::Image { offset: first });
+        }
+        let (mut tokens, mut rest, mut offset) = (Vec::new(), text, 0);
+        while let Some(start) = rest.find(is_patch) {
+            let end = rest[start..].find(|character| !is_patch(character)).map_or(rest.len(), |length| start + length);
+            tokens.extend(self.encode_text(&rest[..start]).map_err(|error| error.behind(offset))?);
+            tokens.extend(rest[start..end].chars().map(u32::from));
+            offset += end;
+            rest = &rest[end..];
+        }
+        tokens.extend(self.encode_text(rest).map_err(|error| error.behind(offset))?);
+        Ok(tokens)
+    }
+
+    fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self.inner.encode_fast(text, false).map_err(|source| TokenizerError::Encode { source })?;
         if let Some(alphabet) = &self.alphabet {
             characters::refuse_unknown(text, &encoding, alphabet)?;
@@ -151,6 +189,21 @@ impl Tokenizer {
     }
 
     fn decode_with(&self, tokens: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
+        if !self.reads_images {
+            return self.decode_text(tokens, skip_special);
+        }
+        let mut text = String::new();
+        for run in tokens.chunk_by(|one, other| Patch::is_code(*one) == Patch::is_code(*other)) {
+            if Patch::is_code(run[0]) {
+                text.extend(run.iter().filter_map(|code| Patch::of_code(*code)).map(Patch::character));
+            } else {
+                text.push_str(&self.decode_text(run, skip_special)?);
+            }
+        }
+        Ok(text)
+    }
+
+    fn decode_text(&self, tokens: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
         if let Some(unknown) = tokens.iter().find(|id| self.inner.id_to_token(**id).is_none()) {
             return Err(TokenizerError::UnknownToken { token: *unknown });
         }
@@ -302,6 +355,14 @@ pub enum TokenizerError {
         /// Where it is in the text.
         offset: usize,
     },
+    /// An image, and a model that reads none.
+    #[error(
+        "the text holds an image at byte {offset}, and the model reads none; a character model does with `vision` in its `base`"
+    )]
+    Image {
+        /// Where it begins in the text.
+        offset: usize,
+    },
     /// A token id without a text.
     #[error("token id {token} is not in the tokenizer's vocabulary")]
     UnknownToken {
@@ -353,4 +414,16 @@ pub enum TokenizerError {
         #[source]
         source: minijinja::Error,
     },
+}
+
+impl TokenizerError {
+    /// The error of a part of a text that begins `bytes` behind its start.
+    fn behind(self, bytes: usize) -> Self {
+        match self {
+            Self::UnknownCharacter { character, offset } => {
+                Self::UnknownCharacter { character, offset: offset + bytes }
+            }
+            other => other,
+        }
+    }
 }

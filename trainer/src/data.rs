@@ -16,6 +16,7 @@ pub use error::DataError;
 pub use row::Row;
 
 use galapagos_domain::ids::Digest;
+use galapagos_domain::image::Patch;
 use galapagos_domain::recipe::train::{Baseline, Loss, Reads, Train};
 use galapagos_domain::seed::Seed;
 use galapagos_domain::trajectory::Trajectory;
@@ -27,8 +28,10 @@ use item::{Item, Mark, Sequence};
 pub struct Limits {
     /// Longest sequence.
     pub positions: usize,
-    /// Token ids are below this.
+    /// Token ids are below this, but those of patches of images.
     pub vocabulary: usize,
+    /// Whether the model reads images.
+    pub images: bool,
     /// Outputs of a head with classes, 0 of another.
     pub classes: u32,
     /// The checkpoint that the round starts from.
@@ -105,7 +108,7 @@ impl Dataset {
         settings::check(train, &limits)?;
         let row = |(number, trajectory)| Row::new(number, trajectory, train.shots);
         let rows = (0u32..).zip(trajectories).map(row).collect::<Result<Vec<_>, _>>()?;
-        check_tokens(&rows, limits.vocabulary)?;
+        check_tokens(&rows, &train.loss, limits)?;
         let needs = Needs { limits: &limits, seed };
         let mut built = tokens::build(&rows, &needs, &train.loss)
             .or_else(|| preferences::build(&rows, &needs, &train.loss))
@@ -202,12 +205,21 @@ impl Dataset {
     }
 }
 
-/// Checks that every token has an embedding.
-fn check_tokens(rows: &[Row], vocabulary: usize) -> Result<(), DataError> {
+/// Checks that every token has an embedding, and that none that is to be predicted is a patch of an image.
+fn check_tokens(rows: &[Row], loss: &Loss, limits: Limits) -> Result<(), DataError> {
+    let Limits { vocabulary, images, .. } = limits;
     for row in rows {
-        let mut tokens = row.prefix.iter().chain(&row.question).chain(&row.completion);
-        if let Some(token) = tokens.find(|token| **token as usize >= vocabulary) {
-            return Err(DataError::Token { task: row.task.clone(), sample: row.sample, token: *token, vocabulary });
+        let shown = row.prefix.iter().chain(&row.question);
+        if matches!(loss, Loss::Component(_)) && shown.clone().any(|token| Patch::is_code(*token)) {
+            return Err(row.wrong(
+                "shows an image, and `component` predicts prompts too; no model writes images, so take another loss",
+            ));
+        }
+        let readable = |token: u32| (token as usize) < vocabulary || images && Patch::is_code(token);
+        let unknown = shown.copied().find(|token| !readable(*token));
+        let unknown = unknown.or_else(|| row.completion.iter().copied().find(|token| *token as usize >= vocabulary));
+        if let Some(token) = unknown {
+            return Err(DataError::Token { task: row.task.clone(), sample: row.sample, token, vocabulary });
         }
     }
     Ok(())

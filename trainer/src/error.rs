@@ -183,6 +183,7 @@ fn forward_class(error: &ComputeError) -> FailureClass {
     match error {
         ComputeError::Torch { source, .. } => tensor_class(source),
         ComputeError::TokenOutOfRange { .. }
+        | ComputeError::Image(_)
         | ComputeError::TooLong { .. }
         | ComputeError::Lengths { .. }
         | ComputeError::Empty { .. }

@@ -87,7 +87,8 @@ fn check(spec: &RankSpec) -> Result<(), RankError> {
 async fn plan(round: &RoundSpec, store: &ArtifactStore, config: &ModelConfig) -> Result<Plan, RankError> {
     let classes = if let Head::Classes(classes) = round.head { classes } else { 0 };
     let (positions, vocabulary) = (config.max_position_embeddings, config.vocab_size);
-    let limits = Limits { positions, vocabulary, classes, start: round.start };
+    let images = config.vision.is_some();
+    let limits = Limits { positions, vocabulary, images, classes, start: round.start };
     let refused = |source| RankError::Data { round: round.id.clone(), source };
     let rows = read(&round.datasets, store).await?;
     let main = Dataset::new(&rows, &round.train, limits, round.seed).map_err(refused)?;

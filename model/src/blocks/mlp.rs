@@ -7,8 +7,8 @@ use galapagos_kernels::Pool;
 use galapagos_kernels::rows::{Activation, activate_all};
 use tch::{TchError, Tensor};
 
-use super::linear::Linear;
-use super::{Builder, Hold, Pass};
+use super::linear::{Linear, Products};
+use super::{Builder, Hold};
 use crate::family::plan::MlpPlan;
 use crate::tensors::f32s_mut;
 
@@ -56,16 +56,16 @@ impl Mlp {
     }
 
     /// `x` [rows, hidden] to [rows, inner].
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
+    pub(crate) fn forward(&self, x: &Tensor, products: Products<'_>) -> Result<Tensor, TchError> {
         match &self.inputs {
-            Inputs::Plain(up) => activate(self.activation, &up.forward(x, pass.products)?),
+            Inputs::Plain(up) => activate(self.activation, &up.forward(x, products)?),
             Inputs::PlainByKernel(up, pool) => {
-                let mut inner = up.forward(x, pass.products)?;
+                let mut inner = up.forward(x, products)?;
                 activate_all(pool, self.activation, f32s_mut(&mut inner)?);
                 Ok(inner)
             }
-            Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation, pass.products),
-            Inputs::Gated(both) => match Linear::forward_all(both, x, pass.products)?.as_slice() {
+            Inputs::GatedAtOnce(joined) => joined.forward_gated(x, self.activation, products),
+            Inputs::Gated(both) => match Linear::forward_all(both, x, products)?.as_slice() {
                 [gate, up] => activate(self.activation, gate)?.f_mul(up),
                 _ => Err(TchError::Shape("a gate and its up projection are two products".to_owned())),
             },

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Fields, ModelConfig, ModelKind, invalid, unsupported};
+use super::{ConfigError, Fields, ModelConfig, ModelKind, VisionConfig, invalid, unsupported};
 use crate::family::Family;
 
 pub(super) fn from_json(text: &str) -> Result<(ModelConfig, Vec<String>), ConfigError> {
@@ -21,6 +21,7 @@ pub(super) fn from_json(text: &str) -> Result<(ModelConfig, Vec<String>), Config
     };
     fields.require_null("quantization_config")?;
     (family.definition().read)(&fields, &mut config)?;
+    config.vision = fields.present("vision_config").map(VisionConfig::read).transpose()?;
     config.validate()?;
     let ignored = fields.not_asked().into_iter().filter(|key| !is_harmless(key)).collect();
     Ok((config, ignored))

@@ -13,6 +13,9 @@ pub(super) fn to_json(config: &ModelConfig, dtype: &str) -> String {
     map.insert("dtype".to_owned(), dtype.into());
     map.insert("use_cache".to_owned(), true.into());
     (definition.write)(config, &mut map);
+    if let Some(vision) = config.vision {
+        map.insert("vision_config".to_owned(), vision.write());
+    }
     insert_special_ids(&mut map, config);
     insert_labels(&mut map, config);
     format!("{:#}\n", Value::Object(map))

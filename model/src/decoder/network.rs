@@ -98,7 +98,7 @@ impl Network {
         let rotation = self.rotation(rows.positions, products)?;
         let products = Products { adapters: rows.adapters, ..products };
         let mut pass = Pass { products, rotation: rotation.as_ref(), attend };
-        let x = self.embedding.forward(rows, types)?;
+        let x = self.embedding.forward(rows, types, products.kind)?;
         self.through(x, 0..self.layers.len(), &mut pass)
     }
 
@@ -114,8 +114,8 @@ impl Network {
     }
 
     /// The residual stream before the first layer.
-    pub(crate) fn embedded(&self, rows: &Rows<'_>) -> Result<Tensor, TchError> {
-        self.embedding.forward(rows, &[])
+    pub(crate) fn embedded(&self, rows: &Rows<'_>, kind: Kind) -> Result<Tensor, TchError> {
+        self.embedding.forward(rows, &[], kind)
     }
 
     /// The residual stream after some of the layers.
@@ -166,7 +166,7 @@ impl Network {
             let inputs = layer.attention.part.linears().iter().chain(layer.mlp.part.linears());
             inputs.chain([&layer.attention.output, &layer.mlp.output]).collect::<Vec<_>>()
         };
-        let linears = self.layers.iter().flat_map(layer).chain(head);
+        let linears = self.embedding.linears().chain(self.layers.iter().flat_map(layer)).chain(head);
         linears.filter_map(|linear| linear.packed().map(Arc::as_ref))
     }
 }
@@ -224,7 +224,7 @@ impl Layer {
     fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let mixed = self.attention.part.forward(&self.attention.input(&x)?, pass)?;
         let x = self.attention.join(x, &mixed, pass)?;
-        let inner = self.mlp.part.forward(&self.mlp.input(&x)?, pass)?;
+        let inner = self.mlp.part.forward(&self.mlp.input(&x)?, pass.products)?;
         self.mlp.join(x, &inner, pass)
     }
 }

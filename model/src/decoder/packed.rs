@@ -13,6 +13,7 @@ use crate::blocks::rope::Rotation;
 use crate::blocks::{PackedSequences, Pass, Products, Rows, Sight};
 use crate::compute::{ComputeError, Doing};
 use crate::lora::{Adapter, AdapterRange, AdapterRows, AppliedAdapter};
+use crate::vision::{self, RowPatch};
 
 /// What a forward computes with, beside the weights.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,7 @@ pub struct PackedPass<'a> {
     model: &'a Decoder,
     tokens: Vec<u32>,
     positions: Vec<u32>,
+    patches: Vec<RowPatch>,
     lengths: Vec<i64>,
     rotation: Option<Rotation>,
     adapter: Option<AppliedAdapter>,
@@ -56,19 +58,22 @@ impl Decoder {
         lengths: &[usize],
         options: PackedOptions<'a>,
     ) -> Result<PackedPass<'a>, ComputeError> {
-        let (limit, vocab_size) = (self.config.max_position_embeddings, self.config.vocab_size);
+        let limit = self.config.max_position_embeddings;
         if let Some(index) = lengths.iter().position(|length| *length == 0) {
             return Err(ComputeError::Empty { index });
         }
         if let Some(length) = lengths.iter().copied().find(|length| *length > limit) {
             return Err(ComputeError::TooLong { length, limit });
         }
-        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocab_size) {
-            return Err(ComputeError::TokenOutOfRange { token: i64::from(*token), vocab_size });
-        }
         if lengths.iter().sum::<usize>() != tokens.len() || tokens.is_empty() {
             return Err(ComputeError::Lengths { tokens: tokens.len(), lengths: lengths.iter().sum() });
         }
+        let sequences = lengths.iter().scan(0, |start, length| {
+            let sequence = &tokens[*start..*start + length];
+            *start += length;
+            Some(sequence)
+        });
+        let patches = vision::patches(&self.config, sequences)?;
         let positions: Vec<u32> = lengths.iter().flat_map(|length| 0..*length as u32).collect();
         let products = Products::new(options.precision.kind());
         let rotation = self.network.rotation(&positions, products).doing("the rotations")?;
@@ -77,6 +82,7 @@ impl Decoder {
             model: self,
             tokens: tokens.to_vec(),
             positions,
+            patches,
             lengths: lengths.iter().map(|length| *length as i64).collect(),
             rotation,
             adapter: applied.map_err(|source| ComputeError::Adapter { source: Box::new(source) })?,
@@ -105,8 +111,9 @@ impl PackedPass<'_> {
     /// # Errors
     /// A failing kernel.
     pub fn embedded(&self) -> Result<Tensor, ComputeError> {
-        let rows = Rows { tokens: &self.tokens, positions: &self.positions, adapters: AdapterRows::default() };
-        self.model.network.embedded(&rows).doing("the embeddings")
+        let Self { tokens, positions, patches, .. } = self;
+        let rows = Rows { tokens, positions, patches, ..Rows::default() };
+        self.model.network.embedded(&rows, self.options.precision.kind()).doing("the embeddings")
     }
 
     /// The residual stream after `layers`, of which `x` is that before.

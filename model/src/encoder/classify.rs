@@ -9,7 +9,6 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::{Encoder, attend_both_ways};
 use crate::blocks::{Attend, Products, Projected, Rows};
 use crate::compute::{ComputeError, Doing};
-use crate::lora::AdapterRows;
 use crate::{ModelKind, Precision};
 
 /// A sequence to be classified.
@@ -90,7 +89,7 @@ impl Encoder {
         });
         let types: Vec<u32> = types.collect();
         let lengths: Vec<usize> = inputs.map(|input| input.tokens.len()).collect();
-        let rows = Rows { tokens: &tokens, positions: &positions, adapters: AdapterRows::default() };
+        let rows = Rows { tokens: &tokens, positions: &positions, ..Rows::default() };
         let mut attend = EndToEnd::new(&lengths);
         let hidden = self.network.typed_trunk((&rows, &types), &mut attend, Products::new(precision.kind()))?;
         let (states, rows_each) = match self.config.kind {

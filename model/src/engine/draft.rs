@@ -23,7 +23,7 @@ use crate::inference::{InferenceModel, Rows};
 use crate::sampling::Scratch;
 use crate::speculate::CoupledDraft;
 use crate::tensors::f32s;
-use crate::{Decoder, ModelKind, Precision};
+use crate::{Decoder, ModelConfig, ModelKind, Precision};
 
 /// Tokens computed in a pass of the draft model.
 const PASS_ROWS: usize = 256;
@@ -52,6 +52,10 @@ impl Engine {
         if config.kind != ModelKind::CausalLm || config.vocab_size != self.config.vocab_size {
             let (vocab_size, need) = (config.vocab_size, self.config.vocab_size);
             return Err(EngineError::DraftModel { have: config.kind, vocab_size, need });
+        }
+        let places = |config: &ModelConfig| config.vision.map(|vision| (vision.rows, vision.columns));
+        if places(config) != places(&self.config) {
+            return Err(EngineError::DraftVision);
         }
         self.draft = Some(DraftModel::new(model, self.options.precision, &self.pool, kv_bytes)?);
         Ok(())
@@ -223,7 +227,8 @@ impl DraftModel {
             })
             .collect();
         let layout = Layout::new(&row_runs, self.memory.tree());
-        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, ..Rows::default() };
+        let Layout { tokens, positions, patches, .. } = &layout;
+        let rows = Rows { tokens, positions, patches, ..Rows::default() };
         let x = self.model.trunk(&rows, &mut self.store.attention(&layout, &self.pool))?;
         let mut complete: Vec<(usize, Run)> = Vec::new();
         for (run, rows) in runs.into_iter().zip(&layout.rows) {

@@ -44,6 +44,12 @@ pub enum EngineError {
         /// The engine's vocabulary.
         need: usize,
     },
+    /// A model that reads other images than this one.
+    #[error(
+        "a draft model must read the images that the model reads: give both a vision encoder for as many rows and columns of patches, or \
+         neither"
+    )]
+    DraftVision,
     /// New weights of another shape.
     #[error("new weights must be of the same shape as the old ones: {what} differs")]
     OtherShape {

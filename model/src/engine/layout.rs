@@ -5,17 +5,21 @@
 
 use std::ops::Range;
 
+use galapagos_domain::image::{Patch, Places};
 use galapagos_kernels::{KvSlot, PAGE_TOKENS, Segment};
 
 use super::context::{Context, Tokens};
 use super::ids::AdapterId;
 use super::radix::{NodeId, RadixTree};
+use crate::vision::RowPatch;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) tokens: Vec<u32>,
     pub(crate) positions: Vec<u32>,
+    /// The rows that are patches of images, in order.
+    pub(crate) patches: Vec<RowPatch>,
     /// Page and slot of each row's key and value.
     pub(crate) slots: Vec<KvSlot>,
     pub(crate) segments: Vec<Segment>,
@@ -70,9 +74,13 @@ impl Layout {
     fn add_rows(&mut self, index: usize, run: &RowRun<'_>) {
         let first = self.tokens.len();
         let known = run.end - run.drafts.len();
+        let mut places = places_before(run);
         for position in run.start..run.end {
             let drafted = || run.drafts[position - known];
-            self.tokens.push(if position < known { run.tokens.at(position) } else { drafted() });
+            let token = if position < known { run.tokens.at(position) } else { drafted() };
+            let patch = places.next(token);
+            self.patches.extend(patch.map(|(patch, place)| RowPatch { row: self.tokens.len(), patch, place }));
+            self.tokens.push(token);
             self.positions.push(position as u32);
             let (page, slot) = run.context.slot(position);
             self.slots.push(KvSlot { page, slot: slot as u32 });
@@ -84,6 +92,19 @@ impl Layout {
         }
         self.rows[index] = rows;
     }
+}
+
+/// What stands before the first row of a run: where in an image it goes on, if it does.
+fn places_before(run: &RowRun<'_>) -> Places {
+    let mut first = run.start;
+    while first > 0 && Patch::is_code(run.tokens.at(first - 1)) {
+        first -= 1;
+    }
+    let mut places = Places::default();
+    for position in first..run.start {
+        places.next(run.tokens.at(position));
+    }
+    places
 }
 
 /// The part of the tree that a step sees.

@@ -12,6 +12,7 @@ use super::ids::AdapterId;
 use crate::guide::Guide;
 use crate::sampling::{Sampling, SamplingError};
 use crate::stop::EmptyStopString;
+use crate::vision::UnreadableToken;
 
 /// Completions of one prompt.
 #[derive(Clone, Debug)]
@@ -287,6 +288,9 @@ pub enum RequestError {
         /// Rows of the embedding.
         vocab_size: usize,
     },
+    /// An image that the model cannot read.
+    #[error(transparent)]
+    Image(UnreadableToken),
     /// More tokens than the model has positions for.
     #[error("the tokens asked for are {asked} positions; the model has {limit}")]
     TooLong {
@@ -334,4 +338,13 @@ pub enum RequestError {
         /// The engine's limit.
         limit: usize,
     },
+}
+
+impl From<UnreadableToken> for RequestError {
+    fn from(error: UnreadableToken) -> Self {
+        match error {
+            UnreadableToken::Unknown { token, vocab_size } => Self::Token { token, vocab_size },
+            UnreadableToken::Blind | UnreadableToken::Large { .. } => Self::Image(error),
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use galapagos_domain::image::Patch;
+
 use super::event::{Completion, SampleError};
 use super::ids::{RequestId, WeightVersion};
 use super::request::{Request, Speculation};
@@ -109,7 +111,12 @@ impl Sample {
         let Some(lookup) = self.lookup.as_mut().filter(|_| most > 0) else { return Vec::new() };
         let guide = self.chooser.as_mut().and_then(|chooser| chooser.guide.as_mut());
         let forced = guide.map(|guide| guide.draft(most)).unwrap_or_default();
-        if forced.is_empty() { lookup.drafter.draft(&lookup.history, most) } else { forced }
+        if !forced.is_empty() {
+            return forced;
+        }
+        let found = lookup.drafter.draft(&lookup.history, most);
+        // No patch is ever drawn.
+        found.into_iter().take_while(|token| !Patch::is_code(*token)).collect()
     }
 
     /// How many guesses the draft model is asked for.

@@ -108,7 +108,8 @@ impl Engine {
             return Err(TchError::Shape(format!("there are no weights of version {:?}", plan.version)));
         };
         let adapters = self.adapters.ranges(layout);
-        let rows = Rows { tokens: &layout.tokens, positions: &layout.positions, adapters: AdapterRows(&adapters) };
+        let Layout { tokens, positions, patches, .. } = layout;
+        let rows = Rows { tokens, positions, adapters: AdapterRows(&adapters), patches };
         let x = model.trunk(&rows, &mut self.store.attention(layout, &self.pool))?;
         let mut outcome = Outcome::default();
         phase(Phase::Choose, || self.read(plan, layout, &x, &mut outcome.reads))?;

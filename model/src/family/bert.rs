@@ -75,6 +75,7 @@ fn plan(config: &ModelConfig) -> Plan {
             types: Some((table("token_type"), config.type_vocab_size)),
             scale: None,
             norm: Some(layer_norm(config, "bert.embeddings.LayerNorm".to_owned())),
+            vision: None,
         },
         layers: (0..config.num_hidden_layers).map(|layer| self::layer(config, layer)).collect(),
         final_norm: None,

@@ -4,11 +4,11 @@
 use galapagos_kernels::AttentionSpec;
 use serde_json::{Map, Value};
 
-use super::Definition;
 use super::plan::{
     AttentionPlan, Bias, EmbeddingPlan, HeadPlan, LayerPlan, LinearPlan, MlpPlan, NormKind, NormPlan, Plan,
     ResidualNorms,
 };
+use super::{Definition, vision};
 use crate::config::{Fields, RopeScaling, invalid, unsupported};
 use crate::{ConfigError, ModelConfig, ModelKind};
 
@@ -75,6 +75,7 @@ pub(super) fn plan(config: &ModelConfig) -> Plan {
             types: None,
             scale: None,
             norm: None,
+            vision: vision::plan(config),
         },
         layers: (0..config.num_hidden_layers).map(|layer| self::layer(config, layer)).collect(),
         final_norm: Some(rms_norm(config, "model.norm".to_owned())),

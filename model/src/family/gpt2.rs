@@ -83,6 +83,7 @@ fn plan(config: &ModelConfig) -> Plan {
             types: None,
             scale: None,
             norm: None,
+            vision: None,
         },
         layers: (0..config.num_hidden_layers).map(|layer| self::layer(config, layer)).collect(),
         final_norm: Some(layer_norm(config, "transformer.ln_f".to_owned())),

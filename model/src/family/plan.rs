@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use galapagos_kernels::AttentionSpec;
 use galapagos_kernels::rows::Activation;
 
+use super::vision::VisionPlan;
+
 /// A whole model.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -31,6 +33,8 @@ pub(crate) struct EmbeddingPlan {
     pub(crate) scale: Option<f64>,
     /// Of the sum.
     pub(crate) norm: Option<NormPlan>,
+    /// What stands in place of the token's embedding where the token is a patch of an image.
+    pub(crate) vision: Option<VisionPlan>,
 }
 
 /// One layer: attention, then the feed-forward part, each added to the residual stream.
@@ -159,12 +163,13 @@ impl Plan {
     /// Every tensor, by name.
     pub(crate) fn tensors(&self) -> BTreeMap<String, TensorPlan> {
         let mut all = Tensors(BTreeMap::new());
-        let EmbeddingPlan { tokens, vocabulary, hidden, positions, types, norm, .. } = &self.embedding;
+        let EmbeddingPlan { tokens, vocabulary, hidden, positions, types, norm, vision, .. } = &self.embedding;
         all.add(tokens.clone(), vec![*vocabulary, *hidden], Initial::Normal);
         for (name, count) in positions.iter().chain(types) {
             all.add(name.clone(), vec![*count, *hidden], Initial::Normal);
         }
         norm.iter().for_each(|norm| all.norm(norm));
+        vision.iter().for_each(|vision| all.vision(vision));
         for layer in &self.layers {
             for norms in [&layer.attention_norms, &layer.mlp_norms] {
                 norms.input.iter().chain(&norms.output).chain(&norms.sum).for_each(|norm| all.norm(norm));
@@ -200,6 +205,14 @@ impl Tensors {
                 TensorPlan { shape: vec![plan.outputs], initial: Initial::Zero, optional: plan.bias == Bias::Optional };
             self.0.insert(plan.bias_name(), bias);
         }
+    }
+
+    fn vision(&mut self, plan: &VisionPlan) {
+        for (name, count) in [&plan.rows, &plan.columns] {
+            self.add(name.clone(), vec![*count, plan.hidden()], Initial::Normal);
+        }
+        plan.linears().for_each(|linear| self.linear(linear));
+        plan.blocks.iter().map(|block| &block.norm).chain([&plan.norm]).for_each(|norm| self.norm(norm));
     }
 
     fn norm(&mut self, plan: &NormPlan) {

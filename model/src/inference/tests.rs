@@ -8,7 +8,6 @@ use families::{VOCABULARY, configs, model};
 
 use super::*;
 use crate::ModelKind;
-use crate::lora::AdapterRows;
 
 const TOKENS: usize = 25;
 
@@ -64,8 +63,7 @@ fn in_parts(model: &InferenceModel) -> Tensor {
     let (tokens, positions) = (tokens(), (0..TOKENS as u32).collect::<Vec<_>>());
     let mut kept = Kept::default();
     let parts = [0..9, 9..10, 10..TOKENS].map(|part| {
-        let rows =
-            Rows { tokens: &tokens[part.clone()], positions: &positions[part], adapters: AdapterRows::default() };
+        let rows = Rows { tokens: &tokens[part.clone()], positions: &positions[part], ..Rows::default() };
         model.trunk(&rows, &mut kept).unwrap()
     });
     Tensor::cat(&parts, 0)

@@ -40,7 +40,7 @@ fn tokens(rows: usize) -> Vec<u32> {
 /// The trunk's rows, as bits.
 fn trunk(model: &InferenceModel, tokens: &[u32], ranges: &[AdapterRange<'_>]) -> Vec<Vec<u32>> {
     let positions = vec![0; tokens.len()];
-    let rows = Rows { tokens, positions: &positions, adapters: AdapterRows(ranges) };
+    let rows = Rows { tokens, positions: &positions, adapters: AdapterRows(ranges), ..Rows::default() };
     let x = model.trunk(&rows, &mut Alone).unwrap();
     (0..tokens.len() as i64).map(|row| Vec::<f32>::try_from(x.get(row)).unwrap()).map(bits).collect()
 }
@@ -88,7 +88,7 @@ fn inference_training_and_merged_weights_agree() {
     let served = InferenceModel::new(&decoder, Precision::F32, Arc::clone(&pool)).unwrap();
     let tokens = tokens(9);
     let run = |model: &InferenceModel, ranges: &[AdapterRange<'_>]| {
-        let rows = Rows { tokens: &tokens, positions: &[0; 9], adapters: AdapterRows(ranges) };
+        let rows = Rows { tokens: &tokens, positions: &[0; 9], adapters: AdapterRows(ranges), ..Rows::default() };
         model.trunk(&rows, &mut Alone).unwrap()
     };
     let plain = run(&served, &[]);
@@ -128,7 +128,7 @@ fn wrong_rows_are_refused() {
     let adapter = model.adapter(&first, &pool).unwrap();
     for ranges in [[0..1, 1..4], [0..2, 1..3], [2..3, 0..1]] {
         let ranges: Vec<_> = ranges.into_iter().map(|rows| AdapterRange { rows, adapter: &adapter }).collect();
-        let rows = Rows { tokens: &[1, 2, 3], positions: &[0; 3], adapters: AdapterRows(&ranges) };
+        let rows = Rows { tokens: &[1, 2, 3], positions: &[0; 3], adapters: AdapterRows(&ranges), ..Rows::default() };
         let error = model.trunk(&rows, &mut Alone).unwrap_err();
         assert!(error.to_string().contains("of an adapter"), "{error}");
     }

@@ -12,6 +12,7 @@ use super::error::AdapterConfigError;
 use crate::ModelConfig;
 use crate::family;
 use crate::family::plan::{HeadPlan, LayerPlan, LinearPlan};
+use crate::family::vision::VisionPlan;
 
 /// A projection of the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) struct Update {
 pub(crate) struct BaseModules {
     /// By path, such as `model.layers.0.self_attn.q_proj`.
     projections: BTreeMap<String, Projection>,
-    /// Embeddings and heads.
+    /// Embeddings, vision encoders and heads.
     others: Vec<String>,
     pub(crate) layers: usize,
 }
@@ -54,6 +55,8 @@ impl BaseModules {
         let module = |weight: &String| weight.strip_suffix(".weight").unwrap_or(weight).to_owned();
         let mut others = vec![module(&plan.embedding.tokens)];
         others.extend(plan.embedding.positions.iter().chain(&plan.embedding.types).map(|(weight, _)| module(weight)));
+        let vision = plan.embedding.vision.iter().flat_map(VisionPlan::linears);
+        others.extend(vision.map(|linear| linear.module.clone()));
         match &plan.head {
             HeadPlan::Vocabulary { product, .. } | HeadPlan::Labels(product) => others.push(product.module.clone()),
             HeadPlan::Pooled { pooler, product } => others.extend([pooler, product].map(|plan| plan.module.clone())),

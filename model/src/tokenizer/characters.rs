@@ -11,8 +11,11 @@ use super::{TOKENIZER_CONFIG, TOKENIZER_JSON, TokenizerError};
 const PAD: &str = "<pad>";
 const EOS: &str = "<eos>";
 
-/// The files of a character-level tokenizer over `alphabet`.
-pub(super) fn files(alphabet: &str) -> Result<BTreeMap<String, Vec<u8>>, TokenizerError> {
+/// The key of `tokenizer_config.json` that says that patches of images are tokens.
+pub(super) const IMAGES: &str = "reads_image_patches";
+
+/// The files of a character-level tokenizer over `alphabet`, which may also read images.
+pub(super) fn files(alphabet: &str, images: bool) -> Result<BTreeMap<String, Vec<u8>>, TokenizerError> {
     let mut vocabulary = serde_json::Map::from_iter([(PAD.to_owned(), json!(0)), (EOS.to_owned(), json!(1))]);
     for (id, character) in (2..).zip(alphabet.chars()) {
         if vocabulary.insert(character.to_string(), Value::from(id)).is_some() {
@@ -43,13 +46,16 @@ pub(super) fn files(alphabet: &str) -> Result<BTreeMap<String, Vec<u8>>, Tokeniz
             "vocab": vocabulary, "merges": [],
         },
     });
-    let config = json!({
+    let mut config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": PAD,
         "eos_token": EOS,
         "clean_up_tokenization_spaces": false,
         "model_max_length": u32::MAX,
     });
+    if images {
+        config[IMAGES] = Value::from(true);
+    }
     Ok(BTreeMap::from([
         (TOKENIZER_JSON.to_owned(), format!("{tokenizer:#}\n").into_bytes()),
         (TOKENIZER_CONFIG.to_owned(), format!("{config:#}\n").into_bytes()),
@@ -109,6 +115,22 @@ mod tests {
         assert_eq!(tokenizer.decode(&tokens).unwrap(), "31>13\n é");
         assert_eq!(tokenizer.encode("1<eos>").unwrap(), [3, 1]);
         assert_eq!(tokenizer.tokens_containing('\n').unwrap(), [13]);
+    }
+
+    #[test]
+    fn patches_are_their_code_points_and_come_back() {
+        let tokenizer = Tokenizer::characters_and_images("ab:").unwrap();
+        let text = "a\u{F0001}\u{100002}:\u{10FFFF}";
+        let tokens = tokenizer.encode(text).unwrap();
+        assert_eq!(tokens, [2, 0xF_0001, 0x10_0002, 4, 0x10_FFFF]);
+        assert_eq!((tokenizer.decode(&tokens).unwrap().as_str(), tokenizer.vocab_size()), (text, 5));
+        let again = Tokenizer::from_files(tokenizer.files().clone()).unwrap();
+        assert_eq!(again.encode(text).unwrap(), tokens);
+        let error = tokenizer.encode("a\u{F0001}bc").unwrap_err();
+        assert!(matches!(error, TokenizerError::UnknownCharacter { character: 'c', offset: 6 }), "{error}");
+        let blind = Tokenizer::characters("ab:").unwrap();
+        assert!(matches!(blind.encode(text), Err(TokenizerError::Image { offset: 1 })));
+        assert!(matches!(blind.decode(&tokens), Err(TokenizerError::UnknownToken { token: 0xF_0001 })));
     }
 
     #[test]

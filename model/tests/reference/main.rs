@@ -14,4 +14,5 @@ mod python;
 mod sampling;
 mod texts;
 mod tokenizer;
+mod vision;
 mod vocabulary;

@@ -6,10 +6,12 @@ through safetensors files that the request names.
 
 import json
 import sys
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -62,6 +64,54 @@ def gradients(request):
     return loss.item()
 
 
+FIRST_PATCH, PATCH_PIXELS = 0xF0000, 16
+
+
+def see(request):
+    """Logits, and gradients of the summed log-probability of token 3 at the last positions, of a model that reads images: encoder and
+    projector are written out here, and their output is given to Llama in place of embeddings."""
+    folder = Path(request["folder"])
+    config = json.loads((folder / "config.json").read_text())
+    vision = config.pop("vision_config")
+    weights = {name: weight.requires_grad_() for name, weight in load_file(folder / "model.safetensors").items()}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config)).eval()
+    model.load_state_dict({name: weight for name, weight in weights.items() if not name.startswith("model.vision.")})
+
+    def linear(name, x):
+        return F.linear(x, weights[f"model.vision.{name}.weight"], weights[f"model.vision.{name}.bias"])
+
+    def norm(name, x):
+        weight, bias = (weights[f"model.vision.{name}.{part}"] for part in ("weight", "bias"))
+        return F.layer_norm(x, (vision["hidden_size"],), weight, bias, config["rms_norm_eps"])
+
+    def patch(code, row, column):
+        pixels = torch.tensor([1.0 if code >> bit & 1 else -1.0 for bit in range(PATCH_PIXELS)])
+        x = linear("patch", pixels) + weights["model.vision.rows.weight"][row] + weights["model.vision.columns.weight"][column]
+        for block in (f"blocks.{index}" for index in range(vision["num_hidden_layers"])):
+            x = x + linear(f"{block}.down", F.gelu(linear(f"{block}.up", norm(f"{block}.norm", x))))
+        return linear("projector", norm("norm", x))
+
+    def embed(sequence):
+        row = column = 0
+        for token in sequence:
+            if token < FIRST_PATCH:
+                row = column = 0
+                yield model.model.embed_tokens.weight[token]
+                continue
+            code = token - FIRST_PATCH
+            yield patch(code % (1 << PATCH_PIXELS), row, column)
+            row, column = (row + 1, 0) if code >> PATCH_PIXELS else (row, column + 1)
+
+    sequences = request["sequences"]
+    logits = [model(inputs_embeds=torch.stack(list(embed(sequence)))[None]).logits[0] for sequence in sequences]
+    sum(each[-1].log_softmax(-1)[3] for each in logits).backward()
+    found = {f"logits.{index}": each.detach().contiguous() for index, each in enumerate(logits)}
+    found |= {f"gradient.{name}": weight.grad for name, weight in weights.items() if name.startswith("model.vision.")}
+    found |= {f"gradient.{name}": weight.grad.contiguous() for name, weight in model.named_parameters()}
+    save_file(found, request["out"])
+    return None
+
+
 def greedy(request):
     model = load(request["folder"])
     found = []
@@ -110,7 +160,6 @@ def make_adapter(request):
 def adapted(request):
     """Logits with an adapter, and the weights that PEFT merges. Every tensor of the file has to be one PEFT uses."""
     import peft
-    from safetensors.torch import load_file
 
     model = peft.PeftModel.from_pretrained(load(request["base"]), request["adapter"]).eval()
     used, stored = peft.get_peft_model_state_dict(model), load_file(request["adapter"] + "/adapter_model.safetensors")
@@ -184,7 +233,7 @@ def processors(request):
 DO = {
     f.__name__: f
     for f in (
-        make_model, make_base, make_adapter, adapted, logits, gradients, greedy, scores, classify, tokenize, chat, processors,
+        make_model, make_base, make_adapter, adapted, logits, gradients, see, greedy, scores, classify, tokenize, chat, processors,
     )
 }
 

@@ -141,6 +141,7 @@ fn loaded<I: BufRead, O: Write>(
     let limits = Limits {
         positions: model.config().max_position_embeddings,
         vocabulary: model.config().vocab_size,
+        images: false,
         classes: 0,
         start: Digest::of(b"bench"),
     };

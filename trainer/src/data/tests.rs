@@ -24,7 +24,7 @@ const PER_RECORD: u32 = 100;
 const VOCABULARY: usize = 100_000;
 
 pub(crate) fn limits() -> Limits {
-    Limits { positions: 10_000, vocabulary: VOCABULARY, classes: CLASSES, start: Digest::of(START) }
+    Limits { positions: 10_000, vocabulary: VOCABULARY, images: false, classes: CLASSES, start: Digest::of(START) }
 }
 
 pub(crate) fn name(text: &str) -> Name {

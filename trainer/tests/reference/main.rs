@@ -48,6 +48,7 @@ fn dataset(case: &Case, records: &[Trajectory]) -> Plan {
     let limits = Limits {
         positions: 96,
         vocabulary: world::VOCABULARY as usize,
+        images: false,
         classes: if case.model == "classes" { world::CLASSES } else { 0 },
         start: Digest::of(b"start"),
     };

@@ -1,5 +1,6 @@
 //! From a request's fields to what the engine is asked: limits, sampling, stops and the form of the answer. Pure.
 
+use galapagos_domain::image::Patch;
 use galapagos_model::Sampling;
 use galapagos_model::guide::GuideSpec;
 
@@ -79,6 +80,12 @@ pub fn plan(limits: &Limits, common: &Common, wanted: Wanted) -> Result<Ask, Api
 fn room(limits: &Limits, prompt: &[u32], max_tokens: Option<usize>) -> Result<usize, ApiError> {
     if prompt.is_empty() {
         return Err(ApiError::invalid(Some("prompt"), "the prompt has no tokens; give at least one"));
+    }
+    if prompt.iter().any(|token| Patch::is_code(*token)) {
+        return Err(ApiError::invalid(
+            Some("prompt"),
+            "the prompt holds an image; images are not served, only text is",
+        ));
     }
     if let Some(token) = prompt.iter().find(|token| **token as usize >= limits.vocabulary) {
         let message = format!("token id {token} is outside the model's vocabulary of {}", limits.vocabulary);

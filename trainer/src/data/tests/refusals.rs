@@ -1,5 +1,6 @@
 //! What cannot be trained on is refused, and the record at fault is named.
 
+use galapagos_domain::image::Patch;
 use galapagos_domain::recipe::train::{
     Average, Baseline, Clip, Component, Cpl, Credit as Credited, Critic, CriticClass, Dpo, DpoForm, Kl, KlForm,
     KlPlace, Masked, PerTurn, Pointwise, PolicyGradient, Proximal, Scale, StepLoss, Surrogate, TdConservative,
@@ -88,6 +89,21 @@ fn a_record_that_a_loss_cannot_read_is_named() {
         let error = refused(&[record], &train(loss), limits());
         assert!(error.contains("numbers/train/3 sample 3") && error.contains(told), "{error}");
     }
+}
+
+#[test]
+fn images_are_for_models_that_read_them_and_never_predicted() {
+    let patch = Patch { pixels: 7, ends_row: true }.code();
+    let shown = record(1, &[patch, 3], (2, 2));
+    let seeing = Limits { images: true, ..limits() };
+    assert!(Dataset::new(std::slice::from_ref(&shown), &train(Loss::Nll), seeing, Seed(5)).is_ok());
+    let error = refused(std::slice::from_ref(&shown), &train(Loss::Nll), limits());
+    assert!(error.contains("token 983047"), "{error}");
+    let error = refused(std::slice::from_ref(&shown), &train(Loss::Component(Component::Next)), seeing);
+    assert!(error.contains("shows an image") && error.contains("component"), "{error}");
+    let mut written = shown;
+    written.completion_tokens[0] = patch;
+    assert!(refused(&[written], &train(Loss::Nll), seeing).contains("token 983047"));
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! A character transformer from a recipe's shape: a small model of the Llama family (its folder is a Llama folder) with one token per
-//! character, weights from the seed.
+//! character, weights from the seed. With `vision` it also reads images, which no other loader knows.
 
 use galapagos_domain::recipe::Characters;
 use galapagos_domain::seed::Seed;
-use galapagos_model::{Decoder, ModelConfig, ModelKind, Tokenizer};
+use galapagos_model::{Decoder, ModelConfig, ModelKind, Tokenizer, VisionConfig};
 use tch::Device;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn initialise(shape: &Characters, seed: Seed) -> Result<(Decoder, Tokenizer), BoxError> {
-    let tokenizer = Tokenizer::characters(&shape.alphabet)?;
+    let tokenizer = match shape.vision {
+        None => Tokenizer::characters(&shape.alphabet)?,
+        Some(_) => Tokenizer::characters_and_images(&shape.alphabet)?,
+    };
     let config = config(shape, &tokenizer)?;
     config.validate()?;
     let model = Decoder::init(config, seed.0, Device::Cpu)?;
@@ -38,6 +41,7 @@ fn config(shape: &Characters, tokenizer: &Tokenizer) -> Result<ModelConfig, BoxE
         bos_token_id: None,
         eos_token_ids: tokenizer.eos().into_iter().collect(),
         pad_token_id: tokenizer.pad(),
+        vision: shape.vision.map(|vision| VisionConfig::new(vision.hidden as usize, vision.layers as usize)),
         ..ModelConfig::default()
     })
 }
