@@ -183,7 +183,7 @@ fn places(nodes: &[TreeNode]) -> Columns {
         ("guidance", texts(nodes, |n| n.guidance.as_ref().map(|shown| shown.text.clone()))),
         (
             "guidance_tokens",
-            lists::<UInt32Type, _>(nodes, |n| n.guidance.as_ref().map_or(&[][..], |shown| &shown.tokens)),
+            lists::<UInt32Type, _>(nodes, |n| n.guidance.as_ref().map_or(&[][..], |shown| shown.tokens.as_slice())),
         ),
         ("tokens", lists::<UInt32Type, _>(nodes, |n| &n.tokens)),
         ("prefix_len", wholes(nodes, |n| n.prefix_len)),

@@ -152,7 +152,7 @@ impl<'a> Wood<'a> {
     /// The tokens of [`Wood::text`].
     pub(super) fn tokens(&self, node: usize) -> Vec<u32> {
         let node = &self.nodes[node];
-        let before = node.guidance.as_ref().map_or(&[][..], |shown| &shown.tokens);
+        let before = node.guidance.as_ref().map_or(&[][..], |shown| shown.tokens.as_slice());
         [before, &node.tokens].concat()
     }
 

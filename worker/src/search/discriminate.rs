@@ -28,12 +28,7 @@ const FENCE: [&str; 2] = ["<answer-to-judge>", "</answer-to-judge>"];
 enum Stage {
     Growing,
     Judging,
-    /// What each agent said in the rounds so far, the last one alone.
-    Arguing {
-        argue: Box<Argue>,
-        round: u32,
-        said: Vec<String>,
-    },
+    Arguing { argue: Box<Argue>, round: u32 },
     Concluding,
     Done,
 }
@@ -126,7 +121,7 @@ impl Discriminated {
             self.write(&argue.write, told(others), &format!("{WHAT}/{round}/{agent}"))
         });
         let wants = wants.collect();
-        self.stage = Stage::Arguing { argue, round, said: before.to_vec() };
+        self.stage = Stage::Arguing { argue, round };
         wants
     }
 
@@ -196,7 +191,7 @@ impl Strategy for Discriminated {
                 wants
             }
             Stage::Judging => self.judged(answers),
-            Stage::Arguing { argue, round, .. } => self.argued(argue, round, answers),
+            Stage::Arguing { argue, round } => self.argued(argue, round, answers),
             Stage::Concluding => self.concluded(answers),
             Stage::Done => Vec::new(),
         })

@@ -1,8 +1,8 @@
 //! Trees that grow: Monte-Carlo tree search, best-first search and step beams as one loop over selector, proposer, evaluators,
 //! backup, budget and extractor.
 //!
-//! One turn of the loop is a batch: nodes are chosen, advice is given where it is asked for, their continuations drawn (again, where siblings were merged), every evaluator
-//! is asked in order about what is new, values are backed up. Nothing of a batch shows before all of it is there, so a tree does not
+//! One turn of the loop is a batch: nodes are chosen, advice is given where it is asked for, their continuations drawn (again, where
+//! siblings were merged), every evaluator is asked in order about what is new, values are backed up. Nothing of a batch shows before all of it is there, so a tree does not
 //! depend on which answer came first.
 
 mod advice;
@@ -206,9 +206,9 @@ impl Growth {
                 (node, before, 0) => self.stream.derive(&format!("node/{}/{before}", node.0)),
                 (node, before, again) => self.stream.derive(&format!("node/{}/{before}/again/{again}", node.0)),
             };
-            let shown = drawing.guidance.get(node).map_or(&[][..], |guidance| &guidance.tokens);
+            let shown = drawing.guidance.get(node).map_or(&[][..], |guidance| guidance.tokens.as_slice());
             Want::Draw(Draw {
-                behind: [&self.tree.path(*node).tokens, shown].concat(),
+                behind: [&self.tree.path(*node).tokens[..], shown].concat(),
                 samples: *samples,
                 seed,
                 sampling: Arc::clone(&self.choices.sampling),

@@ -144,7 +144,7 @@ fn episodes_begin_at_the_same_time_in_their_order_and_one_that_fails_fails_alone
     let starts: Vec<Start> = (0..SERVED as u64).map(|index| Start { index, ..Start::new(Seed(1)) }).collect();
     for (index, opened) in world.open_together(&starts).into_iter().enumerate() {
         match opened {
-            Ok(seen) => assert_eq!((index != 3, seen.observation), (true, format!("room {index}"))),
+            Ok(opened) => assert_eq!((index != 3, opened.first.observation), (true, format!("room {index}"))),
             Err(error) => assert!(index == 3 && error.may_pass(), "{index}: {error}"),
         }
     }

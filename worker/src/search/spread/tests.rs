@@ -71,7 +71,7 @@ fn job(mcts: &Mcts, start: Option<Kept>, portion: &Portion) -> Kept {
         }
         answers = wants.iter().map(answer).collect();
         for (want, answer) in wants.iter().zip(&answers) {
-            if let (Some(verifier), Answer::Judged(verdict)) = (want.verifier(), answer) {
+            if let (Some(verifier), Answer::Judged(verdict)) = (want.asks(), answer) {
                 heard.hear(verifier, verdict);
             }
         }

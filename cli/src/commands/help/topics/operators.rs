@@ -187,7 +187,7 @@ const SUBSAMPLE: Topic = Topic {
         required("n", "count", "at most so many records or preferences are kept"),
         optional(
             "by",
-            "number",
+            NUMBERS,
             "chances in proportion to it; numbers of 0 and below are never taken, records without it dropped and counted apart",
         ),
         preset("complement", "true or false", "false", "in proportion to 1 minus the number"),

@@ -67,7 +67,7 @@ const JUDGING: Topic = Topic {
         preset("chat", "true or false", "false", CHAT),
         preset(
             "mode",
-            "logits or rationale",
+            "logits or rationale, or a map of one",
             "{logits: {yes:  Yes, no:  No, floor: 0.05}}",
             "by the probabilities of two words that come next, or in writing",
         ),

@@ -93,9 +93,10 @@ fn prompt(
     let failed = |reason: String| Verdict::new(Outcome::Error, reason);
     let template = Template::parse(&write.ask).map_err(|error| failed(error.to_string()))?;
     let text = template.filled(|blank| shown.get(&blank).cloned().unwrap_or_default());
-    let tokens = match write.chat {
-        true => scribe.codec.conversation(&[ChatMessage::new("user", text.as_str())]),
-        false => scribe.codec.encode(&text),
+    let tokens = if write.chat {
+        scribe.codec.conversation(&[ChatMessage::new("user", text.as_str())])
+    } else {
+        scribe.codec.encode(&text)
     };
     tokens.map_err(|error| failed(format!("the template cannot be written in tokens: {}", ErrorChain::new(&error))))
 }
