@@ -353,27 +353,6 @@ impl Family {
         }
     }
 
-    /// Whether [`Family::check_working`] reads the question alone and knows no answer, so that it can be asked of questions whose answer
-    /// nobody knows.
-    #[must_use]
-    pub fn works_without_answer(self) -> bool {
-        match self {
-            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::ListProgram(_) => true,
-            Self::SortSixDigits
-            | Self::SortThreeDigits
-            | Self::LargestOfFive
-            | Self::SmallestOfFive
-            | Self::LettersInWord
-            | Self::FirstInAlphabet
-            | Self::OddOneOut
-            | Self::Countdown(_)
-            | Self::LifeStep
-            | Self::RenderedSums(_)
-            | Self::SumReview(_)
-            | Self::Enumerable(_) => false,
-        }
-    }
-
     /// What [`Family::verify`] reads of a completion, in one form: completions with the same reading are the same answer. `None` if there
     /// is nothing to read.
     #[must_use]

@@ -1,12 +1,15 @@
 //! What a recipe step of jobs brought, from the jobs' outputs in order of their index.
 
+mod proposed;
+
+pub(super) use self::proposed::shortfall;
 use super::curve::{curve, spendings, whole};
 use super::evolution::{Evolution, Outcome, StepRun};
 use super::expand::{probes, resolved_in};
 use super::view::{Held, Phase, Score, Summary};
 use crate::calibration::Calibration;
 use crate::ids::{Digest, MemberId, Name};
-use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, ProposePart, Sifted, TaskCurve, TaskOutcome};
+use crate::job::{EvaluateSpec, JobKind, JobOutput, JobSpec, MeasureSpec, ProposePart, TaskCurve, TaskOutcome};
 use crate::member::Member;
 use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::step::RecipeStep;
@@ -26,7 +29,7 @@ pub(super) fn of_jobs(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
     let dataset = ended.iter().filter_map(|(spec, output)| match output {
         JobOutput::Rollout { trajectories, .. } => Some(trajectories.clone()),
         JobOutput::Curate { dataset, .. } => Some(dataset.clone()),
-        JobOutput::Propose { questions, .. } => gathers(spec).then(|| questions.clone()),
+        JobOutput::Propose { questions, .. } => proposed::gathers(spec).then(|| questions.clone()),
         JobOutput::Grow { .. }
         | JobOutput::Base { .. }
         | JobOutput::Bout { .. }
@@ -60,44 +63,10 @@ pub(super) fn summary(evolution: &Evolution, run: &StepRun, ended: &[Ended<'_>])
             Summary::Curate { records: dataset.rows, operators: operators.clone(), sources }
         }
         (Some(RecipeStep::Propose(proposals)), _) => {
-            Summary::Propose { sifted: sifted(ended), at_least: proposals.at_least() }
+            Summary::Propose { sifted: proposed::sifted(ended), at_least: proposals.at_least() }
         }
         _ => rolled_out(ended),
     }
-}
-
-/// Whether the job puts proposed questions together.
-fn gathers(spec: &JobSpec) -> bool {
-    matches!(&spec.kind, JobKind::Propose(spec) if matches!(spec.part, ProposePart::Gather(_)))
-}
-
-/// What became of all questions that were proposed so far.
-fn sifted(ended: &[Ended<'_>]) -> Sifted {
-    let of = |whether: bool| {
-        ended.iter().filter(move |(spec, _)| gathers(spec) == whether).filter_map(|(_, output)| match output {
-            JobOutput::Propose { sifted, .. } => Some(sifted),
-            _ => None,
-        })
-    };
-    Sifted::sum(of(false), of(true).next())
-}
-
-/// Why a finished `propose` is of no use: it kept fewer questions than the recipe wants at least.
-pub(super) fn shortfall(evolution: &Evolution, run: &StepRun, outcome: &Outcome) -> Option<Vec<String>> {
-    let Summary::Propose { sifted, at_least } = &outcome.summary else { return None };
-    if sifted.kept >= u64::from(*at_least) {
-        return None;
-    }
-    let role = match evolution.recipe_step(run) {
-        Some(RecipeStep::Propose(proposals)) => proposals.role.as_str(),
-        _ => "",
-    };
-    let example = sifted.example.as_ref().map_or_else(String::new, |example| format!(", for example {example}"));
-    Some(vec![
-        format!("`{}` of {} has too few questions: {} are new and good, {at_least} are wanted", run.name, run.phase, sifted.kept),
-        format!("the role `{role}` wrote {}; refused: {}{example}", sifted.tries, sifted.refusals()),
-        "let it write more by `tries`, or take fewer by `at_least`; a policy learns to ask from `curate: {from: {questions: ...}}`".to_owned(),
-    ])
 }
 
 /// What each of several datasets held that a `curate` read.
@@ -364,17 +333,7 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             (!same || !sound)
                 .then(|| "the outcomes are not those of the evaluation's tasks, in order, as sampled".to_owned())
         }
-        (JobKind::Measure(measure), JobOutput::Measure { tasks, .. }) => {
-            let same = tasks.iter().map(|curve| curve.task).eq(measure.tasks.indices.iter().copied());
-            let sound = tasks.iter().all(|curve| {
-                let ascend = curve.moments.is_sorted_by(|a, b| a.tokens < b.tokens);
-                ascend
-                    && !curve.moments.is_empty()
-                    && curve.moments.iter().all(|moment| moment.passes <= moment.answers)
-            });
-            (!same || !sound)
-                .then(|| "the curves are not those of the measured tasks, in order, with ascending tokens".to_owned())
-        }
+        (JobKind::Measure(measure), JobOutput::Measure { tasks, .. }) => mismeasured(measure, tasks),
         (JobKind::Sweep(sweep), JobOutput::Sweep { sums, .. }) => {
             let most = sweep.rollout.tasks.indices.len() as f64;
             let sound =
@@ -382,13 +341,7 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             (!sound).then(|| "the sums are not one for each swept point, from 0 to the number of tasks".to_owned())
         }
         (JobKind::Propose(propose), JobOutput::Propose { questions, sifted, .. }) => {
-            let (drawn, most) = match &propose.part {
-                ProposePart::Write { from, to } => (u64::from(to.saturating_sub(*from)), u64::MAX),
-                ProposePart::Gather(tables) => (tables.iter().map(|table| table.rows).sum(), u64::from(propose.n)),
-            };
-            let sound = sifted.adds_up(drawn) && sifted.kept == questions.rows && sifted.kept <= most;
-            (!sound)
-                .then(|| format!("the refusals and what was kept are not the {drawn} questions that were looked at"))
+            proposed::misfit(propose, questions, sifted)
         }
         (
             JobKind::Base(_)
@@ -411,4 +364,15 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             | JobOutput::Propose { .. },
         ) => Some(format!("the result is not that of a {} job", kind.name())),
     }
+}
+
+/// Why curves are not those of a measured search.
+fn mismeasured(measure: &MeasureSpec, tasks: &[TaskCurve]) -> Option<String> {
+    let same = tasks.iter().map(|curve| curve.task).eq(measure.tasks.indices.iter().copied());
+    let sound = tasks.iter().all(|curve| {
+        let ascend = curve.moments.is_sorted_by(|a, b| a.tokens < b.tokens);
+        ascend && !curve.moments.is_empty() && curve.moments.iter().all(|moment| moment.passes <= moment.answers)
+    });
+    (!same || !sound)
+        .then(|| "the curves are not those of the measured tasks, in order, with ascending tokens".to_owned())
 }

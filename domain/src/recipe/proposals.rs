@@ -66,7 +66,11 @@ fn one() -> Number {
 pub fn longest_question(set: &TaskSet) -> u32 {
     let characters = match set {
         TaskSet::Builtin(builtin) => builtin.family.longest().0,
-        TaskSet::Files(files) => files.stored.as_ref().map_or(LONGEST_QUESTION, |stored| stored.longest.prompt),
+        TaskSet::Files(files) => {
+            // Rows that are only counted have no lengths.
+            let longest = files.stored.as_ref().map(|stored| stored.longest.prompt);
+            longest.filter(|longest| *longest > 0).unwrap_or(LONGEST_QUESTION)
+        }
         TaskSet::Env(_) => 0,
     };
     characters.saturating_add(1).min(LONGEST_QUESTION)

@@ -28,6 +28,27 @@ impl Family {
         }
     }
 
+    /// Whether [`Family::check_working`] reads the question alone and knows no answer, so that it can be asked of questions whose answer
+    /// nobody knows.
+    #[must_use]
+    pub fn works_without_answer(self) -> bool {
+        match self {
+            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::ListProgram(_) => true,
+            Self::SortSixDigits
+            | Self::SortThreeDigits
+            | Self::LargestOfFive
+            | Self::SmallestOfFive
+            | Self::LettersInWord
+            | Self::FirstInAlphabet
+            | Self::OddOneOut
+            | Self::Countdown(_)
+            | Self::LifeStep
+            | Self::RenderedSums(_)
+            | Self::SumReview(_)
+            | Self::Enumerable(_) => false,
+        }
+    }
+
     /// The canonical form of a prompt that may be a question of the family, whether it has an answer or not.
     ///
     /// # Errors

@@ -38,16 +38,8 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
             meter.expect(all, all);
             Box::new(files.records(trajectories))
         }
-        CurateFrom::Demonstrations { base, tasks } => {
-            let records = demonstrations(shop, job, base, tasks)?;
-            meter.expect(records.len() as u64, records.len() as u64);
-            Box::new(records.into_iter().map(Ok))
-        }
-        CurateFrom::Questions { base, tasks, seeds } => {
-            let records = asking::questions(shop, job, base, tasks, *seeds)?;
-            meter.expect(records.len() as u64, records.len() as u64);
-            Box::new(records.into_iter().map(Ok))
-        }
+        CurateFrom::Demonstrations { base, tasks } => made(meter, demonstrations(shop, job, base, tasks)?),
+        CurateFrom::Questions { base, tasks, seeds } => made(meter, asking::questions(shop, job, base, tasks, *seeds)?),
     };
     let codec = spec.text.map(|checkpoint| codec(shop, &checkpoint)).transpose()?;
     let rules = (!spec.tasks.is_empty()).then(|| Rules::generate(shop, &spec.tasks)).transpose()?;
@@ -67,6 +59,11 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &CurateSpec, meter: &Met
     let mut left = stream(&spec.apply, records, job.seed, means, limits).map_err(operators_failed)?;
     let dataset = write(shop, &mut left, folder.path())?;
     Ok(JobOutput::Curate { dataset, operators: left.counts() })
+}
+
+fn made(meter: &Meter, records: Vec<Trajectory>) -> Records<'static> {
+    meter.expect(records.len() as u64, records.len() as u64);
+    Box::new(records.into_iter().map(Ok))
 }
 
 fn operators_failed(error: OperatorError) -> JobError {

@@ -131,13 +131,7 @@ impl Referee<'_> {
                 Some(verdict) => Need::Decided(verdict),
                 None => Need::Parts(composite::turns(question)),
             },
-            Verifier::McRollout(mc) => match &mc.role {
-                None => Need::Answers(answers(mc, question), None),
-                Some(role) => match self.critics.get(role) {
-                    Some(speaker) => Need::Answers(answers(mc, question), Some(Arc::clone(&speaker.checkpoint))),
-                    None => Need::Decided(no_weights(role)),
-                },
-            },
+            Verifier::McRollout(mc) => self.continued(mc, question),
             Verifier::Exact(_)
             | Verifier::Numeric(_)
             | Verifier::List(_)
@@ -207,6 +201,15 @@ impl Referee<'_> {
             Outcome::Pass => verdict.scored(1.0),
             Outcome::Fail => verdict.scored(0.0),
             Outcome::Error | Outcome::Timeout | Outcome::Suspect => verdict,
+        }
+    }
+
+    /// Continuations of the policy, or of the role that the recipe names.
+    fn continued(&self, mc: &McRollout, question: &Question) -> Need {
+        let Some(role) = &mc.role else { return Need::Answers(answers(mc, question), None) };
+        match self.critics.get(role) {
+            Some(speaker) => Need::Answers(answers(mc, question), Some(Arc::clone(&speaker.checkpoint))),
+            None => Need::Decided(no_weights(role)),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ids::Name;
 use crate::recipe::Head;
 use crate::recipe::path::Path;
 use crate::recipe::search::{Ballot, Evaluate, Merge, Propose, Search, Unit, When};
-use crate::recipe::verify::{Exact, List, MultipleChoice, Numeric, Verifier};
+use crate::recipe::verify::{Exact, List, McRollout, Model, MultipleChoice, Numeric, Verifier};
 
 /// Deepest tree.
 pub(super) const MAX_DEPTH: u32 = 1000;
@@ -177,11 +177,7 @@ impl Check<'_> {
                 }
             }
             Verifier::Value(model) | Verifier::Orm(model) | Verifier::Prm(model) => {
-                let path = path.key(verifier.name());
-                self.numbers_role(&path, &model.role, (scope, generation));
-                if let Some(least) = model.pass_at {
-                    self.between(&path.key("pass_at"), least, -MAX_NUMBER, MAX_NUMBER);
-                }
+                self.model(model, &path.key(verifier.name()), (scope, generation));
             }
             Verifier::Rules(rules) => self.rules(rules, &path.key("rules")),
             Verifier::Judge(judge) => self.judge(judge, &path.key("judge")),
@@ -194,21 +190,29 @@ impl Check<'_> {
                 self.numbers_role(&path.key("role"), &classifier.role, (scope, generation));
                 self.between(&path.key("pass_at"), classifier.pass_at, -MAX_NUMBER, MAX_NUMBER);
             }
-            Verifier::McRollout(mc) => {
-                let path = path.key("mc_rollout");
-                self.whole(&path.key("samples"), mc.samples, 1, MAX_SAMPLES);
-                self.inside(&path.key("temperature"), mc.temperature, 0.0, 5.0);
-                self.max_tokens(mc.max_tokens, &path);
-                if let Some(role) = &mc.role {
-                    self.lm_role(&path.key("role"), role);
-                }
-                if let Some(by) = &mc.by {
-                    self.continuations(by, &path.key("by"), (scope, generation));
-                }
-            }
+            Verifier::McRollout(mc) => self.mc_rollout(mc, &path.key("mc_rollout"), (scope, generation)),
             Verifier::Combine(_) | Verifier::Repeat(_) | Verifier::Uncertainty(_) => {
                 self.wrapper(verifier, path, (scope, generation));
             }
+        }
+    }
+
+    fn model(&mut self, model: &Model, path: &Path, at: (&Scope, u32)) {
+        self.numbers_role(path, &model.role, at);
+        if let Some(least) = model.pass_at {
+            self.between(&path.key("pass_at"), least, -MAX_NUMBER, MAX_NUMBER);
+        }
+    }
+
+    fn mc_rollout(&mut self, mc: &McRollout, path: &Path, at: (&Scope, u32)) {
+        self.whole(&path.key("samples"), mc.samples, 1, MAX_SAMPLES);
+        self.inside(&path.key("temperature"), mc.temperature, 0.0, 5.0);
+        self.max_tokens(mc.max_tokens, path);
+        if let Some(role) = &mc.role {
+            self.lm_role(&path.key("role"), role);
+        }
+        if let Some(by) = &mc.by {
+            self.continuations(by, &path.key("by"), at);
         }
     }
 
