@@ -115,10 +115,10 @@ impl Operator {
     /// Whether it writes texts of the recipe, and so needs a tokenizer.
     #[must_use]
     pub fn writes_text(&self) -> bool {
-        match self {
-            Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_) | Self::JoinPairs(_) | Self::Certainty(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_) | Self::JoinPairs(_) | Self::Certainty(_)
+        )
     }
 
     /// The role that it asks, if it does.

@@ -202,7 +202,6 @@ fn yes_it_does() -> bool {
     true
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 fn does(decides: &bool) -> bool {
     *decides
 }
