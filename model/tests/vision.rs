@@ -242,7 +242,7 @@ fn a_small_model_learns_to_read_digits_and_reads_nothing_off_other_images() {
     };
     let mut moments: Vec<[Tensor; 2]> =
         weights.iter().map(|weight| [weight.zeros_like(), weight.zeros_like()]).collect();
-    for step in 1..=300 {
+    for step in 1..=700 {
         let loss = digit_loss(&model, &draw(40));
         let gradients = Tensor::run_backward(&[loss], &weights, false, false);
         tch::no_grad(|| {
