@@ -139,7 +139,7 @@ pub enum Search {
     RefineLoop(RefineLoop),
     Debate(Debate),
     EnvRollout(EnvRollout),
-    CriticSampling(CriticSampling),
+    CriticSampling(Box<CriticSampling>),
 }
 
 impl Search {

@@ -127,7 +127,7 @@ impl<'a> Plan<'a> {
                 let (codec, unit) = (Arc::clone(&self.codec), search.unit.clone());
                 let ends = move |tokens: &[u32]| step_ends(codec.as_ref(), &unit, tokens);
                 let how = (Arc::clone(&self.codec), Arc::new(ends) as Ends);
-                Box::new(Programs::new(search.clone(), sampling(), how, seed))
+                Box::new(Programs::new((**search).clone(), sampling(), how, seed))
             }
             Search::EnvRollout(rollout) => {
                 let n = rollout.propose.n;

@@ -31,7 +31,7 @@ pub struct Mcts {
     pub spread: Option<Spread>,
     /// What the policy is shown before a further child of a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feedback: Option<Feedback>,
+    pub feedback: Option<Box<Feedback>>,
     #[serde(default)]
     pub extract: Extract,
 }
