@@ -120,28 +120,29 @@ impl Programs {
             return self.choose();
         }
         let tests = Arc::new(self.search.tests.clone());
-        let wants = new.iter().map(|place| self.question(&tests, *place, None)).collect();
+        let wants = new.iter().map(|place| self.question(&tests, *place)).collect();
         self.stage = Stage::Testing(new);
         wants
     }
 
-    /// About a program, or what was written of it in so many tokens.
-    fn question(&self, verifier: &Arc<Verifier>, place: usize, upto: Option<usize>) -> Want {
-        let node = self.programs[place].node;
-        let path = self.tree.path(node);
-        let (word, end) = (verifier.name(), upto.unwrap_or(path.tokens.len()));
-        let seed = self.seed.derive(&format!("{word}/{}/{end}", node.0));
-        let path = match upto {
-            None => path,
-            Some(end) => self.prefix(path, end),
-        };
-        Want::Judge(Question { verifier: Arc::clone(verifier), path, answered: upto.is_none(), seed })
+    /// About a program.
+    fn question(&self, verifier: &Arc<Verifier>, place: usize) -> Want {
+        let path = self.tree.path(self.programs[place].node);
+        let seed = self.asked_of(verifier, place, path.tokens.len());
+        Want::Judge(Question { verifier: Arc::clone(verifier), path, answered: true, seed })
     }
 
-    /// The first tokens of an answer, with what they say.
-    fn prefix(&self, path: Path, end: usize) -> Path {
-        let text = self.codec.decode(&path.tokens[..end]).unwrap_or_default();
-        Path { text: text.clone(), steps: vec![text.clone()], answer: text, ..path.cut(end) }
+    /// About what was written of a program in `end` tokens.
+    fn question_of_part(&self, verifier: &Arc<Verifier>, place: usize, end: usize) -> Result<Want, EngineError> {
+        let path = self.tree.path(self.programs[place].node);
+        let text = self.codec.decode(&path.tokens[..end])?;
+        let path = Path { text: text.clone(), steps: vec![text.clone()], answer: text, ..path.cut(end) };
+        let seed = self.asked_of(verifier, place, end);
+        Ok(Want::Judge(Question { verifier: Arc::clone(verifier), path, answered: false, seed }))
+    }
+
+    fn asked_of(&self, verifier: &Verifier, place: usize, end: usize) -> Seed {
+        self.seed.derive(&format!("{}/{}/{end}", verifier.name(), self.programs[place].node.0))
     }
 
     fn passes(program: &Program) -> bool {
@@ -159,14 +160,14 @@ impl Programs {
     }
 
     /// What comes next, once everything is tested.
-    fn go_on(&mut self) -> Vec<Want> {
+    fn go_on(&mut self) -> Result<Vec<Want>, EngineError> {
         if self.round >= self.search.rounds {
-            return self.choose();
+            return Ok(self.choose());
         }
         self.round += 1;
         let critic = Arc::new(self.search.critic.clone());
         if self.programs.iter().any(Self::passes) {
-            let Some(_) = self.search.refine else { return self.choose() };
+            let Some(_) = self.search.refine else { return Ok(self.choose()) };
             let mut cuts = Vec::new();
             for place in self.fresh(Self::passes) {
                 let tokens = self.tree.path(self.programs[place].node).tokens;
@@ -174,24 +175,25 @@ impl Programs {
                 cuts.extend(ends.map(|end| (place, end)));
             }
             if cuts.is_empty() {
-                return self.choose();
+                return Ok(self.choose());
             }
-            let wants = cuts.iter().map(|(place, end)| self.question(&critic, *place, Some(*end))).collect();
+            let wants = cuts.iter().map(|(place, end)| self.question_of_part(&critic, *place, *end));
+            let wants = wants.collect::<Result<_, _>>()?;
             self.stage = Stage::Cutting(cuts);
-            return wants;
+            return Ok(wants);
         }
         let failed = self.fresh(Self::fails);
         if self.search.repair.is_none() || failed.is_empty() {
-            return self.choose();
+            return Ok(self.choose());
         }
-        let wants = failed.iter().map(|place| self.question(&critic, *place, None)).collect();
+        let wants = failed.iter().map(|place| self.question(&critic, *place)).collect();
         self.stage = Stage::Ranking(failed);
-        wants
+        Ok(wants)
     }
 
     /// Cuts each program where its score is highest, and goes on from the best of these.
-    fn cut(&mut self, cuts: &[(usize, usize)], answers: Vec<Answer>) -> Vec<Want> {
-        let Some(refine) = self.search.refine else { return self.choose() };
+    fn cut(&mut self, cuts: &[(usize, usize)], answers: Vec<Answer>) -> Result<Vec<Want>, EngineError> {
+        let Some(refine) = self.search.refine else { return Ok(self.choose()) };
         let mut best: BTreeMap<usize, (usize, f64)> = BTreeMap::new();
         for ((place, end), score) in cuts.iter().zip(verdicts(answers).map(scored)) {
             let Some(score) = score else { continue };
@@ -205,10 +207,10 @@ impl Programs {
         let mut behind = Vec::new();
         for (place, (end, _)) in best {
             self.programs[place].used = true;
-            behind.push(self.fork(self.programs[place].node, end));
+            behind.push(self.fork(self.programs[place].node, end)?);
         }
         if behind.is_empty() {
-            return self.choose();
+            return Ok(self.choose());
         }
         let wants = behind.iter().map(|node| {
             let seed = self.seed.derive(&format!("node/{}/{}", node.0, self.round));
@@ -216,11 +218,11 @@ impl Programs {
         });
         let wants = wants.collect();
         self.stage = Stage::Drawing(behind);
-        wants
+        Ok(wants)
     }
 
     /// The node at which the first `end` tokens of a path end: one of its own, or a new one with the part of one that stands before.
-    fn fork(&mut self, node: NodeId, end: usize) -> NodeId {
+    fn fork(&mut self, node: NodeId, end: usize) -> Result<NodeId, EngineError> {
         let (mut parent, mut at) = (NodeId::ROOT, 0);
         for node in self.tree.path(node).nodes {
             let piece = &self.tree[node].piece;
@@ -228,15 +230,16 @@ impl Programs {
             if piece.tokens.len() > keep {
                 let tokens = piece.tokens[..keep].to_vec();
                 let log_probs = piece.log_probs.iter().take(keep).copied().collect();
-                let text = self.codec.decode(&tokens).unwrap_or_default();
-                return self.tree.add(parent, Piece { part: piece.part, tokens, log_probs, text }, self.round + 1);
+                let text = self.codec.decode(&tokens)?;
+                let piece = Piece { part: piece.part, tokens, log_probs, text };
+                return Ok(self.tree.add(parent, piece, self.round + 1));
             }
             (parent, at) = (node, at + piece.tokens.len());
             if at == end {
                 break;
             }
         }
-        parent
+        Ok(parent)
     }
 
     /// Takes the critic's scores of whole programs.
@@ -279,7 +282,7 @@ impl Programs {
             let piece = Piece { part: Part::Step, tokens, log_probs: Vec::new(), text: written.text };
             new.push(self.put(NodeId::ROOT, piece));
         }
-        Ok(if new.is_empty() { self.go_on() } else { self.test(new) })
+        if new.is_empty() { self.go_on() } else { Ok(self.test(new)) }
     }
 
     /// Those of which one is the answer: what passes; if nothing does, what was decided; if nothing was, all.
@@ -300,7 +303,7 @@ impl Programs {
             return Vec::new();
         }
         let critic = Arc::new(self.search.critic.clone());
-        let wants = open.iter().map(|place| self.question(&critic, *place, None)).collect();
+        let wants = open.iter().map(|place| self.question(&critic, *place)).collect();
         self.stage = Stage::Choosing(open);
         wants
     }
@@ -322,9 +325,9 @@ impl Strategy for Programs {
                     let verdict = verdict.unwrap_or_else(nobody);
                     self.programs[place].tested = Some(verdict);
                 }
-                self.go_on()
+                self.go_on()?
             }
-            Stage::Cutting(cuts) => self.cut(&cuts, answers),
+            Stage::Cutting(cuts) => self.cut(&cuts, answers)?,
             Stage::Ranking(failed) => {
                 self.rank(&failed, answers);
                 self.repair(failed)
