@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::Family;
 use super::split::{Part, Space};
@@ -53,6 +54,22 @@ const LOOKS: [usize; 3] = [250, 1000, 4000];
 /// Any D forms hold at most sqrt(D sum p²) of the probability (Cauchy-Schwarz), so as long as D is at most a quarter of the effective
 /// number, at least every second draft is a new one.
 pub(super) fn sampled(family: Family, part: Part, asked: u64) -> Space {
+    type Known = BTreeMap<(Family, &'static str, u64), (u64, u64)>;
+    // A recipe is checked many times with the same sets: an experiment's arms, a plan, a form that is filled in.
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let key = (family, part.label(), asked);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get(&key).copied();
+    let (forms, prompts) = found.unwrap_or_else(|| {
+        let promised = promise(family, part, asked);
+        known().insert(key, promised);
+        promised
+    });
+    Space::Sampled { forms, prompts }
+}
+
+/// Forms and prompts that `part` surely holds, as far as it matters to who asks for so many.
+fn promise(family: Family, part: Part, asked: u64) -> (u64, u64) {
     let mut rng = Seed(0).derive(&format!("space/{family}")).stream();
     let (mut forms, mut prompts) = (BTreeMap::new(), BTreeMap::new());
     let mut drawn = 0;
@@ -71,7 +88,7 @@ pub(super) fn sampled(family: Family, part: Part, asked: u64) -> Space {
             break;
         }
     }
-    Space::Sampled { forms: promised.0, prompts: promised.1 }
+    promised
 }
 
 fn surely(seen: &BTreeMap<String, u64>) -> u64 {

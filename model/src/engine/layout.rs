@@ -50,6 +50,27 @@ pub(crate) struct RowRun<'a> {
     pub(crate) end: usize,
 }
 
+impl RowRun<'_> {
+    /// The token at a position before `end`.
+    fn token(&self, position: usize) -> u32 {
+        let known = self.end - self.drafts.len();
+        if position < known { self.tokens.at(position) } else { self.drafts[position - known] }
+    }
+
+    /// What stands before the first row: where in an image it goes on, if it does.
+    fn places_before(&self) -> Places {
+        let mut first = self.start;
+        while first > 0 && Patch::is_code(self.token(first - 1)) {
+            first -= 1;
+        }
+        let mut places = Places::default();
+        for position in first..self.start {
+            places.next(self.token(position));
+        }
+        places
+    }
+}
+
 impl Layout {
     /// The rows of `runs`, whose shared pages are in `tree`.
     pub(crate) fn new(runs: &[RowRun<'_>], tree: &RadixTree) -> Self {
@@ -73,11 +94,9 @@ impl Layout {
 
     fn add_rows(&mut self, index: usize, run: &RowRun<'_>) {
         let first = self.tokens.len();
-        let known = run.end - run.drafts.len();
-        let mut places = places_before(run);
+        let mut places = run.places_before();
         for position in run.start..run.end {
-            let drafted = || run.drafts[position - known];
-            let token = if position < known { run.tokens.at(position) } else { drafted() };
+            let token = run.token(position);
             let patch = places.next(token);
             self.patches.extend(patch.map(|(patch, place)| RowPatch { row: self.tokens.len(), patch, place }));
             self.tokens.push(token);
@@ -92,19 +111,6 @@ impl Layout {
         }
         self.rows[index] = rows;
     }
-}
-
-/// What stands before the first row of a run: where in an image it goes on, if it does.
-fn places_before(run: &RowRun<'_>) -> Places {
-    let mut first = run.start;
-    while first > 0 && Patch::is_code(run.tokens.at(first - 1)) {
-        first -= 1;
-    }
-    let mut places = Places::default();
-    for position in first..run.start {
-        places.next(run.tokens.at(position));
-    }
-    places
 }
 
 /// The part of the tree that a step sees.

@@ -9,6 +9,7 @@ fn images_need_a_vision_encoder_whose_shape_is_possible() {
     let start = TINY.find(old).unwrap();
     let end = start + TINY[start..].find('}').unwrap() + 1;
     let few = TINY.replace("train: 4000, val: 300, test: 500", "train: 40, val: 10, test: 10");
+    let few = few.replace("{digits: 1000}", "{digits: 40}").replace("n: 200", "n: 10").replace("n: 500", "n: 10");
     let family = few.replace("family: sort_six_digits", "family: rendered_sums").replace(&TINY[start..end], base);
     let blind = parse(&family).unwrap_err().to_string();
     assert!(blind.contains("base.characters") && blind.contains("(rendered_sums) show images"), "{blind}");
