@@ -213,7 +213,7 @@ mod tests {
             let right = draw(&mut Seed(seed).stream(), CLEAR);
             let wrong = draw(&mut Seed(seed).stream(), Shape { mismatched: true, ..CLEAR });
             let sum = asked(&right.answer).replace(' ', "");
-            prop_assert_eq!(seen(&image_of(&right)), sum.clone());
+            prop_assert_eq!(&seen(&image_of(&right)), &sum);
             prop_assert_ne!(seen(&image_of(&wrong)), sum);
             prop_assert_eq!((right.canonical, right.answer), (wrong.canonical, wrong.answer));
         }

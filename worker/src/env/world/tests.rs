@@ -167,7 +167,7 @@ fn a_server_that_nobody_reaches_is_given_up_behind_the_first_that_are_asked_toge
 fn an_episode_begins_behind_actions_that_bring_nothing_and_goes_on_from_there() {
     let start = Start { config: json!({"rows": 4, "columns": 4}).as_object().cloned().unwrap(), ..Start::new(Seed(4)) };
     let world = Arc::new(world("grid").begun(3));
-    let opened = world.open_together(&[start.clone()]).remove(0).unwrap();
+    let opened = world.open_together(std::slice::from_ref(&start)).remove(0).unwrap();
     assert_eq!(opened.first, world.open(&start).unwrap(), "the start itself is as ever");
     let begun: Vec<&str> = opened.begun.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(begun.len(), 3);
@@ -175,7 +175,7 @@ fn an_episode_begins_behind_actions_that_bring_nothing_and_goes_on_from_there() 
     for ((_, seen), (reward, observation)) in opened.begun.iter().zip(&alone) {
         assert_eq!((&seen.observation, *reward <= 0.0), (observation, true));
     }
-    assert_eq!(world.open_together(&[start.clone()]).remove(0).unwrap(), opened, "the same in every job");
+    assert_eq!(world.open_together(std::slice::from_ref(&start)).remove(0).unwrap(), opened, "the same in every job");
     let actions: Vec<String> = begun.iter().chain(&["up"]).map(|action| (*action).to_owned()).collect();
     let moved = world.act(&start, &opened.first.observation, &actions).unwrap();
     let (_, observation) = plain("grid", &start, &[&begun[..], &["up"]].concat()).pop().unwrap();

@@ -68,7 +68,7 @@ fn both_sides_get_the_numbers_of_both_orders() {
     let rows = vec![side(0, "ab", "p", true), side(1, "c", "p", false), answer(2, "x")];
     let estimator = First(vec![0.75, 1.0], 1);
     let mut certain = of_pairs(&sure, (&CharacterCodec, &estimator), Seed(1)).unwrap();
-    let out = certain(rows.clone()).unwrap();
+    let out = certain(rows).unwrap();
     assert_eq!(out.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1, 2]);
     let scores = |record: &Trajectory| -> Vec<(String, f32)> {
         record.scores.iter().map(|score| (score.by.clone(), score.value)).collect()
