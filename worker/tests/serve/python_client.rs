@@ -21,6 +21,7 @@ fn openais_client_chats_completes_streams_and_hears_errors() {
         ("temperature", "0 or more"),
         ("length", "256 positions"),
         ("token", "vocabulary"),
+        ("image", "images are not served"),
         ("unknown", "`beams`"),
         ("grammar", "regular expression"),
         ("schema", "JSON schema"),
