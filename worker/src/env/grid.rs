@@ -1,4 +1,5 @@
-//! A grid with walls: walk to the goal. Some cells may be slippery, where a step goes sideways with a given chance.
+//! A grid with walls: walk to the goal. Some cells may be slippery, where a step goes sideways with a given chance; some may be pits,
+//! where a walk ends for good.
 //!
 //! The score grows with the nearest distance to the goal that was reached, and is 1 at the goal.
 
@@ -23,13 +24,15 @@ pub(super) struct Config {
     slippery: f64,
     /// Chance that a step from a slippery cell goes sideways.
     slip: f64,
+    /// Share of the cells that are neither walls nor slippery that are pits.
+    pits: f64,
     /// Row and column of another goal than the one that is drawn, from 0.
     goal: Option<[usize; 2]>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4, goal: None }
+        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4, pits: 0.0, goal: None }
     }
 }
 
@@ -38,6 +41,7 @@ enum Cell {
     Free,
     Wall,
     Slippery,
+    Pit,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,7 +88,9 @@ impl Grid {
         let mut found = vec![None; self.cells.len()];
         let mut queue = VecDeque::from([(self.goal, 0)]);
         while let Some((cell, distance)) = queue.pop_front() {
-            if found[cell].is_none() {
+            // No way leads through a pit.
+            let passable = self.cells[cell] != Cell::Pit || cell == self.goal;
+            if passable && found[cell].is_none() {
                 found[cell] = Some(distance);
                 queue.extend((0..4).filter_map(|way| self.next(cell, way)).map(|next| (next, distance + 1)));
             }
@@ -99,6 +105,7 @@ impl Grid {
             _ if at == goal => 'G',
             Cell::Wall => '#',
             Cell::Slippery => '~',
+            Cell::Pit => '^',
             Cell::Free => '.',
         };
         let signs: Vec<char> = self.cells.iter().enumerate().map(sign).collect();
@@ -108,7 +115,7 @@ impl Grid {
 
 impl Game for Grid {
     const NAME: &'static str = "grid";
-    const OPTIONS: &'static str = "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9, `goal` a row and a column";
+    const OPTIONS: &'static str = "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9, `pits` 0 to 0.5, `goal` a row and a column";
     type Config = Config;
     type Move = usize;
 
@@ -116,7 +123,8 @@ impl Game for Grid {
         let sides = 3..=20;
         let shares = (0.0..=0.5).contains(&config.walls)
             && (0.0..=1.0).contains(&config.slippery)
-            && (0.0..=0.9).contains(&config.slip);
+            && (0.0..=0.9).contains(&config.slip)
+            && (0.0..=0.5).contains(&config.pits);
         let goal = config.goal.is_none_or(|[row, column]| row < config.rows && column < config.columns);
         if !goal || !sides.contains(&config.rows) || !sides.contains(&config.columns) || !shares {
             return None;
@@ -125,11 +133,13 @@ impl Game for Grid {
             let cell = |_| match () {
                 () if rng.random_bool(config.walls) => Cell::Wall,
                 () if rng.random_bool(config.slippery) => Cell::Slippery,
+                // Nothing is drawn where there are none, so that such maps stay as they were.
+                () if config.pits > 0.0 && rng.random_bool(config.pits) => Cell::Pit,
                 () => Cell::Free,
             };
             let cells: Vec<Cell> = (0..config.rows * config.columns).map(cell).collect();
             let (at, goal) = (rng.random_range(0..cells.len()), rng.random_range(0..cells.len()));
-            let free = cells[at] != Cell::Wall && cells[goal] != Cell::Wall;
+            let free = [at, goal].iter().all(|at| !matches!(cells[*at], Cell::Wall | Cell::Pit));
             let mut grid = Self {
                 columns: config.columns,
                 cells,
@@ -164,7 +174,8 @@ impl Game for Grid {
     fn observe(&self, _player: usize) -> String {
         let legend = "You are @, the goal is G, walls are #";
         let slippery = if self.cells.contains(&Cell::Slippery) { ", ~ is slippery" } else { "" };
-        format!("{}\n{legend}{slippery}.", self.map(self.at, self.goal))
+        let pits = if self.cells.contains(&Cell::Pit) { ", ^ is a pit" } else { "" };
+        format!("{}\n{legend}{slippery}{pits}.", self.map(self.at, self.goal))
     }
 
     fn legal(&self, _player: usize) -> Legal {
@@ -186,9 +197,12 @@ impl Game for Grid {
         };
         self.at = to;
         self.nearest = self.nearest.min(self.distances()[to].unwrap_or(u32::MAX));
-        let over = to == self.goal;
-        let arrived = if over { " You are at the goal." } else { "" };
-        Played { over, info: self.achieved(), ..Played::news(format!("{slipped}You go {}.{arrived}", WORDS[way])) }
+        let (over, end) = match self.cells[to] {
+            _ if to == self.goal => (true, " You are at the goal."),
+            Cell::Pit => (true, " You fall into a pit."),
+            _ => (false, ""),
+        };
+        Played { over, info: self.achieved(), ..Played::news(format!("{slipped}You go {}.{end}", WORDS[way])) }
     }
 
     fn score(&self, _player: usize) -> f64 {
@@ -212,6 +226,28 @@ mod tests {
     fn the_contract_on_dry_and_slippery_ground() {
         check("grid", &options(json!({})), |_, _| String::new());
         check("grid", &options(json!({"slippery": 0.6, "rows": 4})), |_, _| String::new());
+    }
+
+    #[test]
+    fn a_pit_ends_a_walk_and_no_way_leads_through_it() {
+        check("grid", &options(json!({"pits": 0.3, "rows": 4})), |_, _| String::new());
+        let cells = vec![Cell::Free, Cell::Pit, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
+        let mut grid = Grid {
+            columns: 3,
+            cells,
+            slip: 0.0,
+            at: 0,
+            from: 0,
+            goal: 2,
+            drawn: 2,
+            first_distance: 4,
+            nearest: 4,
+        };
+        assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
+        assert_eq!(grid.observe(0), "@^G\n...\nYou are @, the goal is G, walls are #, ^ is a pit.");
+        let fallen = grid.play(vec![Some(1)], &mut Seed(0).stream());
+        assert_eq!((fallen.over, fallen.news.as_str()), (true, "You go right. You fall into a pit."));
+        assert_eq!(grid.score(0), 0.0, "a pit is no nearer to the goal");
     }
 
     #[test]

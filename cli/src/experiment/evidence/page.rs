@@ -123,7 +123,10 @@ fn shown(mean: Option<Mean>) -> (String, String) {
 fn made(findings: &Findings, recipe: &str, date: &str) -> String {
     let machine = &findings.machine;
     let cpu = machine.cpu.as_deref().unwrap_or(machine.arch);
-    let load = machine.load.map(|[one, _, _]| format!(", load {one:.1} at its end")).unwrap_or_default();
+    let load = machine
+        .load
+        .map(|[one, _, fifteen]| format!(", load {one:.1} at its end and {fifteen:.1} over the fifteen minutes before"))
+        .unwrap_or_default();
     format!(
         "`galapagos reproduce {name} --evidence docs/evidence` on {date}: {took} of runs on {processors} processors ({cpu}{load}), \
          Galapagos {version}. The experiment is `recipes/experiments/{name}.yaml`, the recipe at full scale `recipes/{recipe}`; every run, with \
