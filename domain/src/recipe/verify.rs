@@ -54,6 +54,8 @@ pub enum Verifier {
     McRollout(McRollout),
     /// The mean log-probability of the tokens under the policy that wrote them.
     SelfLogProb,
+    /// The log-probability of the whole answer: the sum over its tokens, so shorter ones have more. What sharpening (arXiv 2412.01951) maximises.
+    SequenceLogProb,
     /// How often the answer shows a behaviour, in 100 words.
     Behaviour(Behaviour),
     /// How the answers of several turns differ, by the task's rule.
@@ -101,6 +103,7 @@ impl Verifier {
             Self::Prm(_) => "prm",
             Self::McRollout(_) => "mc_rollout",
             Self::SelfLogProb => "self_log_prob",
+            Self::SequenceLogProb => "sequence_log_prob",
             Self::Rules(_) => "rules",
             Self::Judge(_) => "judge",
             Self::JudgePair(_) => "judge_pair",
@@ -201,6 +204,7 @@ impl Verifier {
             | Self::Prm(_)
             | Self::McRollout(_)
             | Self::SelfLogProb
+            | Self::SequenceLogProb
             | Self::Behaviour(_)
             | Self::Turns(_)
             | Self::Consistency(_)

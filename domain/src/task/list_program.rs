@@ -26,6 +26,12 @@ pub const VISIBLE: usize = 2;
 /// Examples that decide.
 pub const HIDDEN: usize = 8;
 
+/// Least and largest number of an input, where nothing else is said.
+const VALUES: (i64, i64) = (-9, 20);
+
+/// By how much the least and the largest number of an input differ at least.
+const NARROWEST: i64 = 4;
+
 /// Longest shown part of the family's prompts in characters.
 const LONGEST_EXAMPLES: u32 = 150;
 /// Longest program of the family in characters.
@@ -59,16 +65,28 @@ pub struct Shape {
     pub stages: (u32, u32),
     /// Fewest and most numbers of an input, 1 to 12.
     pub length: (u32, u32),
+    /// Least and largest number of a shown input, -99 to 99. Hidden inputs have numbers from -9 to 20 whatever is shown.
+    pub values: (i64, i64),
 }
 
 impl Shape {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6) };
+    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6), values: VALUES };
 
     /// What is out of range.
     pub(super) fn faults(self) -> Vec<ShapeFault> {
-        let faults = [shape::range("stages", self.stages, &(1..=6)), shape::range("length", self.length, &(1..=12))];
-        faults.into_iter().flatten().collect()
+        let faults = [
+            shape::range("stages", self.stages, &(1..=6)),
+            shape::range("length", self.length, &(1..=12)),
+            shape::range("values", self.values, &(-99..=99)),
+        ];
+        // Two shown inputs must differ, and what a program does must show in them.
+        let narrow = (self.values.1.saturating_sub(self.values.0) < NARROWEST).then(|| ShapeFault {
+            field: "values",
+            message: format!("[{}, {}] has too few numbers", self.values.0, self.values.1),
+            help: format!("let the largest be at least {NARROWEST} above the least"),
+        });
+        faults.into_iter().flatten().chain(narrow).collect()
     }
 
     /// The shape, or the default if it is out of range.
@@ -78,8 +96,9 @@ impl Shape {
 
     /// Longest shown part of a prompt and longest program in characters; longer draws are left out.
     pub(super) fn longest(self) -> (u32, u32) {
-        let Self { stages, length } = self.or_default();
-        if (stages, length) == (Self::DEFAULT.stages, Self::DEFAULT.length) {
+        let shape = self.or_default();
+        let Self { stages, length, .. } = shape;
+        if shape == Self::DEFAULT {
             return (LONGEST_EXAMPLES, LONGEST_PROGRAM);
         }
         // Two lists of numbers of up to three characters, each with ", " behind, brackets and arrows; a stage has a name, a number and " | ".
@@ -183,7 +202,7 @@ impl ListTask {
         }
         loop {
             let program = Program::draw(rng, shape.stages);
-            let shown = examples(&program, rng, shape.length, VISIBLE);
+            let shown = examples(&program, rng, (shape.length, shape.values), VISIBLE);
             let Some(visible) = shown.filter(|shown| tells(shown)) else { continue };
             let Some(hidden) = hidden(&program, &visible) else { continue };
             if tells(&hidden) && !is_shorter_still(&program) {
@@ -211,14 +230,20 @@ fn hidden(program: &Program, visible: &[Example]) -> Option<Vec<Example>> {
     let mut label = format!("list_program/hidden/{program}");
     visible.iter().for_each(|example| label.push_str(&Value::List(example.input.clone()).to_string()));
     let mut rng = Seed(0).derive(&label).stream();
-    examples(program, &mut rng, (2, 8), HIDDEN)
+    examples(program, &mut rng, ((2, 8), VALUES), HIDDEN)
 }
 
-fn examples(program: &Program, rng: &mut ChaCha8Rng, length: (u32, u32), count: usize) -> Option<Vec<Example>> {
+/// Of inputs with so many numbers from least to largest.
+fn examples(
+    program: &Program,
+    rng: &mut ChaCha8Rng,
+    (length, values): ((u32, u32), (i64, i64)),
+    count: usize,
+) -> Option<Vec<Example>> {
     let mut found: Vec<Example> = Vec::with_capacity(count);
     for _ in 0..8 * count {
         let length = rng.random_range(length.0..=length.1);
-        let input: Vec<i64> = (0..length).map(|_| rng.random_range(-9..=20)).collect();
+        let input: Vec<i64> = (0..length).map(|_| rng.random_range(values.0..=values.1)).collect();
         let new = found.iter().all(|example| example.input != input);
         if let Some(output) = program.run(&input, Limits::default()).ok().filter(|_| new) {
             found.push(Example { input, output });
@@ -388,6 +413,25 @@ mod tests {
             canonical: String::new(),
         };
         assert_eq!((verify(&foreign, " sort").outcome, verify(&foreign, " sort").class), (Outcome::Error, None));
+    }
+
+    #[test]
+    fn the_option_says_which_numbers_are_shown_and_hidden_ones_stay() {
+        let small = Shape { values: (0, 9), ..Shape::DEFAULT };
+        let mut rng = Seed(5).stream();
+        let task = ListTask::draw(&mut rng, small).unwrap();
+        let numbers =
+            |examples: &[Example]| examples.iter().flat_map(|example| example.input.clone()).collect::<Vec<_>>();
+        assert!(numbers(&task.visible).iter().all(|number| (0..=9).contains(number)));
+        assert!(numbers(&task.hidden).iter().any(|number| !(0..=9).contains(number)));
+        for (values, message) in [((0, 100), "out of range"), ((3, 3), "too few numbers"), ((4, 1), "out of range")] {
+            let faults = Shape { values, ..Shape::DEFAULT }.faults();
+            assert!(
+                faults.iter().any(|fault| fault.field == "values" && fault.message.contains(message)),
+                "{faults:?}"
+            );
+            assert!(ListTask::draw(&mut rng, Shape { values, ..Shape::DEFAULT }).is_none());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Options of families: what is out of range, and how many problems a shape surely has. Ranges are data for whoever reports them.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -20,7 +21,11 @@ pub struct ShapeFault {
 }
 
 /// The fault of a least and a most, if they are no range within `allowed`.
-pub(super) fn range(field: &'static str, given: (u32, u32), allowed: &RangeInclusive<u32>) -> Option<ShapeFault> {
+pub(super) fn range<T: PartialOrd + Display>(
+    field: &'static str,
+    given: (T, T),
+    allowed: &RangeInclusive<T>,
+) -> Option<ShapeFault> {
     let (least, most) = given;
     let fits = least <= most && allowed.contains(&least) && allowed.contains(&most);
     (!fits).then(|| ShapeFault {

@@ -232,17 +232,8 @@ mod tests {
     fn a_pit_ends_a_walk_and_no_way_leads_through_it() {
         check("grid", &options(json!({"pits": 0.3, "rows": 4})), |_, _| String::new());
         let cells = vec![Cell::Free, Cell::Pit, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid = Grid {
-            columns: 3,
-            cells,
-            slip: 0.0,
-            at: 0,
-            from: 0,
-            goal: 2,
-            drawn: 2,
-            first_distance: 4,
-            nearest: 4,
-        };
+        let mut grid =
+            Grid { columns: 3, cells, slip: 0.0, at: 0, from: 0, goal: 2, drawn: 2, first_distance: 4, nearest: 4 };
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.observe(0), "@^G\n...\nYou are @, the goal is G, walls are #, ^ is a pit.");
         let fallen = grid.play(vec![Some(1)], &mut Seed(0).stream());

@@ -103,6 +103,7 @@ impl Referee<'_> {
             },
             Verifier::Working => Need::Decided(self.working(place, &question.path.answer)),
             Verifier::SelfLogProb => Need::Decided(self_log_prob(&question.path)),
+            Verifier::SequenceLogProb => Need::Decided(sequence_log_prob(&question.path)),
             Verifier::Consistency(_) => Need::Group,
             Verifier::Rules(rules) => {
                 Need::Decided(crate::verify::rules::judge(rules, text(question), &question.path.steps))
@@ -314,10 +315,21 @@ fn graded(pass: bool, reason: String) -> Verdict {
     if pass { Verdict::pass(reason) } else { Verdict::fail(reason) }
 }
 
+/// The sum of the log-probabilities of the tokens that the policy sampled, and how many they are.
+fn sampled_log_probs(path: &Path) -> (f64, u32) {
+    let sampled = path.log_probs.iter().zip(&path.sampled).filter(|(_, sampled)| **sampled);
+    sampled.fold((0.0, 0), |(sum, count), (log_prob, _)| (sum + f64::from(*log_prob), count + 1))
+}
+
+/// The log-probability of all that the policy sampled.
+fn sequence_log_prob(path: &Path) -> Verdict {
+    let (sum, count) = sampled_log_probs(path);
+    Verdict::pass(format!("log-probability {sum:.4} of {count} tokens")).scored(sum as f32).by("sequence_log_prob/1")
+}
+
 /// The mean log-probability of the tokens that the policy sampled.
 fn self_log_prob(path: &Path) -> Verdict {
-    let sampled = path.log_probs.iter().zip(&path.sampled).filter(|(_, sampled)| **sampled);
-    let (sum, count) = sampled.fold((0.0, 0u32), |(sum, count), (log_prob, _)| (sum + f64::from(*log_prob), count + 1));
+    let (sum, count) = sampled_log_probs(path);
     let mean = sum / f64::from(count.max(1));
     Verdict::pass(format!("mean log-probability {mean:.4}")).scored(mean as f32).by("self_log_prob/1")
 }

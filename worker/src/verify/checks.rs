@@ -36,6 +36,7 @@ pub fn check(verifier: &Verifier, expected: &str, completion: &str) -> Option<Ve
         | Verifier::Prm(_)
         | Verifier::McRollout(_)
         | Verifier::SelfLogProb
+        | Verifier::SequenceLogProb
         | Verifier::Consistency(_)
         | Verifier::Rules(_)
         | Verifier::Judge(_)

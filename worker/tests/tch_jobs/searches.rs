@@ -285,8 +285,10 @@ fn answers_of_a_task_are_compared_with_each_other() {
     let setting = Setting::new();
     let spec = |word: &str| {
         let JobKind::Rollout(spec) = setting.spec(search(r#"{"sample_k": {"n": 8}}"#), 0..3) else { panic!() };
-        let verify =
-            serde_json::from_str(&format!(r#"["rule", {{"consistency": "{word}"}}, "self_log_prob"]"#)).unwrap();
+        let verify = serde_json::from_str(&format!(
+            r#"["rule", {{"consistency": "{word}"}}, "self_log_prob", "sequence_log_prob"]"#
+        ))
+        .unwrap();
         JobKind::Rollout(RolloutSpec { verify, ..spec })
     };
     let rows = |word: &str| {
@@ -301,12 +303,13 @@ fn answers_of_a_task_are_compared_with_each_other() {
             let same = task.iter().filter(|other| other.completion.trim() == row.completion.trim()).count() as f32;
             assert_eq!(
                 row.scores.iter().map(|score| score.by.as_str()).collect::<Vec<_>>(),
-                ["consistency/1", "self_log_prob/1"]
+                ["consistency/1", "self_log_prob/1", "sequence_log_prob/1"]
             );
             assert_eq!(row.scores[0].value, same / 8.0);
             expected -= (same / 8.0).ln() / 8.0;
-            let mean = row.log_probs.iter().sum::<f32>() / row.log_probs.len() as f32;
-            assert!((row.scores[1].value - mean).abs() < 1e-5);
+            let sum = row.log_probs.iter().sum::<f32>();
+            assert!((row.scores[1].value - sum / row.log_probs.len() as f32).abs() < 1e-5);
+            assert!((row.scores[2].value - sum).abs() < 1e-4);
         }
         assert!(entropy.iter().all(|row| (row.scores[0].value - expected).abs() < 1e-5), "{expected}: {entropy:?}");
     }

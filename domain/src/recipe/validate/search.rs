@@ -142,6 +142,7 @@ impl Check<'_> {
             Verifier::Rule
             | Verifier::Working
             | Verifier::SelfLogProb
+            | Verifier::SequenceLogProb
             | Verifier::Behaviour(_)
             | Verifier::Turns(_)
             | Verifier::Math(_)

@@ -87,6 +87,12 @@ const LIST_PROGRAM: Topic = Topic {
     entries: &[
         preset("stages", "list of 2 counts", "[2, 3]", "fewest and most stages, 1 to 6"),
         preset("length", "list of 2 counts", "[3, 6]", "fewest and most numbers of a shown input, 1 to 12"),
+        preset(
+            "values",
+            "list of 2 numbers",
+            "[-9, 20]",
+            "least and largest number of a shown input, -99 to 99; hidden ones have -9 to 20 in any case",
+        ),
     ],
     example: "",
 };

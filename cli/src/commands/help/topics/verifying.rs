@@ -61,6 +61,11 @@ const VERIFY: Topic = Topic {
             "a number: the share of sampled continuations that the rule passes, or the mean of what a critic gives them",
         ),
         word("self_log_prob", "", "a number: the mean log-probability of the tokens under the policy"),
+        word(
+            "sequence_log_prob",
+            "",
+            "a number: the log-probability of the whole answer under the policy, the sum over its tokens",
+        ),
         word("behaviour", "choice", "a number: how often the answer shows a behaviour, in 100 words"),
         word("env_return", "map", "of episodes: what the environment paid, and whether that is enough"),
         word("success_classifier", "map", "of episodes: a role that says behind the last turn whether it succeeded"),
