@@ -92,11 +92,13 @@ pub struct Shape {
     /// Largest target, 10 to 10000.
     #[serde(alias = "largest_target")]
     pub target: u32,
+    /// Whether problems are made, and searches demonstrated, with `*` and `/` too, and not with `+` and `-` alone. An answer may use all four in any case.
+    pub products: bool,
 }
 
 impl Shape {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { count: (3, 4), largest: 50, target: 100 };
+    pub const DEFAULT: Self = Self { count: (3, 4), largest: 50, target: 100, products: true };
 
     /// What is out of range.
     pub(super) fn faults(self) -> Vec<ShapeFault> {
@@ -108,6 +110,11 @@ impl Shape {
         faults.into_iter().flatten().collect()
     }
 
+    /// What problems are made with.
+    pub(super) fn operators(self) -> &'static [Operator] {
+        if self.products { &Operator::ALL } else { &Operator::ALL[..2] }
+    }
+
     /// The shape, or the default if it is out of range.
     pub(super) fn or_default(self) -> Self {
         if self.faults().is_empty() { self } else { Self::DEFAULT }
@@ -116,7 +123,7 @@ impl Shape {
     /// Characters of the longest target, of the longest list of numbers with `between` characters between two, and of the longest
     /// expression.
     pub(super) fn longest(self, between: u32) -> (u32, u32, u32) {
-        let Self { count: (_, count), largest, target } = self.or_default();
+        let Self { count: (_, count), largest, target, .. } = self.or_default();
         let numbers = count * shape::digits(largest.into());
         // One operation fewer than numbers; all but the last may stand in brackets.
         let expression = numbers + (count - 1) + 2 * count.saturating_sub(2);
@@ -202,7 +209,7 @@ impl Countdown {
         loop {
             let count = rng.random_range(fewest..=most);
             let numbers: Vec<u32> = (0..count).map(|_| rng.random_range(1..=shape.largest)).collect();
-            let Some(combined) = combine(rng, &numbers) else { continue };
+            let Some(combined) = combine(rng, &numbers, shape.operators()) else { continue };
             let target = combined.target;
             if (1..=shape.target).contains(&target) && !numbers.contains(&target) {
                 return Some((Self { numbers, target }, combined));
@@ -261,14 +268,14 @@ struct Combined {
     steps: Vec<Step>,
 }
 
-/// Combines all numbers by random steps.
-fn combine(rng: &mut ChaCha8Rng, numbers: &[u32]) -> Option<Combined> {
+/// Combines all numbers by random steps with these operators.
+fn combine(rng: &mut ChaCha8Rng, numbers: &[u32], operators: &[Operator]) -> Option<Combined> {
     let mut steps = Vec::new();
     let mut pool: Vec<(u32, String, u8)> = numbers.iter().map(|n| (*n, n.to_string(), 3)).collect();
     while pool.len() > 1 {
         let a = pool.swap_remove(rng.random_range(0..pool.len()));
         let b = pool.swap_remove(rng.random_range(0..pool.len()));
-        let operator = Operator::ALL[rng.random_range(0..4)];
+        let operator = operators[rng.random_range(0..operators.len())];
         let value = operator.apply(a.0, b.0)?;
         steps.push(Step { a: a.0, operator, b: b.0 });
         // How tightly the operator binds; the right side of `-` and `/` must bind more tightly still.

@@ -1,6 +1,7 @@
 //! How problems of a family are shown: what a prompt has begun already, and how demonstrations are worked. Neither changes a key or a
 //! canonical form, so a split has the same problems however they are shown. Functions of the problem alone.
 
+use super::countdown::Shape;
 use super::countdown_steps::{self as steps, Ending, UNDO};
 use super::{Draft, Family, arithmetic};
 use crate::recipe::tasks::{Begun, Builtin, Split, Style};
@@ -8,7 +9,7 @@ use crate::seed::Seed;
 
 /// The styles that demonstrations of the family can have.
 pub(crate) fn styles(family: Family) -> &'static [Style] {
-    if working(family) == Working::Search {
+    if matches!(working(family), Working::Search(_)) {
         &[Style::Direct, Style::Search, Style::WrongSearch, Style::Filler]
     } else {
         &[Style::Direct]
@@ -19,7 +20,7 @@ pub(crate) fn styles(family: Family) -> &'static [Style] {
 pub(crate) fn most_begun(family: Family) -> Option<u32> {
     match working(family) {
         Working::None => None,
-        Working::Lines | Working::Search => fewest_numbers(family).map(|fewest| fewest.saturating_sub(1)),
+        Working::Lines | Working::Search(_) => fewest_numbers(family).map(|fewest| fewest.saturating_sub(1)),
     }
 }
 
@@ -53,14 +54,14 @@ enum Working {
     None,
     /// Lines, of which the last decides.
     Lines,
-    /// Lines that are replayed, and may be taken back.
-    Search,
+    /// Lines that are replayed, and may be taken back, of problems of that shape.
+    Search(Shape),
 }
 
 fn working(family: Family) -> Working {
     match family {
         Family::ArithmeticSteps(_) => Working::Lines,
-        Family::CountdownSteps(_) => Working::Search,
+        Family::CountdownSteps(shape) => Working::Search(shape),
         Family::LargestOfFive
         | Family::SmallestOfFive
         | Family::LettersInWord
@@ -124,24 +125,25 @@ impl Family {
 pub(super) fn shown(source: &Builtin, split: Split, draft: Draft) -> Draft {
     let seed = Seed(0).derive(&draft.prompt);
     let worked = match (working(source.family), split) {
-        (Working::Search, Split::Demonstrations) => styled(draft, source.style, seed.derive("style")),
-        (Working::Search | Working::Lines | Working::None, _) => draft,
+        (Working::Search(shape), Split::Demonstrations) => styled(draft, shape, source.style, seed.derive("style")),
+        (Working::Search(_) | Working::Lines | Working::None, _) => draft,
     };
     match (source.begun, working(source.family)) {
         (Begun::None, _) | (Begun::WrongSteps(_), Working::None) => worked,
         (Begun::WrongSteps(wrong), Working::Lines) => begun_lines(worked, wrong, seed.derive("begun")),
-        (Begun::WrongSteps(wrong), Working::Search) => begun_search(worked, wrong, seed.derive("begun")),
+        (Begun::WrongSteps(wrong), Working::Search(shape)) => begun_search(worked, shape, wrong, seed.derive("begun")),
     }
 }
 
-fn styled(draft: Draft, style: Style, seed: Seed) -> Draft {
+fn styled(draft: Draft, shape: Shape, style: Style, seed: Seed) -> Draft {
     let Some((instance, _)) = steps::of_prompt(&draft.prompt) else { return draft };
     let (direct, rng) = (steps::steps_of(&draft.answer), &mut seed.stream());
+    let asked = (&instance, shape.operators());
     let answer = match style {
         Style::Direct => draft.answer,
-        Style::Search => steps::search(&instance, &direct, Ending::Right, rng),
-        Style::WrongSearch => steps::search(&instance, &direct, Ending::Wrong, rng),
-        Style::Filler => steps::filler(&instance, &direct, rng),
+        Style::Search => steps::search(asked, &direct, Ending::Right, rng),
+        Style::WrongSearch => steps::search(asked, &direct, Ending::Wrong, rng),
+        Style::Filler => steps::filler(asked, &direct, rng),
     };
     Draft { answer, ..draft }
 }
@@ -155,9 +157,9 @@ fn begun_lines(draft: Draft, wrong: u32, seed: Seed) -> Draft {
 }
 
 /// What is begun must be taken back first.
-fn begun_search(draft: Draft, wrong: u32, seed: Seed) -> Draft {
+fn begun_search(draft: Draft, shape: Shape, wrong: u32, seed: Seed) -> Draft {
     let Some((instance, _)) = steps::of_prompt(&draft.prompt) else { return draft };
-    let begun = steps::begin(&instance, wrong, &mut seed.stream());
+    let begun = steps::begin((&instance, shape.operators()), wrong, &mut seed.stream());
     let lines: String = begun.iter().map(|step| format!("{}\n", steps::line(*step))).collect();
     let undone = format!("{UNDO}\n").repeat(begun.len());
     let (prompt, answer) = (format!("{}{lines}", draft.prompt), format!("{undone}{}", draft.answer));

@@ -1,7 +1,7 @@
 //! A grid with walls: walk to the goal. Some cells may be slippery, where a step goes sideways with a given chance; some may be pits,
 //! where a walk ends for good.
 //!
-//! The score grows with the nearest distance to the goal that was reached, and is 1 at the goal.
+//! The score grows with the nearest distance to the goal that was reached, is 1 at the goal, and 0 in a pit.
 
 use std::collections::VecDeque;
 
@@ -206,7 +206,9 @@ impl Game for Grid {
     }
 
     fn score(&self, _player: usize) -> f64 {
+        let fallen = self.cells[self.at] == Cell::Pit && self.at != self.goal;
         match self.first_distance {
+            _ if fallen => 0.0,
             0 => 1.0,
             first => 1.0 - f64::from(self.nearest) / f64::from(first),
         }
@@ -236,9 +238,13 @@ mod tests {
             Grid { columns: 3, cells, slip: 0.0, at: 0, from: 0, goal: 2, drawn: 2, first_distance: 4, nearest: 4 };
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.observe(0), "@^G\n...\nYou are @, the goal is G, walls are #, ^ is a pit.");
-        let fallen = grid.play(vec![Some(1)], &mut Seed(0).stream());
-        assert_eq!((fallen.over, fallen.news.as_str()), (true, "You go right. You fall into a pit."));
-        assert_eq!(grid.score(0), 0.0, "a pit is no nearer to the goal");
+        for way in [2, 1] {
+            assert!(!grid.play(vec![Some(way)], &mut Seed(0).stream()).over);
+        }
+        assert_eq!(grid.score(0), 0.5);
+        let fallen = grid.play(vec![Some(0)], &mut Seed(0).stream());
+        assert_eq!((fallen.over, fallen.news.as_str()), (true, "You go up. You fall into a pit."));
+        assert_eq!(grid.score(0), 0.0, "what was reached before the fall is lost");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::countdown::{Countdown, Step, moves, solution};
+use super::super::countdown::{Countdown, Operator, Step, moves, solution};
 use super::{CHECK, MOST_DEAD_ENDS, UNDO, line};
 
 /// How a search ends.
@@ -16,6 +16,9 @@ pub(in super::super) enum Ending {
     /// At another number.
     Wrong,
 }
+
+/// A problem, and the operators that its workings use.
+type Asked<'a> = (&'a Countdown, &'static [Operator]);
 
 /// A line of a search, and whether the working without a detour has it.
 struct Shown {
@@ -30,25 +33,30 @@ impl Shown {
 }
 
 /// The steps with one to [`MOST_DEAD_ENDS`] dead ends before them, each taken back, and a `check` at the end.
-pub(in super::super) fn search(instance: &Countdown, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> String {
-    join(searched(instance, steps, ending, rng).into_iter().map(|shown| shown.text))
+pub(in super::super) fn search(
+    (instance, operators): Asked<'_>,
+    steps: &[Step],
+    ending: Ending,
+    rng: &mut ChaCha8Rng,
+) -> String {
+    join(searched((instance, operators), steps, ending, rng).into_iter().map(|shown| shown.text))
 }
 
 /// The steps behind lines of dots, as long as their search is.
-pub(in super::super) fn filler(instance: &Countdown, steps: &[Step], rng: &mut ChaCha8Rng) -> String {
-    let search = searched(instance, steps, Ending::Right, rng);
+pub(in super::super) fn filler(asked: Asked<'_>, steps: &[Step], rng: &mut ChaCha8Rng) -> String {
+    let search = searched(asked, steps, Ending::Right, rng);
     let dots = search.iter().filter(|shown| shown.detour).map(|shown| ".".repeat(shown.text.chars().count()));
     join(dots.chain(steps.iter().copied().map(line)))
 }
 
-fn searched(instance: &Countdown, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> Vec<Shown> {
+fn searched((instance, operators): Asked<'_>, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> Vec<Shown> {
     let places: Vec<usize> =
         (0..rng.random_range(1..=MOST_DEAD_ENDS)).map(|_| rng.random_range(0..steps.len())).collect();
     let (mut pool, mut shown, mut owed) = (instance.numbers.clone(), Vec::new(), 0);
     for (place, step) in steps.iter().enumerate() {
         owed += places.iter().filter(|at| **at == place).count();
         let is_end = place + 1 == steps.len() && ending == Ending::Wrong;
-        let mut dead = dead_ends(&pool, instance.target, owed + usize::from(is_end), rng);
+        let mut dead = dead_ends((&pool, operators), instance.target, owed + usize::from(is_end), rng);
         // The last is where a search ends that ends wrong. With a single number wrong, the search comes back to it.
         let end = if is_end { dead.last().copied() } else { None };
         dead.truncate(owed);
@@ -63,22 +71,27 @@ fn searched(instance: &Countdown, steps: &[Step], ending: Ending, rng: &mut ChaC
     shown
 }
 
-/// Up to `count` steps after which the target is out of reach, in a drawn order. With two numbers left there is at least one.
-fn dead_ends(pool: &[u32], target: u32, count: usize, rng: &mut ChaCha8Rng) -> Vec<Step> {
+/// Up to `count` steps after which the target is out of reach, in a drawn order, by `operators` if these have any. With two numbers left there is
+/// at least one.
+fn dead_ends((pool, operators): (&[u32], &[Operator]), target: u32, count: usize, rng: &mut ChaCha8Rng) -> Vec<Step> {
     let mut all: Vec<Step> = moves(pool).into_iter().collect();
     all.shuffle(rng);
     let is_dead = |step: &Step| step.take(pool).is_ok_and(|after| solution(&after, target).is_none());
-    all.into_iter().filter(is_dead).take(count).collect()
+    let (own, other): (Vec<Step>, Vec<Step>) =
+        all.into_iter().filter(is_dead).partition(|step| operators.contains(&step.operator));
+    // A number and nothing make the same by + and -.
+    let dead = if own.is_empty() { other } else { own };
+    dead.into_iter().take(count).collect()
 }
 
 /// `wrong` operations after which the target is out of reach. Where no first operation is wrong, a right one stands before them; fewer,
 /// if the numbers do not last.
-pub(in super::super) fn begin(instance: &Countdown, wrong: u32, rng: &mut ChaCha8Rng) -> Vec<Step> {
+pub(in super::super) fn begin((instance, operators): Asked<'_>, wrong: u32, rng: &mut ChaCha8Rng) -> Vec<Step> {
     let (mut pool, mut begun, mut left) = (instance.numbers.clone(), Vec::new(), wrong);
     let mut is_dead = false;
     while left > 0 && pool.len() > 1 {
-        let all: Vec<Step> = moves(&pool).into_iter().collect();
-        let found = if is_dead { None } else { dead_ends(&pool, instance.target, 1, rng).pop() };
+        let all: Vec<Step> = moves(&pool).into_iter().filter(|step| operators.contains(&step.operator)).collect();
+        let found = if is_dead { None } else { dead_ends((&pool, operators), instance.target, 1, rng).pop() };
         is_dead |= found.is_some();
         let step = found.unwrap_or_else(|| all[rng.random_range(0..all.len())]);
         left -= u32::from(is_dead);

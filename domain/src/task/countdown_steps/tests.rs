@@ -115,10 +115,8 @@ fn the_checker_and_the_solver_agree_with_trying_everything() {
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
-    (2u32..=5, 0u32..=3, 3u32..=200, 10u32..=500).prop_map(|(least, more, largest, target)| Shape {
-        count: (least, (least + more).min(5)),
-        largest,
-        target,
+    (2u32..=5, 0u32..=3, 3u32..=200, 10u32..=500, any::<bool>()).prop_map(|(least, more, largest, target, products)| {
+        Shape { count: (least, (least + more).min(5)), largest, target, products }
     })
 }
 

@@ -16,6 +16,7 @@ fn families() -> impl Strategy<Value = Family> {
         Just(family(r#"{"countdown_steps": {"count": [3, 3], "largest": 9, "target": 30}}"#)),
         Just(family(r#"{"countdown_steps": {"count": [2, 2], "largest": 9, "target": 30}}"#)),
         Just(family(r#"{"countdown_steps": {"count": [4, 4], "largest": 20, "target": 50}}"#)),
+        Just(family(r#"{"countdown_steps": {"count": [3, 3], "largest": 20, "target": 60, "products": false}}"#)),
     ]
 }
 
@@ -122,4 +123,15 @@ fn every_style_and_beginning_of_a_family_is_refused_or_shown() {
         assert!(styles(family).contains(&Style::Direct), "{family}");
         assert_eq!(longest_begun(family) == (0, 0), most_begun(family).is_none(), "{family}");
     }
+}
+
+#[test]
+fn without_products_nothing_is_shown_that_has_one() {
+    let sums = family(r#"{"countdown_steps": {"count": [3, 4], "largest": 30, "target": 90, "products": false}}"#);
+    let shown = [Style::Direct, Style::Search, Style::WrongSearch]
+        .into_iter()
+        .flat_map(|style| demonstrated(sums, style, Begun::WrongSteps(1), 3))
+        .flat_map(|problem| [problem.prompt, problem.answer]);
+    let products = shown.filter(|text| text.contains(['*', '/'])).count();
+    assert_eq!(products, 0);
 }

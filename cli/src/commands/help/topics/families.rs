@@ -67,6 +67,12 @@ const NUMBERS: &[Entry] = &[
     preset("count", "list of 2 counts", "[3, 4]", "fewest and most numbers, 2 to 5"),
     preset("largest", "count", "50", "largest number that is given, 3 to 1000"),
     preset("target", "count", "100", "largest target, 10 to 10000"),
+    preset(
+        "products",
+        "true or false",
+        "true",
+        "whether problems are made with `*` and `/` too, and not with `+` and `-` alone",
+    ),
     optional("largest_target", "count", "an older word for `target`"),
 ];
 
