@@ -56,7 +56,12 @@ fn operator() -> BoxedStrategy<Operator> {
         }),
         (role_name(), number())
             .prop_map(|(name, ratio)| Operator::Mix(Mix { with: std::iter::once((name, ratio)).collect() })),
-        text().prop_map(|text_back| Operator::Linearise(Linearise { dead_ends: 1, text_back, per_step: None })),
+        text().prop_map(|text_back| Operator::Linearise(Linearise {
+            dead_ends: 1,
+            text_back,
+            per_step: None,
+            killed: true
+        })),
     ]
     .boxed()
 }

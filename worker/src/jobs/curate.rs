@@ -363,7 +363,8 @@ mod tests {
             panic!()
         };
         assert_eq!((counts[0].records_out, counts[0].doubted), (8, 1), "four trees are believed");
-        let linearise = Operator::Linearise(Linearise { dead_ends: 1, text_back: "No. ".to_owned(), per_step: None });
+        let linearise =
+            Operator::Linearise(Linearise { dead_ends: 1, text_back: "No. ".to_owned(), per_step: None, killed: true });
         let spec = CurateSpec { trees, text: Some(bench.policy), ..plain(samples, vec![linearise]) };
         let (records, _) = curated(&bench, spec);
         let completions: Vec<_> = records.iter().map(|record| record.completion.as_str()).collect();

@@ -102,7 +102,8 @@ fn wooden() -> impl Strategy<Value = Operator> {
         Just(Operator::Linearise(Linearise {
             dead_ends: 2,
             text_back: "No. ".to_owned(),
-            per_step: Some("Back. ".to_owned())
+            per_step: Some("Back. ".to_owned()),
+            killed: true,
         })),
     ]
 }

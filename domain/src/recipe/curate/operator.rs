@@ -266,6 +266,9 @@ pub struct Linearise {
     /// What stands behind that once for every further step of the branch, where steps are taken back one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_step: Option<String>,
+    /// Whether a step that ended its branch (`kill_after`) is shown. Without, a branch is shown down to the step before, and not at all if that is none.
+    #[serde(default = "yes")]
+    pub killed: bool,
 }
 
 fn one() -> u32 {

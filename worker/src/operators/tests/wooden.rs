@@ -2,7 +2,7 @@
 
 use galapagos_domain::recipe::curate::{LabelFrom, LabelSource, LabelValue, Linearise, Operator, Pair, PairFrom};
 use galapagos_domain::trajectory::{Outcome, Trajectory};
-use galapagos_domain::tree::{NodePart, TreeNode};
+use galapagos_domain::tree::{NodeEnd, NodePart, TreeNode};
 
 use super::super::test_records::{Shelf, tree};
 use super::{applied, label, pair};
@@ -155,8 +155,9 @@ fn every_node_of_a_tree_is_labelled_once() {
 
 #[test]
 fn a_journey_goes_through_one_wrong_branch_at_each_node_and_comes_back() {
-    let journey =
-        |dead_ends, per_step| Operator::Linearise(Linearise { dead_ends, text_back: "No. ".to_owned(), per_step });
+    let journey = |dead_ends, per_step| {
+        Operator::Linearise(Linearise { dead_ends, text_back: "No. ".to_owned(), per_step, killed: true })
+    };
     let linearise = |dead_ends| journey(dead_ends, None);
     let mut nodes = grown();
     // The answer of g ends with a line break that is no part of its text.
@@ -191,4 +192,38 @@ fn a_journey_goes_through_one_wrong_branch_at_each_node_and_comes_back() {
     assert_eq!(record.verdict.outcome, Outcome::Pass);
     let unsolved = tree(&[(0, 0.0, None), (0, 0.5, FAIL)]);
     assert!(of(unsolved, linearise(1)).is_empty());
+}
+
+#[test]
+fn a_step_that_could_not_be_done_is_left_out_of_a_journey() {
+    let mut nodes = grown();
+    nodes[6].end = Some(NodeEnd::Killed);
+    let journey = |text_back: &str| {
+        let (text_back, per_step) = (text_back.to_owned(), Some("Back. ".to_owned()));
+        of(nodes.clone(), Operator::Linearise(Linearise { dead_ends: 1, text_back, per_step, killed: false }))
+    };
+    assert_eq!(journey("No. ")[0].completion, "cNo. bfNo. e", "g is gone, and one step is taken back");
+    assert_eq!(journey("\nNo. ")[0].completion, "c\nNo. bf\nNo. e");
+    let mut lines = nodes.clone();
+    (lines[2].text, lines[2].tokens) = ("\n".to_owned(), vec![u32::from('\n')]);
+    let record = of(
+        lines,
+        Operator::Linearise(Linearise { dead_ends: 1, text_back: "\nNo. ".to_owned(), per_step: None, killed: false }),
+    );
+    assert_eq!(record[0].completion, "\nNo. bf\nNo. e", "a line that has ended needs no other break");
+    // Below b, f alone is wrong: nothing is left of that branch.
+    nodes[5].end = Some(NodeEnd::Killed);
+    assert_eq!(
+        of(
+            nodes,
+            Operator::Linearise(Linearise {
+                dead_ends: 1,
+                text_back: "No. ".to_owned(),
+                per_step: None,
+                killed: false
+            })
+        )[0]
+        .completion,
+        "cNo. be"
+    );
 }

@@ -292,6 +292,12 @@ const LINEARISE: Topic = Topic {
         preset("dead_ends", "count", "1", "most wrong branches at one node"),
         required("text_back", "text", "what stands behind a wrong branch"),
         optional("per_step", "text", "what stands behind that, once for every further step of the branch"),
+        preset(
+            "killed",
+            "true or false",
+            "true",
+            "whether a step that `kill_after` ended is shown; without, the branch ends with the step before",
+        ),
     ],
     example: "",
 };
