@@ -52,8 +52,8 @@ pub(super) enum Move {
 
 impl Game for Countdown {
     const NAME: &'static str = "countdown";
-    const OPTIONS: &'static str = "`mode` is expression or steps, `attempts` 1 to 100, `shape` has `count` (two of 2 to 5), `largest` (3 to 1000) \
-         and `target`, the largest (10 to 10000)";
+    const OPTIONS: &'static str = "`mode` is expression or steps, `attempts` 1 to 100, `shape` has `count` (two of 2 to 5), `largest` (3 to 1000), \
+         `target`, the largest (10 to 10000), and `products` (true or false)";
     type Config = Config;
     type Move = Move;
 
