@@ -69,7 +69,7 @@ impl Group {
         Self::join(store, Backend::Gloo, spec)
     }
 
-    /// Joins the group and connects to all its ranks over `backend`.
+    /// Joins the group and connects to all its ranks over `backend`; returns when every rank is connected to every other.
     ///
     /// # Errors
     /// `NotBuilt` and `NoDevice` as [`Backend::check`], before anything is sent; `Argument` for an impossible spec,
@@ -98,7 +98,10 @@ impl Group {
         });
         let handle = handle.map_err(|message| failure(&roster, "connect", message, waited_since(started_ms)))?;
         let state = RefCell::new(State::Connected(handle));
-        Ok(Self { inner: Rc::new(Inner { backend, roster, state, reducers: RefCell::default() }) })
+        let inner = Rc::new(Inner { backend, roster, state, reducers: RefCell::default() });
+        // A rank can be connected while others still are not: if it left now, it would cut them off.
+        inner.agree("connect", "connected")?;
+        Ok(Self { inner })
     }
 
     #[must_use]

@@ -213,3 +213,12 @@ fn world_sizes_that_differ_are_a_mismatch() {
         me.group("try-3", TIMEOUT).leave(TIMEOUT).unwrap();
     });
 }
+
+#[test]
+fn ranks_that_leave_at_once_cut_nobody_off() {
+    all_ranks_pass("collectives::ranks_that_leave_at_once_cut_nobody_off", 4, |me| {
+        for number in 0..40 {
+            me.group(&format!("try-{number}"), TIMEOUT).leave(TIMEOUT).unwrap();
+        }
+    });
+}
