@@ -331,7 +331,7 @@ impl Family {
         }
     }
 
-    /// Whether the steps written so far can be done: lines of working, digits that come next, a program on the examples that are shown; `None`
+    /// Whether the steps written so far can be done: lines of working, digits that come next, a program on the examples that are shown, reasons; `None`
     /// for families whose answers have no such thing. It may be asked of a part, and says nothing of where lines of countdown lead.
     #[must_use]
     pub fn check_working(self, problem: &Problem, so_far: &str) -> Option<Verdict> {
@@ -341,6 +341,7 @@ impl Family {
             Self::RenderedSums(_) => Some(rendered_sums::check_working(&problem.answer, so_far)),
             Self::SortSixDigits | Self::SortThreeDigits => Some(sort_digits::check_working(&problem.answer, so_far)),
             Self::ListProgram(_) => Some(list_program::check_shown(problem, so_far)),
+            Self::SumReview(_) => Some(sum_review::check_working(&problem.prompt, so_far)),
             Self::LargestOfFive
             | Self::SmallestOfFive
             | Self::LettersInWord
@@ -348,7 +349,6 @@ impl Family {
             | Self::OddOneOut
             | Self::Countdown(_)
             | Self::LifeStep
-            | Self::SumReview(_)
             | Self::Enumerable(_) => None,
         }
     }

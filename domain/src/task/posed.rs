@@ -33,7 +33,7 @@ impl Family {
     #[must_use]
     pub fn works_without_answer(self) -> bool {
         match self {
-            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::ListProgram(_) => true,
+            Self::CountdownSteps(_) | Self::ArithmeticSteps(_) | Self::ListProgram(_) | Self::SumReview(_) => true,
             Self::SortSixDigits
             | Self::SortThreeDigits
             | Self::LargestOfFive
@@ -44,7 +44,6 @@ impl Family {
             | Self::Countdown(_)
             | Self::LifeStep
             | Self::RenderedSums(_)
-            | Self::SumReview(_)
             | Self::Enumerable(_) => false,
         }
     }

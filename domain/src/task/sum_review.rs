@@ -22,11 +22,13 @@ pub struct Shape {
     pub count: (u32, u32),
     /// Fewest and most digits of a number, 1 to 6.
     pub digits: (u32, u32),
+    /// Whether demonstrations list the wrong sums before the score. Without, they give the score alone; an answer may list them in any case.
+    pub reasons: bool,
 }
 
 impl Shape {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { count: (3, 5), digits: (1, 2) };
+    pub const DEFAULT: Self = Self { count: (3, 5), digits: (1, 2), reasons: true };
 
     /// What is out of range.
     pub(super) fn faults(self) -> Vec<ShapeFault> {
@@ -41,7 +43,7 @@ impl Shape {
 
     /// Characters of the longest prompt and of the longest answer.
     pub(super) fn longest(self) -> (u32, u32) {
-        let Self { count: (_, count), digits: (_, digits) } = self.or_default();
+        let Self { count: (_, count), digits: (_, digits), .. } = self.or_default();
         // A letter, a space, two numbers with their sign, a result one digit longer; a space between two.
         let sum = 2 + 2 * digits + 2 + digits + 1;
         (3 + count * sum + (count - 1) + 3, 1 + count + 2)
@@ -168,9 +170,11 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, shape: Shape) -> Draft {
     let named: Vec<String> = ('a'..).zip(&sums).map(|(letter, sum)| format!("{letter} {}", sum.text())).collect();
     let letters: String = ('a'..).zip(&sums).filter(|(_, sum)| !sum.is_right()).map(|(letter, _)| letter).collect();
     let reasons = if letters.is_empty() { "-".to_owned() } else { letters };
+    let score = count - wrong;
+    let answer = if shape.reasons { format!("{reasons} {score}") } else { score.to_string() };
     let mut canonical: Vec<String> = sums.iter().map(|sum| sum.text()).collect();
     canonical.sort_unstable();
-    Draft::question(&named.join(" "), &format!("{reasons} {}", count - wrong), canonical.join(" "))
+    Draft::question(&named.join(" "), &answer, canonical.join(" "))
 }
 
 /// The last number decides; the verdict's score says how near it is, and the reason tells the reasons.
@@ -188,6 +192,19 @@ pub(super) fn verify(prompt: &str, completion: &str) -> Verdict {
             .scored(nearness(&read, &right, sums.len())),
         None => check::fail(&format!("no score in {:?}; it is {right}", check::clip(completion))),
     }
+}
+
+/// The sums listed so far are wrong ones; the verdict's score is the F1 of all that is listed.
+pub(super) fn check_working(prompt: &str, so_far: &str) -> Verdict {
+    let Some(defects) = defects(prompt, so_far) else {
+        return Verdict::new(Outcome::Error, format!("{:?} is no prompt of sum_review", check::clip(prompt)));
+    };
+    let f1 = defects.f1();
+    let verdict = match defects.listed.difference(&defects.planted).next() {
+        Some(letter) => check::fail(&format!("{letter} is listed and is no wrong sum; F1 of the defects {f1:.2}")),
+        None => Verdict::pass(format!("what is listed is wrong; F1 of the defects {f1:.2}")),
+    };
+    verdict.scored(f1 as f32)
 }
 
 /// How near a score is to the right one: 1 if it is it, 0 if it is as far off as a score of so many sums can be.
@@ -230,6 +247,33 @@ mod tests {
     }
 
     #[test]
+    fn the_working_is_what_is_listed() {
+        let working = |text: &str| {
+            let verdict = check_working(PROMPT, text);
+            (verdict.outcome, verdict.score)
+        };
+        assert_eq!(working(" b 2"), (Outcome::Pass, Some(1.0)));
+        assert_eq!(working(" b 1"), (Outcome::Pass, Some(1.0)), "the score is not looked at");
+        assert_eq!(working(" b"), (Outcome::Pass, Some(1.0)));
+        assert_eq!(working(" 2"), (Outcome::Pass, Some(0.0)), "nothing is listed");
+        assert_eq!(working(" a"), (Outcome::Fail, Some(0.0)));
+        assert_eq!(working(" bc 2"), (Outcome::Fail, Some(2.0 / 3.0)));
+        assert_eq!(check_working("Q: Largest of 3\nA:", " 3").outcome, Outcome::Error);
+    }
+
+    #[test]
+    fn without_reasons_the_same_items_are_scored_alone() {
+        let (with, without) = (Shape::DEFAULT, Shape { reasons: false, ..Shape::DEFAULT });
+        let (mut one, mut other) = (Seed(1).stream(), Seed(1).stream());
+        for _ in 0..100 {
+            let (full, short) = (draw(&mut one, with), draw(&mut other, without));
+            assert_eq!((&full.prompt, &full.canonical), (&short.prompt, &short.canonical));
+            assert_eq!(short.answer.trim(), full.answer.rsplit(' ').next().unwrap());
+            assert_eq!(verify(&short.prompt, &short.answer).outcome, Outcome::Pass);
+        }
+    }
+
+    #[test]
     fn every_number_of_defects_comes_up() {
         let shape = Shape { count: (4, 4), ..Shape::DEFAULT };
         let mut counts = [0; 5];
@@ -244,7 +288,7 @@ mod tests {
     proptest! {
         #[test]
         fn answers_list_what_is_wrong(seed in 0u64.., least in 1u32..=9, digits in 1u32..=6) {
-            let shape = Shape { count: (least, 9), digits: (1, digits) };
+            let shape = Shape { count: (least, 9), digits: (1, digits), ..Shape::DEFAULT };
             let draft = draw(&mut Seed(seed).stream(), shape);
             let sums = sums(&draft.prompt).unwrap();
             let wrong: String = sums.iter().filter(|(_, sum)| !sum.is_right()).map(|(letter, _)| *letter).collect();

@@ -266,7 +266,7 @@ impl Referee<'_> {
             TaskRule::Check(_) | TaskRule::Played => None,
         };
         let unknown = || {
-            let reason = "`working` knows the families whose answers have steps: arithmetic_steps, countdown_steps and those that sort";
+            let reason = "`working` knows the families whose answers have steps: arithmetic_steps, countdown_steps, rendered_sums, list_program, sum_review and those that sort";
             Verdict::new(Outcome::Error, reason)
         };
         checked.unwrap_or_else(unknown).by("working/1")

@@ -130,6 +130,12 @@ const SUM_REVIEW: Topic = Topic {
     entries: &[
         preset("count", "list of 2 counts", "[3, 5]", "fewest and most sums, 1 to 9"),
         preset("digits", "list of 2 counts", "[1, 2]", "fewest and most digits of a number, 1 to 6"),
+        preset(
+            "reasons",
+            "true or false",
+            "true",
+            "whether demonstrations give the letters before the number; an answer may in any case",
+        ),
     ],
     example: "",
 };

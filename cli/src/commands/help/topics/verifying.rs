@@ -40,7 +40,7 @@ const VERIFY: Topic = Topic {
         word(
             "working",
             "",
-            "the steps so far can be done: of arithmetic_steps, countdown_steps, rendered_sums and the families that sort, and a list_program does what is shown; says nothing of where they lead",
+            "the steps so far can be done: of arithmetic_steps, countdown_steps, rendered_sums and the families that sort, a list_program does what is shown, and the letters of sum_review are those of wrong sums, with their F1 as its score; says nothing of where they lead",
         ),
         word("step_executor", "map", "the Python of every step runs, in the sandbox"),
         word("unit_tests", "map", "the answer, a program, passes the tests of its task, in the sandbox"),
