@@ -40,7 +40,7 @@ pub struct GroupSpec {
 /// the one that made the group. The same holds for backward passes under a [`crate::Reducer`].
 ///
 /// A call may take up to twice [`GroupSpec::timeout`] (agreement, then the collective) plus a roll call of at most two
-/// seconds after a failure.
+/// seconds after a failure; joining up to three times (agreement, connections, agreement that all are connected).
 #[derive(Debug)]
 pub struct Group {
     pub(crate) inner: Rc<Inner>,
