@@ -5,6 +5,7 @@
 //! two splits.
 
 mod language;
+mod shape;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -14,8 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use language::{CompileError, GUIDE, Limits, Program, RunError, Stage, Value};
+pub use shape::Shape;
 
-use super::shape::{self, ShapeFault};
 use super::split::Space;
 use super::{Draft, Problem, check};
 use crate::seed::Seed;
@@ -25,17 +26,6 @@ use crate::trajectory::{Outcome, ProgramClass, Verdict};
 pub const VISIBLE: usize = 2;
 /// Examples that decide.
 pub const HIDDEN: usize = 8;
-
-/// Least and largest number of an input, where nothing else is said.
-const VALUES: (i64, i64) = (-9, 20);
-
-/// By how much the least and the largest number of an input differ at least.
-const NARROWEST: i64 = 4;
-
-/// Longest shown part of the family's prompts in characters.
-const LONGEST_EXAMPLES: u32 = 150;
-/// Longest program of the family in characters.
-const LONGEST_PROGRAM: u32 = 48;
 
 /// An input and what the program makes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,61 +45,6 @@ pub struct ListTask {
     pub visible: Vec<Example>,
     /// Decide.
     pub hidden: Vec<Example>,
-}
-
-/// What instances look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Shape {
-    /// Fewest and most stages, 1 to 6.
-    pub stages: (u32, u32),
-    /// Fewest and most numbers of an input, 1 to 12.
-    pub length: (u32, u32),
-    /// Least and largest number of a shown input, -99 to 99. Hidden inputs have numbers from -9 to 20 whatever is shown.
-    pub values: (i64, i64),
-}
-
-impl Shape {
-    /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6), values: VALUES };
-
-    /// What is out of range.
-    pub(super) fn faults(self) -> Vec<ShapeFault> {
-        let faults = [
-            shape::range("stages", self.stages, &(1..=6)),
-            shape::range("length", self.length, &(1..=12)),
-            shape::range("values", self.values, &(-99..=99)),
-        ];
-        // Two shown inputs must differ, and what a program does must show in them.
-        let narrow = (self.values.1.saturating_sub(self.values.0) < NARROWEST).then(|| ShapeFault {
-            field: "values",
-            message: format!("[{}, {}] has too few numbers", self.values.0, self.values.1),
-            help: format!("let the largest be at least {NARROWEST} above the least"),
-        });
-        faults.into_iter().flatten().chain(narrow).collect()
-    }
-
-    /// The shape, or the default if it is out of range.
-    fn or_default(self) -> Self {
-        if self.faults().is_empty() { self } else { Self::DEFAULT }
-    }
-
-    /// Longest shown part of a prompt and longest program in characters; longer draws are left out.
-    pub(super) fn longest(self) -> (u32, u32) {
-        let shape = self.or_default();
-        let Self { stages, length, .. } = shape;
-        if shape == Self::DEFAULT {
-            return (LONGEST_EXAMPLES, LONGEST_PROGRAM);
-        }
-        // Two lists of numbers of up to three characters, each with ", " behind, brackets and arrows; a stage has a name, a number and " | ".
-        (2 * (2 * (5 * length.1 + 2) + 6), 16 * stages.1)
-    }
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 /// How a program text does on examples.
@@ -201,7 +136,7 @@ impl ListTask {
             return None;
         }
         loop {
-            let program = Program::draw(rng, shape.stages);
+            let program = Program::draw(rng, shape.stages, shape.calculations);
             let shown = examples(&program, rng, (shape.length, shape.values), VISIBLE);
             let Some(visible) = shown.filter(|shown| tells(shown)) else { continue };
             let Some(hidden) = hidden(&program, &visible) else { continue };
@@ -230,7 +165,7 @@ fn hidden(program: &Program, visible: &[Example]) -> Option<Vec<Example>> {
     let mut label = format!("list_program/hidden/{program}");
     visible.iter().for_each(|example| label.push_str(&Value::List(example.input.clone()).to_string()));
     let mut rng = Seed(0).derive(&label).stream();
-    examples(program, &mut rng, ((2, 8), VALUES), HIDDEN)
+    examples(program, &mut rng, ((2, 8), shape::VALUES), HIDDEN)
 }
 
 /// Of inputs with so many numbers from least to largest.
@@ -355,115 +290,4 @@ pub(super) fn verify(problem: &Problem, completion: &str) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use proptest::prelude::*;
-
-    use super::super::split::Part;
-    use super::*;
-    use crate::task::Family;
-
-    fn example(input: &[i64], output: Value) -> Example {
-        Example { input: input.to_vec(), output }
-    }
-
-    #[test]
-    fn the_four_grades() {
-        let examples = [example(&[3, 1, 2], Value::Number(3)), example(&[5], Value::Number(5))];
-        assert_eq!(grade("max", &examples), Grade::Passed);
-        assert_eq!(grade("first", &examples), Grade::Passed, "not told apart by these two");
-        assert_eq!(grade("last", &examples), Grade::Failed { passed: 1, of: 2 });
-        assert_eq!(grade("last", &examples).score(), 0.5);
-        assert!(matches!(grade("maximum", &examples), Grade::CompileError(_)));
-        let stopped = grade("drop 1 | max", &[example(&[1, 3], Value::Number(3)), example(&[5], Value::Number(5))]);
-        assert_eq!(stopped.to_string(), "runtime error: `max` of an empty list; 1 of 2 right");
-        let classes = ["maximum", "drop 1 | max", "last", "max"].map(|text| grade(text, &examples).class().number());
-        assert_eq!(classes, [0, 1, 2, 3]);
-        assert_eq!(ProgramClass::COUNT, 4);
-    }
-
-    #[test]
-    fn a_problem_is_graded_by_its_hidden_examples_alone() {
-        let mut rng = Seed(3).stream();
-        let (mut overfitted, mut drawn) = (0, 0);
-        while drawn < 40 {
-            let draft = draw(Shape::DEFAULT, &mut rng);
-            let problem = Problem {
-                key: "t/0".to_owned(),
-                prompt: draft.prompt,
-                answer: draft.answer,
-                canonical: draft.canonical,
-            };
-            assert_eq!(grade_problem(&problem, &problem.answer), Some(Grade::Passed));
-            assert_eq!(verify(&problem, &problem.answer).class, Some(3));
-            assert_eq!(verify(&problem, " no program").class, Some(0));
-            assert_eq!(check_shown(&problem, &problem.answer).outcome, Outcome::Pass);
-            assert_eq!(check_shown(&problem, " no program").class, Some(0));
-            for wrong in ["sort", "reverse", "take 1"].iter().filter(|wrong| !problem.answer.contains(*wrong)) {
-                overfitted += usize::from(grade_problem(&problem, wrong) == Some(Grade::Passed));
-            }
-            drawn += 1;
-        }
-        assert_eq!(overfitted, 0, "no one-stage program passes for another program");
-        let foreign = Problem {
-            key: "t/1".to_owned(),
-            prompt: "Q: x\nA:".to_owned(),
-            answer: " sort".to_owned(),
-            canonical: String::new(),
-        };
-        assert_eq!((verify(&foreign, " sort").outcome, verify(&foreign, " sort").class), (Outcome::Error, None));
-    }
-
-    #[test]
-    fn the_option_says_which_numbers_are_shown_and_hidden_ones_stay() {
-        let small = Shape { values: (0, 9), ..Shape::DEFAULT };
-        let mut rng = Seed(5).stream();
-        let task = ListTask::draw(&mut rng, small).unwrap();
-        let numbers =
-            |examples: &[Example]| examples.iter().flat_map(|example| example.input.clone()).collect::<Vec<_>>();
-        assert!(numbers(&task.visible).iter().all(|number| (0..=9).contains(number)));
-        assert!(numbers(&task.hidden).iter().any(|number| !(0..=9).contains(number)));
-        for (values, message) in [((0, 100), "out of range"), ((3, 3), "too few numbers"), ((4, 1), "out of range")] {
-            let faults = Shape { values, ..Shape::DEFAULT }.faults();
-            assert!(
-                faults.iter().any(|fault| fault.field == "values" && fault.message.contains(message)),
-                "{faults:?}"
-            );
-            assert!(ListTask::draw(&mut rng, Shape { values, ..Shape::DEFAULT }).is_none());
-        }
-    }
-
-    #[test]
-    fn every_part_holds_the_forms_that_its_space_says() {
-        let mut rng = Seed(1).stream();
-        let mut parts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        let Space::Counted { forms, .. } = space() else { panic!("counted") };
-        for _ in 0..200_000 {
-            let canonical = draw(Shape::DEFAULT, &mut rng).canonical;
-            parts
-                .entry(Part::of_form(Family::ListProgram(Shape::DEFAULT), &canonical).label())
-                .or_default()
-                .insert(canonical);
-            if parts.len() == 4 && parts.values().all(|part| part.len() as u64 >= forms) {
-                return;
-            }
-        }
-        panic!("{:?}", parts.iter().map(|(part, forms)| (*part, forms.len())).collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
-
-        #[test]
-        fn tasks_hold_together(seed in 0u64..) {
-            let task = ListTask::draw(&mut Seed(seed).stream(), Shape::default()).unwrap();
-            prop_assert_eq!((task.visible.len(), task.hidden.len()), (VISIBLE, HIDDEN));
-            let text = task.program.to_string();
-            prop_assert_eq!(grade(&text, &task.visible), Grade::Passed);
-            prop_assert_eq!(grade(&text, &task.hidden), Grade::Passed);
-            let again = ListTask { program: Program::compile(&text).unwrap(), ..task.clone() };
-            prop_assert_eq!(again.canonical(), task.canonical());
-        }
-    }
-}
+mod tests;

@@ -136,7 +136,43 @@ impl Stage {
         }
     }
 
-    fn draw(rng: &mut ChaCha8Rng, last: bool) -> Self {
+    /// Whether it makes new numbers of the list's numbers, or compares them with one of its own.
+    fn calculates(self) -> bool {
+        match self {
+            Self::Add(_)
+            | Self::Multiply(_)
+            | Self::Square
+            | Self::Greater(_)
+            | Self::Less(_)
+            | Self::Sums
+            | Self::Sum => true,
+            Self::Even
+            | Self::Odd
+            | Self::Sort
+            | Self::Reverse
+            | Self::Take(_)
+            | Self::Drop(_)
+            | Self::Unique
+            | Self::Repeat(_)
+            | Self::Max
+            | Self::Min
+            | Self::Count
+            | Self::First
+            | Self::Last => false,
+        }
+    }
+
+    /// One that calculates only if it may.
+    fn draw(rng: &mut ChaCha8Rng, last: bool, calculations: bool) -> Self {
+        loop {
+            let stage = Self::draw_any(rng, last);
+            if calculations || !stage.calculates() {
+                return stage;
+            }
+        }
+    }
+
+    fn draw_any(rng: &mut ChaCha8Rng, last: bool) -> Self {
         let small = |rng: &mut ChaCha8Rng, low: i64, high: i64| rng.random_range(low..=high);
         let count = |rng: &mut ChaCha8Rng| rng.random_range(1..=4usize);
         match rng.random_range(0..if last { 20 } else { 14 }) {
@@ -322,10 +358,10 @@ impl Program {
         })
     }
 
-    /// A random program of so many stages.
-    pub(super) fn draw(rng: &mut ChaCha8Rng, (fewest, most): (u32, u32)) -> Self {
+    /// A random program of so many stages, which calculate only if they may.
+    pub(super) fn draw(rng: &mut ChaCha8Rng, (fewest, most): (u32, u32), calculations: bool) -> Self {
         let count = rng.random_range(fewest..=most);
-        Self { stages: (1..=count).map(|number| Stage::draw(rng, number == count)).collect() }
+        Self { stages: (1..=count).map(|number| Stage::draw(rng, number == count, calculations)).collect() }
     }
 }
 

@@ -99,6 +99,12 @@ const LIST_PROGRAM: Topic = Topic {
             "[-9, 20]",
             "least and largest number of a shown input, -99 to 99; hidden ones have -9 to 20 in any case",
         ),
+        preset(
+            "calculations",
+            "true or false",
+            "true",
+            "whether programs calculate and compare too (`map`, `sums`, `sum`, `filter >N`), or only rearrange, select and count; an answer may in any case",
+        ),
     ],
     example: "",
 };

@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn programs_read_back_as_they_are_written(seed in 0u64..) {
-        let program = Program::draw(&mut Seed(seed).stream(), (1, 6));
+        let program = Program::draw(&mut Seed(seed).stream(), (1, 6), true);
         prop_assert_eq!(Program::compile(&program.to_string()).unwrap(), program);
     }
 
