@@ -107,6 +107,7 @@ impl Recipe {
                 scope.learn(step);
             }
         }
+        check.unused_members();
         check.stop();
         check.found
     }

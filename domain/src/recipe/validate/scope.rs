@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::Check;
 use crate::ids::Name;
 use crate::recipe::path::Path;
@@ -113,6 +115,24 @@ impl Check<'_> {
         }
     }
 
+    /// Refuses a member that is trained, takes no role and is read by no recipe step: whoever wrote it thinks that it is in use.
+    pub(super) fn unused_members(&mut self) {
+        let recipe = self.recipe;
+        let steps: Vec<_> = located_steps(recipe).collect();
+        for (path, step) in &steps {
+            let RecipeStep::Train(train) = step else { continue };
+            let Some(name) = train.name.as_ref().filter(|_| !train.takes_role()) else { continue };
+            if !steps.iter().any(|(_, step)| reads(step, name)) {
+                let message =
+                    format!("`{name}` is trained, and nothing uses it: it takes the role `{}` nowhere", train.role);
+                let help = format!(
+                    "say `promote: true` if it takes its role at once, or name it in a `tournament` or in an `evaluate`'s `members`; leave the training out if `{name}` is not wanted"
+                );
+                self.refuse(&path.key("as"), message, help);
+            }
+        }
+    }
+
     /// Refuses a dataset that no earlier recipe step made.
     pub(super) fn dataset(&mut self, path: &Path, name: &Name, scope: &Scope) {
         if let Some(first) = scope.datasets.get(name) {
@@ -208,6 +228,21 @@ fn located_steps(recipe: &Recipe) -> impl Iterator<Item = (Path, &RecipeStep)> {
         let list = Path::root().key(key);
         steps.iter().enumerate().map(move |(i, step)| (list.index(i).key(step.verb()), step))
     })
+}
+
+/// Whether a recipe step has `name` anywhere but as its own.
+fn reads(step: &RecipeStep, name: &Name) -> bool {
+    fn holds(value: &Value, name: &str) -> bool {
+        match value {
+            Value::String(text) => text == name,
+            Value::Array(items) => items.iter().any(|item| holds(item, name)),
+            Value::Object(fields) => {
+                fields.iter().any(|(key, value)| key != "as" && (key == name || holds(value, name)))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    serde_json::to_value(step).is_ok_and(|value| holds(&value, name.as_str()))
 }
 
 fn looks_unnamed(name: &Name) -> bool {

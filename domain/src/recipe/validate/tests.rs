@@ -56,6 +56,17 @@ fn an_equal_recipe_written_otherwise_has_the_same_digest_and_a_change_another() 
     assert_ne!(parse(&QUICKSTART.replacen("generations: 2", "generations: 3", 1)).unwrap().digest(), digest);
 }
 
+#[test]
+fn a_member_that_nothing_uses_is_refused_by_name() {
+    let unused = MAZE.replacen("- train: {role: policy,", "- train: {as: forgotten, role: policy,", 1);
+    assert_ne!(unused, MAZE);
+    let complaint = parse(&unused).expect_err("accepted").to_string();
+    assert!(complaint.contains("`forgotten` is trained, and nothing uses it"), "{complaint}");
+    assert!(complaint.contains("promote: true"), "{complaint}");
+    let promoted = unused.replacen("as: forgotten, ", "as: forgotten, promote: true, ", 1);
+    assert!(parse(&promoted).is_ok());
+}
+
 /// The quickstart whose candidate is trained only in some generations.
 fn staged(generations: &str) -> String {
     let name = "      as: candidate\n";

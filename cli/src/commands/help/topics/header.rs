@@ -86,7 +86,7 @@ const GENERATIONS: Topic = Topic {
         preset("from", "count", "1", "the first one"),
         optional("to", "count", "the last one; without it all that follow"),
     ],
-    example: "- train: {as: first-stage, role: policy, on: turns, loss: {pg: {}}, lr: 1.0e-6, generations: {to: 5}}\n- train: {as: second-stage, role: policy, on: shaped, loss: {pg: {}}, lr: 1.0e-6, generations: {from: 6}}",
+    example: "- train: {as: first-stage, role: policy, promote: true, on: turns, loss: {pg: {}}, lr: 1.0e-6, generations: {to: 5}}\n- train: {as: second-stage, role: policy, promote: true, on: shaped, loss: {pg: {}}, lr: 1.0e-6, generations: {from: 6}}",
 };
 
 const SOURCE: Topic = Topic {
