@@ -1,11 +1,12 @@
 //! List programs: find the program behind input/output examples. Tasks, their hidden tests and the graded check.
 //!
-//! Two examples are shown, eight are hidden. The hidden ones are a fixed function of the program and the shown ones, so a task is its
+//! Two examples are shown, behind words that tell what the program does if the shape says so; eight are hidden. The hidden ones are a fixed function of the program and the shown ones, so a task is its
 //! prompt and its program. The canonical form is the program's behaviour on fixed probes: two texts of one function never lie in
 //! two splits.
 
 mod language;
 mod shape;
+mod telling;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -41,6 +42,9 @@ pub struct Example {
 pub struct ListTask {
     /// The hidden program.
     pub program: Program,
+    /// What it does in words, if the question tells it.
+    #[serde(default)]
+    pub told: Option<String>,
     /// Shown.
     pub visible: Vec<Example>,
     /// Decide.
@@ -141,7 +145,8 @@ impl ListTask {
             let Some(visible) = shown.filter(|shown| tells(shown)) else { continue };
             let Some(hidden) = hidden(&program, &visible) else { continue };
             if tells(&hidden) && !is_shorter_still(&program) {
-                return Some(Self { program, visible, hidden });
+                let told = shape.told.then(|| telling::tell(&program, rng));
+                return Some(Self { program, told, visible, hidden });
             }
         }
     }
@@ -152,11 +157,12 @@ impl ListTask {
         behaviour(&self.program)
     }
 
-    /// The shown examples on one line.
+    /// What is told and the shown examples, on one line.
     #[must_use]
     pub fn shown(&self) -> String {
         let one = |example: &Example| format!("{} -> {}", Value::List(example.input.clone()), example.output);
-        self.visible.iter().map(one).collect::<Vec<_>>().join("; ")
+        let examples = self.visible.iter().map(one).collect::<Vec<_>>().join("; ");
+        self.told.as_ref().map_or_else(|| examples.clone(), |told| format!("{told}{}{examples}", telling::END))
     }
 }
 
@@ -249,8 +255,7 @@ pub(super) fn space() -> Space {
 #[must_use]
 pub fn grade_problem(problem: &Problem, text: &str) -> Option<Grade> {
     let program = Program::compile(&problem.answer).ok()?;
-    let shown = problem.prompt.strip_prefix("Q: ")?.strip_suffix("\nA:")?;
-    let visible = shown.split("; ").map(|example| {
+    let visible = examples_text(&problem.prompt)?.split("; ").map(|example| {
         let input = Value::read_list(example.split_once(" -> ")?.0)?;
         let output = program.run(&input, Limits::default()).ok()?;
         Some(Example { input, output })
@@ -259,14 +264,19 @@ pub fn grade_problem(problem: &Problem, text: &str) -> Option<Grade> {
     Some(grade(text, &hidden))
 }
 
+/// The examples of a question as they stand there, without what it tells.
+fn examples_text(prompt: &str) -> Option<&str> {
+    let shown = prompt.strip_prefix("Q: ")?.strip_suffix("\nA:")?;
+    Some(shown.split_once(telling::END).map_or(shown, |(_, examples)| examples))
+}
+
 /// What the question shows of the program: inputs with their outputs.
 fn shown(prompt: &str) -> Option<Vec<Example>> {
-    let shown = prompt.strip_prefix("Q: ")?.strip_suffix("\nA:")?;
     let read = |example: &str| {
         let (input, output) = example.split_once(" -> ")?;
         Some(Example { input: Value::read_list(input)?, output: Value::read(output)? })
     };
-    shown.split("; ").map(read).collect()
+    examples_text(prompt)?.split("; ").map(read).collect()
 }
 
 /// Passes if the examples that the question shows come out right: what anybody may run, and says nothing of the hidden ones.

@@ -33,7 +33,7 @@ pub(super) struct ListProgram {
 
 impl Game for ListProgram {
     const NAME: &'static str = "list_program";
-    const OPTIONS: &'static str = "`attempts` is 1 to 100, `shape` has `stages` (two of 1 to 6), `length` (two of 1 to 12) and `values` (two of -99 to 99)";
+    const OPTIONS: &'static str = "`attempts` is 1 to 100, `shape` has `stages` (two of 1 to 6), `length` (two of 1 to 12), `values` (two of -99 to 99), `calculations` and `told` (true or false)";
     type Config = Config;
     type Move = String;
 

@@ -349,6 +349,12 @@ impl Program {
         Ok(Value::List(list))
     }
 
+    /// What it does, in order.
+    #[must_use]
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
     /// All programs that lack one stage of this one.
     pub(super) fn without_one(&self) -> impl Iterator<Item = Self> + '_ {
         (0..self.stages.len()).map(|left_out| {

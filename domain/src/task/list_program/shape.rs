@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::telling::LONGEST_PHRASE;
 use crate::task::shape::{self, ShapeFault};
 
 /// Least and largest number of an input, where nothing else is said.
@@ -28,11 +29,13 @@ pub struct Shape {
     /// Whether programs calculate and compare too (`map`, `sums`, `sum`, `filter >N`, `filter <N`), and do not only rearrange, select and
     /// count. An answer may use every stage in any case.
     pub calculations: bool,
+    /// Whether a question tells in words what the program does, before its examples.
+    pub told: bool,
 }
 
 impl Shape {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6), values: VALUES, calculations: true };
+    pub const DEFAULT: Self = Self { stages: (2, 3), length: (3, 6), values: VALUES, calculations: true, told: false };
 
     /// What is out of range.
     pub(in crate::task) fn faults(self) -> Vec<ShapeFault> {
@@ -58,12 +61,13 @@ impl Shape {
     /// Longest shown part of a prompt and longest program in characters; longer draws are left out.
     pub(in crate::task) fn longest(self) -> (u32, u32) {
         let shape = self.or_default();
-        let Self { stages, length, .. } = shape;
+        let Self { stages, length, told, .. } = shape;
         if shape == Self::DEFAULT {
             return (LONGEST_EXAMPLES, LONGEST_PROGRAM);
         }
         // Two lists of numbers of up to three characters, each with ", " behind, brackets and arrows; a stage has a name, a number and " | ".
-        (2 * (2 * (5 * length.1 + 2) + 6), 16 * stages.1)
+        let examples = 2 * (2 * (5 * length.1 + 2) + 6);
+        (examples + if told { LONGEST_PHRASE * stages.1 } else { 0 }, 16 * stages.1)
     }
 }
 

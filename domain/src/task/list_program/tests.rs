@@ -87,6 +87,31 @@ fn without_calculations_no_program_has_one() {
 }
 
 #[test]
+fn a_question_that_tells_is_checked_by_the_same_examples() {
+    let told = Shape { told: true, ..Shape::DEFAULT };
+    let mut rng = Seed(11).stream();
+    for _ in 0..40 {
+        let draft = draw(told, &mut rng);
+        let words = draft.prompt.strip_prefix("Q: ").unwrap().split_once(". [").expect("words, then examples").0;
+        assert!(words.starts_with(char::is_alphabetic), "{words}");
+        let bare = draft.prompt.replacen(&format!("{words}. "), "", 1);
+        let problem = |prompt: String| Problem {
+            key: "t/0".to_owned(),
+            prompt,
+            answer: draft.answer.clone(),
+            canonical: draft.canonical.clone(),
+        };
+        let (told, bare) = (problem(draft.prompt.clone()), problem(bare));
+        assert_eq!(grade_problem(&told, &told.answer), Some(Grade::Passed));
+        assert_eq!(check_shown(&told, &told.answer).outcome, Outcome::Pass);
+        for text in ["sort", "reverse | take 1", "drop 9 | max", "no program"] {
+            assert_eq!(grade_problem(&told, text), grade_problem(&bare, text), "{text}");
+            assert_eq!(check_shown(&told, text), check_shown(&bare, text), "{text}");
+        }
+    }
+}
+
+#[test]
 fn six_stages_that_only_rearrange_are_found_and_none_can_be_left_out() {
     let long = Shape { calculations: false, stages: (6, 6), length: (8, 12), ..Shape::DEFAULT };
     let task = ListTask::draw(&mut Seed(1).stream(), long).unwrap();
@@ -116,7 +141,7 @@ proptest! {
 
     #[test]
     fn tasks_hold_together(seed in 0u64..) {
-        let task = ListTask::draw(&mut Seed(seed).stream(), Shape::default()).unwrap();
+        let task = ListTask::draw(&mut Seed(seed).stream(), Shape { told: seed % 2 == 0, ..Shape::default() }).unwrap();
         prop_assert_eq!((task.visible.len(), task.hidden.len()), (VISIBLE, HIDDEN));
         let text = task.program.to_string();
         prop_assert_eq!(grade(&text, &task.visible), Grade::Passed);

@@ -105,6 +105,12 @@ const LIST_PROGRAM: Topic = Topic {
             "true",
             "whether programs calculate and compare too (`map`, `sums`, `sum`, `filter >N`), or only rearrange, select and count; an answer may in any case",
         ),
+        preset(
+            "told",
+            "true or false",
+            "false",
+            "whether a question tells in words what the program does, before its examples: `Q: keep the even ones, then give the total. [3, 2, 4] -> 6; [8] -> 8`",
+        ),
     ],
     example: "",
 };
