@@ -228,7 +228,7 @@ const ENV: Topic = Topic {
         required(
             "tokens",
             "count",
-            "longest episode behind its first observation, other observations counted; it is cut before it is longer",
+            "longest episode behind its first observation (with `begun`, behind what was done by then), other observations counted; it is cut before it is longer",
         ),
         preset("max_tokens", "count", "32", "longest action"),
         optional("instruction", "text", "what stands before the first observation"),
