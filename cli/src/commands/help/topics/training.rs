@@ -97,7 +97,7 @@ const TRAIN: Topic = Topic {
         ),
         optional("generations", "map", "in `each`: the generations in which it runs; without it all of them"),
     ],
-    example: "- train: {as: candidate, role: policy, on: correct, loss: nll, data_epochs: 2, lr: 5.0e-5, ranks: 2}\n- train: {role: critic, on: samples, loss: {pointwise: bce}, start: restart, lr: 2.0e-5, ranks: 2}\n- train: {as: tuned, role: policy, on: samples, loss: {dpo: {beta: 0.1}}, adapter: {rank: 16}, lr: 1.0e-4}\n- train: {as: grpo, role: policy, on: samples, loss: {pg: {}}, kl: {weight: 0.04}, lr: 1.0e-6}",
+    example: "- train: {as: candidate, role: policy, on: correct, loss: nll, data_epochs: 2, lr: 5.0e-5, ranks: 2}\n- train: {role: critic, on: samples, loss: {pointwise: bce}, start: restart, lr: 2.0e-5, ranks: 2}\n- train: {as: tuned, role: policy, promote: true, on: samples, loss: {dpo: {beta: 0.1}}, adapter: {rank: 16}, lr: 1.0e-4}\n- train: {as: grpo, role: policy, promote: true, on: samples, loss: {pg: {}}, kl: {weight: 0.04}, lr: 1.0e-6}",
 };
 
 const START: Topic = Topic {
