@@ -28,11 +28,13 @@ pub(super) struct Config {
     pits: f64,
     /// Row and column of another goal than the one that is drawn, from 0.
     goal: Option<[usize; 2]>,
+    /// Whether `back` takes the last turn back.
+    back: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4, pits: 0.0, goal: None }
+        Self { rows: 6, columns: 6, walls: 0.25, slippery: 0.0, slip: 0.4, pits: 0.0, goal: None, back: false }
     }
 }
 
@@ -57,9 +59,23 @@ pub(super) struct Grid {
     drawn: usize,
     first_distance: u32,
     nearest: u32,
+    /// Where each turn that can be taken back began; `None` if none can.
+    #[serde(default)]
+    trail: Option<Vec<usize>>,
 }
 
 const WORDS: [&str; 4] = ["up", "right", "down", "left"];
+
+/// The action that takes the last turn back.
+const BACK: &str = "back";
+
+/// An action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Move {
+    /// A direction, counted clockwise from up.
+    Go(usize),
+    Back,
+}
 
 impl Grid {
     /// The cell next to `from`, counted clockwise from up; `None` at the edge and into a wall.
@@ -115,9 +131,9 @@ impl Grid {
 
 impl Game for Grid {
     const NAME: &'static str = "grid";
-    const OPTIONS: &'static str = "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9, `pits` 0 to 0.5, `goal` a row and a column";
+    const OPTIONS: &'static str = "`rows` and `columns` are 3 to 20, `walls` 0 to 0.5, `slippery` 0 to 1, `slip` (a chance) 0 to 0.9, `pits` 0 to 0.5, `goal` a row and a column, `back` true or false";
     type Config = Config;
-    type Move = usize;
+    type Move = Move;
 
     fn draw(config: &Config, rng: &mut ChaCha8Rng) -> Option<Self> {
         let sides = 3..=20;
@@ -150,6 +166,7 @@ impl Game for Grid {
                 drawn: goal,
                 first_distance: 0,
                 nearest: 0,
+                trail: config.back.then(Vec::new),
             };
             // Far enough to have to look for the way.
             let Some(mut distance) = grid.distances()[at].filter(|distance| free && *distance >= 3) else { continue };
@@ -179,15 +196,49 @@ impl Game for Grid {
     }
 
     fn legal(&self, _player: usize) -> Legal {
-        Legal::These(WORDS.map(str::to_owned).to_vec())
+        Legal::These(self.words())
     }
 
-    fn parse(&self, _player: usize, text: &str) -> Result<usize, Refused> {
-        choose(text, &WORDS.map(str::to_owned))
+    fn parse(&self, _player: usize, text: &str) -> Result<Move, Refused> {
+        choose(text, &self.words()).map(|at| if at < WORDS.len() { Move::Go(at) } else { Move::Back })
     }
 
-    fn play(&mut self, moves: Vec<Option<usize>>, chance: &mut ChaCha8Rng) -> Played {
-        let Some(wanted) = moves.into_iter().flatten().next() else { return Played::default() };
+    fn play(&mut self, moves: Vec<Option<Move>>, chance: &mut ChaCha8Rng) -> Played {
+        match moves.into_iter().flatten().next() {
+            None => Played::default(),
+            Some(Move::Back) => self.go_back(),
+            Some(Move::Go(wanted)) => self.go(wanted, chance),
+        }
+    }
+
+    fn score(&self, _player: usize) -> f64 {
+        let fallen = self.cells[self.at] == Cell::Pit && self.at != self.goal;
+        match self.first_distance {
+            _ if fallen => 0.0,
+            0 => 1.0,
+            first => 1.0 - f64::from(self.nearest) / f64::from(first),
+        }
+    }
+}
+
+impl Grid {
+    /// What may be done, in words.
+    fn words(&self) -> Vec<String> {
+        let back = self.trail.is_some().then_some(BACK);
+        WORDS.into_iter().chain(back).map(str::to_owned).collect()
+    }
+
+    fn go_back(&mut self) -> Played {
+        let before = self.trail.as_mut().and_then(Vec::pop);
+        let news = if before.is_some() { "You go back." } else { "There is nothing to go back on." };
+        self.at = before.unwrap_or(self.at);
+        Played { info: self.achieved(), ..Played::news(news.to_owned()) }
+    }
+
+    fn go(&mut self, wanted: usize, chance: &mut ChaCha8Rng) -> Played {
+        if let Some(trail) = &mut self.trail {
+            trail.push(self.at);
+        }
         let slips = self.cells[self.at] == Cell::Slippery && chance.random_bool(self.slip);
         let way = if slips { (wanted + [1, 3][chance.random_range(0..2)]) % 4 } else { wanted };
         let slipped = if slips { "You slip. " } else { "" };
@@ -203,15 +254,6 @@ impl Game for Grid {
             _ => (false, ""),
         };
         Played { over, info: self.achieved(), ..Played::news(format!("{slipped}You go {}.{end}", WORDS[way])) }
-    }
-
-    fn score(&self, _player: usize) -> f64 {
-        let fallen = self.cells[self.at] == Cell::Pit && self.at != self.goal;
-        match self.first_distance {
-            _ if fallen => 0.0,
-            0 => 1.0,
-            first => 1.0 - f64::from(self.nearest) / f64::from(first),
-        }
     }
 }
 
@@ -234,15 +276,25 @@ mod tests {
     fn a_pit_ends_a_walk_and_no_way_leads_through_it() {
         check("grid", &options(json!({"pits": 0.3, "rows": 4})), |_, _| String::new());
         let cells = vec![Cell::Free, Cell::Pit, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid =
-            Grid { columns: 3, cells, slip: 0.0, at: 0, from: 0, goal: 2, drawn: 2, first_distance: 4, nearest: 4 };
+        let mut grid = Grid {
+            columns: 3,
+            cells,
+            slip: 0.0,
+            at: 0,
+            from: 0,
+            goal: 2,
+            drawn: 2,
+            first_distance: 4,
+            nearest: 4,
+            trail: None,
+        };
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.observe(0), "@^G\n...\nYou are @, the goal is G, walls are #, ^ is a pit.");
         for way in [2, 1] {
-            assert!(!grid.play(vec![Some(way)], &mut Seed(0).stream()).over);
+            assert!(!grid.play(vec![Some(Move::Go(way))], &mut Seed(0).stream()).over);
         }
         assert_eq!(grid.score(0), 0.5);
-        let fallen = grid.play(vec![Some(0)], &mut Seed(0).stream());
+        let fallen = grid.play(vec![Some(Move::Go(0))], &mut Seed(0).stream());
         assert_eq!((fallen.over, fallen.news.as_str()), (true, "You go up. You fall into a pit."));
         assert_eq!(grid.score(0), 0.0, "what was reached before the fall is lost");
     }
@@ -256,7 +308,7 @@ mod tests {
             while grid.at != grid.goal {
                 let here = distances[grid.at].unwrap();
                 let way = (0..4).find(|way| grid.next(grid.at, *way).and_then(|to| distances[to]) == Some(here - 1));
-                grid.play(vec![way], &mut Seed(0).stream());
+                grid.play(vec![way.map(Move::Go)], &mut Seed(0).stream());
                 steps += 1;
             }
             assert_eq!((steps, grid.score(0)), (grid.first_distance, 1.0));
@@ -266,16 +318,48 @@ mod tests {
     #[test]
     fn a_small_map_by_hand() {
         let cells = vec![Cell::Free, Cell::Wall, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid =
-            Grid { columns: 3, cells, slip: 0.0, at: 0, from: 0, goal: 2, drawn: 2, first_distance: 4, nearest: 4 };
+        let mut grid = Grid {
+            columns: 3,
+            cells,
+            slip: 0.0,
+            at: 0,
+            from: 0,
+            goal: 2,
+            drawn: 2,
+            first_distance: 4,
+            nearest: 4,
+            trail: None,
+        };
         assert_eq!(grid.map(grid.at, grid.goal), "@#G\n...");
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
-        assert_eq!(grid.play(vec![Some(1)], &mut Seed(0).stream()).news, "There is no way right.");
-        grid.play(vec![Some(2)], &mut Seed(0).stream());
+        assert_eq!(grid.play(vec![Some(Move::Go(1))], &mut Seed(0).stream()).news, "There is no way right.");
+        grid.play(vec![Some(Move::Go(2))], &mut Seed(0).stream());
         assert_eq!((grid.map(grid.at, grid.goal).as_str(), grid.score(0)), (".#G\n@..", 0.25));
         assert_eq!(grid.achieved()["achieved"], json!({"goal": [1, 0]}));
-        grid.play(vec![Some(0)], &mut Seed(0).stream());
+        grid.play(vec![Some(Move::Go(0))], &mut Seed(0).stream());
         assert_eq!(grid.achieved()["achieved"], json!({}), "back at the start, nothing is reached");
+    }
+
+    #[test]
+    fn back_takes_turns_back_one_by_one_where_it_may() {
+        check("grid", &options(json!({"back": true, "rows": 4})), |_, _| String::new());
+        let mut grid = Grid::draw(&Config { back: true, ..Config::default() }, &mut Seed(3).stream()).unwrap();
+        let (start, mut news) = (grid.at, Vec::new());
+        let play = |grid: &mut Grid, action: Move| grid.play(vec![Some(action)], &mut Seed(0).stream()).news;
+        let mut places = Vec::new();
+        for way in [0, 1, 1, 2, 3, 0] {
+            places.push(grid.at);
+            play(&mut grid, Move::Go(way));
+        }
+        while let Some(place) = places.pop() {
+            news.push(play(&mut grid, Move::Back));
+            assert_eq!(grid.at, place, "a turn against a wall counts, too");
+        }
+        assert!(news.iter().all(|text| text == "You go back."), "{news:?}");
+        assert_eq!((grid.at, play(&mut grid, Move::Back).as_str()), (start, "There is nothing to go back on."));
+        let without = Grid::draw(&Config::default(), &mut Seed(3).stream()).unwrap();
+        assert_eq!(without.legal(0), Legal::These(WORDS.map(str::to_owned).to_vec()));
+        assert!(without.parse(0, "back").is_err() && grid.parse(0, "back").is_ok());
     }
 
     #[test]
