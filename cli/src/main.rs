@@ -13,6 +13,7 @@ mod error;
 mod experiment;
 mod export;
 mod local;
+mod nearest;
 mod outcome;
 mod recipe_file;
 mod render;

@@ -9,11 +9,9 @@ use clap::CommandFactory;
 use super::print;
 use crate::args;
 use crate::error::{Error, Exit};
+use crate::nearest::nearest;
 use crate::render::table::aligned;
 use topic::{Entry, Topic};
-
-/// How alike two words must be for one to be offered for the other.
-const LIKENESS: f64 = 0.8;
 
 /// `galapagos help`.
 ///
@@ -100,13 +98,9 @@ fn all_words() -> Vec<String> {
 }
 
 fn unknown(word: &str, known: &[String]) -> Error {
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let near = nearest(word, known.iter().map(String::as_str));
     let hint = match near {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+        Some(candidate) => format!("did you mean `{candidate}`?"),
         None => "`galapagos help recipe` lists the recipe language, `galapagos --help` the commands".to_owned(),
     };
     Error::Usage { message: format!("there is no help on `{word}`; {hint}") }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::nearest::nearest;
 
 /// Where experiments lie below a folder of recipes.
 const EXPERIMENTS: &str = "recipes/experiments";
@@ -34,9 +35,10 @@ impl Sources {
         }
         let looked = folders.iter().map(|folder| format!("`{}`", folder.display())).collect::<Vec<_>>().join(" or ");
         let known: Vec<String> = folders.iter().flat_map(|folder| names(folder)).collect();
+        let meant = nearest(named, known.iter().map(String::as_str)).map(|name| format!("; did you mean `{name}`?"));
+        let what = meant.unwrap_or_else(|| ": it is neither a file nor the name of one".to_owned());
         let known = if known.is_empty() { "none there".to_owned() } else { known.join(", ") };
-        let message =
-            format!("no experiment `{named}`: it is neither a file nor a name in {looked} (experiments: {known})");
+        let message = format!("no experiment `{named}`{what} (looked in {looked}; experiments: {known})");
         Err(Error::Usage { message })
     }
 
@@ -116,6 +118,8 @@ mod tests {
         assert_eq!(by_name.load("base").unwrap(), "galapagos: 1");
         assert!(by_name.load("other.yaml").unwrap_err().contains("no such file"));
         let unknown = Sources::find_in("yours", &roots).unwrap_err().to_string();
-        assert!(unknown.contains("experiments: mine"), "{unknown}");
+        assert!(unknown.contains("experiments: mine") && !unknown.contains("mean"), "{unknown}");
+        let near = Sources::find_in("mien", &roots).unwrap_err().to_string();
+        assert!(near.contains("no experiment `mien`; did you mean `mine`?"), "{near}");
     }
 }
