@@ -20,6 +20,7 @@ mod normalise;
 mod pair;
 mod plan;
 mod pool;
+mod repairs;
 mod reward;
 mod sample;
 mod shuffle;

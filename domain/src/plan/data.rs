@@ -59,7 +59,7 @@ impl Sizes {
             size.records = self.left(operator, size, nodes);
             size.pairs = match operator {
                 Operator::Pair(_) => true,
-                Operator::JoinPairs(_) => false,
+                Operator::JoinPairs(_) | Operator::Repairs(_) => false,
                 _ => size.pairs,
             };
         }
@@ -106,7 +106,8 @@ impl Sizes {
             | Operator::ShapeTurns(_)
             | Operator::Reward(_)
             | Operator::JoinPairs(_)
-            | Operator::Certainty(_) => size.records,
+            | Operator::Certainty(_)
+            | Operator::Repairs(_) => size.records,
             Operator::Hindsight(how) => size.records.saturating_mul(1 + u64::from(how.keep)),
         }
     }

@@ -1,6 +1,7 @@
 //! Why operators could not be applied.
 
 use galapagos_domain::ids::Name;
+use galapagos_domain::recipe::verify::TemplateError;
 
 use crate::engine::EngineError;
 
@@ -24,6 +25,8 @@ pub enum OperatorError {
     NoDataset(Name),
     #[error("cannot write the text that `{operator}` inserts in tokens")]
     Text { operator: &'static str, source: EngineError },
+    #[error("`{operator}` has no template")]
+    Template { operator: &'static str, source: TemplateError },
     #[error("`filter` still names the variable `{0}`; a job's operators have numbers")]
     Variable(String),
     #[error("tree `{tree}` is broken at node {node}: {problem}")]
@@ -54,6 +57,7 @@ impl OperatorError {
             | Self::NoRoles { .. }
             | Self::NoDataset(_)
             | Self::Text { .. }
+            | Self::Template { .. }
             | Self::Variable(_)
             | Self::Tree { .. }
             | Self::Reverify { .. }

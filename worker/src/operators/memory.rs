@@ -10,7 +10,7 @@ use galapagos_domain::tree::doubted;
 
 use super::error::OperatorError;
 use super::plan::stage;
-use super::stage::{Fate, Group, Means, Sources, Stage};
+use super::stage::{Fate, Group, Kin, Means, Sources, Stage};
 use super::tally::{Lacking, Passed, counts};
 
 /// Applies `operators` in order; the operator at place i draws from `seed.derive("operator/i")`.
@@ -59,7 +59,7 @@ fn run(
                 end(each(number, record)?, &mut out);
             }
         }
-        Stage::Task(group) => out = by_task(group, records)?,
+        Stage::Kin(kin, group) => out = together(kin, group, records)?,
         Stage::Whole(mut whole) => {
             records.iter().try_for_each(|record| whole.see(record))?;
             whole.settle()?;
@@ -83,15 +83,15 @@ fn run(
     Ok((out, lacking))
 }
 
-fn by_task(mut group: Group<'_>, records: Vec<Trajectory>) -> Result<Vec<Trajectory>, OperatorError> {
-    let mut tasks: BTreeMap<_, (Vec<usize>, Vec<Trajectory>)> = BTreeMap::new();
+fn together(kin: Kin, mut group: Group<'_>, records: Vec<Trajectory>) -> Result<Vec<Trajectory>, OperatorError> {
+    let mut kins: BTreeMap<_, (Vec<usize>, Vec<Trajectory>)> = BTreeMap::new();
     for (place, record) in records.into_iter().enumerate() {
-        let (places, rows) = tasks.entry((record.task_set.clone(), record.task.clone())).or_default();
+        let (places, rows) = kins.entry(kin.name(&record, 0)).or_default();
         places.push(place);
         rows.push(record);
     }
     let mut out = Vec::new();
-    for (places, rows) in tasks.into_values() {
+    for (places, rows) in kins.into_values() {
         out.extend(group(rows)?.into_iter().map(|(place, record)| (places[place], record)));
     }
     out.sort_by_key(|(place, _)| *place);

@@ -17,7 +17,10 @@ pub(super) fn at_first_error<'a>(
     codec: &'a dyn Codec,
     seed: Seed,
 ) -> Result<Group<'a>, OperatorError> {
-    let revision = written(codec, &splice.revision, "splice")?;
+    let text = &splice.revision;
+    let revision = Said { text: text.clone(), tokens: written(codec, text, "splice")? };
+    let text = splice.per_step.clone().unwrap_or_default();
+    let again = Said { tokens: written(codec, &text, "splice")?, text };
     Ok(Box::new(move |rows| {
         let mut out = Vec::new();
         for (place, bad) in rows.iter().enumerate().filter(|(_, row)| row.verdict.outcome == Outcome::Fail) {
@@ -25,10 +28,31 @@ pub(super) fn at_first_error<'a>(
             let Some(end) = first_error(bad, parting, splice.first_error, seed) else { continue };
             let end = if splice.shown { behind_shown(bad, end) } else { end };
             let end = if end == bad.completion_tokens.len() { unstopped(codec, bad)? } else { end };
-            out.push((place, join(&Joint { bad, end, good, parting }, splice, &revision, codec)?));
+            let said = revision.behind(&again, wrong_steps(bad, parting, end).saturating_sub(1));
+            out.push((place, join(&Joint { bad, end, good, parting }, splice, &said, codec)?));
         }
         Ok(out)
     }))
+}
+
+/// A text with its tokens.
+struct Said {
+    text: String,
+    tokens: Vec<u32>,
+}
+
+impl Said {
+    /// This, and so many times the other.
+    fn behind(&self, other: &Self, times: usize) -> Self {
+        let text = format!("{}{}", self.text, other.text.repeat(times));
+        Self { text, tokens: [self.tokens.as_slice(), &other.tokens.repeat(times)].concat() }
+    }
+}
+
+/// Steps of the policy between the parting and the end of what is kept.
+fn wrong_steps(bad: &Trajectory, parting: usize, end: usize) -> usize {
+    let own = |span: &&Span| span.learn && span.end as usize > parting && span.end as usize <= end;
+    bad.credit.spans.iter().filter(own).count()
 }
 
 pub(super) fn written(codec: &dyn Codec, text: &str, operator: &'static str) -> Result<Vec<u32>, OperatorError> {
@@ -98,10 +122,10 @@ struct Joint<'a> {
     parting: usize,
 }
 
-fn join(joint: &Joint<'_>, splice: &Splice, revision: &[u32], codec: &dyn Codec) -> Result<Trajectory, OperatorError> {
+fn join(joint: &Joint<'_>, splice: &Splice, said: &Said, codec: &dyn Codec) -> Result<Trajectory, OperatorError> {
     let Joint { bad, end, good, parting } = *joint;
     let tail = &good.completion_tokens[parting..];
-    let tokens = [&bad.completion_tokens[..end], revision, tail].concat();
+    let tokens = [&bad.completion_tokens[..end], &said.tokens, tail].concat();
     let part = |start: usize, end: usize, learn| Span {
         start: start as u32,
         end: end as u32,
@@ -114,8 +138,8 @@ fn join(joint: &Joint<'_>, splice: &Splice, revision: &[u32], codec: &dyn Codec)
         spans.push(part(0, end, true));
     }
     spans.iter_mut().for_each(|span| span.learn &= !splice.mask_bad);
-    let back = end + revision.len();
-    if !revision.is_empty() {
+    let back = end + said.tokens.len();
+    if !said.tokens.is_empty() {
         spans.push(part(end, back, true));
     }
     let later = good.credit.spans.iter().filter(|span| span.start as usize >= parting);
@@ -129,7 +153,7 @@ fn join(joint: &Joint<'_>, splice: &Splice, revision: &[u32], codec: &dyn Codec)
     let stop = unstopped(codec, good)?.max(parting);
     let completion = [
         read(codec, &bad.completion_tokens[..end], "splice")?,
-        splice.revision.clone(),
+        said.text.clone(),
         read(codec, &good.completion_tokens[parting..stop], "splice")?,
     ]
     .concat();

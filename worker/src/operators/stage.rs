@@ -110,7 +110,7 @@ pub(super) enum Fate {
 /// By the record alone; the number is its place in what goes in.
 pub(super) type Each<'a> = Box<dyn FnMut(u64, Trajectory) -> Result<Fate, OperatorError> + 'a>;
 
-/// By all records of its task. What comes out stands where the record at the place beside it stood, in the order given here.
+/// By all records of its kin. What comes out stands where the record at the place beside it stood, in the order given here.
 pub(super) type Group<'a> = Box<dyn FnMut(Vec<Trajectory>) -> Result<Vec<(usize, Trajectory)>, OperatorError> + 'a>;
 
 /// Instead of all records, those that a tree gives.
@@ -127,10 +127,37 @@ pub(super) trait Whole<'a> {
     }
 }
 
+/// What the records have in common that an operator sees together, beside their task set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kin {
+    Task,
+    /// What the policy is asked, behind the few-shot prefix: tasks of two splits may ask the same.
+    Question,
+}
+
+impl Kin {
+    /// A name of what the record shares with its kin, which differs at each depth.
+    pub(super) fn name(self, record: &Trajectory, depth: u32) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&depth.to_le_bytes()).update(record.task_set.as_str().as_bytes()).update(b"/");
+        match self {
+            Self::Task => {
+                hasher.update(record.task.as_bytes());
+            }
+            Self::Question => {
+                for token in record.prompt_tokens.iter().skip(record.prefix_len as usize) {
+                    hasher.update(&token.to_le_bytes());
+                }
+            }
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
 /// An operator, ready.
 pub(super) enum Stage<'a> {
     Each(Each<'a>),
-    Task(Group<'a>),
+    Kin(Kin, Group<'a>),
     Whole(Box<dyn Whole<'a> + 'a>),
     Trees(Fell<'a>),
 }
@@ -139,7 +166,8 @@ impl fmt::Debug for Stage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Each(_) => "Each",
-            Self::Task(_) => "Task",
+            Self::Kin(Kin::Task, _) => "Task",
+            Self::Kin(Kin::Question, _) => "Question",
             Self::Whole(_) => "Whole",
             Self::Trees(_) => "Trees",
         })

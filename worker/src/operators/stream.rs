@@ -100,7 +100,7 @@ pub fn stream<'a>(
         let lacks = Rc::new(Cell::new(Lacking::default()));
         records = match stage(operator, seed.derive(&format!("operator/{place}")), means)? {
             Stage::Each(each) => one_by_one(each, records, Rc::clone(&lacks)),
-            Stage::Task(group) => lazy(move || groups::by_task(group, records, limits)),
+            Stage::Kin(kin, group) => lazy(move || groups::together((kin, group), records, limits)),
             Stage::Whole(whole) => {
                 let lacks = Rc::clone(&lacks);
                 lazy(move || twice(whole, records, lacks, limits))

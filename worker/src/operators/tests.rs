@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::curate::{
     BalanceBy, DedupeBy, Filter, FirstError, LabelFrom, LabelSource, LabelValue, Linearise, Mask, Measure, Mix,
-    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, RewardSum, RewardTerm, ShapeTurns, Splice,
-    Subsample, TopK,
+    Normalise, Of, Operator, Over, Pair, PairBy, PairFrom, Per, Relabel, Repairs, RewardSum, RewardTerm, ShapeTurns,
+    Splice, Subsample, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::seed::Seed;
@@ -79,8 +79,10 @@ fn changing() -> impl Strategy<Value = Operator> {
             first_error: FirstError::LowestQ,
             shown: false,
             revision: "Wait. ".to_owned(),
+            per_step: Some("Back. ".to_owned()),
             mask_bad: true
         })),
+        Just(Operator::Repairs(Repairs { ask: "{prompt}/{answer}/{error}".to_owned(), chat: false })),
         Just(Operator::Mask(Mask::Prefix(0.5))),
         Just(Operator::Mix(Mix { with: mix })),
         Just(Operator::Relabel(Relabel { pass: Some(1.0), fail: Some(-1.0), ..Relabel::default() })),

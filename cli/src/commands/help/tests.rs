@@ -146,7 +146,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "apply" => words::<Operator>(None),
         "keep" | "drop" | "filter" | "top_k" | "cap" | "subsample" | "pair" | "label_from" | "splice" | "linearise"
         | "relabel" | "noise" | "repeat_verify" | "hindsight" | "shape_turns" | "reward" | "join_pairs"
-        | "certainty" => words::<Operator>(Some(find(topic)?.word)),
+        | "certainty" | "repairs" => words::<Operator>(Some(find(topic)?.word)),
         "dedupe_by" => words::<DedupeBy>(None),
         "near" => words::<DedupeBy>(Some("near")),
         "mask" => words::<Mask>(None),
@@ -248,6 +248,7 @@ fn least(topic: &str) -> Value {
         "linearise" => json!({"text_back": "t"}),
         "join_pairs" => json!({"between": "b"}),
         "certainty" => json!({"role": "critic", "between": "b"}),
+        "repairs" => json!({"ask": "a"}),
         "relabel" => json!({}),
         "shape_turns" => json!({"bonus": 1.0}),
         "reward" => json!({"sum": []}),
@@ -327,7 +328,7 @@ fn filled_in(topic: &str, least: Value) -> serde_json::Result<Value> {
         "pg" | "dpo" | "kto" | "dpo_regression" | "cpl" | "bt_pair" | "value" | "td_conservative"
         | "contrastive_mi" => through::<Loss>(json!({ topic: least })).map(inside),
         "filter" | "top_k" | "pair" | "label_from" | "splice" | "linearise" | "relabel" | "hindsight" | "subsample"
-        | "shape_turns" | "reward" | "join_pairs" | "certainty" => {
+        | "shape_turns" | "reward" | "join_pairs" | "certainty" | "repairs" => {
             through::<Operator>(json!({ topic: least })).map(inside)
         }
         "critic" => through::<Baseline>(json!({ topic: least })).map(inside),

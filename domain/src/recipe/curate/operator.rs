@@ -66,6 +66,8 @@ pub enum Operator {
     JoinPairs(JoinPairs),
     /// Ask a role under masks how sure it is of each preference.
     Certainty(Certainty),
+    /// Of failed records make ones that ask for them to be mended.
+    Repairs(Repairs),
 }
 
 impl Operator {
@@ -98,6 +100,7 @@ impl Operator {
             Self::Reward(_) => "reward",
             Self::JoinPairs(_) => "join_pairs",
             Self::Certainty(_) => "certainty",
+            Self::Repairs(_) => "repairs",
         }
     }
 
@@ -117,7 +120,12 @@ impl Operator {
     pub fn writes_text(&self) -> bool {
         matches!(
             self,
-            Self::Splice(_) | Self::Linearise(_) | Self::Hindsight(_) | Self::JoinPairs(_) | Self::Certainty(_)
+            Self::Splice(_)
+                | Self::Linearise(_)
+                | Self::Hindsight(_)
+                | Self::JoinPairs(_)
+                | Self::Certainty(_)
+                | Self::Repairs(_)
         )
     }
 
@@ -242,6 +250,9 @@ impl LabelFrom {
 pub struct Splice {
     pub first_error: FirstError,
     pub revision: String,
+    /// What stands behind that, once for every further step that the failed record took behind the parting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_step: Option<String>,
     /// Whether the policy does not answer for the failed record's part.
     #[serde(default = "yes")]
     pub mask_bad: bool,
@@ -358,6 +369,18 @@ pub struct JoinPairs {
     pub between: String,
     #[serde(default)]
     pub behind: String,
+}
+
+/// Of each failed record one whose prompt asks for it to be mended and whose completion is the passed answer to the same question that is
+/// fewest characters apart, the earliest of equals; other records are left out (the repair model of CodeRL, arXiv 2207.01780).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repairs {
+    /// Template with `{prompt}`, `{answer}`, `{error}`, as the `write` of a search's `repair` has it.
+    pub ask: String,
+    /// The template is one message of a conversation, by the model's chat template.
+    #[serde(default)]
+    pub chat: bool,
 }
 
 /// Both sides of each preference get what a role of two classes says of it, which reads them as [`JoinPairs`] writes them, in both orders

@@ -9,6 +9,7 @@ use crate::recipe::curate::{
 use crate::recipe::path::Path;
 use crate::recipe::search::Search;
 use crate::recipe::step::RecipeStep;
+use crate::recipe::verify::Blank;
 use crate::recipe::{Head, Number};
 
 /// Most of the best and worst that are paired at one place.
@@ -69,6 +70,10 @@ impl Check<'_> {
             Operator::Reward(reward) => self.reward(&reward.sum, &path.key("sum")),
             Operator::JoinPairs(join) => self.between_answers(&join.between, path),
             Operator::Certainty(certainty) => self.certainty(certainty, path, scope),
+            Operator::Repairs(repairs) => {
+                let shown = [Blank::Prompt, Blank::Answer, Blank::Error];
+                self.template(&repairs.ask, &path.key("ask"), &shown, &[&[Blank::Answer]]);
+            }
             Operator::Keep { .. }
             | Operator::Drop { .. }
             | Operator::Dedupe
@@ -311,7 +316,7 @@ mod tests {
              {splice: {first_error: lowest_q, revision: 'Wait. '}}, {mask: all_but_last}, {mask: {bad: 0}}, \
              {mix: {with: {correct: 0.5}}}, {relabel: {pass: 1, fail: -1}}, {noise: {flip: 0.1}}, \
              {label_from: {value: outcome}}, {relabel: {classes: [-1.0, -0.6, -0.3, 1.0]}}, \
-             {repeat_verify: {times: 3, min_pass: 2}}, {join_pairs: {between: ' or '}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
+             {repeat_verify: {times: 3, min_pass: 2}}, {join_pairs: {between: ' or '}}, {repairs: {ask: '{prompt}{answer}: {error}'}}, {normalise: sibling_center}, {normalise: {whiten: values}}]";
         let of_trees =
             ["{pair: {from: siblings, step_margin: 0.5, edit_distance: 20}}", "{linearise: {text_back: 'No. '}}"];
         let label = "{label_from: {value: rollout, from: trees, drop_penalty: 1, clip: [0, 1]}}";
@@ -351,6 +356,8 @@ mod tests {
             ("[{label_from: {value: outcome, from: trees}}]", "apply[0].label_from.value", "leave `from` out"),
             ("[{label_from: {value: outcome, threshold: 1}}]", "apply[0].label_from", "`threshold`"),
             ("[{join_pairs: {between: ''}}]", "apply[0].join_pairs.between", "second answer"),
+            ("[{repairs: {ask: 'mend'}}]", "apply[0].repairs.ask", "{answer}"),
+            ("[{repairs: {ask: '{answer}{step}'}}]", "apply[0].repairs.ask", "{error}"),
             ("[{certainty: {role: policy, between: or}}]", "apply[0].certainty.role", "{classes: 2}"),
             ("[{certainty: {role: critic, between: or, samples: 1}}]", "apply[0].certainty.samples", "from 2"),
             ("[{certainty: {role: critic, between: or, rate: 0}}]", "apply[0].certainty.rate", "nothing is uncertain"),

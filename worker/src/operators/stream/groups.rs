@@ -1,4 +1,4 @@
-//! The records of each task together: partitions by task, each cut again until it fits, then the runs that come out merged by place.
+//! The records of each task, or of each question, together: partitions by it, each cut again until it fits, then the runs that come out merged by place.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,13 +8,13 @@ use galapagos_domain::trajectory::Trajectory;
 use super::Limits;
 use super::spill::{Held, Numbered, Spill, Spilled};
 use crate::operators::error::OperatorError;
-use crate::operators::stage::{Group, Records};
+use crate::operators::stage::{Group, Kin, Records};
 
 /// Cuts after which a partition is worked on whatever its size: more than enough for any file system.
 const DEEPEST: u32 = 12;
 
-pub(super) fn by_task<'a>(
-    mut group: Group<'a>,
+pub(super) fn together<'a>(
+    (kin, mut group): (Kin, Group<'a>),
     records: Records<'a>,
     limits: Limits<'a>,
 ) -> Result<Records<'a>, OperatorError> {
@@ -23,11 +23,11 @@ pub(super) fn by_task<'a>(
         held.push(number, record?)?;
     }
     let spill = match held.few() {
-        Ok(rows) => return Ok(Box::new(worked(&mut group, rows)?.into_iter().map(|(_, record)| Ok(record)))),
+        Ok(rows) => return Ok(Box::new(worked(kin, &mut group, rows)?.into_iter().map(|(_, record)| Ok(record)))),
         Err(spill) => spill,
     };
     let mut runs = Vec::new();
-    part(&mut group, spill.read()?, 0, limits, &mut runs)?;
+    part((kin, &mut group), spill.read()?, 0, limits, &mut runs)?;
     while runs.len() > limits.fan.max(2) {
         let some = runs.drain(..limits.fan.max(2)).collect();
         let mut merged = Spill::new(limits)?;
@@ -41,15 +41,15 @@ pub(super) fn by_task<'a>(
 }
 
 /// The group's records of a part that fits, in order of place.
-fn worked(group: &mut Group<'_>, rows: Vec<Numbered>) -> Result<Vec<Numbered>, OperatorError> {
-    let mut tasks: BTreeMap<_, (Vec<u64>, Vec<Trajectory>)> = BTreeMap::new();
+fn worked(kin: Kin, group: &mut Group<'_>, rows: Vec<Numbered>) -> Result<Vec<Numbered>, OperatorError> {
+    let mut kins: BTreeMap<_, (Vec<u64>, Vec<Trajectory>)> = BTreeMap::new();
     for (number, record) in rows {
-        let (numbers, rows) = tasks.entry((record.task_set.clone(), record.task.clone())).or_default();
+        let (numbers, rows) = kins.entry(kin.name(&record, 0)).or_default();
         numbers.push(number);
         rows.push(record);
     }
     let mut out = Vec::new();
-    for (numbers, rows) in tasks.into_values() {
+    for (numbers, rows) in kins.into_values() {
         out.extend(group(rows)?.into_iter().map(|(place, record)| (numbers[place], record)));
     }
     out.sort_by_key(|(number, _)| *number);
@@ -59,14 +59,14 @@ fn worked(group: &mut Group<'_>, rows: Vec<Numbered>) -> Result<Vec<Numbered>, O
 /// A part of the records under way into a file.
 struct Part<'a> {
     spill: Spill<'a>,
-    /// The first task in it, and whether there is another.
+    /// The first kin in it, and whether there is another.
     first: Option<[u8; 32]>,
     mixed: bool,
 }
 
-/// Cuts `rows` by task; what fits is worked on and becomes a run.
+/// Cuts `rows` by kin; what fits is worked on and becomes a run.
 fn part<'a>(
-    group: &mut Group<'_>,
+    (kin, group): (Kin, &mut Group<'_>),
     rows: Spilled<'a>,
     depth: u32,
     limits: Limits<'a>,
@@ -77,11 +77,11 @@ fn part<'a>(
     let mut parts = (0..fan).map(open).collect::<Result<Vec<_>, OperatorError>>()?;
     for row in rows {
         let (number, record) = row?;
-        let task = task(&record, depth);
+        let name = kin.name(&record, depth);
         let mut head = [0; 8];
-        head.copy_from_slice(&task[..8]);
+        head.copy_from_slice(&name[..8]);
         let part = &mut parts[(u64::from_le_bytes(head) % fan as u64) as usize];
-        part.mixed |= *part.first.get_or_insert(task) != task;
+        part.mixed |= *part.first.get_or_insert(name) != name;
         part.spill.push(number, &record)?;
     }
     for Part { spill, mixed, .. } in parts {
@@ -91,11 +91,11 @@ fn part<'a>(
         let again = mixed && spill.bytes > limits.held_bytes && depth < DEEPEST;
         let rows = spill.read()?;
         if again {
-            part(group, rows, depth + 1, limits, runs)?;
+            part((kin, group), rows, depth + 1, limits, runs)?;
             continue;
         }
         let mut run = Spill::new(limits)?;
-        for (number, record) in worked(group, rows.collect::<Result<_, _>>()?)? {
+        for (number, record) in worked(kin, group, rows.collect::<Result<_, _>>()?)? {
             run.push(number, &record)?;
         }
         runs.push(run.read()?);
@@ -103,14 +103,7 @@ fn part<'a>(
     Ok(())
 }
 
-/// A name of the record's task that differs at each depth.
-fn task(record: &Trajectory, depth: u32) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&depth.to_le_bytes()).update(record.task_set.as_str().as_bytes()).update(b"/");
-    *hasher.update(record.task.as_bytes()).finalize().as_bytes()
-}
-
-/// Several runs as one, in order of place. Equal places are of one task, and so of one run.
+/// Several runs as one, in order of place. Equal places are of one kin, and so of one run.
 struct Merge<'a> {
     runs: Vec<Spilled<'a>>,
     heads: Vec<Option<Trajectory>>,

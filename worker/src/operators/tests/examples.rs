@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::curate::{
     FirstError, LabelFrom, LabelSource, LabelValue, Measure, Mix, Normalise, Of, Operator, Over, PairFrom, Relabel,
-    RewardSum, RewardTerm, ShapeTurns, Splice, TopK,
+    Repairs, RewardSum, RewardTerm, ShapeTurns, Splice, TopK,
 };
 use galapagos_domain::recipe::{Number, Shuffled};
 use galapagos_domain::trajectory::{Outcome, Score, Trajectory};
@@ -148,7 +148,7 @@ fn labels_of_a_record_are_made_of_its_values_and_records_without_are_dropped() {
 }
 
 fn splice(first_error: FirstError, mask_bad: bool) -> Operator {
-    Operator::Splice(Splice { first_error, revision: "Wait.".to_owned(), mask_bad, shown: false })
+    Operator::Splice(Splice { first_error, revision: "Wait.".to_owned(), per_step: None, mask_bad, shown: false })
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_failed_record_is_cut_where_somebody_named_its_first_error_or_anywhere() {
     bad.credit.spans[4].learn = false;
     let good = steps(1, PASS, "abxy", &[0.5, 0.5, 0.5, 0.5]);
     let spliced = |first_error, shown| {
-        let splice = Splice { first_error, revision: "Wait.".to_owned(), mask_bad: true, shown };
+        let splice = Splice { first_error, revision: "Wait.".to_owned(), per_step: None, mask_bad: true, shown };
         run(Operator::Splice(splice), vec![bad.clone(), good.clone()])
     };
     assert_eq!(spliced(FirstError::Judged, false)[0].completion, "abcdWait.xy");
@@ -199,8 +199,75 @@ fn a_failed_record_is_cut_where_somebody_named_its_first_error_or_anywhere() {
     let mut early = bad.clone();
     early.credit.spans[0].class = Some(0);
     early.credit.spans[3].class = None;
-    let splice = Splice { first_error: FirstError::Judged, revision: String::new(), mask_bad: true, shown: false };
+    let splice = Splice {
+        first_error: FirstError::Judged,
+        revision: String::new(),
+        per_step: None,
+        mask_bad: true,
+        shown: false,
+    };
     assert!(run(Operator::Splice(splice), vec![early, good]).is_empty(), "an error that the passed record has, too");
+}
+
+#[test]
+fn what_is_said_again_is_said_for_every_further_step_behind_the_parting() {
+    // They share `ab`; `c`, `d` and `e` are wrong steps, of which `e` was shown and not taken.
+    let mut bad = steps(0, FAIL, "abcdef", &[0.5, 0.5, 0.5, 0.25, 0.5, 0.5]);
+    bad.credit.spans[4].learn = false;
+    let good = steps(1, PASS, "abxy", &[0.5, 0.5, 0.5, 0.5]);
+    for (first_error, shown, completion) in [
+        (FirstError::Below(0.75), false, "abc<xy"),
+        (FirstError::LowestQ, false, "abcd<-xy"),
+        (FirstError::LowestQ, true, "abcde<-xy"),
+        (FirstError::Verdict, false, "abcdef<--xy"),
+    ] {
+        let per_step = Some("-".to_owned());
+        let splice = Splice { first_error, revision: "<".to_owned(), per_step, mask_bad: true, shown };
+        let made = run(Operator::Splice(splice), vec![bad.clone(), good.clone()]);
+        assert_eq!(made[0].completion, completion);
+        let learned: u32 =
+            made[0].credit.spans.iter().filter(|span| span.learn).map(|span| span.end - span.start).sum();
+        let said = completion.chars().filter(|sign| "<-xy".contains(*sign)).count();
+        assert_eq!((learned as usize, made[0].completion_tokens.len()), (said, completion.len()), "{completion}");
+    }
+}
+
+#[test]
+fn a_failed_record_is_asked_to_become_the_passed_one_that_is_most_like_it() {
+    let of = |place, outcome, completion: &str, reason: &str| {
+        let mut record = steps(place, outcome, &format!("{completion}\n"), &[]);
+        (record.verdict.reason, record.prompt_tokens, record.prefix_len) = (reason.to_owned(), vec![33, 113, 63], 1);
+        record
+    };
+    let rows = vec![
+        of(0, FAIL, "abc", "one short"),
+        of(1, PASS, "xyz", ""),
+        of(2, PASS, "abd", ""),
+        of(3, ERROR, "abe", "nobody knows"),
+        of(4, FAIL, "xyw", "wrong"),
+        // The same question in another split, and another question.
+        Trajectory { task: "demonstrations/7".to_owned(), ..of(5, PASS, "xyv", "") },
+        Trajectory { prompt_tokens: vec![33, 114, 63], ..of(6, PASS, "abc", "") },
+    ];
+    let ask = |ask: &str, chat| Operator::Repairs(Repairs { ask: ask.to_owned(), chat });
+    let made = run(ask("{prompt}{answer}({error})", false), rows.clone());
+    let said = |record: &Trajectory| {
+        let prompt: String = record.prompt_tokens.iter().filter_map(|token| char::from_u32(*token)).collect();
+        (record.sample, prompt, record.completion.clone(), record.completion_tokens.len())
+    };
+    let told = |sample, prompt: &str, completion: &str| (sample, prompt.to_owned(), completion.to_owned(), 4);
+    // The few-shot prefix `!` is none of the question.
+    let expected = [told(0, "q?abc(one short)", "abd"), told(4, "q?xyw(wrong)", "xyz")];
+    assert_eq!(made.iter().map(said).collect::<Vec<_>>(), expected);
+    for record in &made {
+        assert_eq!((record.verdict.outcome, record.prefix_len, record.log_probs.len()), (Outcome::Pass, 0, 0));
+    }
+    assert_eq!(run(ask("{answer}", true), rows.clone()).len(), 2);
+    let failed: Vec<_> = rows.into_iter().filter(|row| row.verdict.outcome == Outcome::Fail).collect();
+    assert!(run(ask("{answer}", false), failed.clone()).is_empty(), "nobody knows what would be right");
+    let shown = Trajectory { task: "demonstrations/7".to_owned(), ..of(5, PASS, "xyv", "") };
+    let made = run(ask("{answer}", false), failed.into_iter().chain([shown]).collect());
+    assert_eq!(made.iter().map(|record| record.completion.as_str()).collect::<Vec<_>>(), ["xyv", "xyv"]);
 }
 
 #[test]

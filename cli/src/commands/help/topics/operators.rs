@@ -66,6 +66,7 @@ const APPLY: Topic = Topic {
         ),
         word("join_pairs", "map", "write preferences down as records that hold both answers"),
         word("certainty", "map", "ask a role under masks how sure it is of each preference"),
+        word("repairs", "map", "of failed records make ones that ask for them to be mended"),
         word("mask", "choice", "say for which parts of the completion the policy does not answer"),
         word(
             "mix",
@@ -273,6 +274,11 @@ const SPLICE: Topic = Topic {
             "the step behind the parting with the lowest value, the first below a value, the end, the one that the verifier `first_error` named (class 0), or any, by seed (a control)",
         ),
         required("revision", "text", "what the policy is to say then"),
+        optional(
+            "per_step",
+            "text",
+            "what stands behind that, once for every further step that the failed record took behind the parting",
+        ),
         preset("mask_bad", "true or false", "true", "whether the policy does not learn the failed record's part"),
         optional(
             "shown",

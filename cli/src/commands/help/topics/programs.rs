@@ -1,9 +1,9 @@
-//! The search that tests, refines and repairs answers.
+//! The search that tests, refines and repairs answers, and what a role learns that repairs.
 
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required};
 
-pub const TOPICS: &[Topic] = &[CRITIC_SAMPLING, REFINE, REPAIR];
+pub const TOPICS: &[Topic] = &[CRITIC_SAMPLING, REFINE, REPAIR, REPAIRS];
 
 const CRITIC_SAMPLING: Topic = Topic {
     word: "critic_sampling",
@@ -57,4 +57,20 @@ const REPAIR: Topic = Topic {
         ),
     ],
     example: "",
+};
+
+const REPAIRS: Topic = Topic {
+    word: "repairs",
+    place: "curate.apply",
+    about: "Of each failed record makes one whose prompt is the template, filled in, and whose completion is the passed answer to the same question that is fewest characters apart (the earliest of equals); demonstrations of it count, too. Other records are left out, and failed ones of questions that nobody solved. A role that learns them with `loss: nll` can be the one that repairs in `critic_sampling`: write the same template there.",
+    form: Form::Map,
+    entries: &[
+        required(
+            "ask",
+            "text",
+            "template with `{prompt}` (the question as the policy reads it), `{answer}`, `{error}` (why it failed)",
+        ),
+        preset("chat", "true or false", "false", "whether the template is one message of a conversation"),
+    ],
+    example: "apply: [{mix: {with: {references: 1}}}, {repairs: {ask: \"{prompt}\\n{answer}\\n# {error}\\n\"}}]",
 };
