@@ -183,7 +183,28 @@ impl Experiment {
         for (name, arm) in &self.arms {
             arms.extend(self.planned(name, arm, &base)?);
         }
-        self.same_budget(&arms).map(|()| arms)
+        self.same_budget(&arms)?;
+        self.controls_differ(&arms)?;
+        Ok(arms)
+    }
+
+    /// A control that is run and read as another arm is shows nothing, whatever comes out.
+    fn controls_differ(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
+        let same = |a: &PlannedArm, b: &PlannedArm| {
+            a.control != b.control && a.recipe == b.recipe && a.member == b.member && a.measures.first() == b.measures.first()
+        };
+        let pairs = arms.iter().filter(|arm| arm.control);
+        match pairs.filter_map(|arm| Some((arm, arms.iter().find(|other| same(arm, other))?))).next() {
+            None => Ok(()),
+            Some((arm, other)) => {
+                let message = format!(
+                    "the control `{}` is the same run as `{}` and is read the same, so it cannot fail by itself; say what it destroys, \
+                     for example `control: true` (a map of one word that is overridden by another is replaced as a whole)",
+                    arm.name, other.name
+                );
+                Err(self.refuse("arms", message))
+            }
+        }
     }
 
     fn same_budget(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {

@@ -49,9 +49,9 @@ impl Said {
     }
 }
 
-/// Steps of the policy between the parting and the end of what is kept.
+/// Steps of the policy between the parting and the end of what is kept, which may lack what ended the last one.
 fn wrong_steps(bad: &Trajectory, parting: usize, end: usize) -> usize {
-    let own = |span: &&Span| span.learn && span.end as usize > parting && span.end as usize <= end;
+    let own = |span: &&Span| span.learn && span.end as usize > parting && (span.start as usize) < end;
     bad.credit.spans.iter().filter(own).count()
 }
 

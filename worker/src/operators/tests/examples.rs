@@ -215,6 +215,13 @@ fn what_is_said_again_is_said_for_every_further_step_behind_the_parting() {
     let mut bad = steps(0, FAIL, "abcdef", &[0.5, 0.5, 0.5, 0.25, 0.5, 0.5]);
     bad.credit.spans[4].learn = false;
     let good = steps(1, PASS, "abxy", &[0.5, 0.5, 0.5, 0.5]);
+    let mut stopped = steps(0, FAIL, "abcd\n", &[0.5, 0.5, 0.5, 0.5]);
+    stopped.credit.spans[3].end = 5;
+    let per_step = Some("-".to_owned());
+    let splice =
+        Splice { first_error: FirstError::Verdict, revision: "<".to_owned(), per_step, mask_bad: true, shown: false };
+    let made = run(Operator::Splice(splice), vec![stopped, good.clone()]);
+    assert_eq!(made[0].completion, "abcd<-xy", "the last step counts without what stopped it");
     for (first_error, shown, completion) in [
         (FirstError::Below(0.75), false, "abc<xy"),
         (FirstError::LowestQ, false, "abcd<-xy"),
