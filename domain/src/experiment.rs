@@ -191,7 +191,10 @@ impl Experiment {
     /// A control that is run and read as another arm is shows nothing, whatever comes out.
     fn controls_differ(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
         let same = |a: &PlannedArm, b: &PlannedArm| {
-            a.control != b.control && a.recipe == b.recipe && a.member == b.member && a.measures.first() == b.measures.first()
+            a.control != b.control
+                && a.recipe == b.recipe
+                && a.member == b.member
+                && a.measures.first() == b.measures.first()
         };
         let pairs = arms.iter().filter(|arm| arm.control);
         match pairs.filter_map(|arm| Some((arm, arms.iter().find(|other| same(arm, other))?))).next() {

@@ -132,7 +132,7 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
     assert!(message.starts_with("e.yaml:4:8  `baseline` may sample"), "{message}");
 
     let message = arms(&EXAMPLE.replace("{control: true}", "{must_fail: true}")).unwrap_err().to_string();
-    assert!(message.contains("`control` is the same run as `method`") && message.starts_with("e.yaml:4:"), "{message}");
+    assert!(message.contains("`control` is the same run as `method`") && message.starts_with("e.yaml:"), "{message}");
     assert!(arms(&EXAMPLE.replace("{control: true}", "{must_fail: true, member: base, read: first}")).is_ok());
 
     let wild = EXAMPLE.replace("method: {}", "method: {generatons: 5}");
