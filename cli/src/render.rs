@@ -25,6 +25,7 @@ pub fn metric(metric: &Metric) -> String {
         Metric::PassAt1 => "greedy pass@1".to_owned(),
         Metric::PassAt(k) => format!("pass@{k}"),
         Metric::BestOf(best) => format!("best-of-{} by {}", best.n, best.by),
+        Metric::PairAccuracy(pairs) => format!("pair accuracy of {}", pairs.by),
         Metric::Number(name) => name.to_string(),
         Metric::Search(name) => format!("search {name}"),
         Metric::Rerank(n) => format!("rerank@{n}"),

@@ -198,7 +198,7 @@ fn tournament_cost(recipe: &Recipe, tournament: &Tournament) -> Cost {
 /// Mirrored pairs in one bout job.
 pub const PAIRS_PER_JOB: u32 = 12;
 
-/// One greedy completion per task, the samples that `pass_at` and each critic's `best_of` need, and the searches with their baseline.
+/// One greedy completion per task, the samples that `pass_at` and each critic's `best_of` and `pair_accuracy` need, and the searches with their baseline.
 fn evaluate_cost(recipe: &Recipe, evaluate: &Evaluate) -> Cost {
     let draws = draws(&evaluate.metrics);
     let members = evaluate.members.len() as u64;
@@ -235,7 +235,7 @@ fn draws(metrics: &[Metric]) -> Vec<u32> {
         match metric {
             Metric::PassAt1 => {}
             Metric::PassAt(k) => most = most.max(*k),
-            Metric::BestOf(best) => {
+            Metric::BestOf(best) | Metric::PairAccuracy(best) => {
                 ranked.insert((&best.by, best.n), best.n);
             }
             Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => {}

@@ -12,7 +12,7 @@ use crate::job::{JobFailure, JobOutput, JobSpec};
 use crate::round::{RankProgress, RankSpec, Vote};
 
 /// Version of the session protocol; a worker with another version is refused at registration.
-pub const PROTOCOL_VERSION: u32 = 10;
+pub const PROTOCOL_VERSION: u32 = 11;
 
 /// The first message of a worker's session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::recipe::evaluate::{Evaluate, Metric, NumberOf};
 use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
 use crate::recipe::train::Source;
-use crate::stats::{Interval, pass_at_k, wilson95};
+use crate::stats::{Interval, mean95, pass_at_k, wilson95};
 use crate::trajectory::{Audit, Scored, VerdictCounts};
 
 /// A job with its output.
@@ -169,7 +169,7 @@ fn scores(evolution: &Evolution, phase: Phase, evaluate: &Evaluate, ended: &[End
                 let outcomes = column.outcomes(evolution, evaluate, ended);
                 if let Some(value) = measure(metric, &outcomes) {
                     let (member, called) = (MemberId::clone(&member.id), called.clone());
-                    let n = outcomes.len() as u64;
+                    let n = outcomes.iter().filter(|outcome| counts(metric, outcome)).count() as u64;
                     let (tasks, split, metric) = (tasks.clone(), selection.split, metric.clone());
                     let (tokens, knows, curve) = (None, false, Vec::new());
                     scores.push(Score { member, called, tasks, split, metric, value, n, tokens, knows, curve });
@@ -292,6 +292,11 @@ impl Column<'_> {
     }
 }
 
+/// Whether a task is one of those that the metric is of.
+fn counts(metric: &Metric, outcome: &TaskOutcome) -> bool {
+    !matches!(metric, Metric::PairAccuracy(_)) || outcome.pair_accuracy().is_some()
+}
+
 fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
     let share = |passed: &dyn Fn(&TaskOutcome) -> bool| {
         wilson95(outcomes.iter().filter(|outcome| passed(outcome)).count() as u64, outcomes.len() as u64)
@@ -300,6 +305,7 @@ fn measure(metric: &Metric, outcomes: &[TaskOutcome]) -> Option<Interval> {
         Metric::PassAt1 => share(&|outcome| outcome.greedy_pass),
         Metric::PassAt(k) => pass_at_k(outcomes.iter().map(|outcome| (outcome.samples, outcome.passes)), *k),
         Metric::BestOf(_) => share(&|outcome| outcome.best_pass == Some(true)),
+        Metric::PairAccuracy(_) => mean95(&outcomes.iter().filter_map(TaskOutcome::pair_accuracy).collect::<Vec<_>>()),
         Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => None,
     }
 }
@@ -328,7 +334,11 @@ pub(super) fn misfit(kind: &JobKind, output: &JobOutput) -> Option<String> {
             let same = tasks.iter().map(|outcome| outcome.task).eq(evaluate.tasks.indices.iter().copied());
             let sampled =
                 |outcome: &TaskOutcome| outcome.samples == evaluate.samples && outcome.passes <= outcome.samples;
-            let judged = |outcome: &TaskOutcome| outcome.best_pass.is_some() == evaluate.critic.is_some();
+            let judged = |outcome: &TaskOutcome| {
+                let critic = evaluate.critic.is_some();
+                let ordered = outcome.half_pairs.is_none_or(|half| half <= 2 * outcome.pairs());
+                outcome.best_pass.is_some() == critic && outcome.half_pairs.is_some() == critic && ordered
+            };
             let sound = tasks.iter().all(|outcome| sampled(outcome) && judged(outcome));
             (!same || !sound)
                 .then(|| "the outcomes are not those of the evaluation's tasks, in order, as sampled".to_owned())

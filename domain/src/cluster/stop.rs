@@ -29,6 +29,7 @@ fn name(metric: &Metric) -> String {
         Metric::PassAt1 => "pass_at_1".to_owned(),
         Metric::PassAt(k) => format!("pass_at {k}"),
         Metric::BestOf(best) => format!("best_of {} by {}", best.n, best.by),
+        Metric::PairAccuracy(pairs) => format!("pair_accuracy of {} by {}", pairs.n, pairs.by),
         Metric::Number(name) => name.to_string(),
         Metric::Search(name) => format!("search {name}"),
         Metric::Rerank(n) => format!("rerank {n}"),

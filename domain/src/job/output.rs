@@ -154,6 +154,24 @@ pub struct TaskOutcome {
     pub passes: u32,
     /// Whether the sample that the critic ranks first passes (ties go to the earliest); absent without a critic.
     pub best_pass: Option<bool>,
+    /// Of all pairs of a passed and a failed sample: 2 for each whose passed one has the critic's higher score, 1 for each tie; absent without a
+    /// critic.
+    pub half_pairs: Option<u64>,
+}
+
+impl TaskOutcome {
+    /// Pairs of a passed and a failed sample.
+    #[must_use]
+    pub fn pairs(&self) -> u64 {
+        u64::from(self.passes) * u64::from(self.samples.saturating_sub(self.passes))
+    }
+
+    /// How often the critic gives the passed one of two samples the higher score; `None` without a critic, or where all pass or all fail.
+    #[must_use]
+    pub fn pair_accuracy(&self) -> Option<f64> {
+        let pairs = self.pairs();
+        (pairs > 0).then_some(self.half_pairs? as f64 / (2 * pairs) as f64)
+    }
 }
 
 /// Why an attempt failed.

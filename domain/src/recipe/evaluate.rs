@@ -33,7 +33,7 @@ pub struct Evaluate {
     /// Numbers by a name of the reader's choice: what a verifier gives completions, in the mean.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<Name, NumberOf>,
-    /// Temperature of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy.
+    /// Temperature of the samples behind `pass_at`, `best_of` and `pair_accuracy`; `pass_at_1` is greedy.
     #[serde(default = "default_temperature")]
     pub temperature: Number,
     /// Longest completion in tokens; the task family's own limit when absent.
@@ -89,6 +89,9 @@ pub enum Metric {
     PassAt(u32),
     /// Share of tasks whose best of n samples, as a scalar role ranks them, passes.
     BestOf(BestOf),
+    /// Of two of n samples of a task, one that passes and one that fails: how often a scalar role gives the passed one the higher score, a tie
+    /// for half. The mean over tasks that have both.
+    PairAccuracy(BestOf),
     /// Of one of `numbers`: the mean over completions.
     Number(Name),
     /// Of a search in `searches`: the mean share of its answers that pass.
@@ -97,7 +100,7 @@ pub enum Metric {
     Rerank(u32),
 }
 
-/// Best of n by a critic.
+/// Some samples, and the critic that ranks them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BestOf {

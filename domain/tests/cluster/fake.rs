@@ -111,7 +111,9 @@ fn outcomes(spec: &JobSpec, evaluate: &EvaluateSpec) -> Vec<TaskOutcome> {
         let luck = draw(&(spec.seed, evaluate.policy, evaluate.critic, task), 100);
         let passes = u32::try_from(luck).unwrap() % (evaluate.samples + 1);
         let best_pass = evaluate.critic.map(|_| luck.is_multiple_of(3));
-        TaskOutcome { task: *task, greedy_pass: luck.is_multiple_of(2), samples: evaluate.samples, passes, best_pass }
+        let (greedy_pass, samples) = (luck.is_multiple_of(2), evaluate.samples);
+        let half_pairs = evaluate.critic.map(|_| u64::from(passes) * u64::from(samples - passes));
+        TaskOutcome { task: *task, greedy_pass, samples, passes, best_pass, half_pairs }
     };
     evaluate.tasks.indices.iter().map(outcome).collect()
 }

@@ -324,13 +324,14 @@ fn counts() -> impl Strategy<Value = VerdictCounts> {
 }
 
 fn task_outcome() -> impl Strategy<Value = TaskOutcome> {
-    (any::<u32>(), any::<bool>(), any::<u32>(), option::of(any::<bool>())).prop_map(
-        |(task, greedy_pass, samples, best_pass)| TaskOutcome {
+    (any::<u32>(), any::<bool>(), any::<u32>(), option::of(any::<bool>()), option::of(any::<u64>())).prop_map(
+        |(task, greedy_pass, samples, best_pass, half_pairs)| TaskOutcome {
             task,
             greedy_pass,
             samples,
             passes: samples / 2,
             best_pass,
+            half_pairs,
         },
     )
 }

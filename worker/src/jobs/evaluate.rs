@@ -29,16 +29,18 @@ pub(super) fn run(shop: &Workshop, job: &JobSpec, spec: &EvaluateSpec, meter: &M
             attempts(shop, &policy, &tasks, (asks, samples, &spec.sampling))?
         }
     };
-    let best = best_samples(shop, spec, &tasks, &sampled, meter)?;
+    let scores = scores(shop, spec, &tasks, &sampled, meter)?;
     let mut outcomes = Vec::with_capacity(tasks.items.len());
     for (place, item) in tasks.items.iter().enumerate() {
         let passed = &passes[place];
+        let scores = scores.as_ref().map(|scores| scores[place].as_slice());
         outcomes.push(TaskOutcome {
             task: item.index,
             greedy_pass: greedy[place][0],
             samples: spec.samples,
             passes: passed.iter().map(|pass| u32::from(*pass)).sum(),
-            best_pass: best.as_ref().map(|best| passed[best[place]]),
+            best_pass: scores.map(|scores| passed[first_highest(scores)]),
+            half_pairs: scores.map(|scores| half_pairs(scores, passed)),
         });
     }
     Ok(JobOutput::Evaluate { tasks: outcomes, tokens: meter.tokens() })
@@ -80,14 +82,14 @@ pub(super) fn passes(panel: &Panel, tasks: &Tasks, place: usize, answer: &str) -
     }
 }
 
-/// The place of each task's best sample: highest score, the earliest of equals. `None` without a critic.
-fn best_samples(
+/// What the critic gives each task's samples; `None` without a critic.
+fn scores(
     shop: &Workshop,
     spec: &EvaluateSpec,
     tasks: &Tasks,
     sampled: &[Vec<Sample>],
     meter: &Meter,
-) -> Result<Option<Vec<usize>>, JobError> {
+) -> Result<Option<Vec<Vec<f32>>>, JobError> {
     let Some(critic) = spec.critic.filter(|_| spec.samples > 0) else { return Ok(None) };
     let checkpoint = shop.runtime.block_on(shop.checkpoints.open(&critic))?;
     // Samples of one task are often equal, and a sequence's score does not depend on the others: each is scored once.
@@ -108,9 +110,18 @@ fn best_samples(
     let batch = ScoreBatch { checkpoint, prefix, sequences };
     let scores = shop.engine.score(batch, meter.watch()).map_err(engine_failed("let the critic rank"))?;
     let scores: Vec<f32> = scored_at.into_iter().map(|place| scores[place]).collect();
-    Ok(Some(scores.chunks(spec.samples as usize).map(first_highest).collect()))
+    Ok(Some(scores.chunks(spec.samples as usize).map(<[f32]>::to_vec).collect()))
 }
 
+/// Of all pairs of a passed and a failed sample: 2 for each whose passed one has the higher score, 1 for each tie.
+fn half_pairs(scores: &[f32], passed: &[bool]) -> u64 {
+    let of =
+        |wanted: bool| scores.iter().zip(passed).filter(move |(_, passed)| **passed == wanted).map(|(score, _)| *score);
+    let points = |better: f32| of(false).map(move |worse| u64::from(better > worse) + u64::from(better >= worse));
+    of(true).flat_map(points).sum()
+}
+
+/// The place of the best sample: highest score, the earliest of equals.
 fn first_highest(scores: &[f32]) -> usize {
     let mut best = 0;
     for (place, score) in scores.iter().enumerate() {
@@ -151,6 +162,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_counts_twice_where_the_passed_one_is_above_and_once_for_a_tie() {
+        // 0.9 above both failed ones, 0.4 below one and level with the other.
+        assert_eq!(half_pairs(&[0.9, 0.5, 0.4, 0.4], &[true, false, true, false]), 5);
+        assert_eq!(half_pairs(&[0.9, 0.5], &[true, true]), 0);
+    }
+
+    #[test]
     fn a_critic_picks_better_than_chance_and_never_beyond_what_is_there() {
         let bench = Bench::new();
         let tasks = outcomes(&bench, Some(bench.other), 0..40);
@@ -158,6 +176,9 @@ mod tests {
         let by_chance: f64 = tasks.iter().map(|t| f64::from(t.passes) / 4.0).sum();
         assert!(f64::from(picked) > by_chance, "{picked} of 40 picked right, {by_chance} expected by chance");
         assert!(tasks.iter().all(|t| t.best_pass == Some(false) || t.passes > 0), "a best pass needs a pass");
+        let ordered: Vec<f64> = tasks.iter().filter_map(TaskOutcome::pair_accuracy).collect();
+        let mean = ordered.iter().sum::<f64>() / ordered.len() as f64;
+        assert!(mean > 0.5 && ordered.iter().all(|share| (0.0..=1.0).contains(share)), "{ordered:?}");
         assert!(tasks.iter().any(|t| t.greedy_pass) && tasks.iter().any(|t| !t.greedy_pass));
     }
 
@@ -166,6 +187,6 @@ mod tests {
         let bench = Bench::new();
         let whole = outcomes(&bench, None, 0..10);
         assert_eq!(whole, [outcomes(&bench, None, 0..3), outcomes(&bench, None, 3..10)].concat());
-        assert!(whole.iter().all(|t| t.best_pass.is_none()));
+        assert!(whole.iter().all(|t| t.best_pass.is_none() && t.half_pairs.is_none()));
     }
 }

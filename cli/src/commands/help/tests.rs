@@ -140,7 +140,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "gate" => words::<Gate>(None),
         "sprt" => words::<Gate>(Some("sprt")),
         "metrics" => words::<Metric>(None),
-        "best_of" => words::<BestOf>(None),
+        "best_of" | "pair_accuracy" => words::<BestOf>(None),
         "numbers" => words::<NumberOf>(None),
         "rerank" => words::<Rerank>(None),
         "apply" => words::<Operator>(None),

@@ -14,7 +14,7 @@ use crate::recipe::step::RecipeStep;
 use crate::recipe::tournament::Selection;
 use crate::recipe::verify::Verifier;
 
-/// A way of sampling: best-of-n must rank exactly n samples by one critic, other metrics take any samples.
+/// A way of sampling: `best_of` and `pair_accuracy` must rank exactly n samples by one critic, other metrics take any samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct Probe {
     pub critic: Option<Name>,
@@ -27,13 +27,15 @@ impl Probe {
         match metric {
             Metric::PassAt1 => true,
             Metric::PassAt(k) => self.samples >= *k,
-            Metric::BestOf(best) => self.samples == best.n && self.critic.as_ref() == Some(&best.by),
+            Metric::BestOf(best) | Metric::PairAccuracy(best) => {
+                self.samples == best.n && self.critic.as_ref() == Some(&best.by)
+            }
             Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => false,
         }
     }
 }
 
-/// The fewest probes that answer all metrics: one per best-of-n, and one without a critic if none of them has enough samples
+/// The fewest probes that answer all metrics: one per n and critic, and one without a critic if none of them has enough samples
 /// for the rest.
 pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
@@ -42,7 +44,7 @@ pub(in crate::cluster) fn probes(metrics: &[Metric]) -> Vec<Probe> {
         match metric {
             Metric::PassAt1 => {}
             Metric::PassAt(k) => most = most.max(*k),
-            Metric::BestOf(best) => {
+            Metric::BestOf(best) | Metric::PairAccuracy(best) => {
                 let probe = Probe { critic: Some(best.by.clone()), samples: best.n };
                 if !probes.contains(&probe) {
                     probes.push(probe);

@@ -121,6 +121,10 @@ impl Check<'_> {
                     self.whole(&path.key("best_of").key("n"), best.n, 1, MAX_SAMPLES);
                     self.critic(&path.key("best_of").key("by"), &best.by, scope);
                 }
+                Metric::PairAccuracy(pairs) => {
+                    self.whole(&path.key("pair_accuracy").key("n"), pairs.n, 2, MAX_SAMPLES);
+                    self.critic(&path.key("pair_accuracy").key("by"), &pairs.by, scope);
+                }
                 Metric::Search(_) | Metric::Rerank(_) | Metric::Number(_) => {
                     let message = "searches and numbers are measured without being listed here";
                     self.refuse(&path, message, "leave it out, and name it in `searches` or `numbers`");

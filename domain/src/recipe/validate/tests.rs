@@ -296,6 +296,8 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ),
         ("{pass_at: 8}", "{pass_at: 0}", "metrics[1].pass_at", "from 1 to 1024"),
         ("best_of: {n: 8", "best_of: {n: 0", "metrics[2].best_of.n", "from 1 to 1024"),
+        ("best_of: {n: 8", "pair_accuracy: {n: 1", "metrics[2].pair_accuracy.n", "from 2 to 1024"),
+        ("best_of: {n: 8, by: critic", "pair_accuracy: {n: 8, by: policy", "pair_accuracy.by", "`head: scalar`"),
         ("by: critic", "by: policy", "metrics[2].best_of.by", "role with `head: scalar`"),
         ("metrics: [pass_at_1]", "metrics: [{best_of: {n: 4, by: judge}}]", "best_of.by", "roles: critic, policy"),
         ("members: [champion]", "members: [candidat]", "each[6].evaluate.members[0]", "candidate"),

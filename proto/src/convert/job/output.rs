@@ -186,19 +186,19 @@ impl TryFrom<v1::PairOutcome> for PairOutcome {
 
 impl From<TaskOutcome> for v1::TaskOutcome {
     fn from(outcome: TaskOutcome) -> Self {
-        let TaskOutcome { task, greedy_pass, samples, passes, best_pass } = outcome;
-        Self { task, greedy_pass, samples, passes, best_pass }
+        let TaskOutcome { task, greedy_pass, samples, passes, best_pass, half_pairs } = outcome;
+        Self { task, greedy_pass, samples, passes, best_pass, half_pairs }
     }
 }
 
 impl TryFrom<v1::TaskOutcome> for TaskOutcome {
     type Error = ConvertError;
     fn try_from(wire: v1::TaskOutcome) -> Result<Self, ConvertError> {
-        let v1::TaskOutcome { task, greedy_pass, samples, passes, best_pass } = wire;
+        let v1::TaskOutcome { task, greedy_pass, samples, passes, best_pass, half_pairs } = wire;
         if passes > samples {
             return Err(Fields("TaskOutcome").out_of_range("passes", passes, "0 to `samples`"));
         }
-        Ok(Self { task, greedy_pass, samples, passes, best_pass })
+        Ok(Self { task, greedy_pass, samples, passes, best_pass, half_pairs })
     }
 }
 

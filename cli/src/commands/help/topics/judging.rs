@@ -3,7 +3,8 @@
 use super::super::topic::{Form, Topic};
 use super::{optional, preset, required, word};
 
-pub const TOPICS: &[Topic] = &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF, NUMBERS, RERANK];
+pub const TOPICS: &[Topic] =
+    &[TOURNAMENT, SPLIT, BOUT, JUDGE, GATE, SPRT, EVALUATE, METRICS, BEST_OF, PAIR_ACCURACY, NUMBERS, RERANK];
 
 const TOURNAMENT: Topic = Topic {
     word: "tournament",
@@ -116,7 +117,7 @@ const EVALUATE: Topic = Topic {
             "temperature",
             "number or $name",
             "0.8",
-            "of the samples behind `pass_at` and `best_of`; `pass_at_1` is greedy",
+            "of the samples behind `pass_at`, `best_of` and `pair_accuracy`; `pass_at_1` is greedy",
         ),
         optional("max_tokens", "count", "longest completion in tokens; without it the task family's own limit"),
         optional("guide", "choice", "the form that all completions are held to, the greedy one too"),
@@ -135,6 +136,11 @@ const METRICS: Topic = Topic {
         word("pass_at_1", "", "share of tasks whose greedy completion passes"),
         word("pass_at", "count", "expected share of tasks with a pass among so many samples (unbiased estimator)"),
         word("best_of", "map", "share of tasks whose best sample, as a scalar role ranks them, passes"),
+        word(
+            "pair_accuracy",
+            "map",
+            "of two samples of a task, one that passes and one that fails, how often a scalar role gives the passed one the higher score; a tie is half, tasks without both do not count",
+        ),
         word("number", "name", "not to be written: one of `numbers`"),
         word("search", "name", "not to be written: what a search of `searches` is measured by"),
         word("rerank", "count", "not to be written: the same of the baseline"),
@@ -180,6 +186,18 @@ const BEST_OF: Topic = Topic {
     form: Form::Map,
     entries: &[
         required("n", "count", "samples per task"),
+        required("by", "role", "a trained role with `head: scalar`"),
+    ],
+    example: "",
+};
+
+const PAIR_ACCURACY: Topic = Topic {
+    word: "pair_accuracy",
+    place: "evaluate.metrics",
+    about: "How well a critic tells right from wrong: of two samples of a task, one that passes and one that fails, how often the passed one has the higher score. A tie is half. The mean over tasks that have both; 0.5 is chance.",
+    form: Form::Map,
+    entries: &[
+        required("n", "count", "samples per task, two or more"),
         required("by", "role", "a trained role with `head: scalar`"),
     ],
     example: "",
