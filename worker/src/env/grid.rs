@@ -272,13 +272,11 @@ mod tests {
         check("grid", &options(json!({"slippery": 0.6, "rows": 4})), |_, _| String::new());
     }
 
-    #[test]
-    fn a_pit_ends_a_walk_and_no_way_leads_through_it() {
-        check("grid", &options(json!({"pits": 0.3, "rows": 4})), |_, _| String::new());
-        let cells = vec![Cell::Free, Cell::Pit, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid = Grid {
+    /// Two rows of three, where the way from the first cell to the third leads around the one between.
+    fn around(between: Cell) -> Grid {
+        Grid {
             columns: 3,
-            cells,
+            cells: vec![Cell::Free, between, Cell::Free, Cell::Free, Cell::Free, Cell::Free],
             slip: 0.0,
             at: 0,
             from: 0,
@@ -287,7 +285,13 @@ mod tests {
             first_distance: 4,
             nearest: 4,
             trail: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_pit_ends_a_walk_and_no_way_leads_through_it() {
+        check("grid", &options(json!({"pits": 0.3, "rows": 4})), |_, _| String::new());
+        let mut grid = around(Cell::Pit);
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.observe(0), "@^G\n...\nYou are @, the goal is G, walls are #, ^ is a pit.");
         for way in [2, 1] {
@@ -317,19 +321,7 @@ mod tests {
 
     #[test]
     fn a_small_map_by_hand() {
-        let cells = vec![Cell::Free, Cell::Wall, Cell::Free, Cell::Free, Cell::Free, Cell::Free];
-        let mut grid = Grid {
-            columns: 3,
-            cells,
-            slip: 0.0,
-            at: 0,
-            from: 0,
-            goal: 2,
-            drawn: 2,
-            first_distance: 4,
-            nearest: 4,
-            trail: None,
-        };
+        let mut grid = around(Cell::Wall);
         assert_eq!(grid.map(grid.at, grid.goal), "@#G\n...");
         assert_eq!(grid.distances(), [Some(4), None, Some(0), Some(3), Some(2), Some(1)]);
         assert_eq!(grid.play(vec![Some(Move::Go(1))], &mut Seed(0).stream()).news, "There is no way right.");
