@@ -184,26 +184,27 @@ impl Experiment {
             arms.extend(self.planned(name, arm, &base)?);
         }
         self.same_budget(&arms)?;
-        self.controls_differ(&arms)?;
+        self.arms_differ(&arms)?;
         Ok(arms)
     }
 
-    /// A control that is run and read as another arm is shows nothing, whatever comes out.
-    fn controls_differ(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
+    /// Two arms that are the same run and are read the same differ by nothing, whatever comes out.
+    fn arms_differ(&self, arms: &[PlannedArm]) -> Result<(), Diagnostics> {
         let same = |a: &PlannedArm, b: &PlannedArm| {
-            a.control != b.control
-                && a.recipe == b.recipe
-                && a.member == b.member
-                && a.measures.first() == b.measures.first()
+            a.name != b.name && a.recipe == b.recipe && a.member == b.member && a.measures.first() == b.measures.first()
         };
-        let pairs = arms.iter().filter(|arm| arm.control);
-        match pairs.filter_map(|arm| Some((arm, arms.iter().find(|other| same(arm, other))?))).next() {
+        let compared = |a: &PlannedArm, b: &PlannedArm| {
+            let both = |expect: &Expect| [a, b].iter().all(|arm| expect.arms().any(|name| *name == arm.name));
+            a.control != b.control || self.header.expect.iter().any(both)
+        };
+        let pairs = arms.iter().flat_map(|a| arms.iter().map(move |b| (a, b)));
+        match pairs.into_iter().find(|(a, b)| same(a, b) && compared(a, b)) {
             None => Ok(()),
-            Some((arm, other)) => {
+            Some((a, b)) => {
                 let message = format!(
-                    "the control `{}` is the same run as `{}` and is read the same, so it cannot fail by itself; say what it destroys, \
-                     for example `control: true` (a map of one word that is overridden by another is replaced as a whole)",
-                    arm.name, other.name
+                    "`{}` and `{}` are the same run, read the same, so nothing can tell them apart; give one of them what makes it another, \
+                     for example `member: base` or `control: true`",
+                    a.name, b.name
                 );
                 Err(self.refuse("arms", message))
             }

@@ -132,13 +132,28 @@ fn overrides_reach_the_recipe_and_mistakes_have_places() {
     assert!(message.starts_with("e.yaml:4:8  `baseline` may sample"), "{message}");
 
     let message = arms(&EXAMPLE.replace("{control: true}", "{must_fail: true}")).unwrap_err().to_string();
-    assert!(message.contains("`control` is the same run as `method`") && message.starts_with("e.yaml:"), "{message}");
+    assert!(message.contains("`control` and `method` are the same run") && message.starts_with("e.yaml:"), "{message}");
     assert!(arms(&EXAMPLE.replace("{control: true}", "{must_fail: true, member: base, read: first}")).is_ok());
+    let message = arms(&EXAMPLE.replace("{member: base}", "{about: nothing else}")).unwrap_err().to_string();
+    assert!(message.contains("`baseline` and `method` are the same run"), "{message}");
 
     let wild = EXAMPLE.replace("method: {}", "method: {generatons: 5}");
     let message =
         Experiment::parse("e.yaml", &wild, &loader).unwrap().arms(Scale::Full, &loader).unwrap_err().to_string();
     assert!(message.contains("did you mean `generations`?") && message.starts_with("e.yaml:"), "{message}");
+}
+
+#[test]
+fn an_arm_keeps_what_it_has_whatever_it_is_called() {
+    let files = |name: &str| match name {
+        "experiments/e.yaml" => Ok(EXAMPLE.to_owned()),
+        other => loader(other),
+    };
+    let text = "extends: experiments/e.yaml\narms:\n  control: {about: shuffled}\n  baseline: {about: the base}\n";
+    let arms = Experiment::parse("other.yaml", text, &files).unwrap().arms(Scale::Full, &files).unwrap();
+    let [baseline, control] = ["baseline", "control"].map(|n| arms.iter().find(|a| a.name == name(n)).unwrap());
+    assert_eq!((baseline.member.as_str(), baseline.about.as_deref()), ("base", Some("the base")));
+    assert_eq!((control.control, control.about.as_deref()), (true, Some("shuffled")));
 }
 
 fn plain() -> Measure {

@@ -1,5 +1,6 @@
 //! The merge rule of `extends` and of experiments: maps merge deeply; a list of recipe steps merges step by step; a choice (a map
-//! with one key, such as `base`) with another key is replaced; `null` takes a field away; all else is replaced.
+//! with one key, such as `base`) with another key is replaced; `null` takes a field away; all else is replaced. What stands under a name
+//! of the reader's choice, such as an arm called `control`, is no choice for its name.
 //!
 //! A recipe step is known by its verb and its `as`, a `train` without one by its role. One that is not there yet comes last, or in
 //! front of the step that `before` names; `omit: true` takes one away. Both words are read here and never reach the grammar.
@@ -33,10 +34,24 @@ const CHOICES: [&str; 20] = [
 /// Kinds of task sets: one in place of another.
 const TASK_SETS: [&str; 3] = ["builtin", "files", "env"];
 
+/// Maps whose keys are names of the reader's choice.
+const NAMED: [&str; 4] = ["arms", "roles", "numbers", "vars"];
+
+/// What the keys of a map are.
+#[derive(Clone, Copy)]
+enum Keys {
+    Words,
+    Names,
+}
+
 /// Merges `over` into `node`.
 pub(super) fn merge(node: &mut Node, over: Node) {
+    merge_map(node, over, Keys::Words);
+}
+
+fn merge_map(node: &mut Node, over: Node, keys: Keys) {
     match (&mut node.value, over.value) {
-        (Value::Map(entries), Value::Map(over)) => over.into_iter().for_each(|entry| merge_entry(entries, entry)),
+        (Value::Map(entries), Value::Map(over)) => over.into_iter().for_each(|entry| merge_entry(entries, entry, keys)),
         (Value::List(nodes), Value::List(over)) if over.iter().any(|n| known_by(n).is_some()) => {
             over.into_iter().for_each(|node| merge_step(nodes, node));
         }
@@ -44,19 +59,23 @@ pub(super) fn merge(node: &mut Node, over: Node) {
     }
 }
 
-fn merge_entry(entries: &mut Vec<Entry>, over: Entry) {
+fn merge_entry(entries: &mut Vec<Entry>, over: Entry, keys: Keys) {
     if over.node.value == Value::Null {
         return entries.retain(|entry| entry.key != over.key);
     }
     match entries.iter_mut().find(|e| e.key == over.key) {
         None => entries.push(over),
-        Some(entry) if is_choice(&over) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,
-        Some(entry) => merge(&mut entry.node, over.node),
+        Some(entry) if is_choice(&over, keys) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,
+        Some(entry) => {
+            let keys = if NAMED.contains(&over.key.as_str()) { Keys::Names } else { Keys::Words };
+            merge_map(&mut entry.node, over.node, keys);
+        }
     }
 }
 
-fn is_choice(over: &Entry) -> bool {
-    CHOICES.contains(&over.key.as_str()) || sole_key(&over.node).is_some_and(|key| TASK_SETS.contains(&key))
+fn is_choice(over: &Entry, keys: Keys) -> bool {
+    let word = matches!(keys, Keys::Words) && CHOICES.contains(&over.key.as_str());
+    word || sole_key(&over.node).is_some_and(|key| TASK_SETS.contains(&key))
 }
 
 /// Merges a recipe step into the one that it means, or adds it.
