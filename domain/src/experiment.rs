@@ -197,8 +197,8 @@ impl Experiment {
             let both = |expect: &Expect| [a, b].iter().all(|arm| expect.arms().any(|name| *name == arm.name));
             a.control != b.control || self.header.expect.iter().any(both)
         };
-        let pairs = arms.iter().flat_map(|a| arms.iter().map(move |b| (a, b)));
-        match pairs.into_iter().find(|(a, b)| same(a, b) && compared(a, b)) {
+        let mut pairs = arms.iter().flat_map(|a| arms.iter().map(move |b| (a, b)));
+        match pairs.find(|(a, b)| same(a, b) && compared(a, b)) {
             None => Ok(()),
             Some((a, b)) => {
                 let message = format!(
