@@ -31,15 +31,19 @@ pub(super) fn of_failed<'a>(repairs: &'a Repairs, codec: &'a dyn Codec) -> Resul
                 false => codec.encode(&asked),
             };
             let record = Trajectory {
-                sample: bad.sample,
                 prompt_tokens: prompt.map_err(|source| OperatorError::Text { operator: WORD, source })?,
                 prefix_len: 0,
+                policy: good.policy,
+                completion_tokens: good.completion_tokens.clone(),
+                completion: good.completion.clone(),
+                verdict: good.verdict.clone(),
                 // No policy sampled it behind this prompt.
                 log_probs: Vec::new(),
                 scores: Vec::new(),
                 leaf: None,
                 credit: Credit { weight: bad.credit.weight, ..Credit::default() },
-                ..good.clone()
+                // Of the failed one's task, whoever answered it.
+                ..bad.clone()
             };
             out.push((place, record));
         }

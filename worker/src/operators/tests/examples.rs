@@ -275,6 +275,7 @@ fn a_failed_record_is_asked_to_become_the_passed_one_that_is_most_like_it() {
     let shown = Trajectory { task: "demonstrations/7".to_owned(), ..of(5, PASS, "xyv", "") };
     let made = run(ask("{answer}", false), failed.into_iter().chain([shown]).collect());
     assert_eq!(made.iter().map(|record| record.completion.as_str()).collect::<Vec<_>>(), ["xyv", "xyv"]);
+    assert!(made.iter().all(|record| record.task != "demonstrations/7"), "they stay with the task that was failed");
 }
 
 #[test]
