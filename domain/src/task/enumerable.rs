@@ -2,7 +2,7 @@
 //! drawn by it, and what a loss makes of that, can be compared with exact probabilities.
 //!
 //! A context's law is fixed by its number and the shape, whatever the seed of a run. Its most likely string is the right answer, with a
-//! probability of 0.2 to 0.5; a runner-up comes next, and up to six others share the rest evenly.
+//! probability of 0.2 to 0.5; a runner-up comes next, as near as the shape says, and up to six others share the rest evenly.
 //!
 //! Here, and in no other family, all splits hold the same contexts: the question is what law a model has, not whether it goes on beyond
 //! what it saw. A result on `test` therefore says nothing about generalisation.
@@ -28,6 +28,10 @@ pub struct Shape {
     pub letters: u32,
     /// Fewest and most letters of an answer, 1 to 3.
     pub length: (u32, u32),
+    /// Least and most percent of the right answer's probability that the runner-up has, 60 to 99. If nothing is said, it lies 0.3 to 0.9 of
+    /// the way from an even share to the right answer's probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<(u32, u32)>,
 }
 
 /// Strings that a context gives a probability to, if there are so many.
@@ -37,7 +41,7 @@ const RIGHT: (f64, f64) = (0.2, 0.5);
 
 impl Shape {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { contexts: 64, letters: 6, length: (1, 3) };
+    pub const DEFAULT: Self = Self { contexts: 64, letters: 6, length: (1, 3), runner_up: None };
 
     /// What is out of range.
     pub(super) fn faults(self) -> Vec<ShapeFault> {
@@ -45,6 +49,8 @@ impl Shape {
             shape::whole("contexts", self.contexts, &(1..=10_000)),
             shape::whole("letters", self.letters, &(4..=10)),
             shape::range("length", self.length, &(1..=3)),
+            // Below 60 a runner-up might be no likelier than the others.
+            self.runner_up.and_then(|percent| shape::range("runner_up", percent, &(60..=99))),
         ];
         faults.into_iter().flatten().collect()
     }
@@ -100,7 +106,10 @@ pub fn law(shape: Shape, context: u32) -> Vec<(String, f64)> {
     let low = RIGHT.0.max(1.5 / (others + 1.0));
     let right = low + (RIGHT.1 - low) * rng.random_range(0.0..1.0);
     let even = (1.0 - right) / others;
-    let second = even + (right - even) * rng.random_range(0.3..0.9);
+    let second = match shape.runner_up {
+        None => even + (right - even) * rng.random_range(0.3..0.9),
+        Some((least, most)) => right * rng.random_range(f64::from(least)..=f64::from(most)) / 100.0,
+    };
     let rest = (1.0 - right - second) / (others - 1.0);
     strings.into_iter().zip([right, second].into_iter().chain(std::iter::repeat(rest))).collect()
 }
@@ -173,8 +182,8 @@ mod tests {
         let strings = Shape::DEFAULT.strings();
         assert_eq!(strings.len(), 6 + 36 + 216);
         assert_eq!(strings.iter().collect::<BTreeSet<_>>().len(), strings.len());
-        assert_eq!(Shape { letters: 4, length: (1, 1), contexts: 1 }.strings(), ["a", "b", "c", "d"]);
-        assert_eq!(Shape { letters: 4, length: (2, 2), contexts: 1 }.strings().len(), 16);
+        assert_eq!(Shape { letters: 4, length: (1, 1), contexts: 1, ..Shape::DEFAULT }.strings(), ["a", "b", "c", "d"]);
+        assert_eq!(Shape { letters: 4, length: (2, 2), contexts: 1, ..Shape::DEFAULT }.strings().len(), 16);
     }
 
     #[test]
@@ -210,9 +219,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn laws_are_laws_with_one_mode(context in 0u32..10_000, letters in 4u32..=10, least in 1u32..=3, more in 0u32..=2) {
-            let shape = Shape { contexts: 10_000, letters, length: (least, (least + more).min(3)) };
+        fn laws_are_laws_with_one_mode(
+            context in 0u32..10_000,
+            letters in 4u32..=10,
+            (least, more) in (1u32..=3, 0u32..=2),
+            runner_up in prop::option::of((60u32..=99, 0u32..=39)),
+        ) {
+            let runner_up = runner_up.map(|(from, more)| (from, (from + more).min(99)));
+            let shape = Shape { contexts: 10_000, letters, length: (least, (least + more).min(3)), runner_up };
             let law = law(shape, context);
+            if let Some((from, to)) = runner_up {
+                let percent = 100.0 * law[1].1 / law[0].1;
+                prop_assert!(f64::from(from) - 1e-9 <= percent && percent <= f64::from(to) + 1e-9, "{:?}", law);
+            }
             prop_assert!((law.iter().map(|(_, probability)| probability).sum::<f64>() - 1.0).abs() < 1e-12);
             prop_assert!(law[0].1 <= 0.5 && law[0].1 >= 0.2 && law[0].1 > law[1].1, "{:?}", law);
             prop_assert!(law[2..].iter().all(|(_, probability)| *probability < law[1].1 && *probability > 0.0), "{:?}", law);

@@ -128,6 +128,12 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ("family: largest_of_five", "family: {countdown: {largest: 2}}", "family.countdown.largest", "from 3 to 1000"),
         ("family: largest_of_five", "family: {sum_review: {count: [3, 10]}}", "sum_review.count: [3, 10]", "1 to 9"),
         ("family: largest_of_five", "family: {enumerable: {letters: 3}}", "enumerable.letters: 3", "from 4 to 10"),
+        (
+            "family: largest_of_five",
+            "family: {enumerable: {runner_up: [50, 90]}}",
+            "enumerable.runner_up: [50, 90] is out of range",
+            "both from 60 to 99",
+        ),
         ("family: largest_of_five", "family: enumerable", "0 different problems for shots", "ask for fewer"),
         ("family: largest_of_five", "family: {countdown: {target: 9}}", "countdown.target: 9", "from 10 to 10000"),
         (
