@@ -288,6 +288,10 @@ pub enum EngineError {
     Remote { checkpoint: Digest, source: Box<openai::RemoteError> },
     #[error("the model `{model}` of the inference server gave no replies")]
     Named { model: String, source: Box<openai::RemoteError> },
+    #[error(
+        "the engine was asked for something else by the thread whose stream it serves, which would wait for itself; this is a fault of Galapagos"
+    )]
+    Streaming,
     #[error("the engine's thread panicked or ended while it worked on this; its log says why")]
     Panicked,
 }
@@ -305,6 +309,7 @@ impl EngineError {
             | Self::Guide { .. }
             | Self::Unsupported { .. }
             | Self::WrongHead { .. }
+            | Self::Streaming
             | Self::NotFinite { .. } => FailureClass::Invalid,
             // Whoever runs the server may mend it, and another worker may have the right base, or more memory.
             Self::Remote { .. }

@@ -1,6 +1,6 @@
 //! The way to an engine from any thread: a bounded queue to the one OS thread that owns it.
 //!
-//! Commands run one at a time in the order they came. A command that panics costs its caller an error and the engine its
+//! Commands run one at a time in the order they came; a stream is a command, too, and whoever has one asks the engine through it. A command that panics costs its caller an error and the engine its
 //! state: a fresh engine takes the thread over, so that one bad input does not end the worker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use galapagos_domain::seed::Seed;
 use galapagos_telemetry::{SpawnError, spawn_thread};
 
 use super::conversation::{ChatBatch, Reply};
-use super::stream::{self, Stream};
+use super::stream::{self, Askers, Stream};
 use super::{Batch, CheckpointDir, Codec, Completion, Engine, EngineError, Fed, ScoreBatch, Watch};
 
 /// Waiting commands; more callers than this wait to hand theirs in.
@@ -26,6 +26,7 @@ type Command = Box<dyn FnOnce(&mut dyn Engine) + Send>;
 #[derive(Clone)]
 pub struct EngineHandle {
     commands: SyncSender<Command>,
+    askers: Askers,
 }
 
 impl std::fmt::Debug for EngineHandle {
@@ -42,7 +43,7 @@ impl EngineHandle {
     pub fn start(make: impl Fn() -> Box<dyn Engine> + Send + 'static) -> Result<Self, SpawnError> {
         let (commands, queue) = sync_channel(QUEUE);
         drop(spawn_thread("engine", move || serve(&queue, &make))?);
-        Ok(Self { commands })
+        Ok(Self { commands, askers: Askers::default() })
     }
 
     /// [`Engine::codec`].
@@ -92,8 +93,10 @@ impl EngineHandle {
     /// cancelled.
     ///
     /// # Errors
-    /// [`EngineError::Panicked`] if the engine's thread is gone; what the stream ends with is told by the stream.
+    /// [`EngineError::Panicked`] if the engine's thread is gone, [`EngineError::Streaming`] if this thread has a stream already; what the
+    /// stream ends with is told by the stream.
     pub fn stream(&self, watch: Watch) -> Result<Stream, EngineError> {
+        self.free()?;
         let (stream, mut channels, ended) = stream::pair();
         let command: Command = Box::new(move |engine| {
             let end = if watch.cancel.is_raised() {
@@ -106,7 +109,7 @@ impl EngineHandle {
             drop(channels);
         });
         self.commands.send(command).map_err(|_| EngineError::Panicked)?;
-        Ok(stream)
+        Ok(stream.of(&self.askers))
     }
 
     /// [`Engine::fed`].
@@ -133,10 +136,16 @@ impl EngineHandle {
         self.call(move |engine| engine.initialise(&shape, seed, &folder))
     }
 
+    /// That this thread does not keep the engine busy itself.
+    fn free(&self) -> Result<(), EngineError> {
+        if self.askers.asks() { Err(EngineError::Streaming) } else { Ok(()) }
+    }
+
     fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, EngineError> {
+        self.free()?;
         let (reply, answer) = sync_channel(1);
         let command: Command = Box::new(move |engine| {
             // A caller that no longer waits needs no answer.
@@ -205,6 +214,18 @@ mod tests {
         assert!(matches!(handle.inspect(PathBuf::from("x")), Err(EngineError::Panicked)));
         assert_eq!(handle.score(batch, Watch::nobody()).unwrap(), [1.0]);
         assert_eq!(made.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn who_has_a_stream_is_refused_what_it_would_wait_for_in_vain() {
+        let handle = EngineHandle::start(|| Box::new(Fragile)).unwrap();
+        let stream = handle.stream(Watch::nobody()).unwrap();
+        assert!(matches!(handle.codec(&checkpoint()), Err(EngineError::Streaming)));
+        assert!(matches!(handle.stream(Watch::nobody()), Err(EngineError::Streaming)));
+        stream.finish().unwrap();
+        assert!(matches!(handle.codec(&checkpoint()), Err(EngineError::Cancelled)), "the engine itself says so");
+        drop(handle.stream(Watch::nobody()).unwrap());
+        assert!(matches!(handle.codec(&checkpoint()), Err(EngineError::Cancelled)), "as soon as it is dropped");
     }
 
     #[test]

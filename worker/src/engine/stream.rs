@@ -7,8 +7,9 @@
 mod lists;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use galapagos_domain::job::Sampling;
@@ -197,6 +198,43 @@ pub struct Stream {
     asked: SyncSender<Asked>,
     given: Receiver<(u64, Given)>,
     end: Receiver<Result<(), EngineError>>,
+    /// Counts the stream as its thread's, as long as there is one.
+    asking: Option<Asking>,
+}
+
+/// Threads that hold the asking end of a stream of an engine. The engine does nothing else until such a stream ends, so that whoever asked
+/// it for something else on the same thread would wait for itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Askers(Arc<Mutex<Vec<ThreadId>>>);
+
+impl Askers {
+    /// Counts this thread in.
+    pub(super) fn enter(&self) -> Asking {
+        let thread = thread::current().id();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Asking { askers: self.clone(), thread }
+    }
+
+    /// Whether this thread holds a stream.
+    pub(super) fn asks(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&thread::current().id())
+    }
+}
+
+/// One stream of a thread, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Asking {
+    askers: Askers,
+    thread: ThreadId,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut threads = self.askers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = threads.iter().position(|thread| *thread == self.thread) {
+            threads.swap_remove(place);
+        }
+    }
 }
 
 /// Both ends of a stream, and where its result is to go.
@@ -205,10 +243,15 @@ pub(super) fn pair() -> (Stream, Channels, SyncSender<Result<(), EngineError>>) 
     let (give, given) = sync_channel(GIVEN);
     let (ended, end) = sync_channel(1);
     let channels = Channels { asked, given: give, kept: VecDeque::new() };
-    (Stream { asked: ask, given, end }, channels, ended)
+    (Stream { asked: ask, given, end, asking: None }, channels, ended)
 }
 
 impl Stream {
+    /// The same, counted as this thread's.
+    pub(super) fn of(self, askers: &Askers) -> Self {
+        Self { asking: Some(askers.enter()), ..self }
+    }
+
     /// Asks for something; takes answers meanwhile, so that neither side waits for the other.
     ///
     /// # Errors
@@ -253,9 +296,10 @@ impl Stream {
     /// # Errors
     /// What the stream ended with.
     pub fn finish(self) -> Result<(), EngineError> {
-        let Self { asked, given, end } = self;
+        let Self { asked, given, end, asking } = self;
         drop(asked);
         drop(given);
+        drop(asking);
         end.recv().unwrap_or(Err(EngineError::Panicked))
     }
 

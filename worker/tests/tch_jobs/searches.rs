@@ -118,7 +118,11 @@ impl Setting {
     }
 
     fn run(&self, search: Search, indices: std::ops::Range<u32>) -> (Vec<Trajectory>, Vec<TreeNode>) {
-        let output = self.bench.run(self.spec(search, indices)).unwrap();
+        self.found(self.spec(search, indices))
+    }
+
+    fn found(&self, job: JobKind) -> (Vec<Trajectory>, Vec<TreeNode>) {
+        let output = self.bench.run(job).unwrap();
         let JobOutput::Rollout { trajectories: rows, trees, counts, .. } = output else { panic!("{output:?}") };
         assert_eq!((counts.total(), counts.error), (rows.rows, 0));
         let get = |digest: &Digest| self.bench.runtime.block_on(self.bench.shop.store.get(digest)).unwrap();
@@ -213,6 +217,22 @@ fn a_critic_that_gives_no_numbers_is_refused_by_name() {
     let error = setting.bench.run(setting.spec(search(SEARCHES[0]), 0..2)).unwrap_err();
     let chain = galapagos_worker::failure::report(error.class(), &error).chain.join("\n");
     assert!(chain.contains("give numbers: it has a language-model head"), "{chain}");
+}
+
+/// What fails is written anew by a model of its own, whose codec is not the policy's.
+#[test]
+fn another_role_writes_for_a_search() {
+    let setting = Setting::new();
+    // The policy writes two characters at most, of which none pass.
+    let text = r#"{"critic_sampling": {"propose": {"n": 3, "max_tokens": 2}, "critic": "self_log_prob",
+        "tests": {"rules": {"list": [{"id": "long", "must": {"match": "..."}}]}},
+        "repair": {"programs": 2, "n": 4, "write": {"role": "writer", "ask": "{prompt}", "temperature": 1.0, "max_tokens": 4}}}}"#;
+    let JobKind::Rollout(mut spec) = setting.spec(search(text), 0..4) else { unreachable!("it is one") };
+    let writer = Critic { checkpoint: setting.policy, head: Head::Lm, shots: true };
+    spec.critics.insert("writer".parse().unwrap(), writer);
+    let (rows, _) = setting.found(JobKind::Rollout(spec));
+    let long = rows.iter().filter(|row| row.completion.len() > 2).count();
+    assert!(rows.len() == 4 && long > 0, "{long} of {}", rows.len());
 }
 
 /// An attempt that is lost in the middle of its trees leaves what it had; another one goes on from there and gives the same output,

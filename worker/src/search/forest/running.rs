@@ -11,14 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use galapagos_domain::ids::Name;
 use galapagos_domain::recipe::search::Unit;
 use galapagos_domain::recipe::verify::{Model, Uncertainty};
 use galapagos_domain::trajectory::Verdict;
 
 use self::hearing::Hearing;
 use self::slot::Slot;
-use self::writing::Scribe;
+use self::writing::{Scribe, Scribes};
 use super::ending::harvest;
 use super::inquiry::{Inquiries, Place};
 use super::{Forest, ForestError, Harvest, Keeper, Kept, Pace};
@@ -110,8 +109,7 @@ pub(super) struct Running<'a> {
     /// Answers that came while something was asked for.
     early: VecDeque<(u64, Given)>,
     stops: BTreeMap<String, Arc<Stop>>,
-    /// Who writes, by role and by what ends a text.
-    scribes: BTreeMap<(Option<Name>, Option<String>), Arc<Scribe>>,
+    scribes: Scribes,
     examinees: Examinees,
     inquiries: Inquiries,
     /// What is to be asked once more.
@@ -150,6 +148,7 @@ impl<'a> Running<'a> {
             slots[*place].strategy.resume(tree.clone(), standing.clone());
             slots[*place].heard = heard.clone();
         }
+        let scribes = Scribe::all(forest)?;
         Ok(Self {
             forest,
             referee: Referee {
@@ -164,7 +163,7 @@ impl<'a> Running<'a> {
             next: 0,
             early: VecDeque::new(),
             stops: BTreeMap::new(),
-            scribes: BTreeMap::new(),
+            scribes,
             examinees: Examinees::of(forest.verify, forest.search),
             inquiries: Inquiries::new(forest.trust.retry),
             again: VecDeque::new(),

@@ -1,7 +1,9 @@
 //! Texts that somebody writes for a search: the policy, or another role, behind a template that is filled in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use galapagos_domain::ids::Name;
 use galapagos_domain::job::Sampling;
 use galapagos_domain::recipe::search::{Unit, Write};
 use galapagos_domain::recipe::verify::{Blank, Template};
@@ -12,8 +14,8 @@ use galapagos_telemetry::ErrorChain;
 use super::{Pending, Purpose, Running};
 use crate::engine::stream::{Continue, Stop, Wanted};
 use crate::engine::{CheckpointDir, Codec, Completion, EngineError};
-use crate::search::forest::ForestError;
 use crate::search::forest::inquiry::Place;
+use crate::search::forest::{Forest, ForestError};
 use crate::search::strategy::{Answer, Commission, Written};
 
 /// Somebody who writes.
@@ -24,6 +26,33 @@ pub(super) struct Scribe {
     /// What ends a text.
     until: Option<String>,
     stop: Arc<Stop>,
+}
+
+/// Who writes, by role and by what ends a text.
+pub(super) type Scribes = BTreeMap<(Option<Name>, Option<String>), Arc<Scribe>>;
+
+impl Scribe {
+    /// All who write for a search: a role's codec is the engine's to give, which has no time for that once a stream runs.
+    pub(super) fn all(forest: &Forest<'_>) -> Result<Scribes, ForestError> {
+        let open = |write: &Write| Ok((Self::key(write), Arc::new(Self::open(forest, write)?)));
+        forest.search.writers().into_iter().map(open).collect()
+    }
+
+    fn key(write: &Write) -> (Option<Name>, Option<String>) {
+        (write.role.clone(), write.until.clone())
+    }
+
+    fn open(forest: &Forest<'_>, write: &Write) -> Result<Self, ForestError> {
+        let (checkpoint, codec) = match &write.role {
+            None => (Arc::clone(&forest.policy), Arc::clone(&forest.codec)),
+            Some(role) => {
+                let critic = forest.critics.get(role).ok_or_else(|| ForestError::NoRole(role.clone()))?;
+                (Arc::clone(&critic.checkpoint), forest.engine.codec(&critic.checkpoint)?)
+            }
+        };
+        let stop = Arc::new(Stop::at(codec.as_ref(), write.until.as_deref())?);
+        Ok(Self { checkpoint, codec, until: write.until.clone(), stop })
+    }
 }
 
 impl Running<'_> {
@@ -48,19 +77,11 @@ impl Running<'_> {
     }
 
     fn scribe(&mut self, write: &Write) -> Result<Arc<Scribe>, ForestError> {
-        let key = (write.role.clone(), write.until.clone());
+        let key = Scribe::key(write);
         if let Some(known) = self.scribes.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let (checkpoint, codec) = match &write.role {
-            None => (Arc::clone(&self.forest.policy), Arc::clone(&self.forest.codec)),
-            Some(role) => {
-                let critic = self.forest.critics.get(role).ok_or_else(|| ForestError::NoRole(role.clone()))?;
-                (Arc::clone(&critic.checkpoint), self.forest.engine.codec(&critic.checkpoint)?)
-            }
-        };
-        let stop = Arc::new(Stop::at(codec.as_ref(), write.until.as_deref())?);
-        let scribe = Arc::new(Scribe { checkpoint, codec, until: write.until.clone(), stop });
+        let scribe = Arc::new(Scribe::open(self.forest, write)?);
         self.scribes.insert(key, Arc::clone(&scribe));
         Ok(scribe)
     }
@@ -85,11 +106,7 @@ impl Running<'_> {
 }
 
 /// The tokens of the filled-in template.
-fn prompt(
-    scribe: &Scribe,
-    write: &Write,
-    shown: &std::collections::BTreeMap<Blank, String>,
-) -> Result<Vec<u32>, Verdict> {
+fn prompt(scribe: &Scribe, write: &Write, shown: &BTreeMap<Blank, String>) -> Result<Vec<u32>, Verdict> {
     let failed = |reason: String| Verdict::new(Outcome::Error, reason);
     let template = Template::parse(&write.ask).map_err(|error| failed(error.to_string()))?;
     let text = template.filled(|blank| shown.get(&blank).cloned().unwrap_or_default());
