@@ -161,10 +161,10 @@ const ENUMERABLE: Topic = Topic {
         preset("contexts", "count", "64", "how many, 1 to 10000; more do not change the laws of the first"),
         preset("letters", "count", "6", "letters of the alphabet, 4 to 10"),
         preset("length", "list of 2 counts", "[1, 3]", "fewest and most letters of an answer, 1 to 3"),
-        word(
+        optional(
             "runner_up",
             "list of 2 counts",
-            "least and most percent of the right answer's probability that the next likely one has, 60 to 99, such as [90, 95] for near ties",
+            "least and most percent of the right answer's probability that the next likely one has, 60 to 99, such as [90, 95] for near ties; 0.3 to 0.9 of the way from an even share when absent",
         ),
     ],
     example: "",
