@@ -1,7 +1,8 @@
 //! The way to an engine from any thread: a bounded queue to the one OS thread that owns it.
 //!
-//! Commands run one at a time in the order they came; a stream is a command, too, and whoever has one asks the engine through it. A command that panics costs its caller an error and the engine its
-//! state: a fresh engine takes the thread over, so that one bad input does not end the worker.
+//! Commands run one at a time in the order they came; a stream is a command, too, and whoever has one asks the engine through it.
+//! A command that panics costs its caller an error and the engine its state: a fresh engine takes the thread over, so that one bad input
+//! does not end the worker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
