@@ -130,7 +130,9 @@ fn labels_at_step_ends_do_not_depend_on_the_batch_and_agree_with_the_training_fo
             let expected = judge.labels_at(&hidden, &Tensor::from_slice(&rows)).unwrap();
             let found = Tensor::from_slice(found).view_as(&expected);
             let difference = (found - &expected).abs().max().double_value(&[]);
-            assert!(difference <= 1e-5, "{kind:?}: {difference} of {}", expected.abs().max().double_value(&[]));
+            // Two f32 kernels sum in other orders, and how they do depends on the processor: relative to the largest label.
+            let largest = expected.abs().max().double_value(&[]);
+            assert!(difference <= 1e-5 * largest.max(1.0), "{kind:?}: {difference} of {largest}");
         }
     }
 }

@@ -83,12 +83,16 @@ fn optimisers_equal_the_reference_over_twenty_steps() {
         let (largest, relative) = differences(folder, case, &run(folder, Settings::Muon(muon), |_| {}));
         assert!(largest <= 2e-6 && relative <= 1e-5, "{case} is off by {largest:e}, {relative:e} of the way");
     }
-    // torch's own iteration is in bfloat16, and rounds to 2^-9 of each number.
-    for (bf16, most) in [(true, 1e-6), (false, 1e-3)] {
-        let muon = Settings::Muon(Muon { bf16, ..muon });
-        let (largest, _) = differences(folder, "muon_bf16", &run(folder, muon, |_| {}));
-        assert!(largest <= most, "Muon is off by {largest:e}, in bfloat16: {bf16}");
-    }
+    // torch's own iteration is in bfloat16, and rounds to 2^-9 of each number. It multiplies single matrices, ours a batch of one: on
+    // processors that have no bfloat16 of their own the two round a few sums differently, elsewhere they are the same.
+    let beside_torchs = |bf16| {
+        let (largest, _) =
+            differences(folder, "muon_bf16", &run(folder, Settings::Muon(Muon { bf16, ..muon }), |_| {}));
+        largest
+    };
+    let (same, finer) = (beside_torchs(true), beside_torchs(false));
+    assert!(same <= 2e-4, "Muon in bfloat16 is off by {same:e}");
+    assert!(same < finer && finer <= 1e-3, "Muon in f32 is off by {finer:e}, in bfloat16 by {same:e}");
 
     let mut ema = None;
     run(folder, Settings::Adamw(Adamw::new(0.1)), |weights| match &mut ema {
