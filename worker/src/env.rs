@@ -16,6 +16,7 @@ pub mod http;
 mod life;
 mod list_program;
 mod matrix;
+mod repository;
 pub mod served;
 #[cfg(test)]
 mod testing;
@@ -327,8 +328,19 @@ pub trait Environment: Send {
 }
 
 /// The built-in environments.
-pub const NAMES: [&str; 10] =
-    ["countdown", "arithmetic", "list_program", "text_world", "grid", "matrix", "donor", "life", "bandit", "chain"];
+pub const NAMES: [&str; 11] = [
+    "countdown",
+    "arithmetic",
+    "list_program",
+    "repository",
+    "text_world",
+    "grid",
+    "matrix",
+    "donor",
+    "life",
+    "bandit",
+    "chain",
+];
 
 /// The built-in environment of a name.
 ///
@@ -339,6 +351,7 @@ pub fn builtin(name: &str) -> Result<Box<dyn Environment>, EnvError> {
         "countdown" => builtin::boxed::<countdown::Countdown>(),
         "arithmetic" => builtin::boxed::<arithmetic::Arithmetic>(),
         "list_program" => builtin::boxed::<list_program::ListProgram>(),
+        "repository" => builtin::boxed::<repository::Repository>(),
         "text_world" => builtin::boxed::<text_world::TextWorld>(),
         "grid" => builtin::boxed::<grid::Grid>(),
         "matrix" => builtin::boxed::<matrix::Matrix>(),

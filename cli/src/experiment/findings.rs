@@ -70,6 +70,9 @@ pub struct Arm {
     pub control: bool,
     pub recipe_digest: String,
     pub readings: Vec<Reading>,
+    /// Of a search: tokens sampled per task, in the mean over seeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent: Option<f64>,
     /// Tokens that the arm was given, over those of the method.
     pub tokens_ratio: Option<f64>,
     /// Of an arm that was run with several values: the one that stands for it.
@@ -160,6 +163,7 @@ fn arms(planned: &[PlannedArm], readings: &[Vec<Reading>]) -> BTreeMap<Name, Arm
             control: arm.control,
             recipe_digest: arm.recipe.digest().hex(),
             readings: readings.clone(),
+            spent: spent(readings),
             tokens_ratio: (of_method > 0).then(|| tokens(readings) as f64 / of_method as f64),
             best: None,
         };
@@ -176,6 +180,11 @@ fn arms(planned: &[PlannedArm], readings: &[Vec<Reading>]) -> BTreeMap<Name, Arm
         }
     }
     arms
+}
+
+fn spent(readings: &[Reading]) -> Option<f64> {
+    let spent: Option<f64> = readings.iter().map(|reading| reading.spent).sum();
+    spent.filter(|_| !readings.is_empty()).map(|spent| spent / readings.len() as f64)
 }
 
 /// What is judged: by arm the values of each of its measures.
@@ -204,6 +213,13 @@ fn measured(question: &Question<'_>, arms: &BTreeMap<Name, Arm>) -> Option<Strin
         return None;
     }
     Some(said(&question.of_arm))
+}
+
+/// What an arm's mean is of, and what a search spends on it.
+#[must_use]
+pub fn read_of(arm: &Arm) -> String {
+    let spent = arm.spent.map(|spent| format!(", {spent:.0} tokens a task")).unwrap_or_default();
+    format!("{}{spent}", said(&arm.measure))
 }
 
 /// A measure in words.

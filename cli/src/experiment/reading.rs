@@ -13,6 +13,9 @@ pub struct Reading {
     /// The other measures that expectations ask for, in the arm's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Interval>,
+    /// Of a search: tokens sampled per task, in the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent: Option<f64>,
     /// Tokens sampled or trained on before `finish`: what the arm was given to reach the value.
     pub tokens: u64,
     /// Challengers that a gate promoted, and all that it judged.
@@ -41,6 +44,7 @@ impl Reading {
             seed: view.seed.0,
             value,
             others: values.collect(),
+            spent: arm.measures.first().and_then(|measure| measure.spent(view, &arm.member)),
             tokens: view.steps.iter().filter(|step| step.phase != Phase::Finish).map(|step| step.tokens).sum(),
             promoted: gates.iter().filter(|&&decision| decision == Decision::Promoted).count() as u64,
             judged: gates.len() as u64,

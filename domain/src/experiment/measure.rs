@@ -60,14 +60,27 @@ impl Measure {
         }
     }
 
+    /// Tokens that a search sampled per task, in the mean; `None` where something else is read, or not at the end.
+    #[must_use]
+    pub fn spent(&self, view: &EvolutionView, called: &Name) -> Option<f64> {
+        if self.read != Read::Finish {
+            return None;
+        }
+        let scores: Vec<&Score> = scores(view, Phase::Finish).filter(|score| self.counts(score, called)).collect();
+        let tasks: u64 = scores.iter().map(|score| score.n).sum();
+        let spent: Option<f64> = scores.iter().map(|score| Some(score.tokens? * score.n as f64)).sum();
+        spent.filter(|_| tasks > 0).map(|spent| spent / tasks as f64)
+    }
+
+    fn counts(&self, score: &Score, called: &Name) -> bool {
+        let set = self.tasks.as_ref().is_none_or(|tasks| tasks.contains(&score.tasks));
+        // Where both splits were measured the sealed one counts, which only `finish` may read.
+        let split = self.read != Read::Finish || score.split == Split::Test;
+        set && split && score.metric == self.metric && score.called == *called
+    }
+
     fn pooled<'a>(&self, scores: impl Iterator<Item = &'a Score>, called: &Name) -> Option<Interval> {
-        let counts = |score: &&Score| {
-            let set = self.tasks.as_ref().is_none_or(|tasks| tasks.contains(&score.tasks));
-            // Where both splits were measured the sealed one counts, which only `finish` may read.
-            let split = self.read != Read::Finish || score.split == Split::Test;
-            set && split && score.metric == self.metric && score.called == *called
-        };
-        let scores: Vec<&Score> = scores.filter(counts).collect();
+        let scores: Vec<&Score> = scores.filter(|score| self.counts(score, called)).collect();
         let tasks: u64 = scores.iter().map(|score| score.n).sum();
         if tasks == 0 {
             return None;

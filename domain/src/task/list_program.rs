@@ -37,6 +37,12 @@ pub struct Example {
     pub output: Value,
 }
 
+impl fmt::Display for Example {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", Value::List(self.input.clone()), self.output)
+    }
+}
+
 /// A program with its examples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListTask {
@@ -160,8 +166,7 @@ impl ListTask {
     /// What is told and the shown examples, on one line.
     #[must_use]
     pub fn shown(&self) -> String {
-        let one = |example: &Example| format!("{} -> {}", Value::List(example.input.clone()), example.output);
-        let examples = self.visible.iter().map(one).collect::<Vec<_>>().join("; ");
+        let examples = self.visible.iter().map(Example::to_string).collect::<Vec<_>>().join("; ");
         self.told.as_ref().map_or_else(|| examples.clone(), |told| format!("{told}{}{examples}", telling::END))
     }
 }

@@ -82,6 +82,10 @@ pub(super) trait Game: Clone + Debug + Send + Serialize + DeserializeOwned + 'st
         1
     }
     fn max_turns(&self) -> u32;
+    /// What all players read once, before the first state; may be empty.
+    fn introduce(&self) -> String {
+        String::new()
+    }
     fn observe(&self, player: usize) -> String;
     fn legal(&self, player: usize) -> Legal;
     fn parse(&self, player: usize, text: &str) -> Result<Self::Move, Refused>;
@@ -190,6 +194,7 @@ impl<G: Game> Environment for Builtin<G> {
         let mut game = instance::<G>(start, &config)?;
         game.begin(&mut start.chance(0));
         let players = game.players();
+        let introduction = game.introduce();
         let now = Now {
             start: start.clone(),
             rules,
@@ -197,7 +202,7 @@ impl<G: Game> Environment for Builtin<G> {
             game,
             turn: 0,
             refused: vec![0; players],
-            said: vec![String::new(); players],
+            said: vec![introduction; players],
             done: None,
         };
         let observations = now.observations();

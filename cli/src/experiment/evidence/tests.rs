@@ -8,7 +8,16 @@ use crate::experiment::{Findings, Reading, Subject};
 
 fn reading(seed: u64, mean: f64) -> Reading {
     let value = galapagos_domain::stats::Interval { mean, low: mean - 0.04, high: mean + 0.04 };
-    Reading { seed, value, others: Vec::new(), tokens: 1000, promoted: 0, judged: 0, figures: Vec::new() }
+    Reading {
+        seed,
+        value,
+        others: Vec::new(),
+        spent: Some(321.4),
+        tokens: 1000,
+        promoted: 0,
+        judged: 0,
+        figures: Vec::new(),
+    }
 }
 
 #[test]
@@ -34,6 +43,7 @@ fn a_page_a_record_and_an_index_say_the_same() {
         page.contains("**Holds.** The control fails, as it must.") && page.contains("| control (control) |"),
         "{page}"
     );
+    assert!(page.contains("of champion, 321 tokens a task |"), "a search says what it spends: {page}");
     let index = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
     assert!(index.contains("| [tiny](tiny.md) | holds | fails, as it must | 0.800"), "{index}");
 }

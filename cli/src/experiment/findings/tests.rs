@@ -29,6 +29,7 @@ fn reading(seed: u64, mean: f64, control: bool) -> Reading {
         seed,
         value,
         others: Vec::new(),
+        spent: None,
         tokens: if control { 900 } else { 1000 },
         promoted: u64::from(!control),
         judged: 1,

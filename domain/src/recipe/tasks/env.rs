@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::Split;
 
 /// The built-in environments that a policy can play by itself.
-pub const SINGLE_PLAYER: [&str; 8] =
-    ["countdown", "arithmetic", "list_program", "text_world", "grid", "life", "bandit", "chain"];
+pub const SINGLE_PLAYER: [&str; 9] =
+    ["countdown", "arithmetic", "list_program", "repository", "text_world", "grid", "life", "bandit", "chain"];
 
 /// The built-in environments that state which goals are reached.
 pub const STATES_GOALS: [&str; 1] = ["grid"];

@@ -90,7 +90,7 @@ fn a_snapshot_of_another_moment_or_game_is_refused() {
 
 #[test]
 fn splits_share_no_instance_even_of_two_runs() {
-    for name in ["countdown", "arithmetic", "list_program", "text_world", "grid", "life", "chain"] {
+    for name in ["countdown", "arithmetic", "list_program", "repository", "text_world", "grid", "life", "chain"] {
         let mut home: BTreeMap<String, Split> = BTreeMap::new();
         for (split, seed, index) in [Split::Train, Split::Val, Split::Test]
             .into_iter()

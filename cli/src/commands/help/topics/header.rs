@@ -216,7 +216,7 @@ const BUILTIN: Topic = Topic {
 const ENV: Topic = Topic {
     word: "env",
     place: "tasks",
-    about: "Instances of an environment, which a policy plays turn by turn: one line of text an action. Built in by its `name` (countdown, arithmetic, list_program, text_world, grid, life, bandit, chain), or behind HTTP by its `url`. Splits share no instance. See docs/environments.md.",
+    about: "Instances of an environment, which a policy plays turn by turn: one line of text an action. Built in by its `name` (countdown, arithmetic, list_program, repository, text_world, grid, life, bandit, chain), or behind HTTP by its `url`. Splits share no instance. See docs/environments.md.",
     form: Form::Map,
     entries: &[
         optional("name", "text", "of a built-in environment; of a served one for people only"),
