@@ -150,3 +150,55 @@ fn mean(values: &[Interval]) -> Option<Interval> {
     let above = sum(&|v| (v.high - v.mean).powi(2)).sqrt() / n;
     Some(Interval { mean, low: mean - below, high: mean + above })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A finished run with searches of two task sets.
+    fn view() -> EvolutionView {
+        let score = |tasks: &str, split: &str, metric: serde_json::Value, n: u64, tokens: Option<f64>| {
+            let mut score = json!({
+                "member": "base-g0-12345678", "called": "base", "tasks": tasks, "split": split, "metric": metric,
+                "value": {"mean": 0.5, "low": 0.4, "high": 0.6}, "n": n,
+            });
+            if let Some(tokens) = tokens {
+                score["tokens"] = tokens.into();
+            }
+            score
+        };
+        let tree = json!({"search": "tree"});
+        let scores = json!([
+            score("maze", "test", tree.clone(), 30, Some(100.0)),
+            score("sums", "test", tree.clone(), 10, Some(200.0)),
+            score("maze", "val", tree, 30, Some(9999.0)),
+            score("maze", "test", json!("pass_at_1"), 30, None),
+        ]);
+        let step = json!({
+            "phase": "finish", "name": "final", "verb": "evaluate", "done": true, "elapsed_ms": 1, "progress": [1, 1],
+            "tokens": 0, "summary": {"evaluate": {"scores": scores}},
+        });
+        serde_json::from_value(json!({
+            "version": 1, "id": "a-1", "recipe": "a", "recipe_digest": "", "seed": 1, "status": "done", "failure": [],
+            "generations": 1, "steps": [step], "members": [], "champions": [], "waiting": null, "retries": 0,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_a_search_spends_is_the_mean_over_its_sealed_tasks() {
+        let of = |metric: Metric, read: Read, tasks: Option<&str>| {
+            let name = |text: &str| Name::new(text).unwrap();
+            let tasks = tasks.map(|tasks| vec![name(tasks)]);
+            Measure { metric, read, tasks }.spent(&view(), &name("base"))
+        };
+        let tree = || Metric::Search(Name::new("tree").unwrap());
+        assert_eq!(of(tree(), Read::Finish, None), Some(125.0));
+        assert_eq!(of(tree(), Read::Finish, Some("sums")), Some(200.0));
+        assert_eq!(of(tree(), Read::Last, None), None, "only the end counts");
+        assert_eq!(of(Metric::PassAt1, Read::Finish, None), None, "greedy answers are no search");
+        assert_eq!(of(tree(), Read::Finish, Some("other")), None);
+    }
+}
