@@ -16,8 +16,8 @@ use super::builtin::{Game, Played, Refused};
 /// Most functions; each is called by a letter.
 const MOST: u32 = 4;
 
-/// Draws of a program that is not the right one, before the instance is drawn anew.
-const DRAWS: usize = 50;
+/// Draws of a program that is not the right one: far more than it takes, since most programs fail the tests of another.
+const DRAWS: usize = 200;
 
 /// When the shown tests are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
