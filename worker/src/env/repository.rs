@@ -153,7 +153,8 @@ impl Game for Repository {
 
     fn parse(&self, _player: usize, text: &str) -> Result<Move, Refused> {
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let (name, program) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+        let rest = rest.trim();
+        let (name, program) = rest.split_once(' ').unwrap_or((rest, ""));
         match (verb, name, program) {
             ("test", "", "") => Ok(Move::Test),
             ("submit", "", "") => Ok(Move::Submit),
