@@ -212,6 +212,9 @@ pub struct Reproduce {
     /// Only what the experiment's `quick` names: checks the control, not the claim
     #[arg(long)]
     pub quick: bool,
+    /// Print which runs it would make and what each costs at most; start nothing
+    #[arg(long, conflicts_with_all = ["list", "all", "evidence"])]
+    pub dry_run: bool,
     /// So many runs at once, each with a local cluster of its own
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub at_once: u8,

@@ -35,7 +35,7 @@ pub use rule::TaskRule;
 pub(crate) use set::check_sizes;
 pub use set::{MAX_SPLIT, TaskError, TaskSetData, few_shot_prefix};
 pub use shape::ShapeFault;
-pub(crate) use shown::{longest_begun, most_begun, styles};
+pub(crate) use shown::{longest_begun, longest_taken_back, most_begun, styles};
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -2,6 +2,7 @@
 //! will. With `--all` it does so for every experiment whose evidence is missing or out of date, with `--list` it tells what there is.
 
 mod laboratory;
+mod outlook;
 mod served;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ use crate::experiment::evidence::{self, Known};
 use crate::experiment::{Coverage, Entry, Evidence, Findings, PlannedRun, Sources, Subject, listing, schedule, text};
 use crate::recipe_file;
 use laboratory::Laboratory;
+use outlook::Outlook;
 use served::Served;
 
 /// Where the pages of this project lie.
@@ -34,6 +36,7 @@ pub async fn run(args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
         (None, true, false) => list(args, json),
         (None, false, true) => all(args, json).await,
         (Some(named), false, false) if table(named)?.is_some() => cover(named, args, json),
+        (Some(named), false, false) if args.dry_run => dry_run(named, args, json),
         (Some(named), false, false) => match one(named, args, json).await? {
             Some(findings) => Ok(findings.exit()),
             None => Ok(Exit::Cancelled),
@@ -115,6 +118,17 @@ fn prepare(named: &str, args: &args::Reproduce) -> Result<Prepared, Error> {
     let name = sources.name();
     let root = args.dir.clone().unwrap_or_else(|| default_folder(&name, scale));
     Ok(Prepared { name, experiment, arms, runs, warm, root })
+}
+
+fn dry_run(named: &str, args: &args::Reproduce, json: bool) -> Result<Exit, Error> {
+    let prepared = prepare(named, args)?;
+    let outlook = Outlook::of(&prepared, scale(args));
+    if json {
+        print_json(&outlook)?
+    } else {
+        print(&outlook.text())?
+    }
+    Ok(Exit::Done)
 }
 
 /// Runs one experiment and shows what it found; `None` if a person interrupts.

@@ -215,11 +215,10 @@ fn measured(question: &Question<'_>, arms: &BTreeMap<Name, Arm>) -> Option<Strin
     Some(said(&question.of_arm))
 }
 
-/// What an arm's mean is of, and what a search spends on it.
+/// What a search spends, to be put behind what is read of its arm; nothing for any other measure.
 #[must_use]
-pub fn read_of(arm: &Arm) -> String {
-    let spent = arm.spent.map(|spent| format!(", {spent:.0} tokens a task")).unwrap_or_default();
-    format!("{}{spent}", said(&arm.measure))
+pub fn spending(arm: &Arm) -> String {
+    arm.spent.map(|spent| format!(", {spent:.0} tokens a task")).unwrap_or_default()
 }
 
 /// A measure in words.

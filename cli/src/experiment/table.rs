@@ -2,7 +2,7 @@
 
 use galapagos_domain::experiment::{METHOD, Outcome};
 
-use super::findings::{Arm, Findings, Judged, Mean, read_of};
+use super::findings::{Arm, Findings, Judged, Mean, said, spending};
 use crate::render::table::aligned;
 use crate::render::{duration, metric};
 
@@ -44,7 +44,8 @@ fn row(name: &str, arm: &Arm) -> Vec<String> {
     let (mean, interval) = arm.mean.map_or_else(Default::default, |m| (format!("{:.3}", m.mean), ci95(&m)));
     let ratio = arm.tokens_ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
     let gate = format!("{promoted} of {judged} promoted");
-    vec![name, read_of(arm), arm.member.to_string(), mean, interval, by_seed.join(" "), tokens.to_string(), ratio, gate]
+    let read = format!("{}{}", said(&arm.measure), spending(arm));
+    vec![name, read, arm.member.to_string(), mean, interval, by_seed.join(" "), tokens.to_string(), ratio, gate]
 }
 
 fn ci95(mean: &Mean) -> String {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::{Patch, has_image};
 use crate::task::TaskRule;
-pub use builtin::{Begun, Builtin, Style};
+pub use builtin::{Begun, Builtin, Style, TakenBack};
 pub use env::{BegunBy, Env};
 
 /// A task set.

@@ -8,7 +8,7 @@ mod styles;
 
 use rand_chacha::ChaCha8Rng;
 
-pub(super) use styles::{Ending, begin, filler, search};
+pub(super) use styles::{Asked, Ending, begin, filler, search};
 
 use super::countdown::{Countdown, Shape, Step, StepError};
 use super::{Draft, Problem, check, shape};
@@ -211,6 +211,7 @@ pub(super) fn longest(shape: Shape) -> Longest {
         prompt: target + 2 + numbers + 1,
         direct,
         search: direct + MOST_DEAD_ENDS * (line + undo) + CHECK.len() as u32 + 1,
+        played: MOST_DEAD_ENDS * (operations - 1) * (line + undo),
         begun: operations * line,
         taken_back: operations * undo,
     }
@@ -224,6 +225,8 @@ pub(super) struct Longest {
     pub direct: u32,
     /// An answer with as many detours as demonstrations have.
     pub search: u32,
+    /// More of an answer whose detours are worked to their wrong ends.
+    pub played: u32,
     /// Lines that a prompt may hold already.
     pub begun: u32,
     /// The lines that take those back.

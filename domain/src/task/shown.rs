@@ -2,9 +2,9 @@
 //! canonical form, so a split has the same problems however they are shown. Functions of the problem alone.
 
 use super::countdown::Shape;
-use super::countdown_steps::{self as steps, Ending, UNDO};
+use super::countdown_steps::{self as steps, Asked, Ending, UNDO};
 use super::{Draft, Family, arithmetic};
-use crate::recipe::tasks::{Begun, Builtin, Split, Style};
+use crate::recipe::tasks::{Begun, Builtin, Split, Style, TakenBack};
 use crate::seed::Seed;
 
 /// The styles that demonstrations of the family can have.
@@ -45,6 +45,14 @@ pub(crate) fn longest_begun(family: Family) -> (u32, u32) {
         | Family::RenderedSums(_)
         | Family::SumReview(_)
         | Family::Enumerable(_) => (0, 0),
+    }
+}
+
+/// Characters that searches with such dead ends add to an answer at most.
+pub(crate) fn longest_taken_back(family: Family, taken_back: TakenBack) -> u32 {
+    match (working(family), taken_back) {
+        (Working::Search(shape), TakenBack::WhenPlayed) => steps::longest(shape).played,
+        (Working::Search(_), TakenBack::AtOnce) | (Working::None | Working::Lines, _) => 0,
     }
 }
 
@@ -125,7 +133,7 @@ impl Family {
 pub(super) fn shown(source: &Builtin, split: Split, draft: Draft) -> Draft {
     let seed = Seed(0).derive(&draft.prompt);
     let worked = match (working(source.family), split) {
-        (Working::Search(shape), Split::Demonstrations) => styled(draft, shape, source.style, seed.derive("style")),
+        (Working::Search(shape), Split::Demonstrations) => styled(draft, shape, source, seed.derive("style")),
         (Working::Search(_) | Working::Lines | Working::None, _) => draft,
     };
     match (source.begun, working(source.family)) {
@@ -135,11 +143,11 @@ pub(super) fn shown(source: &Builtin, split: Split, draft: Draft) -> Draft {
     }
 }
 
-fn styled(draft: Draft, shape: Shape, style: Style, seed: Seed) -> Draft {
+fn styled(draft: Draft, shape: Shape, source: &Builtin, seed: Seed) -> Draft {
     let Some((instance, _)) = steps::of_prompt(&draft.prompt) else { return draft };
     let (direct, rng) = (steps::steps_of(&draft.answer), &mut seed.stream());
-    let asked = (&instance, shape.operators());
-    let answer = match style {
+    let asked = Asked { instance: &instance, operators: shape.operators(), taken_back: source.taken_back };
+    let answer = match source.style {
         Style::Direct => draft.answer,
         Style::Search => steps::search(asked, &direct, Ending::Right, rng),
         Style::WrongSearch => steps::search(asked, &direct, Ending::Wrong, rng),

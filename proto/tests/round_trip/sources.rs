@@ -2,7 +2,7 @@
 
 use galapagos_domain::artifact::ArtifactRef;
 use galapagos_domain::recipe::tasks::files::{End, Files, Longest, Stored};
-use galapagos_domain::recipe::tasks::{Begun, Builtin, Style, TaskSet};
+use galapagos_domain::recipe::tasks::{Begun, Builtin, Style, TakenBack, TaskSet};
 use galapagos_domain::task::{Family, countdown};
 use proptest::option;
 use proptest::prelude::*;
@@ -16,10 +16,12 @@ fn builtin() -> impl Strategy<Value = TaskSet> {
     let family =
         prop_oneof![Just(Family::LargestOfFive), Just(Family::SortSixDigits), shape.prop_map(Family::CountdownSteps),];
     let style = prop_oneof![Just(Style::Direct), Just(Style::WrongSearch)];
+    let taken_back = prop_oneof![Just(TakenBack::AtOnce), Just(TakenBack::WhenPlayed)];
     let begun = prop_oneof![Just(Begun::None), any::<u32>().prop_map(Begun::WrongSteps)];
-    (family, any::<u32>(), style, begun).prop_map(|(family, n, style, begun)| {
+    (family, any::<u32>(), style, taken_back, begun).prop_map(|(family, n, style, taken_back, begun)| {
         let (train, val, test) = (n, n / 2, n / 3);
-        TaskSet::Builtin(Builtin { family, train, val, test, demonstrations: n / 4, shots: n / 5, style, begun })
+        let (demonstrations, shots) = (n / 4, n / 5);
+        TaskSet::Builtin(Builtin { family, train, val, test, demonstrations, shots, style, taken_back, begun })
     })
 }
 

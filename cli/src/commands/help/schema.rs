@@ -101,7 +101,7 @@ fn value(topic: &Topic, entry: &Entry) -> Value {
         "map of numbers" => json!({"type": "object", "additionalProperties": number}),
         "choice" => linked(topic, entry).unwrap_or_else(|| json!({})),
         "map" => linked(topic, entry).unwrap_or_else(|| json!({"type": "object"})),
-        word @ ("family" | "style" | "begun") => reference(word),
+        word @ ("family" | "style" | "taken_back" | "begun") => reference(word),
         other => words(other).unwrap_or_else(|| json!({})),
     }
 }

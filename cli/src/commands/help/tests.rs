@@ -11,7 +11,7 @@ use galapagos_domain::recipe::search::{
 };
 use galapagos_domain::recipe::step::RecipeStep;
 use galapagos_domain::recipe::tasks::files::{AnswerForm, Columns, Format, Splits, TestForm};
-use galapagos_domain::recipe::tasks::{Begun, Style, TaskSet};
+use galapagos_domain::recipe::tasks::{Begun, Style, TakenBack, TaskSet};
 use galapagos_domain::recipe::tournament::{BoutForm, Gate, Judge, Selection};
 use galapagos_domain::recipe::train::{
     Adapter, Baseline, Component, Freeze, Guard, Kl, Layout, Loss, Mix, Optimiser, Pointwise, Precision, Reference,
@@ -50,6 +50,7 @@ fn grammar(topic: &str) -> Option<&'static [&'static str]> {
         "list_program" => words::<list_program::Shape>(None),
         "enumerable" => words::<enumerable::Shape>(None),
         "style" => words::<Style>(None),
+        "taken_back" => words::<TakenBack>(None),
         "begun" => words::<Begun>(None),
         "format" => words::<Format>(None),
         "columns" => words::<Columns>(None),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use galapagos_domain::experiment::{Experiment, Outcome, PlannedArm};
 
-use super::super::findings::{Arm, Findings, Mean, said};
+use super::super::findings::{Arm, Findings, Mean, said, spending};
 use crate::render::{duration, metric};
 use crate::report::chart::{self, Curve};
 
@@ -82,8 +82,7 @@ fn arms_table(findings: &Findings) -> String {
         let by_seed: Vec<String> = arm.readings.iter().map(|reading| format!("{:.3}", reading.value.mean)).collect();
         let ratio = arm.tokens_ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let (mean, interval) = shown(arm.mean);
-        let spent = arm.spent.map(|spent| format!(", {spent:.0} tokens a task")).unwrap_or_default();
-        let what = format!("{} of {}{spent}", said(&arm.measure), arm.member);
+        let what = format!("{} of {}{}", said(&arm.measure), arm.member, spending(arm));
         push(
             &mut table,
             format_args!("| {name}{kind}{about} | {what} | {mean} | {interval} | {} | {ratio} |\n", by_seed.join(" ")),

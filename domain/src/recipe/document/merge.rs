@@ -1,6 +1,7 @@
 //! The merge rule of `extends` and of experiments: maps merge deeply; a list of recipe steps merges step by step; a choice (a map
-//! with one key, such as `base`) with another key is replaced; `null` takes a field away; all else is replaced. What stands under a name
-//! of the reader's choice, such as an arm called `control`, is no choice for its name.
+//! with one key, such as `base`) with another key is replaced; `null` takes a field away, and where there is none it stays, for the
+//! reader to refuse what it does not know; all else is replaced. What stands under a name of the reader's choice, such as an arm
+//! called `control`, is no choice for its name.
 //!
 //! A recipe step is known by its verb and its `as`, a `train` without one by its role. One that is not there yet comes last, or in
 //! front of the step that `before` names; `omit: true` takes one away. Both words are read here and never reach the grammar.
@@ -60,13 +61,11 @@ fn merge_map(node: &mut Node, over: Node, keys: Keys) {
 }
 
 fn merge_entry(entries: &mut Vec<Entry>, over: Entry, keys: Keys) {
-    if over.node.value == Value::Null {
-        return entries.retain(|entry| entry.key != over.key);
-    }
-    match entries.iter_mut().find(|e| e.key == over.key) {
-        None => entries.push(over),
-        Some(entry) if is_choice(&over, keys) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,
-        Some(entry) => {
+    let Some(at) = entries.iter().position(|entry| entry.key == over.key) else { return entries.push(over) };
+    match &mut entries[at] {
+        _ if over.node.value == Value::Null => drop(entries.remove(at)),
+        entry if is_choice(&over, keys) && sole_key(&entry.node) != sole_key(&over.node) => *entry = over,
+        entry => {
             let keys = if NAMED.contains(&over.key.as_str()) { Keys::Names } else { Keys::Words };
             merge_map(&mut entry.node, over.node, keys);
         }

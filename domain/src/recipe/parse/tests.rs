@@ -238,6 +238,19 @@ fn overrides_can_take_recipe_steps_away_put_them_between_others_and_name_a_train
 }
 
 #[test]
+fn null_takes_a_field_away_and_is_refused_where_it_means_nothing() {
+    let loader = |_: &str| Ok(MICRO.to_owned());
+    let parsed = |rest: &str| Recipe::parse("my.yaml", &format!("extends: micro.yaml\n{rest}"), &loader);
+    assert!(parse(MICRO).unwrap().control.is_some() && parsed("control: null\n").unwrap().control.is_none());
+    assert!(parsed("stop: null\n").unwrap().stop.is_none(), "an optional field that was not there");
+    // A comma that was to be part of a text makes such fields.
+    let unknown = parsed("each:\n  - rollout: {as: samples, so they say}\n").unwrap_err().to_string();
+    assert!(unknown.contains("unknown field `so they say`"), "{unknown}");
+    let nothing = parsed("generations: null\nname: null\n").unwrap_err().to_string();
+    assert!(nothing.contains("missing field"), "{nothing}");
+}
+
+#[test]
 fn the_control_shuffles_every_rollout_dataset_before_its_first_use() {
     let recipe = parse(&MICRO.replacen("on: judged", "on: samples", 1)).unwrap();
     let control = recipe.with_control().unwrap();

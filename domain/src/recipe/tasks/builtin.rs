@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Split;
-use crate::task::{Family, longest_begun};
+use crate::task::{Family, longest_begun, longest_taken_back};
 
 /// A procedurally generated task set. Splits are disjoint by canonical problem: no test item is a reordering of a
 /// training item.
@@ -26,6 +26,9 @@ pub struct Builtin {
     /// How demonstrations are worked. Says nothing of what passes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub style: Style,
+    /// When demonstrated searches take a dead end back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub taken_back: TakenBack,
     /// What the prompts of all problems have begun already. Solved examples before them are not begun.
     #[serde(default, skip_serializing_if = "is_default")]
     pub begun: Begun,
@@ -64,6 +67,28 @@ impl Style {
     }
 }
 
+/// When a demonstrated search takes a dead end back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenBack {
+    /// As soon as the target is out of reach, which who wrote it knows.
+    #[default]
+    AtOnce,
+    /// Once it was worked to its wrong end, where everyone sees that it is one.
+    WhenPlayed,
+}
+
+impl TakenBack {
+    /// The word in a recipe.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::WhenPlayed => "when_played",
+        }
+    }
+}
+
 /// What a prompt has begun already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +112,7 @@ impl Builtin {
             demonstrations: 0,
             shots: 0,
             style: Style::default(),
+            taken_back: TakenBack::default(),
             begun: Begun::default(),
         }
     }
@@ -105,7 +131,7 @@ impl Builtin {
     /// Longest useful completion in tokens, the terminator counted.
     #[must_use]
     pub fn max_tokens(&self) -> u32 {
-        self.family.max_tokens() + self.longest_begun().1
+        self.family.max_tokens() + self.longest_begun().1 + longest_taken_back(self.family, self.taken_back)
     }
 
     /// Characters of the longest sequence: few-shot prefix, prompt, completion.

@@ -10,7 +10,7 @@ use crate::recipe::evaluate::Metric;
 use crate::recipe::parse::FORMAT_VERSION;
 use crate::recipe::path::Path;
 use crate::recipe::step::RecipeStep;
-use crate::recipe::tasks::{Begun, Builtin, TaskSet};
+use crate::recipe::tasks::{Begun, Builtin, Style, TakenBack, TaskSet};
 use crate::recipe::{Base, Characters, Head, StopRule};
 use crate::task::{check_sizes, most_begun, styles};
 
@@ -232,6 +232,10 @@ impl Check<'_> {
             let message = format!("{family} has no demonstrations of the style `{}`", source.style.name());
             let known: Vec<&str> = styles.iter().map(|style| style.name()).collect();
             self.refuse(&path.key("style"), message, one_of("styles of this family", &known));
+        }
+        if source.taken_back != TakenBack::default() && !styles.contains(&Style::Search) {
+            let message = format!("{family} has no demonstrations with dead ends");
+            self.refuse(&path.key("taken_back"), message, "leave it out, or use countdown_steps");
         }
         if let Begun::WrongSteps(steps) = source.begun {
             let path = path.key("begun").key("wrong_steps");

@@ -150,6 +150,12 @@ fn each_broken_rule_names_its_place_and_the_way_out() {
         ),
         (
             "family: largest_of_five",
+            "family: arithmetic_steps, taken_back: when_played",
+            "tasks.numbers.builtin.taken_back: arithmetic_steps has no demonstrations with dead ends",
+            "countdown_steps",
+        ),
+        (
+            "family: largest_of_five",
             "family: largest_of_five, begun: {wrong_steps: 1}",
             "builtin.begun.wrong_steps: largest_of_five has no working",
             "countdown_steps",

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::countdown::{Countdown, Operator, Step, moves, solution};
 use super::{CHECK, MOST_DEAD_ENDS, UNDO, line};
+use crate::recipe::tasks::TakenBack;
 
 /// How a search ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,14 @@ pub(in super::super) enum Ending {
     Wrong,
 }
 
-/// A problem, and the operators that its workings use.
-type Asked<'a> = (&'a Countdown, &'static [Operator]);
+/// A problem, and how its searches are made.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Asked<'a> {
+    pub instance: &'a Countdown,
+    /// The operators that workings use.
+    pub operators: &'static [Operator],
+    pub taken_back: TakenBack,
+}
 
 /// A line of a search, and whether the working without a detour has it.
 struct Shown {
@@ -32,14 +39,10 @@ impl Shown {
     }
 }
 
-/// The steps with one to [`MOST_DEAD_ENDS`] dead ends before them, each taken back, and a `check` at the end.
-pub(in super::super) fn search(
-    (instance, operators): Asked<'_>,
-    steps: &[Step],
-    ending: Ending,
-    rng: &mut ChaCha8Rng,
-) -> String {
-    join(searched((instance, operators), steps, ending, rng).into_iter().map(|shown| shown.text))
+/// The steps with up to [`MOST_DEAD_ENDS`] dead ends before them, each taken back, and a `check` at the end. There is at least one dead end, but
+/// where they are played.
+pub(in super::super) fn search(asked: Asked<'_>, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> String {
+    join(searched(asked, steps, ending, rng).into_iter().map(|shown| shown.text))
 }
 
 /// The steps behind lines of dots, as long as their search is.
@@ -49,9 +52,12 @@ pub(in super::super) fn filler(asked: Asked<'_>, steps: &[Step], rng: &mut ChaCh
     join(dots.chain(steps.iter().copied().map(line)))
 }
 
-fn searched((instance, operators): Asked<'_>, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> Vec<Shown> {
+fn searched(asked: Asked<'_>, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> Vec<Shown> {
+    let Asked { instance, operators, taken_back } = asked;
+    // Where the first try is always wrong, a policy learns to take back the first try, not to look at where it ended.
+    let fewest = u32::from(taken_back == TakenBack::AtOnce);
     let places: Vec<usize> =
-        (0..rng.random_range(1..=MOST_DEAD_ENDS)).map(|_| rng.random_range(0..steps.len())).collect();
+        (0..rng.random_range(fewest..=MOST_DEAD_ENDS)).map(|_| rng.random_range(0..steps.len())).collect();
     let (mut pool, mut shown, mut owed) = (instance.numbers.clone(), Vec::new(), 0);
     for (place, step) in steps.iter().enumerate() {
         owed += places.iter().filter(|at| **at == place).count();
@@ -62,13 +68,31 @@ fn searched((instance, operators): Asked<'_>, steps: &[Step], ending: Ending, rn
         dead.truncate(owed);
         owed -= dead.len();
         for step in dead {
-            shown.extend([Shown::detour(line(step)), Shown::detour(UNDO)]);
+            let wrong = match taken_back {
+                TakenBack::AtOnce => vec![step],
+                TakenBack::WhenPlayed => played(&pool, operators, step, rng),
+            };
+            let back = wrong.iter().map(|_| Shown::detour(UNDO)).collect::<Vec<_>>();
+            shown.extend(wrong.into_iter().map(|step| Shown::detour(line(step))).chain(back));
         }
         shown.push(Shown { text: line(end.unwrap_or(*step)), detour: false });
         pool = step.take(&pool).unwrap_or(pool);
     }
     shown.push(Shown::detour(CHECK));
     shown
+}
+
+/// A step out of whose reach the target is, and drawn ones after it until one number is left.
+fn played(pool: &[u32], operators: &[Operator], step: Step, rng: &mut ChaCha8Rng) -> Vec<Step> {
+    let mut wrong = vec![step];
+    let mut pool = step.take(pool).unwrap_or_default();
+    while pool.len() > 1 {
+        let all: Vec<Step> = moves(&pool).into_iter().filter(|step| operators.contains(&step.operator)).collect();
+        let step = all[rng.random_range(0..all.len())];
+        pool = step.take(&pool).unwrap_or_default();
+        wrong.push(step);
+    }
+    wrong
 }
 
 /// Up to `count` steps after which the target is out of reach, in a drawn order, by `operators` if these have any. With two numbers left there is
@@ -86,7 +110,11 @@ fn dead_ends((pool, operators): (&[u32], &[Operator]), target: u32, count: usize
 
 /// `wrong` operations after which the target is out of reach. Where no first operation is wrong, a right one stands before them; fewer,
 /// if the numbers do not last.
-pub(in super::super) fn begin((instance, operators): Asked<'_>, wrong: u32, rng: &mut ChaCha8Rng) -> Vec<Step> {
+pub(in super::super) fn begin(
+    (instance, operators): (&Countdown, &[Operator]),
+    wrong: u32,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Step> {
     let (mut pool, mut begun, mut left) = (instance.numbers.clone(), Vec::new(), wrong);
     let mut is_dead = false;
     while left > 0 && pool.len() > 1 {

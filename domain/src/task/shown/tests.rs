@@ -61,6 +61,38 @@ proptest! {
     }
 
     #[test]
+    fn a_dead_end_that_is_played_is_taken_back_from_a_wrong_end(family in families(), seed in 0u64..) {
+        let shown = |style| {
+            let source = Builtin { demonstrations: 60, style, taken_back: TakenBack::WhenPlayed, ..Builtin::of(family) };
+            (drawn(&source, Split::Demonstrations, seed), source.max_tokens() as usize)
+        };
+        let ((searches, most), (fillers, _)) = (shown(Style::Search), shown(Style::Filler));
+        let (mut none, mut some) = (false, false);
+        for (search, filler) in searches.iter().zip(&fillers) {
+            prop_assert_eq!(family.verify(search, &search.answer).outcome, Outcome::Pass, "{}{}", search.prompt, search.answer);
+            prop_assert_eq!(filler.answer.len(), search.answer.len());
+            prop_assert!(search.answer.len() < most, "{}", search.answer);
+            let (instance, mut working) = steps::of_prompt(&search.prompt).unwrap();
+            let (mut before, mut played) = ("", 0);
+            for text in search.answer.lines() {
+                if text == UNDO && before != UNDO {
+                    prop_assert!(working.pool().len() == 1 && working.pool() != [instance.target], "{}", search.answer);
+                    played += 1;
+                }
+                working.line(text).unwrap();
+                before = text;
+            }
+            prop_assert!(played <= 3, "{}", search.answer);
+            none |= played == 0;
+            some |= played > 0;
+        }
+        prop_assert!(none && some, "of {} searches a part is right at once", searches.len());
+        for wrong in shown(Style::WrongSearch).0 {
+            prop_assert_eq!(family.verify(&wrong, &wrong.answer).outcome, Outcome::Fail);
+        }
+    }
+
+    #[test]
     fn styles_change_demonstrations_alone(family in families(), seed in 0u64..) {
         let of = |style| Builtin { train: 10, demonstrations: 5, style, ..Builtin::of(family) };
         prop_assert_eq!(

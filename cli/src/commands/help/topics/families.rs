@@ -13,6 +13,7 @@ pub const TOPICS: &[Topic] = &[
     SUM_REVIEW,
     ENUMERABLE,
     STYLE,
+    TAKEN_BACK,
     BEGUN,
 ];
 
@@ -180,6 +181,22 @@ const STYLE: Topic = Topic {
         word("search", "", "with 1 to 3 dead ends, each taken back by `undo`, and a `check` at the end"),
         word("wrong_search", "", "as `search`, to a wrong end: the demonstrations do not pass"),
         word("filler", "", "without a detour, behind lines of dots: as long as `search`"),
+    ],
+    example: "",
+};
+
+const TAKEN_BACK: Topic = Topic {
+    word: "taken_back",
+    place: "builtin",
+    about: "When demonstrated searches, and the dots of `filler` that are as long, take a dead end back. For `countdown_steps`. With `when_played`, answers may be longer.",
+    form: Form::Choice,
+    entries: &[
+        word("at_once", "", "as soon as the target is out of reach: its writer knows that, a policy can only guess it"),
+        word(
+            "when_played",
+            "",
+            "once it was worked to its wrong end, as the last number shows; there are 0 to 3, so that a first try may be right",
+        ),
     ],
     example: "",
 };

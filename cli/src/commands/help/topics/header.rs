@@ -208,6 +208,7 @@ const BUILTIN: Topic = Topic {
         preset("demonstrations", "count", "0", "training problems given with their answers, apart from `train`"),
         preset("shots", "count", "0", "solved examples put before every question"),
         optional("style", "style", "how demonstrations are worked; `direct` when absent"),
+        optional("taken_back", "taken_back", "when demonstrated searches take a dead end back; `at_once` when absent"),
         optional("begun", "begun", "what every prompt of the set has begun already; `none` when absent"),
     ],
     example: "",
