@@ -8,7 +8,7 @@ mod styles;
 
 use rand_chacha::ChaCha8Rng;
 
-pub(super) use styles::{Asked, Ending, begin, filler, search};
+pub(super) use styles::{Asked, Ending, begin, filler, search, wrong};
 
 use super::countdown::{Countdown, Shape, Step, StepError};
 use super::{Draft, Problem, check, shape};

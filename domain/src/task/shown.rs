@@ -10,7 +10,7 @@ use crate::seed::Seed;
 /// The styles that demonstrations of the family can have.
 pub(crate) fn styles(family: Family) -> &'static [Style] {
     if matches!(working(family), Working::Search(_)) {
-        &[Style::Direct, Style::Search, Style::WrongSearch, Style::Filler]
+        &[Style::Direct, Style::Wrong, Style::Search, Style::WrongSearch, Style::Filler]
     } else {
         &[Style::Direct]
     }
@@ -149,6 +149,7 @@ fn styled(draft: Draft, shape: Shape, source: &Builtin, seed: Seed) -> Draft {
     let asked = Asked { instance: &instance, operators: shape.operators(), taken_back: source.taken_back };
     let answer = match source.style {
         Style::Direct => draft.answer,
+        Style::Wrong => steps::wrong(asked, rng),
         Style::Search => steps::search(asked, &direct, Ending::Right, rng),
         Style::WrongSearch => steps::search(asked, &direct, Ending::Wrong, rng),
         Style::Filler => steps::filler(asked, &direct, rng),

@@ -15,7 +15,7 @@ fn builtin() -> impl Strategy<Value = TaskSet> {
     });
     let family =
         prop_oneof![Just(Family::LargestOfFive), Just(Family::SortSixDigits), shape.prop_map(Family::CountdownSteps),];
-    let style = prop_oneof![Just(Style::Direct), Just(Style::WrongSearch)];
+    let style = prop_oneof![Just(Style::Direct), Just(Style::Wrong), Just(Style::WrongSearch)];
     let taken_back = prop_oneof![Just(TakenBack::AtOnce), Just(TakenBack::WhenPlayed)];
     let begun = prop_oneof![Just(Begun::None), any::<u32>().prop_map(Begun::WrongSteps)];
     (family, any::<u32>(), style, taken_back, begun).prop_map(|(family, n, style, taken_back, begun)| {

@@ -46,6 +46,8 @@ pub enum Style {
     /// Without a detour.
     #[default]
     Direct,
+    /// Without a detour, to a wrong end.
+    Wrong,
     /// With dead ends that are taken back, and a check at the end.
     Search,
     /// As `search`, to a wrong end.
@@ -60,6 +62,7 @@ impl Style {
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Wrong => "wrong",
             Self::Search => "search",
             Self::WrongSearch => "wrong_search",
             Self::Filler => "filler",

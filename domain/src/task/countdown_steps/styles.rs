@@ -39,6 +39,20 @@ impl Shown {
     }
 }
 
+/// Drawn steps that can all be done, to a number that is not the target.
+pub(in super::super) fn wrong(asked: Asked<'_>, rng: &mut ChaCha8Rng) -> String {
+    let Asked { instance, operators, .. } = asked;
+    let (mut pool, mut steps) = (instance.numbers.clone(), Vec::new());
+    while pool.len() > 1 {
+        let last = pool.len() == 2;
+        let found = if last { dead_ends((&pool, operators), instance.target, 1, rng).pop() } else { None };
+        let step = found.unwrap_or_else(|| drawn(&pool, operators, rng));
+        pool = step.take(&pool).unwrap_or_default();
+        steps.push(step);
+    }
+    join(steps.into_iter().map(line))
+}
+
 /// The steps with up to [`MOST_DEAD_ENDS`] dead ends before them, each taken back, and a `check` at the end. There is at least one dead end, but
 /// where they are played.
 pub(in super::super) fn search(asked: Asked<'_>, steps: &[Step], ending: Ending, rng: &mut ChaCha8Rng) -> String {
@@ -87,12 +101,17 @@ fn played(pool: &[u32], operators: &[Operator], step: Step, rng: &mut ChaCha8Rng
     let mut wrong = vec![step];
     let mut pool = step.take(pool).unwrap_or_default();
     while pool.len() > 1 {
-        let all: Vec<Step> = moves(&pool).into_iter().filter(|step| operators.contains(&step.operator)).collect();
-        let step = all[rng.random_range(0..all.len())];
+        let step = drawn(&pool, operators, rng);
         pool = step.take(&pool).unwrap_or_default();
         wrong.push(step);
     }
     wrong
+}
+
+/// Any step that can be done; there is always a sum.
+fn drawn(pool: &[u32], operators: &[Operator], rng: &mut ChaCha8Rng) -> Step {
+    let all: Vec<Step> = moves(pool).into_iter().filter(|step| operators.contains(&step.operator)).collect();
+    all[rng.random_range(0..all.len())]
 }
 
 /// Up to `count` steps after which the target is out of reach, in a drawn order, by `operators` if these have any. With two numbers left there is

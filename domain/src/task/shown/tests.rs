@@ -56,6 +56,12 @@ proptest! {
                 prop_assert!((1..=3).contains(&count(text, UNDO)) && text.ends_with("\ncheck"), "{}", text);
             }
         }
+        for (plain, wrong) in direct.iter().zip(demonstrated(family, Style::Wrong, Begun::None, seed)) {
+            let verdict = family.verify(&wrong, &wrong.answer);
+            prop_assert!(verdict.outcome == Outcome::Fail && verdict.reason.contains("the working ends at"), "{}", verdict.reason);
+            prop_assert_eq!(&wrong.prompt, &plain.prompt);
+            prop_assert!(!wrong.answer.contains(UNDO) && wrong.answer.lines().count() == plain.answer.lines().count());
+        }
         let again = demonstrated(family, Style::Search, Begun::None, seed);
         prop_assert_eq!(again, search);
     }
@@ -101,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn a_begun_search_is_lost_until_it_is_undone(family in families(), seed in 0u64.., style in 0usize..4) {
+    fn a_begun_search_is_lost_until_it_is_undone(family in families(), seed in 0u64.., style in 0usize..5) {
         let style = styles(family)[style];
         let most = most_begun(family).unwrap();
         for wrong in 1..=most {
@@ -114,7 +120,7 @@ proptest! {
                 let (instance, working) = steps::of_prompt(&begun.prompt).unwrap();
                 prop_assert!((1..=most as usize).contains(&working.operations()));
                 prop_assert_eq!(countdown::solution(working.pool(), instance.target), None, "{}", begun.prompt);
-                let wanted = if style == Style::WrongSearch { Outcome::Fail } else { Outcome::Pass };
+                let wanted = if [Style::Wrong, Style::WrongSearch].contains(&style) { Outcome::Fail } else { Outcome::Pass };
                 prop_assert_eq!(family.verify(begun, &begun.answer).outcome, wanted, "{}{}", begun.prompt, begun.answer);
                 prop_assert_eq!(family.verify(begun, &plain.answer).outcome, Outcome::Fail);
                 let (prompt, answer) = family.longest();
@@ -160,7 +166,7 @@ fn every_style_and_beginning_of_a_family_is_refused_or_shown() {
 #[test]
 fn without_products_nothing_is_shown_that_has_one() {
     let sums = family(r#"{"countdown_steps": {"count": [3, 4], "largest": 30, "target": 90, "products": false}}"#);
-    let shown = [Style::Direct, Style::Search, Style::WrongSearch]
+    let shown = [Style::Direct, Style::Wrong, Style::Search, Style::WrongSearch]
         .into_iter()
         .flat_map(|style| demonstrated(sums, style, Begun::WrongSteps(1), 3))
         .flat_map(|problem| [problem.prompt, problem.answer]);

@@ -178,6 +178,7 @@ const STYLE: Topic = Topic {
     form: Form::Choice,
     entries: &[
         word("direct", "", "without a detour"),
+        word("wrong", "", "drawn operations, without a detour, to a wrong end: the demonstrations do not pass"),
         word("search", "", "with 1 to 3 dead ends, each taken back by `undo`, and a `check` at the end"),
         word("wrong_search", "", "as `search`, to a wrong end: the demonstrations do not pass"),
         word("filler", "", "without a detour, behind lines of dots: as long as `search`"),
